@@ -1,0 +1,43 @@
+# make repro: every result from data to report.  make test: the tests.  make lab: JupyterLab on the notebooks.
+# Needs git, make and Python 3.11 to 3.13; everything else is installed into .venv from requirements.lock.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+UV := uv==0.13.9
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+export TF_CPP_MIN_LOG_LEVEL := 3
+
+.PHONY: repro test lint lab env gpu lock clean
+
+repro: env
+	@dvc repro
+	@echo "The report: $(CURDIR)/results/report.html"
+
+test: env
+	@ruff check . && ruff format --check . && lint-imports
+	@pytest
+
+lab: env
+	@jupyter lab --config=notebooks/jupyter_config.py notebooks
+
+env: $(VENV)/.installed
+
+$(VENV)/.installed: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \
+	  || { echo "expected Python 3.11 to 3.13; received $$($(PYTHON) --version); name one: make PYTHON=python3.12"; exit 2; }
+	@echo "Installing the environment into $(VENV)"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check $(UV)
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps -e .
+	@touch $@
+
+gpu: env
+	@$(BIN)/uv pip install --python $(BIN)/python -e '.[gpu]'
+
+lock:
+	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate --extra dev \
+	  --python-version 3.11 pyproject.toml -o requirements.lock
+
+clean:
+	rm -rf $(VENV) .work

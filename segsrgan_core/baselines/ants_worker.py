@@ -1,0 +1,74 @@
+"""ANTs in a process of its own.
+
+ANTs reads the number of threads once, when it is loaded; registration on several threads gives another result each time
+(measured: the sum of the warped image differs in the third digit), on one thread always the same. Some of its functions leave
+files in the folder for temporary files. So each call runs in a fresh process with its own number of threads and its own
+temporary folder.
+"""
+
+import os
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from multiprocessing import get_context
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+from nibabel.nifti1 import Nifti1Image
+
+RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
+SEED = 1
+
+
+def in_workers(
+    function: Callable[..., Any], jobs: Iterable[tuple], workers: int | None = None, threads: int = 1
+) -> Iterator[Any]:
+    """Call a function once for each job, each in one of a few fresh processes.
+
+    Args:
+        function: defined at the top of a module.
+        jobs: the arguments of each call.
+        workers: number of processes; by default one a core that this process may use.
+        threads: ANTs' threads in each process.
+
+    Yields:
+        The results, in the order in which they are ready.
+    """
+    jobs = list(jobs)
+    workers = min(workers or cores(), len(jobs))
+    if not jobs:
+        return
+    with (
+        tempfile.TemporaryDirectory(prefix="segsrgan-") as folder,
+        ProcessPoolExecutor(workers, get_context("spawn"), _prepare, (folder, threads)) as pool,
+    ):
+        for future in as_completed([pool.submit(function, *job) for job in jobs]):
+            yield future.result()
+
+
+def cores() -> int:
+    """Return the number of cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _prepare(folder: str, threads: int) -> None:
+    os.environ["ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"] = str(threads)
+    tempfile.tempdir = os.environ["TMPDIR"] = folder
+    import ants
+
+    ants.config._random_seed = SEED  # set_ants_deterministic would also forbid every transform but four
+
+
+def to_ants(image: Nifti1Image):
+    """Convert an image to ANTs' (float32); world coordinates stay."""
+    import ants
+
+    affine = RAS_TO_LPS @ image.affine
+    spacing = nib.affines.voxel_sizes(affine)
+    return ants.from_numpy(
+        np.asarray(image.dataobj, dtype=np.float32),
+        origin=affine[:3, 3].tolist(),
+        spacing=spacing.tolist(),
+        direction=affine[:3, :3] / spacing,
+    )

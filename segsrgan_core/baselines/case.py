@@ -1,0 +1,144 @@
+"""What a method to compare with is given, and what it gives back."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from nibabel.nifti1 import Nifti1Image
+
+from segsrgan_core.cohorts.labels import DRAWEM9
+from segsrgan_core.errors import UserError
+from segsrgan_core.imaging.files import same_grid
+
+Progress = Callable[[str, float], None]
+
+
+class NotAvailable(RuntimeError):  # noqa: N818 - a state of the machine, not a fault
+    """A method cannot run on this machine; the table prints the message after "not run: "."""
+
+
+class MethodFailed(RuntimeError):  # noqa: N818
+    """A method ran and gave nothing that can be used; the message says what it gave."""
+
+
+def silent(step: str, fraction: float) -> None:
+    """Report no progress."""
+
+
+@dataclass(frozen=True)
+class Atlas:
+    """A labelled training subject.
+
+    Attributes:
+        subject: its name.
+        image: float32 (X, Y, Z).
+        labels: uint8 (X, Y, Z), drawem9 numbers on the image's grid.
+        age_weeks: age at the scan; NaN where unknown.
+    """
+
+    subject: str
+    image: Nifti1Image
+    labels: Nifti1Image
+    age_weeks: float = float("nan")
+
+    def __post_init__(self) -> None:
+        """Check that image and labels share a grid."""
+        _check_grid(f"labels of the atlas {self.subject}", self.labels, self.image)
+
+
+@dataclass(frozen=True)
+class Case:
+    """One image to label.
+
+    Attributes:
+        image: float32 (X, Y, Z), isotropic: the low-resolution image after cubic-spline interpolation.
+        atlases: training subjects.
+        cache: folder that keeps registrations.
+        mask: (X, Y, Z), not 0 in the voxels to label; None for all.
+        age_weeks: age at the scan; NaN where unknown.
+        registration: "quick" or "paper" (see `registration.SETTINGS`).
+        progress: called with the name of a step and the fraction of it that is done.
+    """
+
+    image: Nifti1Image
+    atlases: tuple[Atlas, ...]
+    cache: Path
+    mask: Nifti1Image | None = None
+    age_weeks: float = float("nan")
+    registration: str = "quick"
+    progress: Progress = silent
+
+    def __post_init__(self) -> None:
+        """Check that image and mask share a grid."""
+        if self.mask is not None:
+            _check_grid("mask", self.mask, self.image)
+
+
+@dataclass(frozen=True)
+class Method:
+    """A way to label an interpolated image.
+
+    Attributes:
+        name: its key in tables, such as "imapa".
+        title: its name for readers, such as "IMAPA".
+        version: gives the version of the program that does the work.
+        parameters: what the search on the training subjects may change.
+        label: gives labels from a case and the parameters as keywords.
+        needs_atlases: whether it uses `Case.atlases`.
+    """
+
+    name: str
+    title: str
+    version: Callable[[], str]
+    parameters: Mapping[str, Any]
+    label: Callable[..., Nifti1Image]
+    needs_atlases: bool = True
+
+    def run(self, case: Case) -> Nifti1Image:
+        """Label an image.
+
+        Returns:
+            uint8 (X, Y, Z): drawem9 numbers on the grid of `case.image`, 0 outside `case.mask`.
+
+        Raises:
+            NotAvailable: a program is missing.
+            MethodFailed: the result is empty or not a label map of this image.
+            UserError: the method needs atlases and the case has none.
+        """
+        if self.needs_atlases and not case.atlases:
+            raise UserError(f"{self.title}: expected at least one atlas; received none; name training subjects.")
+        labels = self.label(case, **self.parameters)
+        array = np.asarray(labels.dataobj)
+        if not same_grid(labels, case.image) or not np.isin(array, [0, *DRAWEM9]).all():
+            raise MethodFailed(f"{self.title} gave no drawem9 labels on the image's grid")
+        if case.mask is not None:
+            array = np.where(np.asarray(case.mask.dataobj) > 0, array, 0)
+        if not array.any():
+            raise MethodFailed(f"{self.title} gave an empty label map")
+        return Nifti1Image(array.astype(np.uint8), case.image.affine)
+
+    def tuned(self, **parameters: Any) -> "Method":
+        """Return the method with other parameters; UserError for a name that it does not have."""
+        unknown = sorted(parameters.keys() - self.parameters.keys())
+        if unknown:
+            raise UserError(
+                f"{self.title}: expected parameters among {sorted(self.parameters)}; received {', '.join(unknown)}."
+            )
+        return replace(self, parameters={**self.parameters, **parameters})
+
+
+def nearest_in_age(atlases: tuple[Atlas, ...], age_weeks: float, count: int) -> tuple[Atlas, ...]:
+    """Return the `count` atlases nearest in age, in their given order; the first ones where ages are unknown."""
+    apart = [abs(atlas.age_weeks - age_weeks) for atlas in atlases]
+    chosen = sorted(np.argsort(np.nan_to_num(apart, nan=np.inf), kind="stable")[:count])
+    return tuple(atlases[index] for index in chosen)
+
+
+def _check_grid(name: str, image: Nifti1Image, reference: Nifti1Image) -> None:
+    if not same_grid(image, reference):
+        raise UserError(
+            f"{name}: expected the grid of the image (shape {reference.shape}); received another one "
+            f"(shape {image.shape}); resample it."
+        )

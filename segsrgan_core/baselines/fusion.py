@@ -1,0 +1,121 @@
+"""Label fusion: majority vote, and joint label fusion (Wang et al. 2013, doi 10.1109/TPAMI.2012.143; antspyx)."""
+
+from importlib.metadata import version
+
+import numpy as np
+from nibabel.nifti1 import Nifti1Image
+from scipy import ndimage
+
+from segsrgan_core.baselines.ants_worker import cores, in_workers, to_ants
+from segsrgan_core.baselines.case import Case, Method, MethodFailed
+from segsrgan_core.baselines.histogram import match_histogram
+from segsrgan_core.baselines.registration import Warped, warped_atlases
+
+
+def majority_vote(case: Case) -> Nifti1Image:
+    """Give each voxel the label that most warped atlases carry; of equal counts the smallest number."""
+    labels = np.stack([atlas.labels for atlas in warped_atlases(case)])
+    counts = [(labels == number).sum(axis=0) for number in range(10)]
+    return Nifti1Image(np.argmax(counts, axis=0).astype(np.uint8), case.image.affine)
+
+
+def joint_label_fusion(case: Case, beta: float, rad: int, rho: float, r_search: int) -> Nifti1Image:
+    """Fuse warped atlases with weights that account for errors they share.
+
+    Only voxels with a choice are computed: see `certain_labels`.
+
+    Args:
+        case: image and atlases.
+        beta: exponent of the similarities.
+        rad: half width of a patch in voxels.
+        rho: ridge that keeps the weights near their mean.
+        r_search: half width of the search window in voxels.
+
+    Returns:
+        As `Method.run`.
+    """
+    warped = warped_atlases(case)
+    mask = None if case.mask is None else np.asarray(case.mask.dataobj) > 0
+    labels, zone = certain_labels(np.stack([atlas.labels for atlas in warped]), r_search, mask)
+    if zone.any():
+        box = around(zone, rad + r_search)
+        job = (crop(case.image, box), matched(case, warped, box), [a.labels[box] for a in warped], zone[box])
+        options = {"beta": beta, "rad": rad, "rho": rho, "r_search": r_search}
+        case.progress("joint label fusion", 0.0)
+        (fused,) = in_workers(_fuse, [(*job, options)], workers=1, threads=cores())
+        labels[box][zone[box]] = fused[zone[box]]
+        case.progress("joint label fusion", 1.0)
+    return Nifti1Image(labels.astype(np.uint8), case.image.affine)
+
+
+def _fuse(image: Nifti1Image, atlases: list, labels: list, zone: np.ndarray, options: dict) -> np.ndarray:
+    """Call antspyx, which takes 0 for "no label", with all labels one higher; runs in a worker process."""
+    import ants
+
+    def convert(array: np.ndarray):
+        return to_ants(Nifti1Image(array.astype(np.float32), image.affine))
+
+    found = ants.joint_label_fusion(
+        to_ants(image), convert(zone), [convert(a) for a in atlases], label_list=[convert(a + 1.0) for a in labels], **options
+    )
+    fused = np.round(found["segmentation"].numpy()).astype(int) - 1
+    if fused[zone].min() < 0:
+        raise MethodFailed("joint label fusion left voxels without a label")
+    return fused
+
+
+def certain_labels(
+    labels: np.ndarray, half_window: int, mask: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Find where fusion has no choice: all atlases carry one label in the whole search window.
+
+    Args:
+        labels: (N, X, Y, Z) whole numbers; 0 beyond the edges.
+        half_window: half width of the search window in voxels.
+        mask: (X, Y, Z) voxels to label, None for all.
+
+    Returns:
+        The label (X, Y, Z), 0 outside the mask and where there is a choice; and bool (X, Y, Z), where there is one.
+    """
+    size = 2 * half_window + 1
+    lowest = ndimage.minimum_filter(labels.min(axis=0), size, mode="constant", cval=0)
+    highest = ndimage.maximum_filter(labels.max(axis=0), size, mode="constant", cval=0)
+    inside = np.ones(lowest.shape, bool) if mask is None else mask
+    zone = (lowest != highest) & inside
+    return np.where(zone | ~inside, 0, lowest), zone
+
+
+def around(zone: np.ndarray, margin: int) -> tuple[slice, ...]:
+    """Return the box around the true voxels and `margin` more on each side, cut at the array's edges."""
+    box = ndimage.find_objects(zone.astype(np.uint8))[0]
+    return tuple(slice(max(part.start - margin, 0), part.stop + margin) for part in box)
+
+
+def crop(image: Nifti1Image, box: tuple[slice, ...]) -> Nifti1Image:
+    """Cut a box out of an image; what remains stays where it is in the world."""
+    start = [part.start for part in box]
+    affine = image.affine.copy()
+    affine[:3, 3] += affine[:3, :3] @ start
+    return Nifti1Image(np.asarray(image.dataobj, dtype=np.float32)[box], affine)
+
+
+def matched(case: Case, warped: list[Warped], box: tuple[slice, ...] = (slice(None),) * 3) -> list[np.ndarray]:
+    """Return the warped atlases' images with the intensities of the case's image, cut to a box."""
+    target = np.asarray(case.image.dataobj, dtype=np.float32)
+    return [match_histogram(atlas.image, target, atlas.labels > 0)[box] for atlas in warped]
+
+
+MAJORITY_VOTE = Method(
+    name="majority_vote",
+    title="Majority vote",
+    version=lambda: f"registration by antspyx {version('antspyx')}",
+    parameters={},
+    label=majority_vote,
+)
+JOINT_LABEL_FUSION = Method(
+    name="joint_label_fusion",
+    title="Joint label fusion",
+    version=lambda: f"antspyx {version('antspyx')}",
+    parameters={"beta": 4.0, "rad": 2, "rho": 0.01, "r_search": 3},
+    label=joint_label_fusion,
+)

@@ -1,0 +1,124 @@
+"""Registration of the atlases to an image, computed once for each pair and kept.
+
+Only the interpolated image is seen, never the high-resolution one. The deformation is found on a coarse grid around the head and
+applied to the atlas's image and labels at full resolution. The cache's key is the content of both images and the setting,
+so nothing stale is ever used, and every method that uses atlases shares the entries.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from nibabel.nifti1 import Nifti1Image
+
+from segsrgan_core.baselines.ants_worker import in_workers, to_ants
+from segsrgan_core.baselines.case import Atlas, Case
+from segsrgan_core.errors import UserError
+from segsrgan_core.imaging.files import atomic
+from segsrgan_core.imaging.geometry import resample_isotropic, spacing_mm
+
+# Coarse registration suffices for patch-based fusion, whose search window mends errors of 3 voxels.
+_AFFINE = {"aff_iterations": (100, 50, 25), "aff_shrink_factors": (4, 2, 1), "aff_smoothing_sigmas": (2, 1, 0)}
+SETTINGS: dict[str, Mapping[str, Any]] = {
+    "miniature": {"spacing_mm": 3.0, "reg_iterations": (10,), **_AFFINE},
+    "quick": {"spacing_mm": 2.0, "reg_iterations": (30, 15), **_AFFINE},
+    "paper": {"spacing_mm": 0.0, "reg_iterations": (60, 40, 20)},  # 0: the image's own grid
+}
+MARGIN_MM = 6.0
+
+
+@dataclass(frozen=True)
+class Warped:
+    """An atlas on the grid of the image to label: `image` float32 (X, Y, Z), `labels` uint8 (X, Y, Z)."""
+
+    subject: str
+    image: np.ndarray
+    labels: np.ndarray
+
+
+def warped_atlases(case: Case, workers: int | None = None) -> list[Warped]:
+    """Return the atlases of a case on the grid of its image, in their order.
+
+    Args:
+        case: image, atlases, cache and the name of the setting.
+        workers: processes for the pairs that are not in the cache; by default one a core.
+
+    Raises:
+        UserError: an unknown setting.
+    """
+    if case.registration not in SETTINGS:
+        raise UserError(f"registration: expected one of {sorted(SETTINGS)}; received {case.registration!r}.")
+    setting = dict(SETTINGS[case.registration])
+    paths = [Path(case.cache, f"{pair_key(case.image, atlas, setting)}.npz") for atlas in case.atlases]
+    kept = [_read(path) for path in paths]
+    missing = [number for number, pair in enumerate(kept) if pair is None]
+    jobs = [(case.image, case.atlases[number], setting, paths[number]) for number in missing]
+    for done, _ in enumerate(in_workers(register, jobs, workers), start=1):
+        case.progress("registration", done / len(jobs))
+    pairs = [pair or _read(path) for pair, path in zip(kept, paths, strict=True)]
+    return [Warped(atlas.subject, *pair) for atlas, pair in zip(case.atlases, pairs, strict=True)]
+
+
+def pair_key(image: Nifti1Image, atlas: Atlas, setting: Mapping[str, Any]) -> str:
+    """Return a digest of all that a warped atlas depends on."""
+    digest = hashlib.sha256(json.dumps([setting, version("antspyx")], sort_keys=True).encode())
+    for part in (image, atlas.image, atlas.labels):
+        array = np.ascontiguousarray(part.dataobj)
+        digest.update(f"{array.shape}{array.dtype}{np.round(part.affine, 6).tolist()}".encode())
+        digest.update(array.data)
+    return digest.hexdigest()[:32]
+
+
+def register(image: Nifti1Image, atlas: Atlas, setting: Mapping[str, Any], path: Path) -> None:
+    """Register one atlas (affine, then SyN, Mattes mutual information) and write the warped pair.
+
+    Runs in a worker process (`ants_worker.in_workers`).
+
+    Args:
+        image: what to register to.
+        atlas: what to deform.
+        setting: an entry of `SETTINGS`.
+        path: `.npz` to write, with `image` and `labels` on the image's grid.
+    """
+    import ants
+
+    options = dict(setting)
+    coarse_mm = options.pop("spacing_mm") or float(spacing_mm(image).min())
+    found = ants.registration(
+        to_ants(around_head(image, coarse_mm)),
+        to_ants(around_head(atlas.image, coarse_mm)),
+        "SyN",
+        aff_random_sampling_rate=0.5,
+        **options,
+    )
+    grid, transforms = to_ants(image), found["fwdtransforms"]
+    warped = ants.apply_transforms(grid, to_ants(atlas.image), transforms).numpy()
+    labels = ants.apply_transforms(grid, to_ants(atlas.labels), transforms, interpolator="nearestNeighbor")
+    pair = {"image": warped.astype(np.float32), "labels": np.round(labels.numpy()).astype(np.uint8)}
+    atomic(path, lambda part: np.savez_compressed(part, **pair))
+
+
+def around_head(image: Nifti1Image, target_mm: float) -> Nifti1Image:
+    """Resample an image to a coarse grid and cut off the air around the head."""
+    coarse = resample_isotropic(image, target_mm)
+    data = np.asarray(coarse.dataobj)
+    bright = np.argwhere(data > 0.1 * np.percentile(data[data > 0], 98))
+    margin = int(np.ceil(MARGIN_MM / target_mm))
+    low = np.maximum(bright.min(axis=0) - margin, 0)
+    high = bright.max(axis=0) + margin + 1
+    return coarse.slicer[low[0] : high[0], low[1] : high[1], low[2] : high[2]]
+
+
+def _read(path: Path) -> tuple[np.ndarray, np.ndarray] | None:
+    if not path.is_file():
+        return None
+    try:
+        with np.load(path) as pair:
+            return pair["image"], pair["labels"]
+    except Exception:  # a damaged entry is computed again, whatever numpy or zlib call the damage
+        return None

@@ -1,0 +1,127 @@
+"""The command `segsrgan`. Heavy libraries are imported where they are used, so that help comes at once."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from segsrgan_core.errors import UserError
+
+app = typer.Typer(
+    help="Super-resolution and segmentation of thick-slice neonatal brain MRI. For research only; not a medical device.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+@app.callback()
+def _options(debug: Annotated[bool, typer.Option(help="Show a traceback with an error.")] = False) -> None:
+    pass
+
+
+@app.command()
+def segment(
+    images: Annotated[list[Path], typer.Argument(help="Thick-slice T2w images (NIfTI or MGH).")],
+    out: Annotated[Path, typer.Option(help="Folder for the BIDS derivatives.")],
+    model: Annotated[Path | None, typer.Option(help="Folder of a trained model; default: the study's own.")] = None,
+    step: Annotated[int, typer.Option(help="Distance between windows in voxels; smaller is smoother and slower.")] = 32,
+    precision: Annotated[str, typer.Option(help="auto, float32 or mixed_bfloat16.")] = "auto",
+) -> None:
+    """Segment images: super-resolved image, labels, probabilities and volumes for each.
+
+    Example: segsrgan segment sub-01_T2w.nii.gz --out derivatives
+    """
+    from segsrgan_core.derivatives import segment_all
+    from segsrgan_core.paths import find_study
+
+    folder = model or find_study().results / "training" / "model"
+    failed = segment_all(images, out, folder, step, precision)
+    if failed:
+        raise typer.Exit(2)
+
+
+@app.command()
+def manifest(
+    preset: Annotated[str, typer.Argument(help="dhcp, alberts, epirmex, fetal_atlas, or folder.")],
+    folder: Annotated[Path, typer.Argument(help="Where the images are.")],
+    name: Annotated[str, typer.Option(help="Name of the cohort (needed for the preset folder).")] = "",
+    seed: Annotated[int, typer.Option(help="Of the split.")] = 0,
+    split: Annotated[str, typer.Option(help="One split for all images, or a CSV subject,split.")] = "",
+    val: Annotated[str | None, typer.Option(help="Share, number or names of validation subjects.")] = None,
+    test: Annotated[str | None, typer.Option(help="Share, number or names of test subjects.")] = None,
+    images: Annotated[list[str] | None, typer.Option(help="Glob of the images, relative to the folder.")] = None,
+    labels: Annotated[list[str] | None, typer.Option(help="Glob of the label maps.")] = None,
+    masks: Annotated[list[str] | None, typer.Option(help="Glob of the brain masks.")] = None,
+    names: Annotated[str, typer.Option(help="Regular expression with (?P<subject>...) for free names.")] = "",
+    mapping: Annotated[str | None, typer.Option(help="Label convention, or a YAML or JSON file.")] = None,
+    metadata: Annotated[Path | None, typer.Option(help="CSV image,subject,te_ms,tr_ms,age_weeks,site.")] = None,
+) -> None:
+    """Write data_manifests/COHORT.csv from a folder of images, after checking every file.
+
+    Example: segsrgan manifest dhcp /data/dhcp --test 8
+    """
+    from segsrgan_core.cohorts.presets import make_manifest
+    from segsrgan_core.paths import find_study
+
+    study = find_study()
+    path = make_manifest(
+        preset,
+        folder,
+        study.manifests,
+        study.data_root(name or preset),
+        name=name,
+        seed=seed,
+        split=split,
+        val=val,
+        test=test,
+        images=images or (),
+        labels=labels or (),
+        masks=masks or (),
+        names=names,
+        mapping=mapping,
+        metadata=metadata,
+    )
+    typer.echo(f"{path} written; set `cohort: {path.stem}` in params.yaml to use it.")
+
+
+@app.command()
+def phantoms() -> None:
+    """Make the cohort `embedded`: phantoms in data/embedded and their manifest (a stage of the study)."""
+    from segsrgan_core.params import read_params
+    from segsrgan_core.paths import find_study
+    from segsrgan_core.stages.prepare import make_phantoms
+
+    study = find_study()
+    make_phantoms(study, read_params(study.params))
+
+
+@app.command()
+def notebook(name: Annotated[str, typer.Argument(help="Of the notebook, without .ipynb.")]) -> None:
+    """Run one notebook of the study and keep it in results/notebooks (a stage of the study)."""
+    from segsrgan_core.notebooks import run_notebook
+    from segsrgan_core.paths import find_study
+
+    run_notebook(find_study(), name)
+
+
+def main() -> None:
+    """Run the command; a fault in what was given is one sentence and exit code 2."""
+    try:
+        app(standalone_mode=True)
+    except (UserError, OSError, MemoryError) as error:
+        if "--debug" in sys.argv:
+            raise
+        print(f"segsrgan: {_sentence(error)}", file=sys.stderr)
+        raise SystemExit(2) from None
+
+
+def _sentence(error: BaseException) -> str:
+    if isinstance(error, UserError):
+        return str(error)
+    if isinstance(error, MemoryError):
+        return (
+            "expected enough memory for this image or cohort; there was not; use a larger machine or a smaller image."
+        )
+    return f"{error.filename or 'file'}: {error.strerror or error}; free space or choose another folder."

@@ -1,0 +1,1 @@
+"""Which images there are: manifests, presets, downloads and the phantoms of the embedded cohort."""

@@ -1,0 +1,101 @@
+"""CSV files as people make them, read with the line numbers that an editor shows."""
+
+import csv
+import io
+from collections.abc import Collection
+from pathlib import Path
+
+import pandas as pd
+
+from segsrgan_core.errors import UserError
+
+SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
+
+
+def parse_table(data: bytes) -> tuple[pd.DataFrame, list[str]]:
+    """Read CSV and go on after a fault, so that all faults can be told at once.
+
+    Args:
+        data: the file's bytes.
+
+    Returns:
+        The rows as text (an empty cell is ""), indexed by the line each starts on (the header is line 1), and the
+        faults of the file's form, a sentence each.
+    """
+    text, faults = _decode(data)
+    separator = max(SEPARATORS, key=text.partition("\n")[0].count)
+    if separator != ",":
+        faults.append(
+            f"expected commas between the fields; received {SEPARATORS[separator]} (Excel writes them in some "
+            "languages); save it as comma-separated CSV"
+        )
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
+    header = [name.strip() for name in next(reader, [])]
+    twice = sorted({name for name in header if header.count(name) > 1})
+    if twice:
+        return pd.DataFrame(dtype=str), [*faults, f"line 1: the column {twice[0]!r} stands there more than once"]
+    rows: dict[int, list[str]] = {}
+    line = reader.line_num + 1
+    for fields in reader:
+        if len(fields) == len(header):
+            rows[line] = [field.strip() for field in fields]
+        elif any(fields):
+            faults.append(f"line {line}: expected {len(header)} fields; received {len(fields)}")
+        line = reader.line_num + 1
+    rows = {number: fields for number, fields in rows.items() if any(fields)}
+    if not rows:
+        faults.append("expected at least one whole row below the header; received none")
+    return pd.DataFrame.from_dict(rows, orient="index", columns=header, dtype=str), faults
+
+
+def _decode(data: bytes) -> tuple[str, list[str]]:
+    try:
+        return data.decode("utf-8-sig"), []
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        fault = f"line {line}: expected UTF-8 text; received another encoding; save it as 'CSV UTF-8'"
+        return data.decode("latin-1"), [fault]
+
+
+def column_faults(frame: pd.DataFrame, required: Collection[str], optional: Collection[str] = ()) -> list[str]:
+    """Return a sentence for each column that is missing, and for each that nothing knows."""
+    known = [*required, *optional]
+    missing = [name for name in required if name not in frame.columns]
+    unknown = [name for name in frame.columns if name not in known]
+    return [f"line 1: the column {name!r} is missing" for name in missing] + [
+        f"line 1: unknown column {name!r}; the columns are {', '.join(known)}" for name in unknown
+    ]
+
+
+def read_table(path: str | Path, required: Collection[str], optional: Collection[str] = ()) -> pd.DataFrame:
+    """Read a small CSV that a person wrote.
+
+    Args:
+        path: the file.
+        required: columns that must be there.
+        optional: columns that may be there.
+
+    Returns:
+        Text cells, indexed by line number.
+
+    Raises:
+        UserError: the file is missing or has faults; all of them are listed.
+    """
+    frame, faults = parse_table(read_bytes(path))
+    refuse(path, faults + column_faults(frame, required, optional))
+    return frame
+
+
+def read_bytes(path: str | Path) -> bytes:
+    """Return a file's bytes; a UserError if it cannot be read."""
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise UserError(f"{path}: expected a readable file; received: {error.strerror}.") from error
+
+
+def refuse(what: str | Path, faults: list[str], advice: str = "") -> None:
+    """Raise one UserError that lists every fault on its own line; do nothing if there is none."""
+    if faults:
+        count = "1 fault" if len(faults) == 1 else f"{len(faults)} faults"
+        raise UserError("\n- ".join([f"{what}: {count} to correct{advice}:", *faults]))

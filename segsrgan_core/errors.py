@@ -1,0 +1,9 @@
+"""The one kind of error that is meant for the person who runs the program."""
+
+
+class UserError(ValueError):
+    """A fault in what a person gave: a file, a manifest row, a setting.
+
+    The message is one sentence that names the file or argument, says what was expected and what was received, and
+    what to do. The command line prints it and exits with code 2.
+    """

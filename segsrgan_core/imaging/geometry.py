@@ -1,0 +1,197 @@
+"""Grids and world coordinates.
+
+An image's grid is its shape and its affine (nibabel's convention: voxel centres at integer coordinates, world in mm, RAS+).
+All resampling here is separable: the new grid's axes are parallel to the old one's, so that an interpolation is one
+small matrix an axis. World coordinates are kept: the centre of the field of view does not move.
+"""
+
+from functools import lru_cache
+
+import nibabel as nib
+import numpy as np
+from nibabel.nifti1 import Nifti1Image
+from scipy import ndimage
+
+from segsrgan_core.errors import UserError
+
+AXES = {"sagittal": 0, "coronal": 1, "axial": 2}
+
+
+def spacing_mm(image: Nifti1Image) -> np.ndarray:
+    """Return the voxel size along the three voxel axes, float64 (3,), in mm."""
+    return nib.affines.voxel_sizes(image.affine)
+
+
+def voxel_volume_ml(image: Nifti1Image) -> float:
+    """Return the volume of one voxel in ml."""
+    return float(abs(np.linalg.det(image.affine[:3, :3])) / 1000.0)
+
+
+def voxel_axis(image: Nifti1Image, plane: str | int) -> int:
+    """Find the voxel axis that slices of a plane are stacked along.
+
+    Args:
+        image: any orientation.
+        plane: "axial", "coronal" or "sagittal" (the world axis S, A or R nearest to the stack), or a voxel axis 0, 1, 2.
+
+    Raises:
+        UserError: another word or number.
+    """
+    if plane in (0, 1, 2):
+        return int(plane)
+    if plane not in AXES:
+        raise UserError(f"slice plane: expected one of {sorted(AXES)} or a voxel axis 0, 1, 2; received {plane!r}.")
+    orientation = nib.orientations.io_orientation(image.affine)
+    return int(np.flatnonzero(orientation[:, 0] == AXES[plane])[0])
+
+
+def through_plane_axis(image: Nifti1Image) -> int:
+    """Return the voxel axis with the largest spacing (the last one where all are equal)."""
+    spacing = np.round(spacing_mm(image), 4)
+    return int(2 - np.argmax(spacing[::-1]))
+
+
+def centred_grid(affine: np.ndarray, shape: tuple[int, ...], new_shape, new_spacing_mm) -> np.ndarray:
+    """Return the affine of a grid with the same axes and the same centre.
+
+    Args:
+        affine: (4, 4) of the present grid.
+        shape: (3,) of the present grid, in voxels.
+        new_shape: (3,) of the new grid, in voxels.
+        new_spacing_mm: (3,) of the new grid, in mm.
+
+    Returns:
+        (4, 4) float64 affine: new voxel indices to world mm.
+    """
+    scale = np.asarray(new_spacing_mm) / nib.affines.voxel_sizes(affine)
+    first = (np.asarray(shape) - 1) / 2 - scale * (np.asarray(new_shape) - 1) / 2
+    return affine @ nib.affines.from_matvec(np.diag(scale), first)
+
+
+def apply_along(array: np.ndarray, matrix: np.ndarray, axis: int) -> np.ndarray:
+    """Multiply every line of an array along one axis by a matrix.
+
+    Args:
+        array: (..., n, ...) with n at `axis`.
+        matrix: (m, n).
+        axis: the axis.
+
+    Returns:
+        (..., m, ...) in the array's dtype.
+    """
+    product = np.tensordot(matrix.astype(array.dtype, copy=False), array, axes=(1, axis))
+    return np.ascontiguousarray(np.moveaxis(product, 0, axis))
+
+
+def spline_matrix(n: int, positions: np.ndarray, order: int = 3) -> np.ndarray:
+    """Return the linear operator of spline interpolation along one axis.
+
+    Args:
+        n: number of samples, at 0 ... n - 1.
+        positions: (m,) in voxels of those samples; outside, the samples are mirrored at the field's edge.
+        order: 0 (nearest), 1 (linear), 3 (cubic spline).
+
+    Returns:
+        (m, n) float64; each row sums to 1.
+    """
+    return _spline_matrix(n, tuple(np.round(np.asarray(positions, float), 9)), order).copy()
+
+
+@lru_cache(maxsize=256)
+def _spline_matrix(n: int, positions: tuple[float, ...], order: int) -> np.ndarray:
+    at = np.asarray(positions)[None]
+    columns = [ndimage.map_coordinates(unit, at, order=order, mode="reflect") for unit in np.eye(n)]
+    return np.stack(columns, axis=1)
+
+
+def box_matrix(n: int, positions: np.ndarray, width: float) -> np.ndarray:
+    """Return the operator that averages over a box around each position, voxels counted by their overlap.
+
+    Args:
+        n: number of samples, each one voxel wide.
+        positions: (m,) box centres in voxels.
+        width: box width in voxels.
+
+    Returns:
+        (m, n) float64; each row sums to 1 (only the part of the box within the field counts).
+    """
+    edges = np.arange(n)[None] - 0.5
+    low, high = positions[:, None] - width / 2, positions[:, None] + width / 2
+    overlap = np.clip(np.minimum(edges + 1, high) - np.maximum(edges, low), 0, None)
+    return overlap / overlap.sum(axis=1, keepdims=True)
+
+
+def _isotropic_grid(image: Nifti1Image, target_mm: float) -> tuple[tuple[int, ...], np.ndarray]:
+    extent = np.asarray(image.shape) * spacing_mm(image)
+    shape = tuple(int(n) for n in np.maximum(1, np.round(extent / target_mm)))
+    return shape, centred_grid(image.affine, image.shape, shape, (target_mm,) * 3)
+
+
+def resample_isotropic(image: Nifti1Image, target_mm: float, order: int = 3) -> Nifti1Image:
+    """Resample an image to isotropic voxels; axes and centre of the field of view stay where they are.
+
+    Axes that become finer are interpolated with a cubic spline; axes that become coarser are averaged over the new
+    voxel's width, which leaves no aliasing.
+
+    Args:
+        image: float32 (X, Y, Z), any orientation.
+        target_mm: the new voxel size in mm.
+        order: spline order.
+
+    Returns:
+        float32 (X', Y', Z').
+    """
+    shape, affine = _isotropic_grid(image, target_mm)
+    return resample_to(image, shape, affine, order)
+
+
+def resample_to(image: Nifti1Image, shape: tuple[int, ...], affine: np.ndarray, order: int = 3) -> Nifti1Image:
+    """Resample an image to a grid whose axes are parallel to its own.
+
+    Args:
+        image: float32 (X, Y, Z).
+        shape: (3,) of the new grid.
+        affine: (4, 4) of the new grid.
+        order: spline order for the axes that become finer.
+
+    Raises:
+        UserError: the axes of the two grids are not parallel.
+    """
+    to_source = np.linalg.inv(image.affine) @ affine
+    scale, offset = np.diag(to_source)[:3], to_source[:3, 3]
+    if np.abs(to_source[:3, :3] - np.diag(scale)).max() > 1e-4 or np.any(scale <= 0):
+        raise UserError("resampling: expected grids with parallel axes; received two that are rotated to each other.")
+    array = np.asarray(image.dataobj, dtype=np.float32)
+    for axis in range(3):
+        positions = offset[axis] + scale[axis] * np.arange(shape[axis])
+        if shape[axis] == array.shape[axis] and np.allclose(positions, np.arange(shape[axis]), atol=1e-6):
+            continue
+        n = array.shape[axis]
+        coarser = scale[axis] > 1 + 1e-6
+        matrix = box_matrix(n, positions, scale[axis]) if coarser else spline_matrix(n, positions, order)
+        array = apply_along(array, matrix, axis)
+    return Nifti1Image(array, affine)
+
+
+def resample_labels(labels: Nifti1Image, target_mm: float) -> Nifti1Image:
+    """Resample labels to isotropic voxels: the class with the largest share of each new voxel.
+
+    Args:
+        labels: uint8 (X, Y, Z).
+        target_mm: the new voxel size in mm.
+
+    Returns:
+        uint8 (X', Y', Z') on the same grid as `resample_isotropic` gives.
+    """
+    array = np.asarray(labels.dataobj)
+    shape, affine = _isotropic_grid(labels, target_mm)
+    if shape == array.shape and np.allclose(affine, labels.affine, atol=1e-6):
+        return labels
+    best = np.full(shape, -1.0, np.float32)
+    result = np.zeros(shape, np.uint8)
+    for number in np.unique(array):
+        share = resample_to(Nifti1Image((array == number).astype(np.float32), labels.affine), shape, affine, order=1)
+        share = np.asarray(share.dataobj)
+        result[share > best] = number
+        best = np.maximum(best, share)
+    return Nifti1Image(result, affine)

@@ -1,0 +1,34 @@
+"""The critic: one score for a pair of an image and its segmentation."""
+
+import keras
+
+
+def build_critic(
+    channels: int,
+    width: int = 32,
+    policy: str = "float32",
+    seed: int = 0,
+) -> keras.Model:
+    """Build the critic of SegSRGAN (Delannoy et al. 2020): 5 strided convolutions, then one score.
+
+    Args:
+        channels: of its input: 1 for the image, the classes, and 1 more where the slice thickness is given.
+        width: channels of the first convolution (32 as published); each next has twice as many.
+        policy: Keras dtype policy of the convolutions; the score is float32.
+        seed: start of the initial weights.
+
+    Returns:
+        A Keras model: (B, X, Y, Z, channels) -> (B, 1); X, Y and Z are multiples of 16. It has no normalisation, so that
+        the gradient penalty holds for each sample by itself (Gulrajani et al. 2017, section 4).
+    """
+    inputs = keras.Input((None, None, None, channels), name="image_and_classes")
+    x = inputs
+    for level in range(5):
+        initial = keras.initializers.GlorotUniform(seed=seed + level)
+        x = keras.layers.Conv3D(
+            width * 2**level, 4, strides=2, padding="same", kernel_initializer=initial, dtype=policy
+        )(x)
+        x = keras.layers.LeakyReLU(negative_slope=0.01, dtype=policy)(x)
+    x = keras.layers.GlobalAveragePooling3D(dtype="float32")(x)
+    initial = keras.initializers.GlorotUniform(seed=seed + 5)
+    return keras.Model(inputs, keras.layers.Dense(1, kernel_initializer=initial, dtype="float32")(x), name="critic")

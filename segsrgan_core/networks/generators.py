@@ -1,0 +1,164 @@
+"""The generators: from an interpolated image to a high-resolution image and class probabilities.
+
+Input: (B, X, Y, Z, 1), the interpolated image divided by its intensity scale; with `thickness_channel`, a second channel
+that holds the slice thickness in mm in every voxel. Output: float32 (B, X, Y, Z, 1 + n_classes).
+X, Y and Z are multiples of 4 (residual) or 8 (unet).
+"""
+
+from collections.abc import Callable
+
+import keras
+
+from segsrgan_core.networks.layers import (
+    DepthToSpace,
+    ImageAndClasses,
+    InstanceNormalization,
+    ReflectPadding3D,
+    SpaceToDepth,
+)
+
+
+class Blocks:
+    """The convolutions of one network: a width-free set of building blocks with one precision and one padding.
+
+    Args:
+        policy: Keras dtype policy, "float32" or "mixed_bfloat16".
+        padding: "reflect" (as published) or "zero" (faster).
+        seed: start of the initial weights; each layer draws from its own.
+    """
+
+    def __init__(self, policy: str, padding: str, seed: int):
+        if padding not in ("reflect", "zero"):
+            raise ValueError(f"padding: expected 'reflect' or 'zero'. Received: padding={padding!r}")
+        self.policy, self.padding, self._seed = policy, padding, seed
+
+    def conv(self, x, channels: int, kernel: int = 3, stride: int = 1, scale: float = 1.0):
+        """Convolve without bias; the grid is kept (stride 1) or halved (stride 2); `scale` is of the initial weights."""
+        self._seed += 1
+        reflect = self.padding == "reflect" and stride == 1
+        if reflect:
+            x = ReflectPadding3D(kernel // 2, dtype=self.policy)(x)
+        return keras.layers.Conv3D(
+            channels,
+            kernel,
+            strides=stride,
+            padding="valid" if reflect else "same",
+            use_bias=False,
+            kernel_initializer=keras.initializers.VarianceScaling(scale, "fan_avg", "uniform", seed=self._seed),
+            dtype=self.policy,
+        )(x)
+
+    def normalise(self, x):
+        """Instance normalisation."""
+        return InstanceNormalization(dtype=self.policy)(x)
+
+    def unit(self, x, channels: int, kernel: int = 3, stride: int = 1):
+        """Convolution, instance normalisation, ReLU."""
+        return keras.layers.ReLU(dtype=self.policy)(self.normalise(self.conv(x, channels, kernel, stride)))
+
+    def residual(self, x, channels: int):
+        """Two convolutions around a shortcut; no ReLU after the sum."""
+        y = self.normalise(self.conv(self.unit(x, channels), channels))
+        return keras.layers.Add(dtype=self.policy)([x, y])
+
+    def upsample(self, x):
+        """Double the grid by repeating voxels."""
+        return keras.layers.UpSampling3D(2, dtype=self.policy)(x)
+
+    def fold(self, x):
+        """Halve the grid, 8 voxels into the channels."""
+        return SpaceToDepth(dtype=self.policy)(x)
+
+    def unfold(self, x):
+        """Double the grid from the channels."""
+        return DepthToSpace(dtype=self.policy)(x)
+
+    def join(self, x, skip):
+        """Concatenate along the channels."""
+        return keras.layers.Concatenate(dtype=self.policy)([x, skip])
+
+
+def residual_body(blocks: Blocks, x, k: int, kernel: int):
+    """Body of the published SegSRGAN generator (Delannoy et al. 2020): 2 strided levels, 6 residual blocks at 4k."""
+    x = blocks.unit(x, k, kernel)
+    x = blocks.unit(x, 2 * k, stride=2)
+    x = blocks.unit(x, 4 * k, stride=2)
+    for _ in range(6):
+        x = blocks.residual(x, 4 * k)
+    for channels in (2 * k, k):
+        x = blocks.unit(blocks.upsample(x), channels)
+    return x
+
+
+def unet_body(blocks: Blocks, x, k: int, kernel: int):
+    """Body of a U-Net (Cicek et al. 2016) with strided convolutions, instance normalisation and three levels."""
+    x = blocks.unit(x, k, kernel)
+    skips = []
+    for channels in (2 * k, 4 * k, 8 * k):
+        skips.append(x)
+        x = blocks.unit(blocks.unit(x, channels, stride=2), channels)
+    for channels in (4 * k, 2 * k, k):
+        x = blocks.unit(blocks.upsample(x), channels)
+        x = blocks.unit(blocks.join(x, skips.pop()), channels)
+    return x
+
+
+def folded_body(blocks: Blocks, x, k: int, kernel: int):
+    """Body of a U-Net that works on 2 x 2 x 2 blocks of voxels: wide where convolutions are cheap, exact at the ends."""
+    x = blocks.unit(blocks.unit(blocks.fold(x), 4 * k), 4 * k)
+    skips = []
+    for channels in (8 * k, 16 * k):
+        skips.append(x)
+        x = blocks.unit(blocks.unit(x, channels, stride=2), channels)
+    for channels in (8 * k, 4 * k):
+        x = blocks.unit(blocks.upsample(x), channels)
+        x = blocks.unit(blocks.join(x, skips.pop()), channels)
+    return x
+
+
+BODIES: dict[str, Callable] = {"residual": residual_body, "unet": unet_body, "folded": folded_body}
+DIVISORS = {"residual": 4, "unet": 8, "folded": 8}
+
+
+def build_generator(
+    name: str = "residual",
+    k: int = 16,
+    n_classes: int = 1,
+    thickness_channel: bool = False,
+    kernel: int = 7,
+    padding: str = "reflect",
+    policy: str = "float32",
+    seed: int = 0,
+) -> keras.Model:
+    """Build a generator.
+
+    Args:
+        name: "residual" (the published one) or "unet".
+        k: channels at full resolution; multiples of 16 are fastest.
+        n_classes: 1 for one structure (sigmoid), or the number of classes with the background (softmax).
+        thickness_channel: a second input channel holds the slice thickness in mm.
+        kernel: edge of the first and the last convolution, in voxels; 7 as published.
+        padding: "reflect" (as published) or "zero".
+        policy: Keras dtype policy of the convolutions.
+        seed: start of the initial weights.
+
+    Returns:
+        A Keras model for any patch size that the body's strides divide.
+
+    Raises:
+        ValueError: an unknown name, or a width or class number below 1.
+    """
+    if name not in BODIES:
+        raise ValueError(f"generator: expected one of {sorted(BODIES)}. Received: name={name!r}")
+    if k < 1 or n_classes < 1:
+        raise ValueError(f"generator: expected k >= 1 and n_classes >= 1. Received: k={k}, n_classes={n_classes}")
+    blocks = Blocks(policy, padding, seed)
+    inputs = keras.Input((None, None, None, 1 + thickness_channel), name="interpolated")
+    features = BODIES[name](blocks, inputs, k, kernel)
+    # Nearly zero at first: the network starts as cubic-spline interpolation.
+    if name == "folded":
+        scores = blocks.unfold(blocks.conv(features, 8 * (1 + n_classes), 3, scale=1e-4))
+    else:
+        scores = blocks.conv(features, 1 + n_classes, kernel, scale=1e-4)
+    outputs = ImageAndClasses(dtype="float32", name="image_and_classes")(scores, inputs)
+    return keras.Model(inputs, outputs, name=f"generator_{name}")

@@ -1,0 +1,150 @@
+"""Layers that Keras does not have, or has only in a slow form."""
+
+import keras
+import tensorflow as tf
+
+
+@keras.saving.register_keras_serializable("segsrgan")
+class InstanceNormalization(keras.layers.Layer):
+    """Instance normalisation of volumes, through TensorFlow's fused batch norm.
+
+    Each channel of each sample is shifted and scaled to mean 0 and variance 1 over its voxels, then multiplied by
+    `gamma` and moved by `beta`. One sample's voxels laid out as an image make fused batch norm compute exactly this,
+    several times faster than `keras.layers.GroupNormalization(groups=-1)`.
+
+    Args:
+        epsilon: added to the variance.
+
+    Input and output: (B, X, Y, Z, C).
+
+    Source: Ulyanov et al. 2016, Instance normalization.
+    """
+
+    def __init__(self, epsilon: float = 1e-3, **kwargs):
+        super().__init__(**kwargs)
+        self.epsilon = epsilon
+
+    def build(self, input_shape):
+        """Create gamma and beta, one each a channel."""
+        if len(input_shape) != 5:
+            raise ValueError(f"InstanceNormalization: expected (B, X, Y, Z, C). Received: input_shape={input_shape}")
+        channels = (input_shape[-1],)
+        self.gamma = self.add_weight(shape=channels, initializer="ones", name="gamma")
+        self.beta = self.add_weight(shape=channels, initializer="zeros", name="beta")
+
+    def call(self, inputs):
+        """Normalise; one fused call a sample."""
+        if inputs.shape[0] == 1:
+            return self._normalise(inputs)
+        one_by_one = tf.map_fn(lambda sample: self._normalise(sample[None])[0], inputs)
+        return tf.ensure_shape(one_by_one, inputs.shape)
+
+    def _normalise(self, inputs):
+        shape = tf.shape(inputs)
+        as_image = tf.reshape(inputs, (1, shape[1] * shape[2], shape[3], inputs.shape[-1]))
+        gamma, beta = tf.cast(self.gamma, tf.float32), tf.cast(self.beta, tf.float32)
+        normalised = tf.compat.v1.nn.fused_batch_norm(as_image, gamma, beta, epsilon=self.epsilon, is_training=True)[0]
+        return tf.reshape(normalised, shape)
+
+    def compute_output_shape(self, input_shape):
+        """Return the input's shape."""
+        return input_shape
+
+    def get_config(self):
+        """Return the constructor's arguments."""
+        return {**super().get_config(), "epsilon": self.epsilon}
+
+
+@keras.saving.register_keras_serializable("segsrgan")
+class ReflectPadding3D(keras.layers.Layer):
+    """Pad the three space axes by mirroring, the edge voxel not repeated.
+
+    Args:
+        padding: voxels on each side.
+
+    Input: (B, X, Y, Z, C). Output: (B, X + 2p, Y + 2p, Z + 2p, C).
+    """
+
+    def __init__(self, padding: int = 1, **kwargs):
+        super().__init__(**kwargs)
+        if padding < 0:
+            raise ValueError(f"ReflectPadding3D: expected padding >= 0. Received: padding={padding}")
+        self.padding = padding
+
+    def call(self, inputs):
+        """Pad."""
+        p = self.padding
+        return tf.pad(inputs, [[0, 0], [p, p], [p, p], [p, p], [0, 0]], mode="REFLECT")
+
+    def compute_output_shape(self, input_shape):
+        """Return the padded shape."""
+        space = [None if n is None else n + 2 * self.padding for n in input_shape[1:4]]
+        return (input_shape[0], *space, input_shape[4])
+
+    def get_config(self):
+        """Return the constructor's arguments."""
+        return {**super().get_config(), "padding": self.padding}
+
+
+@keras.saving.register_keras_serializable("segsrgan")
+class SpaceToDepth(keras.layers.Layer):
+    """Fold each 2 x 2 x 2 block of voxels into the channels; nothing is lost.
+
+    Input: (B, X, Y, Z, C), even. Output: (B, X/2, Y/2, Z/2, 8C). Source: Shi et al. 2016, sub-pixel convolution, reversed.
+    """
+
+    def call(self, inputs):
+        """Reshape and transpose."""
+        b, x, y, z = tf.unstack(tf.shape(inputs)[:4])
+        channels = inputs.shape[-1]
+        blocks = tf.reshape(inputs, (b * (x // 2), 2, y // 2, 2, z // 2, 2 * channels))
+        blocks = tf.transpose(blocks, (0, 2, 4, 1, 3, 5))
+        return tf.reshape(blocks, (b, x // 2, y // 2, z // 2, 8 * channels))
+
+    def compute_output_shape(self, input_shape):
+        """Return the folded shape."""
+        space = [None if n is None else n // 2 for n in input_shape[1:4]]
+        return (input_shape[0], *space, 8 * input_shape[4])
+
+
+@keras.saving.register_keras_serializable("segsrgan")
+class DepthToSpace(keras.layers.Layer):
+    """Unfold the channels into 2 x 2 x 2 blocks of voxels: the inverse of `SpaceToDepth`.
+
+    Input: (B, X, Y, Z, 8C). Output: (B, 2X, 2Y, 2Z, C).
+    """
+
+    def call(self, inputs):
+        """Reshape and transpose."""
+        b, x, y, z = tf.unstack(tf.shape(inputs)[:4])
+        channels = inputs.shape[-1] // 8
+        blocks = tf.reshape(inputs, (b * x, y, z, 2, 2, 2 * channels))
+        blocks = tf.transpose(blocks, (0, 3, 1, 4, 2, 5))
+        return tf.reshape(blocks, (b, 2 * x, 2 * y, 2 * z, channels))
+
+    def compute_output_shape(self, input_shape):
+        """Return the unfolded shape."""
+        space = [None if n is None else 2 * n for n in input_shape[1:4]]
+        return (input_shape[0], *space, input_shape[4] // 8)
+
+
+@keras.saving.register_keras_serializable("segsrgan")
+class ImageAndClasses(keras.layers.Layer):
+    """The two heads: the image as a residual on the interpolated one, and class probabilities.
+
+    Inputs: scores (B, X, Y, Z, 1 + n) of any float type, and the network's input (B, X, Y, Z, 1 or 2), whose first
+    channel is the interpolated image. Output: float32 (B, X, Y, Z, 1 + n): the image, then a sigmoid (n = 1) or a
+    softmax over n classes. The sum is made in float32, so that a low-precision network does not round the image.
+    """
+
+    def call(self, scores, inputs):
+        """Add and squash."""
+        scores = tf.cast(scores, tf.float32)
+        image = tf.cast(inputs[..., :1], tf.float32) + scores[..., :1]
+        classes = scores[..., 1:]
+        classes = tf.sigmoid(classes) if classes.shape[-1] == 1 else tf.nn.softmax(classes)
+        return tf.concat([image, classes], axis=-1)
+
+    def compute_output_shape(self, scores_shape, inputs_shape):
+        """Return the scores' shape."""
+        return scores_shape

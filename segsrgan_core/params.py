@@ -1,0 +1,175 @@
+"""`params.yaml` as typed settings; an unknown key is an error. This is its only reader."""
+
+import difflib
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from segsrgan_core.errors import UserError
+
+Fraction = Field(ge=0, le=1)
+
+
+class Section(BaseModel):
+    """A part of the settings: unknown keys are errors, values cannot be changed."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class EmbeddedSettings(Section):
+    """Size of the `embedded` cohort of phantoms."""
+
+    n_train: int = Field(8, ge=1)
+    n_val: int = Field(1, ge=1)
+    n_test: int = Field(4, ge=1)
+    n_patients: int = Field(8, ge=2)
+    spacing_mm: float = Field(0.8, ge=0.3, le=4)
+
+
+class SimulationSettings(Section):
+    """From high to low resolution."""
+
+    slice_mm: float = Field(3.0, gt=0, le=10)
+    plane: Literal["axial", "coronal", "sagittal"] = "axial"
+    profile: Literal["gaussian", "box"] = "gaussian"
+    noise: float = Field(0.01, ge=0, le=0.5)
+    spacing_mm: float | None = Field(None, ge=0.2, le=4)
+
+
+class ModelSettings(Section):
+    """The networks."""
+
+    generator: Literal["residual", "unet"] = "unet"
+    k: int = Field(16, ge=1)
+    kernel: Literal[3, 5, 7] = 7
+    padding: Literal["reflect", "zero"] = "reflect"
+    classes: list[str] = ["cortex"]
+    thickness_channel: bool = False
+    critic_width: int = Field(32, ge=1)
+    precision: Literal["auto", "float32", "mixed_bfloat16"] = "auto"
+
+
+class TrainingSettings(Section):
+    """Patches, objective and schedule."""
+
+    patch: int = Field(64, ge=16, multiple_of=16)
+    batch: int = Field(1, ge=1)
+    epochs: int = Field(10, ge=1)
+    steps_per_epoch: int = Field(100, ge=1)
+    validate_every: int = Field(1, ge=1)
+    learning_rate: float = Field(1e-3, gt=0)
+    critic_learning_rate: float = Field(1e-4, gt=0)
+    beta_1: float = Field(0.5, ge=0, lt=1)
+    decay: bool = True
+    average: float = Field(0.99, ge=0, lt=1)
+    n_critic: int = Field(5, ge=1)
+    adversarial_from: float = Fraction
+    lambda_rec: float = Field(1.0, ge=0)
+    lambda_adv: float = Field(1e-3, ge=0)
+    lambda_gp: float = Field(10.0, ge=0)
+    lambda_dice: float = Field(0.0, ge=0)
+    contrast: float = Field(0.5, ge=0, lt=1)
+    noise: float = Field(0.03, ge=0, le=0.5)
+    thickness_mm: tuple[float, float] = (3.0, 3.0)
+    flips: bool = True
+
+    @model_validator(mode="after")
+    def _ordered(self) -> "TrainingSettings":
+        low, high = self.thickness_mm
+        if not 0 < low <= high:
+            raise ValueError(f"thickness_mm: expected [low, high] with 0 < low <= high; received {[low, high]}")
+        return self
+
+
+class InferenceSettings(Section):
+    """Windows over a whole image."""
+
+    step: int = Field(32, ge=1)
+    validation_step: int = Field(48, ge=1)
+    threshold: float = Fraction
+
+
+class VariabilitySettings(Section):
+    """The analysis over TE."""
+
+    bet_threshold: float = Fraction
+    reference_te_ms: int = 120
+
+
+class Settings(Section):
+    """Everything a person may change."""
+
+    cohort: str
+    setting: str
+    seed: int = Field(ge=0)
+    embedded: EmbeddedSettings
+    simulation: SimulationSettings
+    model: ModelSettings
+    training: TrainingSettings
+    inference: InferenceSettings
+    variability: VariabilitySettings
+
+
+def read_params(path: str | Path, cohort: str | None = None, setting: str | None = None) -> Settings:
+    """Read the settings of the study.
+
+    Args:
+        path: `params.yaml`. Its key `settings` holds named sets of changes; `setting` names the one that is applied.
+        cohort: in place of the file's.
+        setting: in place of the file's.
+
+    Raises:
+        UserError: the file is missing or no YAML, a key is unknown, a value has the wrong type or is out of range.
+    """
+    try:
+        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"{path}: expected the settings of the study; it cannot be read ({error.strerror}).") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: expected YAML; {' '.join(str(error).split())}.") from error
+    if not isinstance(content, dict):
+        raise UserError(f"{path}: expected keys and values; received {type(content).__name__}.")
+    named = {"cohort": cohort, "setting": setting}
+    return parse_params({**content, **{key: value for key, value in named.items() if value}}, str(path))
+
+
+def parse_params(content: dict[str, Any], source: str = "params") -> Settings:
+    """Apply the named setting and check every key and value; see `read_params`."""
+    base = dict(content)
+    variants = base.pop("settings", None) or {}
+    name = base.get("setting")
+    if name not in variants:
+        raise UserError(
+            f"{source}: setting: expected one of {sorted(variants)}; received {name!r}{_hint(name, variants)}."
+        )
+    try:
+        return Settings.model_validate(_merged(base, variants[name] or {}))
+    except ValidationError as error:
+        raise UserError(f"{source}: " + "; ".join(_sentence(fault) for fault in error.errors()) + ".") from error
+
+
+def _merged(base: dict, changes: dict) -> dict:
+    result = dict(base)
+    for key, value in changes.items():
+        both = isinstance(value, dict) and isinstance(result.get(key), dict)
+        result[key] = _merged(result[key], value) if both else value
+    return result
+
+
+def _sentence(fault: dict) -> str:
+    place = [str(part) for part in fault["loc"]]
+    name = ".".join(place)
+    if fault["type"] != "extra_forbidden":
+        return f"{name}: {fault['msg'][0].lower()}{fault['msg'][1:]}, received {fault['input']!r}"
+    section = Settings
+    for part in place[:-1]:
+        section = section.model_fields[part].annotation
+    known = list(section.model_fields)
+    return f"{name}: unknown key{_hint(place[-1], known)}; known keys are {', '.join(known)}"
+
+
+def _hint(word: Any, known) -> str:
+    close = difflib.get_close_matches(str(word), [str(k) for k in known], n=1)
+    return f" (did you mean {close[0]!r}?)" if close else ""

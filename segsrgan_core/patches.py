@@ -1,0 +1,150 @@
+"""Random training patches, drawn on the fly: nothing is written to disk.
+
+Patch number i is a function of (seed, i) alone, so a resumed training sees the patches that an undisturbed one sees.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import tensorflow as tf
+
+from segsrgan_core.imaging.contrast import exponent
+from segsrgan_core.imaging.degrade import degrade_matrices
+from segsrgan_core.imaging.intensity import intensity_scale
+from segsrgan_core.imaging.noise import add_rician
+from segsrgan_core.params import TrainingSettings
+
+SLICE_AXIS = 2  # of arrays in RAS+ order: axial slices
+
+
+@dataclass(frozen=True)
+class TrainingSubject:
+    """One subject in memory.
+
+    Attributes:
+        name: the subject's name.
+        image: float32 (X, Y, Z), RAS+, high resolution, scaled so that its interpolated image has scale 1.
+        classes: uint8 (X, Y, Z), class indices; 0 is the background.
+        centres: int (N, 3), voxels that patches may be centred on.
+        spacing_mm: isotropic voxel size in mm.
+    """
+
+    name: str
+    image: np.ndarray
+    classes: np.ndarray
+    centres: np.ndarray
+    spacing_mm: float
+
+
+def prepare_subject(
+    name: str,
+    image: np.ndarray,
+    classes: np.ndarray,
+    spacing_mm: float,
+    thickness_mm: float,
+    patch: int,
+    seed: int,
+    n_centres: int = 20_000,
+) -> TrainingSubject:
+    """Scale a subject and choose where its patches may lie.
+
+    Args:
+        name: the subject's name.
+        image: float32 (X, Y, Z), RAS+, high resolution.
+        classes: uint8 (X, Y, Z).
+        spacing_mm: isotropic voxel size.
+        thickness_mm: slice thickness at which the intensity scale is taken.
+        patch: patch edge in voxels; a smaller image is mirrored to this size.
+        seed: of the choice of centres.
+        n_centres: how many are kept.
+    """
+    down, up = degrade_matrices(image.shape[SLICE_AXIS], spacing_mm, thickness_mm)
+    scale = intensity_scale(image @ (up @ down).T.astype(np.float32))
+    margins = [((patch - n + 1) // 2, (patch - n) // 2) if n < patch else (0, 0) for n in image.shape]
+    image, classes = np.pad(image / np.float32(scale), margins, "symmetric"), np.pad(classes, margins, "symmetric")
+    labelled = np.argwhere(classes > 0)
+    if len(labelled) == 0:
+        labelled = np.argwhere(image > image.mean())
+    chosen = np.random.default_rng(seed).integers(len(labelled), size=n_centres)
+    return TrainingSubject(name, image, classes, labelled[chosen].astype(np.int32), spacing_mm)
+
+
+def draw_patch(
+    subjects: list[TrainingSubject], settings: TrainingSettings, channels: tuple[int, int], rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Draw one patch with its own place, contrast, slice thickness, slice phase, noise and flips.
+
+    Args:
+        subjects: to draw from.
+        settings: the augmentation.
+        channels: of the network's input (2: the second holds the slice thickness in mm) and of the segmentation (1: the
+            one class's map; else the number of classes with the background).
+        rng: source of randomness.
+
+    Returns:
+        The network's input, float32 (P, P, P, 1 or 2), and the truth, float32 (P, P, P, 1 + channels[1]).
+    """
+    subject = subjects[rng.integers(len(subjects))]
+    size = settings.patch
+    place = [
+        int(np.clip(c - rng.integers(size), 0, n - size))
+        for c, n in zip(subject.centres[rng.integers(len(subject.centres))], subject.image.shape, strict=True)
+    ]
+    window = tuple(slice(start, start + size) for start in place)
+    thickness = round(float(rng.uniform(*settings.thickness_mm)), 1)
+    truth, interpolated = _degraded(subject, place, size, thickness, settings, rng)
+    segmentation = _one_hot(subject.classes[window], channels[1])
+    flips = tuple(axis for axis in range(3) if settings.flips and rng.random() < 0.5)
+    truth, interpolated = np.flip(truth, flips), np.flip(interpolated, flips)
+    y = np.concatenate([truth[..., None], np.flip(segmentation, flips)], axis=-1)
+    x = interpolated[..., None]
+    if channels[0] == 2:
+        x = np.concatenate([x, np.full_like(x, thickness)], axis=-1)
+    return np.ascontiguousarray(x), np.ascontiguousarray(y)
+
+
+def _degraded(subject, place, size, thickness, settings, rng) -> tuple[np.ndarray, np.ndarray]:
+    """Return the truth's and the interpolated image's patch; whole lines along the slice axis are degraded."""
+    x, y, z = place
+    # Leaving out the first voxels moves the slices against the anatomy.
+    phase = int(rng.integers(min(z, int(thickness / subject.spacing_mm)) + 1))
+    lines = subject.image[x : x + size, y : y + size, phase:]
+    power = rng.uniform(1 - settings.contrast, 1 + settings.contrast)
+    lines = exponent(lines, power)
+    down, up = degrade_matrices(lines.shape[SLICE_AXIS], subject.spacing_mm, thickness)
+    slices = lines @ down.T.astype(np.float32)
+    slices = add_rician(slices, rng.uniform(0, settings.noise), rng)
+    rows = slice(z - phase, z - phase + size)
+    return lines[..., rows], slices @ up[rows].T.astype(np.float32)
+
+
+def _one_hot(classes: np.ndarray, n_channels: int) -> np.ndarray:
+    if n_channels == 1:
+        return (classes == 1).astype(np.float32)[..., None]
+    return np.eye(n_channels, dtype=np.float32)[classes]
+
+
+def patch_dataset(
+    subjects: list[TrainingSubject], settings: TrainingSettings, channels: tuple[int, int], seed: int, start: int
+) -> tf.data.Dataset:
+    """Return the endless stream of patches from number `start` on.
+
+    Args:
+        subjects: to draw from.
+        settings: the augmentation.
+        channels: see `draw_patch`.
+        seed: of the stream.
+        start: number of the first patch.
+    """
+    size = settings.patch
+    shapes = (size, size, size, channels[0]), (size, size, size, 1 + channels[1])
+
+    def draw(index: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return draw_patch(subjects, settings, channels, np.random.default_rng([seed, int(index)]))
+
+    def as_tensors(index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        x, y = tf.numpy_function(draw, [index], (tf.float32, tf.float32), stateful=False)
+        return tf.ensure_shape(x, shapes[0]), tf.ensure_shape(y, shapes[1])
+
+    numbers = tf.data.Dataset.range(start, np.iinfo(np.int64).max)
+    return numbers.map(as_tensors, num_parallel_calls=2, deterministic=True)

@@ -1,0 +1,89 @@
+"""Where things are: the one place that knows."""
+
+import hashlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from segsrgan_core.errors import UserError
+from segsrgan_core.params import Settings
+
+
+@dataclass(frozen=True)
+class Study:
+    """The folders of a study.
+
+    Attributes:
+        root: the repository, the folder of `params.yaml`.
+    """
+
+    root: Path
+
+    @property
+    def params(self) -> Path:
+        """The settings."""
+        return self.root / "params.yaml"
+
+    @property
+    def manifests(self) -> Path:
+        """One CSV a cohort."""
+        return self.root / "data_manifests"
+
+    @property
+    def notebooks(self) -> Path:
+        """The notebooks as people edit them."""
+        return self.root / "notebooks"
+
+    @property
+    def results(self) -> Path:
+        """What `dvc repro` writes and git keeps."""
+        return self.root / "results"
+
+    @property
+    def work(self) -> Path:
+        """Large files that the stages hand to each other."""
+        return self.root / "data"
+
+    @property
+    def scratch(self) -> Path:
+        """States for resuming and caches; never an output."""
+        return self.root / ".work"
+
+    def state(self, settings: Settings) -> Path:
+        """Return where a training with these settings keeps what it needs to go on."""
+        key = hashlib.sha256(settings.model_dump_json().encode()).hexdigest()[:16]
+        return self.scratch / "training" / f"{key}.npz"
+
+    def manifest(self, cohort: str) -> Path:
+        """Return the manifest of a cohort."""
+        return self.manifests / f"{cohort}.csv"
+
+    def data_root(self, cohort: str) -> Path:
+        """Return the folder that a manifest's paths start in: `data/`, or the one that SEGSRGAN_DATA names.
+
+        The phantoms are made in `data/` wherever other data are.
+        """
+        named = os.environ.get("SEGSRGAN_DATA")
+        if not named or cohort == "embedded":
+            return self.work
+        if not Path(named).is_dir():
+            raise UserError(
+                f"SEGSRGAN_DATA: expected a folder; received {named!r}, which is none; correct or unset it."
+            )
+        return Path(named).resolve()
+
+
+def find_study(start: str | Path | None = None) -> Study:
+    """Find the study that a folder belongs to.
+
+    Args:
+        start: a folder in the study; the current one if not given.
+
+    Raises:
+        UserError: neither the folder nor one above it holds `params.yaml` and `dvc.yaml`.
+    """
+    start = Path(start or Path.cwd()).resolve()
+    for folder in (start, *start.parents):
+        if (folder / "params.yaml").is_file() and (folder / "dvc.yaml").is_file():
+            return Study(folder)
+    raise UserError(f"{start}: expected a folder of the study (with params.yaml and dvc.yaml); go to the repository.")

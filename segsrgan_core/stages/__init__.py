@@ -1,0 +1,1 @@
+"""What the notebooks of the study call, one file a stage: prepare, fit, evaluate, measure, draw."""

@@ -1,0 +1,119 @@
+"""Stage 05: every figure of the paper, and the report."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from nibabel.nifti1 import Nifti1Image
+
+from segsrgan_core.cohorts.manifest import read_manifest
+from segsrgan_core.figures import (
+    anisotropic,
+    before_after,
+    bland_altman,
+    learning,
+    methods,
+    networks,
+    simulation,
+    te_effect,
+    te_overlay,
+    variability_table,
+)
+from segsrgan_core.figures.style import MissingResult, save
+from segsrgan_core.imaging.files import load_labels, write_json
+from segsrgan_core.params import Settings
+from segsrgan_core.paths import Study
+from segsrgan_core.report.page import build_report
+from segsrgan_core.stages.evaluate import example
+from segsrgan_core.stages.fit import build_trainer
+
+OVERLAID_TE_MS = (120, 280)
+OVERLAID_PATIENTS = 4
+CORTEX = 2
+
+
+def draw_figures(study: Study, settings: Settings) -> dict[str, str]:
+    """Draw every figure that the present results allow.
+
+    Returns:
+        The figures that could not be drawn, name to reason; also written to `results/figures/missing.json`.
+    """
+    folder = study.results / "figures"
+    missing = {}
+    for module, draw in _figures(study, settings).items():
+        try:
+            figure, table = draw()
+            save(figure, module.NAME, folder, table)
+        except MissingResult as reason:
+            missing[module.NAME] = str(reason)
+    write_json(folder / "missing.json", missing)
+    return missing
+
+
+def _figures(study: Study, settings: Settings) -> dict:
+    results = study.results
+    shown = example(study)
+    pictures: dict[object, Callable] = {
+        anisotropic: lambda: anisotropic.draw(shown["low"]),
+        simulation: lambda: simulation.draw(shown["truth"], shown["low"], shown["spline"]),
+        networks: lambda: networks.draw(*_layers(settings)),
+        learning: lambda: learning.draw(_table(results / "training" / "history.csv")),
+        before_after: lambda: before_after.draw(
+            shown["low"], shown["spline"], shown["sr"], shown["truth"], shown["labels"], shown["labels_truth"]
+        ),
+        methods: lambda: methods.draw(_table(results / "evaluation" / "per_subject.csv")),
+        variability_table: lambda: variability_table.draw(
+            _json(results / "variability" / "metrics.json"), with_talk=settings.cohort == "epirmex"
+        ),
+        te_effect: lambda: te_effect.draw(_table(results / "variability" / "volumes.csv")),
+        te_overlay: lambda: te_overlay.draw(_overlaid(study), OVERLAID_TE_MS),
+        bland_altman: lambda: bland_altman.draw(_table(results / "variability" / "volumes.csv")),
+    }
+    return pictures
+
+
+def _layers(settings: Settings) -> tuple[list[dict], list[dict]]:
+    from segsrgan_core.networks.critic import build_critic
+
+    trainer = build_trainer(settings)
+    critic = trainer.critic or build_critic(trainer.generator.output_shape[-1], settings.model.critic_width)
+    return networks.layer_summaries(trainer.generator), networks.layer_summaries(critic)
+
+
+def _table(path: Path) -> pd.DataFrame:
+    try:
+        return pd.read_csv(path, dtype={"subject": str})
+    except (OSError, pd.errors.EmptyDataError) as error:
+        raise MissingResult(f"{path.name}: the table is not there or empty; run its stage first.") from error
+
+
+def _json(path: Path) -> dict:
+    import json
+
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise MissingResult(f"{path.name}: the file is not there; run its stage first.") from error
+
+
+def _overlaid(study: Study) -> dict[str, tuple[Nifti1Image, Nifti1Image]]:
+    """Return the cortex masks of the first patients at both echo times."""
+    first, second = OVERLAID_TE_MS
+    pairs = {}
+    for path in sorted((study.work / "measured").glob(f"*_acq-te{first}_desc-segsrgan_dseg.nii.gz")):
+        other = path.with_name(path.name.replace(f"acq-te{first}_", f"acq-te{second}_"))
+        if other.is_file() and len(pairs) < OVERLAID_PATIENTS:
+            pairs[path.name.partition("_acq-")[0]] = (_cortex(path), _cortex(other))
+    return pairs
+
+
+def _cortex(path: Path) -> Nifti1Image:
+    labels = load_labels(path)
+    return Nifti1Image((np.asarray(labels.dataobj) == CORTEX).astype(np.uint8), labels.affine)
+
+
+def write_report(study: Study, settings: Settings) -> Path:
+    """Write `results/report.html` and the LaTeX tables."""
+    manifest = read_manifest(study.manifest(settings.cohort))
+    return build_report(study.results, manifest, settings.model_dump(mode="json"))

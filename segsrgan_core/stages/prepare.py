@@ -1,0 +1,156 @@
+"""Stage 01: from a manifest to the study's cases, on the study's grid, with a simulated low-resolution image each."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pandas as pd
+from nibabel.nifti1 import Nifti1Image
+
+from segsrgan_core.cohorts.download import fetch_missing
+from segsrgan_core.cohorts.labels import to_drawem9
+from segsrgan_core.cohorts.manifest import check_files, image_rows, locate, read_manifest, write_manifest
+from segsrgan_core.cohorts.phantom import PhantomCohort, write_cohort
+from segsrgan_core.cohorts.presets import label_mapping
+from segsrgan_core.cohorts.schema import Row
+from segsrgan_core.errors import UserError
+from segsrgan_core.imaging.degrade import thick_slices
+from segsrgan_core.imaging.files import load_image, load_labels, save_image, write_csv
+from segsrgan_core.imaging.geometry import resample_isotropic, resample_labels, spacing_mm
+from segsrgan_core.imaging.noise import add_rician
+from segsrgan_core.params import Settings, SimulationSettings
+from segsrgan_core.paths import Study
+from segsrgan_core.progress import track
+
+CASES = "cases.csv"
+
+
+@dataclass(frozen=True)
+class PreparedCase:
+    """One subject's images on disk.
+
+    Attributes:
+        name: subject, and session where there is one.
+        split: train, val or test.
+        age_weeks: nan where unknown.
+        image: high-resolution T2w image.
+        labels: its labels, drawem9 numbers.
+        low: the simulated thick-slice image.
+    """
+
+    name: str
+    split: str
+    age_weeks: float
+    image: Path
+    labels: Path
+    low: Path
+
+
+def case_name(row: Row) -> str:
+    """Return the name that results use: the subject, and the session where there is one."""
+    return f"{row.subject}_{row.session}" if row.session else row.subject
+
+
+def make_phantoms(study: Study, settings: Settings) -> pd.DataFrame:
+    """Make the cohort `embedded` in `data/embedded` and write its manifest."""
+    config = PhantomCohort(
+        **settings.embedded.model_dump(), slice_mm=settings.simulation.slice_mm, seed=settings.seed
+    )
+    manifest = write_cohort(config, study.work)
+    write_manifest(manifest, study.manifest("embedded"))
+    return manifest
+
+
+def load_cohort(study: Study, settings: Settings) -> pd.DataFrame:
+    """Read and check the manifest of the study's cohort; fetch the files that are missing and may be fetched."""
+    manifest = read_manifest(study.manifest(settings.cohort))
+    root = study.data_root(settings.cohort)
+    fetch_missing(manifest, root)
+    check_files(manifest, root, label_mapping(settings.cohort, study.manifests))
+    return manifest
+
+
+def prepare(study: Study, settings: Settings, manifest: pd.DataFrame) -> pd.DataFrame:
+    """Write every training, validation and test case to `data/prepared`.
+
+    Args:
+        study: where.
+        settings: of the simulation.
+        manifest: of the cohort.
+
+    Returns:
+        One row a case: name, split, age_weeks, image, labels, low (paths relative to `data/prepared`).
+
+    Raises:
+        UserError: the cohort lacks a split, or a file is at fault.
+    """
+    rows = [row for split in ("train", "val", "test") for row in image_rows(manifest, split)]
+    for split in ("train", "val", "test"):
+        if not any(row.split == split for row in rows):
+            raise UserError(
+                f"{study.manifest(settings.cohort)}: expected images of the split {split!r}; received none."
+            )
+    table = pd.DataFrame([_prepare_one(study, settings, row) for row in track(rows, "prepared")])
+    write_csv(study.work / "prepared" / CASES, table)
+    return table
+
+
+def _prepare_one(study: Study, settings: Settings, row: Row) -> dict:
+    image, labels = load_truth(study, settings, row)
+    name = case_name(row)
+    # A case's noise depends on its name, not on its place in the manifest.
+    rng = np.random.default_rng([settings.seed, *name.encode()])
+    low = low_resolution(image, settings.simulation, rng)
+    folder = study.work / "prepared"
+    files = {
+        "image": f"{name}_desc-hr_T2w.nii.gz",
+        "labels": f"{name}_desc-drawem9_dseg.nii.gz",
+        "low": f"{name}_desc-lr_T2w.nii.gz",
+    }
+    for key, volume in {"image": image, "labels": labels, "low": low}.items():
+        save_image(volume, folder / files[key])
+    return {"name": name, "split": row.split, "age_weeks": row.age_weeks, **files}
+
+
+def load_truth(study: Study, settings: Settings, row: Row) -> tuple[Nifti1Image, Nifti1Image]:
+    """Read one manifest row's image and labels in RAS+ order, drawem9 numbers, on the study's grid."""
+    root = study.data_root(settings.cohort)
+    image = nib.as_closest_canonical(load_image(locate(root, row.image)))
+    numbers = nib.as_closest_canonical(load_labels(locate(root, row.labels)))
+    mapping = label_mapping(settings.cohort, study.manifests)
+    labels = Nifti1Image(to_drawem9(np.asarray(numbers.dataobj), mapping, row.labels), numbers.affine)
+    target = settings.simulation.spacing_mm
+    if target is None:
+        _require_isotropic(image, row)
+        return image, labels
+    return resample_isotropic(image, target), resample_labels(labels, target)
+
+
+def _require_isotropic(image: Nifti1Image, row: Row) -> None:
+    spacing = spacing_mm(image)
+    if np.ptp(spacing) > 0.02 * spacing.min():
+        raise UserError(
+            f"{row.image}: expected isotropic voxels; received {np.round(spacing, 3)} mm; "
+            "set simulation.spacing_mm in params.yaml to resample the cohort."
+        )
+
+
+def low_resolution(image: Nifti1Image, settings: SimulationSettings, rng: np.random.Generator) -> Nifti1Image:
+    """Simulate a thick-slice acquisition with Rician noise (a share of the brightest value)."""
+    low = thick_slices(image, settings.slice_mm, settings.plane, settings.profile)
+    array = np.clip(np.asarray(low.dataobj), 0, None)
+    return Nifti1Image(add_rician(array, settings.noise * float(array.max()), rng), low.affine)
+
+
+def prepared_cases(study: Study, split: str) -> Iterator[PreparedCase]:
+    """Yield the cases of a split that `prepare` wrote."""
+    folder = study.work / "prepared"
+    if not (folder / CASES).is_file():
+        raise UserError(
+            f"{folder / CASES}: expected the prepared cases; received nothing there; run 01_simulate first."
+        )
+    table = pd.read_csv(folder / CASES, dtype={"name": str})
+    for row in table[table["split"] == split].itertuples():
+        yield PreparedCase(row.name, split, row.age_weeks, folder / row.image, folder / row.labels, folder / row.low)

@@ -1,0 +1,242 @@
+"""Adversarial training (WGAN-GP) of a generator, and the curve of its validation.
+
+A run is a function of its settings, its subjects and its seed; interrupted at any moment, it goes on bit-exactly.
+"""
+
+import math
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from segsrgan_core import losses
+from segsrgan_core.checkpoints import load_state, save_state
+from segsrgan_core.networks.functions import as_function
+from segsrgan_core.params import TrainingSettings
+from segsrgan_core.patches import TrainingSubject, patch_dataset
+
+Validate = Callable[[Callable], dict[str, float]]
+Report = Callable[[int, dict[str, Any]], None]
+
+
+class Trainer:
+    """The networks, their optimisers, the running average of the generator's weights, and one step of each.
+
+    Args:
+        generator: of `networks.generators`.
+        critic: of `networks.critic`; None trains without the adversarial term.
+        settings: objective and schedule.
+
+    Batches are walked through one sample at a time: the networks have no batch statistics, so that the mean of the
+    gradients is the batch's gradient, and the memory is that of one patch.
+    """
+
+    def __init__(self, generator: keras.Model, critic: keras.Model | None, settings: TrainingSettings):
+        self.generator, self.critic, self.settings = generator, critic, settings
+        self.generator_optimizer = self._adam(generator, settings.learning_rate)
+        self.critic_optimizer = self._adam(critic, settings.critic_learning_rate) if critic else None
+        self.average = [tf.Variable(w) for w in generator.trainable_variables]
+
+    def _adam(self, model: keras.Model, rate: float) -> keras.optimizers.Optimizer:
+        total = self.settings.epochs * self.settings.steps_per_epoch
+        schedule = keras.optimizers.schedules.CosineDecay(rate, total, alpha=0.02) if self.settings.decay else rate
+        optimizer = keras.optimizers.Adam(schedule, beta_1=self.settings.beta_1, beta_2=0.999)
+        optimizer.build(model.trainable_variables)
+        return optimizer
+
+    def state(self) -> dict[str, list]:
+        """Return every variable that the next step depends on."""
+        variables = {
+            "generator": self.generator.trainable_variables,
+            "generator_optimizer": self.generator_optimizer.variables,
+            "average": self.average,
+        }
+        if self.critic:
+            variables["critic"] = self.critic.trainable_variables
+            variables["critic_optimizer"] = self.critic_optimizer.variables
+        return variables
+
+    @tf.function(jit_compile=False)
+    def reconstruct(self, x: tf.Tensor, y: tf.Tensor) -> dict[str, tf.Tensor]:
+        """One generator step on L_rec alone; x (B, P, P, P, C), y (B, P, P, P, 1 + n)."""
+        return self._generator_step(x, y, adversarial=False)
+
+    @tf.function(jit_compile=False)
+    def adversarial(self, x: tf.Tensor, y: tf.Tensor, epsilon: tf.Tensor) -> dict[str, tf.Tensor]:
+        """One whole iteration in one graph: n_critic critic steps, each on its own batch, and one generator step.
+
+        Args:
+            x: (n_critic + 1, B, P, P, P, C).
+            y: (n_critic + 1, B, P, P, P, 1 + n).
+            epsilon: (n_critic, B), in [0, 1].
+        """
+        loss = tf.constant(0.0)
+        for i in tf.range(self.settings.n_critic):
+            loss = self._critic_step(x[i], y[i], epsilon[i])
+        return {**self._generator_step(x[-1], y[-1], adversarial=True), "loss_critic": loss}
+
+    def _generator_step(self, x: tf.Tensor, y: tf.Tensor, adversarial: bool) -> dict[str, tf.Tensor]:
+        parts, gradients = self._mean_over_batch(
+            lambda i: self._generator_loss(x[i : i + 1], y[i : i + 1], adversarial),
+            self.generator.trainable_variables,
+            len(("loss_rec", "loss_dice", "loss_adv")),
+            x.shape[0],
+        )
+        self.generator_optimizer.apply(gradients, self.generator.trainable_variables)
+        for mean, weight in zip(self.average, self.generator.trainable_variables, strict=True):
+            mean.assign_sub((1 - self.settings.average) * (mean - weight))
+        return dict(zip(("loss_rec", "loss_dice", "loss_adv"), tf.unstack(parts), strict=True))
+
+    def _generator_loss(self, x: tf.Tensor, y: tf.Tensor, adversarial: bool) -> tuple[tf.Tensor, list[tf.Tensor]]:
+        settings = self.settings
+        fake = self.generator(x, training=True)
+        rec = losses.charbonnier(y, fake)
+        dice = losses.soft_dice(y, fake) if settings.lambda_dice else tf.zeros(())
+        total = settings.lambda_rec * rec + settings.lambda_dice * dice
+        adv = tf.zeros(())
+        if adversarial:
+            # E[D((X, S_X))] does not depend on G.
+            adv = -tf.reduce_mean(self.critic(self._with_thickness(fake, x), training=True))
+            total += settings.lambda_adv * adv
+        return total, [rec, dice, adv]
+
+    def _critic_step(self, x: tf.Tensor, y: tf.Tensor, epsilon: tf.Tensor) -> tf.Tensor:
+        def loss(i: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor]]:
+            one = x[i : i + 1]
+            fake = self._with_thickness(self.generator(one, training=True), one)
+            real = self._with_thickness(soften(y[i : i + 1]), one)
+            both = self.critic(tf.concat([real, fake], 0), training=True)
+            score = losses.adversarial(both[:1], both[1:])
+            penalty = losses.gradient_penalty(self.critic, real, fake, epsilon[i : i + 1])
+            value = self.settings.lambda_gp * penalty - score
+            return value, [value]
+
+        variables = self.critic.trainable_variables
+        parts, gradients = self._mean_over_batch(loss, variables, 1, x.shape[0])
+        self.critic_optimizer.apply(gradients, variables)
+        return parts[0]
+
+    def _with_thickness(self, pair: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
+        return tf.concat([pair, x[..., 1:]], -1) if x.shape[-1] > 1 else pair
+
+    def _mean_over_batch(self, loss, variables: list, n_parts: int, batch: int) -> tuple[tf.Tensor, list[tf.Tensor]]:
+        def one(i: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor]]:
+            with tf.GradientTape(watch_accessed_variables=False) as tape:
+                tape.watch([v.value for v in variables])
+                value, parts = loss(i)
+            return tf.stack(parts), tape.gradient(value, [v.value for v in variables])
+
+        parts, gradients = one(tf.constant(0))
+        if batch == 1:
+            return parts, gradients
+        for i in tf.range(1, batch):
+            more_parts, more = one(i)
+            parts += more_parts
+            gradients = [a + b for a, b in zip(gradients, more, strict=True)]
+        return parts / batch, [g / batch for g in gradients]
+
+
+def soften(real: tf.Tensor) -> tf.Tensor:
+    """Blur a binary segmentation by one voxel, so that the critic cannot tell it from a soft one by its edges alone.
+
+    Args:
+        real: (B, X, Y, Z, 1 + n), the image and the segmentation; the image is left as it is.
+    """
+    segmentation = tf.nn.avg_pool3d(real[..., 1:], 3, 1, "SAME")
+    return tf.concat([real[..., :1], segmentation], -1)
+
+
+def train(
+    trainer: Trainer,
+    subjects: list[TrainingSubject],
+    channels: tuple[int, int],
+    validate: Validate,
+    state_path: Path,
+    seed: int,
+    report: Report = lambda step, row: None,
+) -> list[dict[str, Any]]:
+    """Train to the end, from the stored state where there is one.
+
+    Args:
+        trainer: fresh networks and optimisers.
+        subjects: to draw patches from.
+        channels: of the network's input and of the segmentation.
+        validate: gets the averaged network, float32 (1, P, P, P, C) -> (1, P, P, P, 1 + n), and returns scores.
+        state_path: `.npz` of the state, written after each epoch.
+        seed: of the patches and of the gradient penalty.
+        report: called after each step with its number and, at an epoch's end, the history's row.
+
+    Returns:
+        The history, one row an epoch: epoch, step, losses, learning rate, validation scores. The trainer's `average` holds
+        the weights at the end; those of the best epoch (highest `val_score`) are in the state file as `best`.
+    """
+    settings = trainer.settings
+    best = [tf.Variable(w) for w in trainer.average]
+    variables = {**trainer.state(), "best": best}
+    meta: dict[str, Any] = {"step": 0, "patches": 0, "history": []}
+    if state_path.exists():
+        meta = load_state(state_path, variables)
+    total = settings.epochs * settings.steps_per_epoch
+    first_adversarial = math.ceil(settings.adversarial_from * total) if trainer.critic else total
+    stream = _Stream(subjects, settings, channels, seed, meta["patches"])
+    history = meta["history"]
+    twin = keras.models.clone_model(trainer.generator)
+    network = as_function(twin)
+    for step in range(meta["step"], total):
+        values = _step(trainer, stream, adversarial=step >= first_adversarial, seed=[seed, step])
+        if (step + 1) % settings.steps_per_epoch:
+            report(step + 1, {})
+            continue
+        row = _row(step + 1, values, trainer)
+        if row["epoch"] % settings.validate_every == 0 or step + 1 == total:
+            _copy(trainer.average, twin.trainable_variables)
+            row |= validate(network)
+            if row["val_score"] >= max((r.get("val_score", -math.inf) for r in history), default=-math.inf):
+                _copy(trainer.average, best)
+        history.append(row)
+        save_state(state_path, variables, {"step": step + 1, "patches": stream.position, "history": history})
+        report(step + 1, row)
+    _copy(best, trainer.average)
+    return history
+
+
+class _Stream:
+    """Batches of the patch stream, and how many patches were taken from it."""
+
+    def __init__(self, subjects, settings: TrainingSettings, channels: tuple[int, int], seed: int, start: int):
+        self.position = start
+        self._sizes = {False: settings.batch, True: settings.batch * (settings.n_critic + 1)}
+        self._make = lambda: patch_dataset(subjects, settings, channels, seed, self.position)
+        self._batches: Iterator | None = None
+        self._adversarial: bool | None = None
+
+    def next(self, adversarial: bool) -> tuple[tf.Tensor, tf.Tensor]:
+        size = self._sizes[adversarial]
+        if self._adversarial is not adversarial:
+            self._adversarial = adversarial
+            self._batches = iter(self._make().batch(size, drop_remainder=True).prefetch(2))
+        self.position += size
+        return next(self._batches)
+
+
+def _step(trainer: Trainer, stream: _Stream, adversarial: bool, seed: list[int]) -> dict[str, tf.Tensor]:
+    x, y = stream.next(adversarial)
+    if not adversarial:
+        return trainer.reconstruct(x, y)
+    n, batch = trainer.settings.n_critic, trainer.settings.batch
+    epsilon = tf.random.stateless_uniform((n, batch), seed)
+    split = [tf.reshape(t, (n + 1, batch, *t.shape[1:])) for t in (x, y)]
+    return trainer.adversarial(*split, epsilon)
+
+
+def _row(step: int, values: dict[str, tf.Tensor], trainer: Trainer) -> dict[str, Any]:
+    row = {"epoch": step // trainer.settings.steps_per_epoch, "step": step}
+    row["learning_rate"] = float(trainer.generator_optimizer.learning_rate)
+    return row | {name: float(value) for name, value in values.items()}
+
+
+def _copy(source: list, target: list) -> None:
+    for a, b in zip(source, target, strict=True):
+        b.assign(a)

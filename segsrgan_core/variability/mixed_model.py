@@ -1,0 +1,123 @@
+"""Volume on TE and age with a random intercept per patient (statsmodels MixedLM)."""
+
+import warnings
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from segsrgan_core.variability.agreement import shapiro
+
+Z95 = stats.norm.ppf(0.975)
+
+
+def mixed_model(volumes: pd.DataFrame, column: str) -> dict[str, Any]:
+    """Fit `column` ~ C(te_ms) + age_weeks + (1 | subject) and test whether TE matters.
+
+    Effects and contrasts come from the REML fit with Wald intervals, the likelihood-ratio test from maximum-
+    likelihood fits with and without TE. Age is left out where it is not known for all or does not vary.
+
+    Args:
+        volumes: columns subject, te_ms, `column` and, where known, age_weeks.
+        column: the measure, e.g. "cortex_ml".
+
+    Returns:
+        "converged" (False with a "reason" where the fit failed), "formula", "effects" (against the shortest TE),
+        "lrt", "contrasts" (all pairs, Holm), "sd_between", "sd_within", "assumptions", "warnings".
+    """
+    frame = volumes.dropna(subset=[column]).sort_values(["subject", "te_ms"], ignore_index=True)
+    tes = sorted(frame["te_ms"].astype(int).unique())
+    size = {"n_patients": int(frame["subject"].nunique()), "n_images": len(frame)}
+    if len(tes) < 2 or size["n_patients"] < 3 or frame[column].nunique() < 2:
+        reason = "needs three patients, two TE and volumes that vary"
+        return {**size, "converged": False, "reason": reason}
+    design, formula = _design(frame, tes, column)
+    without_te = design.loc[:, [not str(name).startswith("te_") for name in design]]
+    # Fitted in units of the response's sd: the optimiser then sees the same numbers for ml as for a ratio.
+    scale = float(frame[column].std())
+    y, groups = frame[column].to_numpy(float) / scale, frame["subject"].to_numpy()
+    try:
+        reml, said = _fit(y, design, groups, reml=True)
+        full, said_full = _fit(y, design, groups, reml=False)
+        null, said_null = _fit(y, without_te, groups, reml=False)
+        result = {**size, "formula": formula, **_estimates(reml, design, tes, scale)}
+        result["lrt"] = _likelihood_ratio(full, null, len(tes) - 1)
+        result["assumptions"] = _assumptions(reml, frame["te_ms"])
+    except (np.linalg.LinAlgError, ValueError, ZeroDivisionError) as error:
+        return {**size, "formula": formula, "converged": False, "reason": f"the fit failed: {error}"}
+    result["converged"] = bool(reml.converged and full.converged and null.converged)
+    if not result["converged"]:
+        result["reason"] = "the optimiser did not converge: the estimates are not to be relied on"
+    result["warnings"] = sorted(set(said + said_full + said_null))
+    return result
+
+
+def _design(frame: pd.DataFrame, tes: list[int], column: str) -> tuple[pd.DataFrame, str]:
+    design = pd.DataFrame({"intercept": np.ones(len(frame))})
+    for te in tes[1:]:
+        design[f"te_{te}"] = (frame["te_ms"].astype(int) == te).astype(float)
+    age = frame["age_weeks"].astype(float) if "age_weeks" in frame else pd.Series([np.nan] * len(frame))
+    known = bool(age.notna().all() and age.nunique() > 1)
+    if known:
+        design["age_weeks"] = age - age.mean()
+    return design, f"{column} ~ C(te_ms){' + age_weeks' if known else ''} + (1 | subject)"
+
+
+def _fit(y: np.ndarray, design: pd.DataFrame, groups: np.ndarray, reml: bool) -> tuple[Any, list[str]]:
+    from statsmodels.regression.mixed_linear_model import MixedLM
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        result = MixedLM(y, design, groups).fit(reml=reml, method=["bfgs", "lbfgs", "powell"])
+    if not np.isfinite(result.llf) or not np.all(np.isfinite(result.fe_params)):
+        raise ValueError("the likelihood is not finite")
+    return result, [str(warning.message).splitlines()[0] for warning in caught]
+
+
+def _estimates(fit: Any, design: pd.DataFrame, tes: list[int], scale: float) -> dict[str, Any]:
+    names = list(design)
+    beta = np.asarray(fit.fe_params) * scale
+    covariance = np.asarray(fit.cov_params())[: len(names), : len(names)] * scale**2
+
+    def effect(weights: np.ndarray) -> dict[str, Any]:
+        value, error = float(weights @ beta), float(np.sqrt(weights @ covariance @ weights))
+        p = 2 * stats.norm.sf(abs(value / error)) if error > 0 else None
+        return {"value": value, "ci95": [value - Z95 * error, value + Z95 * error], "p": p}
+
+    unit = dict(zip(names, np.eye(len(names)), strict=True)) | {f"te_{tes[0]}": np.zeros(len(names))}
+    return {
+        "effects": {name: effect(unit[name]) for name in names},
+        "contrasts": _holm({f"{b}-{a}": effect(unit[f"te_{b}"] - unit[f"te_{a}"]) for a, b in combinations(tes, 2)}),
+        "sd_between": float(np.sqrt(np.asarray(fit.cov_re)[0, 0])) * scale,
+        "sd_within": float(np.sqrt(fit.scale)) * scale,
+    }
+
+
+def _holm(contrasts: dict[str, dict]) -> dict[str, dict]:
+    from statsmodels.stats.multitest import multipletests
+
+    tested = [name for name, contrast in contrasts.items() if contrast["p"] is not None]
+    if tested:
+        adjusted = multipletests([contrasts[name]["p"] for name in tested], method="holm")[1]
+        for name, p in zip(tested, adjusted, strict=True):
+            contrasts[name]["p_holm"] = float(p)
+    return contrasts
+
+
+def _likelihood_ratio(full: Any, null: Any, df: int) -> dict[str, float]:
+    chi2 = max(0.0, 2 * (full.llf - null.llf))
+    return {"chi2": chi2, "df": df, "p": float(stats.chi2.sf(chi2, df))}
+
+
+def _assumptions(fit: Any, te_ms: pd.Series) -> dict[str, Any]:
+    residuals = np.asarray(fit.resid)
+    groups = [residuals[(te_ms == te).to_numpy()] for te in sorted(te_ms.unique())]
+    f, p = stats.levene(*groups, center="median") if min(map(len, groups)) > 1 else (np.nan, np.nan)
+    intercepts = np.array([effect.iloc[0] for effect in fit.random_effects.values()])
+    return {
+        "shapiro_residuals": shapiro(residuals),
+        "shapiro_intercepts": shapiro(intercepts),
+        "levene_residuals_by_te": {"f": float(f), "p": float(p)},
+    }

@@ -1,0 +1,90 @@
+import nibabel as nib
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from nibabel.nifti1 import Nifti1Image
+
+from segsrgan_core.errors import UserError
+from segsrgan_core.imaging import geometry
+
+
+def oblique(spacing=(0.7, 0.8, 0.9), codes="LSP", angle=0.3, origin=(5.0, -7.0, 11.0)):
+    turn = nib.eulerangles.euler2mat(angle, angle / 2, -angle)
+    axes = nib.orientations.inv_ornt_aff(nib.orientations.axcodes2ornt(codes), (1, 1, 1))[:3, :3]
+    return nib.affines.from_matvec(turn @ axes @ np.diag(spacing), origin)
+
+
+def centre_mm(image):
+    data = np.asarray(image.dataobj, float)
+    voxel = [
+        float((np.arange(n) * data.sum(tuple({0, 1, 2} - {a}))).sum() / data.sum()) for a, n in enumerate(data.shape)
+    ]
+    return nib.affines.apply_affine(image.affine, voxel)
+
+
+def test_the_centre_of_the_field_of_view_stays():
+    affine = oblique()
+    new = geometry.centred_grid(affine, (10, 20, 30), (7, 20, 11), (1.0, 0.8, 2.0))
+    old_centre = nib.affines.apply_affine(affine, (np.array([10, 20, 30]) - 1) / 2)
+    np.testing.assert_allclose(nib.affines.apply_affine(new, (np.array([7, 20, 11]) - 1) / 2), old_centre, atol=1e-9)
+    np.testing.assert_allclose(nib.affines.voxel_sizes(new), (1.0, 0.8, 2.0))
+
+
+@pytest.mark.parametrize(("codes", "axis"), [("RAS", 2), ("LSP", 1), ("SAR", 0)])
+def test_axial_slices_are_found_in_any_orientation(codes, axis):
+    assert geometry.voxel_axis(Nifti1Image(np.zeros((3, 3, 3)), oblique(codes=codes)), "axial") == axis
+
+
+def test_an_unknown_plane_is_refused():
+    with pytest.raises(UserError, match="transverse"):
+        geometry.voxel_axis(Nifti1Image(np.zeros((3, 3, 3)), np.eye(4)), "transverse")
+
+
+def test_spline_matrix_is_exact_at_the_samples_and_for_a_cubic_inside():
+    np.testing.assert_allclose(geometry.spline_matrix(9, np.arange(9)), np.eye(9), atol=1e-9)
+    x = np.arange(60.0)
+    at = np.linspace(25, 35, 23)
+    cubic = lambda t: 1 + 0.1 * t - 0.02 * t**2 + 0.001 * t**3  # noqa: E731
+    np.testing.assert_allclose(geometry.spline_matrix(60, at) @ cubic(x), cubic(at), rtol=1e-6)
+
+
+def test_spline_matrix_keeps_a_constant_beyond_the_edge():
+    np.testing.assert_allclose(geometry.spline_matrix(5, np.array([-0.5, 4.5])) @ np.ones(5), 1, atol=1e-9)
+
+
+def test_box_matrix_counts_voxels_by_their_overlap():
+    np.testing.assert_allclose(geometry.box_matrix(4, np.array([1.0]), 2.0)[0], [0.25, 0.5, 0.25, 0])
+
+
+@given(
+    st.tuples(*[st.floats(0.5, 2)] * 3),
+    st.sampled_from(["RAS", "LPS", "PIR", "SAL"]),
+    st.floats(-0.5, 0.5),
+    st.floats(0.6, 1.5),
+)
+@settings(max_examples=25, deadline=None)
+def test_a_blob_stays_where_it_is_when_resampled(spacing, codes, angle, target):
+    affine = oblique(spacing, codes, angle)
+    shape = tuple(int(40 / s) for s in spacing)
+    world = nib.affines.apply_affine(affine, np.stack(np.indices(shape), -1))
+    middle = nib.affines.apply_affine(affine, (np.array(shape) - 1) / 2) + [1.3, -0.8, 0.6]
+    blob = np.exp(-((world - middle) ** 2).sum(-1) / (2 * 4.0**2)).astype(np.float32)
+    image = Nifti1Image(blob, affine)
+    moved = geometry.resample_isotropic(image, target)
+    np.testing.assert_allclose(nib.affines.voxel_sizes(moved.affine), target, rtol=1e-6)
+    np.testing.assert_allclose(centre_mm(moved), centre_mm(image), atol=0.05)
+
+
+def test_rotated_grids_are_refused():
+    image = Nifti1Image(np.zeros((4, 4, 4), np.float32), np.eye(4))
+    with pytest.raises(UserError, match="parallel"):
+        geometry.resample_to(image, (4, 4, 4), oblique())
+
+
+def test_labels_become_the_class_with_the_largest_share():
+    labels = np.zeros((4, 4, 4), np.uint8)
+    labels[:3] = 3
+    coarse = geometry.resample_labels(Nifti1Image(labels, np.eye(4)), 2.0)
+    assert np.asarray(coarse.dataobj)[0].tolist() == np.full((2, 2), 3).tolist()
+    assert set(np.unique(coarse.dataobj)) <= {0, 3}

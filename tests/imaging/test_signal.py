@@ -1,0 +1,45 @@
+import numpy as np
+import pytest
+
+from segsrgan_core.imaging.contrast import exponent, spin_echo
+from segsrgan_core.imaging.intensity import intensity_scale
+from segsrgan_core.imaging.noise import add_rician, bias_field
+
+
+def test_spin_echo_by_hand():
+    # 2 (1 - e^-1) e^-0.5 = 0.7667861
+    assert spin_echo(2.0, 1000.0, 200.0, te_ms=100, tr_ms=1000) == pytest.approx(2 * (1 - np.exp(-1)) * np.exp(-0.5))
+
+
+def test_exponent_of_one_changes_nothing_and_undershoot_keeps_its_sign():
+    x = np.array([-0.25, 0.0, 0.25, 1.0], np.float32)
+    np.testing.assert_array_equal(exponent(x, 1.0), x)
+    np.testing.assert_allclose(exponent(x, 0.5), [-0.5, 0.0, 0.5, 1.0])
+
+
+def test_rician_noise_in_air_is_rayleigh_and_in_signal_nearly_gaussian():
+    rng = np.random.default_rng(1)
+    air = add_rician(np.zeros(200_000, np.float32), 2.0, rng)
+    assert air.mean() == pytest.approx(2.0 * np.sqrt(np.pi / 2), rel=0.01)
+    signal = add_rician(np.full(200_000, 100, np.float32), 2.0, rng)
+    assert signal.std() == pytest.approx(2.0, rel=0.01)
+    assert signal.mean() == pytest.approx(100 + 2.0**2 / 200, abs=0.02)
+
+
+def test_no_noise_changes_nothing():
+    x = np.array([-1.0, 2.0], np.float32)
+    assert add_rician(x, 0.0, np.random.default_rng(0)) is x
+
+
+def test_the_bias_field_is_smooth_positive_and_bounded():
+    field = bias_field((20, 24, 28), 0.3, np.random.default_rng(0))
+    assert field.shape == (20, 24, 28)
+    assert np.exp(-0.3) - 1e-6 <= field.min() < field.max() <= np.exp(0.3) + 1e-6
+    assert np.abs(np.diff(field, axis=0)).max() < 0.12
+
+
+def test_the_intensity_scale_is_that_of_the_bright_tissue_whatever_share_is_air():
+    tissue = np.random.default_rng(0).uniform(200, 400, 5000).astype(np.float32)
+    few, many = (np.concatenate([tissue, np.zeros(n, np.float32)]) for n in (3000, 30_000))
+    assert intensity_scale(few) == pytest.approx(intensity_scale(many), rel=0.01)
+    assert intensity_scale(3 * few) == pytest.approx(3 * intensity_scale(few), rel=1e-5)

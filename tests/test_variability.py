@@ -1,0 +1,226 @@
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from segsrgan_core.errors import UserError
+from segsrgan_core.imaging.files import write_json
+from segsrgan_core.variability import analyse, spread, talk_table, wide
+from segsrgan_core.variability.agreement import bland_altman, icc, pitman_morgan, shapiro, within_patient_cv
+from segsrgan_core.variability.mixed_model import mixed_model
+
+EFFECTS_ML = {120: 0.0, 200: -3.0, 280: -8.0, 360: -15.0}
+# Shrout and Fleiss (1979), table 2: six targets, four judges.
+SHROUT_FLEISS = [[9, 2, 5, 8], [6, 1, 3, 2], [8, 4, 6, 8], [7, 1, 2, 6], [10, 5, 6, 9], [6, 2, 4, 7]]
+
+
+def patients(n: int = 43, effects: dict[int, float] = EFFECTS_ML, noise_ml: float = 1.5) -> pd.DataFrame:
+    """Patients whose cortex is 32 % of a head size that varies with age, with known effects of TE."""
+    rng, rows = np.random.default_rng(1), []
+    for patient in range(n):
+        age = rng.uniform(36, 44)
+        icv = 420 * np.exp(0.03 * (age - 40) + rng.normal(0, 0.08))
+        cortex = 0.32 * icv * np.exp(rng.normal(0, 0.03))
+        for te, effect in effects.items():
+            volume = cortex + effect + noise_ml * rng.normal()
+            row = {"subject": f"sub-{patient:02d}", "te_ms": te, "age_weeks": age, "cortex_ml": volume, "icv_ml": icv}
+            rows.append(row | {"cortex_over_icv": volume / icv, "cortex_true_ml": cortex, "icv_true_ml": icv})
+    return pd.DataFrame(rows)
+
+
+@pytest.fixture(scope="module")
+def result() -> dict:
+    return analyse(patients())
+
+
+def test_spread_by_hand():
+    volumes = patients(4, {120: 0.0})
+    volumes["cortex_ml"] = [2.0, 4.0, 4.0, 6.0]  # mean 4, sd sqrt(8 / 3); quartiles 3.5 and 4.5, median 4
+    values = spread(volumes)
+    assert values["sd_over_mean"]["cortex"]["120"] == pytest.approx(np.sqrt(8 / 3) / 4)
+    assert values["iqr_over_median"]["cortex"]["120"] == pytest.approx(0.25)
+    assert values["n"] == {"120": 4}
+
+
+def test_talk_table_has_the_talks_form():
+    table = talk_table(patients())
+    assert list(table.columns) == ["statistic", "measure", "120", "200", "280", "360"]
+    assert list(table["statistic"]) == ["sd / mean"] * 2 + ["IQR / median"] * 2
+    assert list(table["measure"]) == ["cortex volume", "cortex / ICV"] * 2
+    ratio, volume = table.loc[1, "120"], table.loc[0, "120"]
+    assert ratio < volume
+
+
+def test_mixed_model_finds_the_effects(result):
+    model = result["mixed_model"]["cortex"]
+    assert model["converged"]
+    assert model["formula"] == "cortex_ml ~ C(te_ms) + age_weeks + (1 | subject)"
+    for te in (200, 280, 360):
+        low, high = model["effects"][f"te_{te}"]["ci95"]
+        assert low < EFFECTS_ML[te] < high
+        assert high - low < 1.5
+    low, high = model["contrasts"]["360-280"]["ci95"]
+    assert low < -7 < high
+    assert model["lrt"]["df"] == 3
+    assert model["lrt"]["p"] < 1e-20
+    assert model["sd_within"] == pytest.approx(1.5, abs=0.2)
+    assert model["contrasts"]["200-120"]["p_holm"] >= model["contrasts"]["200-120"]["p"]
+    assert set(model["assumptions"]) == {"shapiro_residuals", "shapiro_intercepts", "levene_residuals_by_te"}
+
+
+def test_contrasts_of_balanced_data_are_the_paired_means(result):
+    for pair in ("200-120", "280-120", "360-120"):
+        expected = result["difference_to_reference_te"]["cortex"][pair]["mean"]
+        assert result["mixed_model"]["cortex"]["contrasts"][pair]["value"] == pytest.approx(expected, abs=1e-6)
+
+
+def test_no_effect_is_not_found():
+    model = mixed_model(patients(20, dict.fromkeys(EFFECTS_ML, 0.0)), "cortex_ml")
+    assert model["lrt"]["p"] > 0.05
+
+
+def test_age_is_left_out_where_it_is_not_known():
+    assert "age" not in mixed_model(patients(6).assign(age_weeks=np.nan), "cortex_ml")["formula"]
+    assert "age" not in mixed_model(patients(6).drop(columns="age_weeks"), "cortex_ml")["formula"]
+
+
+def test_icc_of_shrout_and_fleiss():
+    agreement = icc(pd.DataFrame(SHROUT_FLEISS))
+    assert agreement["icc_2_1"] == pytest.approx(0.29, abs=0.005)
+    assert agreement["icc_3_1"] == pytest.approx(0.71, abs=0.005)
+    assert agreement["icc_2_1_ci95"] == pytest.approx([0.02, 0.76], abs=0.005)
+    assert agreement["icc_3_1_ci95"] == pytest.approx([0.34, 0.95], abs=0.005)
+    assert agreement["mean_squares"]["patients"] == pytest.approx(11.24, abs=0.01)
+    assert agreement["mean_squares"]["te"] == pytest.approx(32.49, abs=0.01)
+    assert agreement["mean_squares"]["residual"] == pytest.approx(1.02, abs=0.01)
+
+
+def test_bland_altman_by_hand():
+    first = pd.Series([10.0, 20.0, 30.0, 40.0])
+    limits = bland_altman(first, first + np.array([1, 2, 3, 2]))  # bias 2, sd sqrt(2 / 3)
+    assert limits["bias"] == 2
+    assert limits["lower"] == pytest.approx(2 - 1.96 * np.sqrt(2 / 3))
+    assert limits["upper"] == pytest.approx(2 + 1.96 * np.sqrt(2 / 3))
+    assert limits["upper_ci95"][0] < limits["upper"] < limits["upper_ci95"][1]
+    assert limits["slope_with_mean"]["r"] == pytest.approx(np.corrcoef([10.5, 21, 31.5, 41], [1, 2, 3, 2])[0, 1])
+
+
+def test_within_patient_cv_by_hand():
+    table = pd.DataFrame({120: [1.0, 10.0], 200: [3.0, 10.0]})  # CV sqrt(2) / 2 and 0
+    cv = within_patient_cv(table)
+    assert cv["rms"] == pytest.approx(0.5)
+    assert cv["mean"] == pytest.approx(np.sqrt(2) / 4)
+
+
+def test_pitman_morgan_on_a_known_correlation():
+    # Equal variances exactly: sum and difference are uncorrelated, the ratio is 1 and the interval symmetric in logs.
+    x = np.array([1.0, 2, 3, 4, 5, 6])
+    y = np.array([2.0, 1, 4, 3, 6, 5])
+    equal = pitman_morgan(x, y)
+    assert equal["r"] == pytest.approx(0, abs=1e-12)
+    assert equal["variance_ratio"] == pytest.approx(1)
+    assert np.prod(equal["variance_ratio_ci95"]) == pytest.approx(1)
+    halved = pitman_morgan(x, y / 2)
+    assert halved["variance_ratio"] == pytest.approx(0.25)
+    r = stats.pearsonr(x + y / 2, x - y / 2)
+    assert (halved["r"], halved["p"]) == pytest.approx((r.statistic, r.pvalue))
+
+
+def test_pitman_morgan_interval_and_test_agree():
+    rng, agree = np.random.default_rng(0), []
+    for _ in range(200):
+        x = rng.normal(size=15)
+        test = pitman_morgan(x, 0.7 * x + rng.normal(0, 0.5, 15))
+        low, high = test["variance_ratio_ci95"]
+        agree.append((test["p"] < 0.05) == (not low < 1 < high))
+    assert all(agree)
+
+
+def test_division_by_icv_lowers_the_variance(result):
+    for test in result["pitman_morgan"].values():
+        assert test["variance_ratio"] < 1
+        assert test["p_holm"] < 0.001
+    cortex, ratio = (result["sd_over_mean"][name]["120"] for name in ("cortex", "cortex_over_icv"))
+    assert ratio < cortex
+
+
+def test_bias_and_spread_of_the_truth(result):
+    for te, effect in EFFECTS_ML.items():
+        low, high = result["bias"]["cortex"][str(te)]["ci95"]
+        assert low < effect < high
+    assert result["bias"]["icv"]["120"]["mean"] == pytest.approx(0)
+    truth = patients().drop_duplicates("subject")["cortex_true_ml"]
+    assert result["truth"]["sd_over_mean"]["cortex"] == pytest.approx(truth.std() / truth.mean())
+    unknown = analyse(patients(5).drop(columns=["cortex_true_ml", "icv_true_ml"]))
+    assert "no true volume" in unknown["bias"]["cortex"]["reason"]
+    assert "no true volume" in unknown["truth"]["reason"]
+
+
+def test_intervals_hold_the_estimates(result):
+    for name in ("sd_over_mean", "iqr_over_median"):
+        for measure, by_te in result[name].items():
+            for te, value in by_te.items():
+                low, high = result[f"{name}_ci95"][measure][te]
+                assert 0 < low < value < high
+
+
+def test_shapiro_of_nothing_says_why():
+    assert "reason" in shapiro(np.ones(5))
+    assert "reason" in shapiro(np.array([1.0, 2.0]))
+
+
+@pytest.mark.parametrize(
+    "volumes",
+    [
+        patients(1),
+        patients(2),
+        patients(3),
+        patients(5, {120: 0.0}),
+        patients(5, {120: 0.0, 200: 0.0}, noise_ml=0),
+        patients(5).assign(cortex_ml=3.0, cortex_over_icv=0.1),
+        patients(5).assign(cortex_ml=0.0, cortex_over_icv=0.0),
+        patients(6).assign(cortex_ml=lambda frame: frame["cortex_ml"].where(frame["te_ms"] != 360)),
+        patients(6).iloc[:-5],
+    ],
+    ids=["one", "two", "three", "one-te", "no-noise", "constant", "zero", "te-lost", "incomplete"],
+)
+def test_degenerate_data_say_so_and_never_crash(volumes, tmp_path):
+    result = analyse(volumes)
+    for model in result["mixed_model"].values():
+        assert model["converged"] or model["reason"]
+    json.loads(write_json(tmp_path / "metrics.json", result).read_text())
+    talk_table(volumes)
+
+
+def test_a_failed_fit_is_reported(monkeypatch):
+    def broken(*_, **__):
+        raise np.linalg.LinAlgError("Singular matrix")
+
+    monkeypatch.setattr("segsrgan_core.variability.mixed_model._fit", broken, raising=True)
+    model = mixed_model(patients(5), "cortex_ml")
+    assert model["converged"] is False
+    assert "Singular matrix" in model["reason"]
+
+
+def test_another_reference_te():
+    assert set(analyse(patients(4), reference_te_ms=280)["difference_to_reference_te"]["cortex"]) == {
+        "120-280",
+        "200-280",
+        "360-280",
+    }
+    assert analyse(patients(4), reference_te_ms=100)["reference_te_ms"] == 120
+
+
+def test_faulty_tables_are_refused():
+    with pytest.raises(UserError, match="Missing: \\['icv_ml'\\]"):
+        analyse(patients(3).drop(columns="icv_ml"))
+    with pytest.raises(UserError, match="Received twice"):
+        analyse(pd.concat([patients(3), patients(3)]))
+    with pytest.raises(UserError, match="without te_ms"):
+        analyse(patients(3).assign(te_ms=np.nan))
+
+
+def test_wide_sorts_te():
+    assert list(wide(patients(2).iloc[::-1], "cortex_ml").columns) == [120, 200, 280, 360]
