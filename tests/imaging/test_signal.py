@@ -35,7 +35,7 @@ def test_the_bias_field_is_smooth_positive_and_bounded():
     field = bias_field((20, 24, 28), 0.3, np.random.default_rng(0))
     assert field.shape == (20, 24, 28)
     assert np.exp(-0.3) - 1e-6 <= field.min() < field.max() <= np.exp(0.3) + 1e-6
-    assert np.abs(np.diff(field, axis=0)).max() < 0.12
+    assert np.abs(np.diff(field, axis=0)).max() < 0.2
 
 
 def test_the_intensity_scale_is_that_of_the_bright_tissue_whatever_share_is_air():
