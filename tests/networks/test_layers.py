@@ -1,0 +1,83 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from segsrgan_core.networks.layers import (
+    ImageAndClasses,
+    InstanceNormalization,
+    ReflectPadding3D,
+)
+
+X = np.random.default_rng(0).normal(3, 2, (2, 6, 4, 8, 3)).astype(np.float32)
+
+
+@pytest.mark.parametrize("layer", [InstanceNormalization(0.01), ReflectPadding3D(2)])
+def test_a_layer_survives_its_config(layer):
+    twin = type(layer).from_config(layer.get_config())
+    np.testing.assert_array_equal(layer(X), twin(X))
+    assert layer(X).shape == layer.compute_output_shape(X.shape)
+
+
+@pytest.mark.parametrize("batch", [1, 2])
+def test_instance_normalisation_is_mean_0_and_variance_1_of_each_sample_and_channel(batch):
+    y = InstanceNormalization(epsilon=1e-6)(X[:batch]).numpy()
+    np.testing.assert_allclose(y.mean((1, 2, 3)), 0, atol=1e-5)
+    np.testing.assert_allclose(y.var((1, 2, 3)), 1, atol=1e-2)
+
+
+def test_instance_normalisation_is_group_normalisation_with_one_channel_a_group():
+    ours, theirs = InstanceNormalization(epsilon=1e-3), keras.layers.GroupNormalization(groups=-1, epsilon=1e-3)
+    np.testing.assert_allclose(ours(X), theirs(X), atol=2e-2 / np.sqrt(192))
+
+
+def test_the_gradient_of_instance_normalisation_is_that_of_its_formula():
+    layer = InstanceNormalization(epsilon=1e-3)
+    x = tf.constant(X[:1])
+    weights = tf.constant(np.random.default_rng(1).normal(size=x.shape), tf.float32)
+
+    def formula(x):
+        mean, variance = tf.nn.moments(x, [1, 2, 3], keepdims=True)
+        return (x - mean) / tf.sqrt(variance + 1e-3)
+
+    gradients = []
+    for function in (layer, formula):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            loss = tf.reduce_sum(weights * function(x))
+        gradients.append(tape.gradient(loss, x).numpy())
+    np.testing.assert_allclose(gradients[0], gradients[1], atol=1e-3)
+
+
+def test_instance_normalisation_wants_volumes():
+    with pytest.raises(ValueError, match="input_shape=\\(2, 3, 4, 5\\)"):
+        InstanceNormalization().build((2, 3, 4, 5))
+
+
+def test_reflection_does_not_repeat_the_edge():
+    line = tf.reshape(tf.range(4.0), (1, 1, 1, 4, 1)) * tf.ones((1, 4, 4, 1, 1))
+    padded = ReflectPadding3D(2)(line)
+    assert padded[0, 3, 3, :, 0].numpy().tolist() == [2, 1, 0, 1, 2, 3, 2, 1]
+
+
+def test_negative_padding_is_refused():
+    with pytest.raises(ValueError, match="padding=-1"):
+        ReflectPadding3D(-1)
+
+
+def test_the_image_head_is_a_residual_in_float32():
+    scores = tf.constant(np.full((1, 2, 2, 2, 2), 0.001), tf.bfloat16)
+    image = tf.constant(np.full((1, 2, 2, 2, 1), 100.125), tf.float32)
+    y = ImageAndClasses()(scores, image)
+    assert y.dtype == tf.float32
+    np.testing.assert_allclose(y[..., 0], 100.126, atol=1e-5)
+
+
+@pytest.mark.parametrize("classes", [1, 4])
+def test_classes_are_probabilities(classes):
+    scores = tf.constant(np.random.default_rng(0).normal(size=(1, 2, 2, 2, 1 + classes)), tf.float32)
+    y = ImageAndClasses()(scores, X[:1, :2, :2, :2, :1]).numpy()[..., 1:]
+    assert y.min() > 0
+    assert y.max() < 1
+    if classes > 1:
+        np.testing.assert_allclose(y.sum(-1), 1, atol=1e-6)

@@ -1,0 +1,96 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from segsrgan_core.networks.critic import build_critic
+from segsrgan_core.networks.functions import as_function, choose_policy
+from segsrgan_core.networks.generators import BODIES, build_generator
+
+X = np.random.default_rng(0).random((1, 16, 16, 16, 1), np.float32)
+
+
+def test_the_published_generator_has_its_number_of_parameters():
+    assert build_generator("residual", k=16).count_params() == 1_483_664
+
+
+def test_more_classes_and_the_thickness_cost_only_their_own_weights():
+    base = build_generator("residual", k=16).count_params()
+    assert build_generator("residual", k=16, n_classes=10).count_params() == base + 9 * 7**3 * 16
+    assert build_generator("residual", k=16, thickness_channel=True).count_params() == base + 7**3 * 16
+
+
+@pytest.mark.parametrize("name", sorted(BODIES))
+@pytest.mark.parametrize(("classes", "thickness"), [(1, False), (4, True)])
+def test_a_generator_keeps_the_grid(name, classes, thickness):
+    model = build_generator(name, k=4, n_classes=classes, thickness_channel=thickness, kernel=3)
+    x = np.zeros((1, 32, 32, 32, 1 + thickness), np.float32)
+    assert model(x).shape == (1, 32, 32, 32, 1 + classes)
+    assert model(x[:, :16]).shape == (1, 16, 32, 32, 1 + classes)
+
+
+@pytest.mark.parametrize("name", sorted(BODIES))
+def test_a_new_generator_is_cubic_spline_interpolation(name):
+    np.testing.assert_allclose(build_generator(name, k=4)(X)[..., 0], X[..., 0], atol=0.05)
+
+
+@pytest.mark.parametrize("name", sorted(BODIES))
+def test_a_generator_is_saved_and_loaded_without_tricks(name, tmp_path):
+    model = build_generator(name, k=4, kernel=3)
+    model.save(tmp_path / "model.keras")
+    np.testing.assert_array_equal(keras.models.load_model(tmp_path / "model.keras")(X), model(X))
+
+
+def test_a_batch_is_as_good_as_its_samples():
+    model = build_generator("unet", k=4, kernel=3)
+    both = np.concatenate([X, 1 - X])
+    np.testing.assert_allclose(model(both), np.concatenate([model(X), model(1 - X)]), atol=1e-5)
+
+
+def test_layers_start_differently_and_repeatably():
+    def kernels(seed):
+        return [w.numpy() for w in build_generator("residual", k=4, seed=seed).trainable_variables if "kernel" in w.name]
+
+    first, again, other = kernels(0), kernels(0), kernels(1)
+    blocks = [w for w in first if w.shape == (3, 3, 3, 16, 16)]
+    assert len(blocks) == 12
+    assert not np.array_equal(blocks[0], blocks[1])
+    assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
+    assert not np.array_equal(first[0], other[0])
+
+
+def test_bfloat16_is_close_to_float32():
+    slow = build_generator("unet", k=8, kernel=3, seed=3)
+    fast = build_generator("unet", k=8, kernel=3, seed=3, policy="mixed_bfloat16")
+    assert fast(X).dtype == tf.float32
+    np.testing.assert_allclose(fast(X), slow(X), atol=0.02)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [({"name": "resnet"}, "name='resnet'"), ({"k": 0}, "k=0"), ({"padding": "same"}, "padding='same'")],
+)
+def test_bad_arguments_are_named(arguments, says):
+    with pytest.raises(ValueError, match=says):
+        build_generator(**arguments)
+
+
+@pytest.mark.parametrize("size", [16, 48, 64])
+def test_the_critic_scores_patches_of_any_size_divisible_by_16(size):
+    assert build_critic(2, width=2)(np.zeros((2, size, size, size, 2), np.float32)).shape == (2, 1)
+
+
+def test_the_critic_scores_each_sample_by_itself():
+    critic = build_critic(1, width=2)
+    both = np.concatenate([X, 1 - X])
+    np.testing.assert_allclose(critic(both), np.concatenate([critic(X), critic(1 - X)]), atol=1e-6)
+
+
+def test_a_function_gives_what_its_model_gives():
+    model = build_generator("unet", k=4, kernel=3)
+    np.testing.assert_allclose(as_function(model)(X), model(X), atol=1e-5)
+
+
+def test_a_named_precision_is_taken_and_auto_chooses_one():
+    assert choose_policy("float32") == "float32"
+    assert choose_policy("auto") in ("float32", "mixed_bfloat16")
