@@ -10,7 +10,7 @@ from matplotlib.patches import Patch
 from nibabel.processing import resample_from_to
 
 from segsrgan_core.figures.panels import PLANES, View, contour, fill, frame, scale_bar, view_of
-from segsrgan_core.figures.style import CORTEX, new_figure, panel_letters, require, styled
+from segsrgan_core.figures.style import CORTEX, TWO_COLUMNS_MM, new_figure, panel_letters, require, styled
 from segsrgan_core.imaging.files import same_grid
 from segsrgan_core.imaging.geometry import voxel_volume_ml
 from segsrgan_core.metrics import dice
@@ -41,17 +41,15 @@ def draw(
     pairs = {name: (first, _onto(second, first)) for name, (first, second) in patients.items()}
     views = _views({name: first for name, (first, _) in pairs.items()})
     heights = [height / width for width, height in map(next(iter(views.values())).size_mm, PLANES)]
-    columns = max(len(pairs), 2)  # a single patient keeps the size of one of two
-    fig = new_figure(height_mm=190 / columns * sum(heights) + 14)
-    axes = fig.subplots(len(PLANES), columns, height_ratios=heights, squeeze=False)
+    width_mm = min(TWO_COLUMNS_MM, len(pairs) * TWO_COLUMNS_MM / 3)  # one or two patients are drawn as large as three
+    fig = new_figure(width_mm / len(pairs) * sum(heights) + 14, width_mm)
+    axes = fig.subplots(len(PLANES), len(pairs), height_ratios=heights, squeeze=False)
     for column, (name, (first, second)) in enumerate(pairs.items()):
         for ax, plane in zip(axes[:, column], PLANES, strict=True):
             _panel(ax, first, second, plane, views[name])
         axes[0, column].set_title(name)
         scale_bar(axes[0, column])
-    for ax in axes[:, len(pairs) :].flat:
-        ax.remove()
-    panel_letters(list(axes[0, : len(pairs)]))
+    panel_letters(list(axes[0]))
     handles = [
         Patch(facecolor="white", edgecolor="black", linewidth=0.5, label=f"TE = {te_ms[0]} ms"),
         Patch(facecolor=CORTEX, edgecolor="black", linewidth=0.5, label=f"TE = {te_ms[1]} ms"),
