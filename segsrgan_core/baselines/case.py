@@ -33,19 +33,24 @@ class Atlas:
 
     Attributes:
         subject: its name.
-        image: float32 (X, Y, Z).
+        image: float32 (X, Y, Z), at high resolution.
         labels: uint8 (X, Y, Z), drawem9 numbers on the image's grid.
+        interpolated: the image after the simulated low resolution and the interpolation that the image to label went
+            through, on the same grid: patches can be compared like with like. None: not simulated.
         age_weeks: age at the scan; NaN where unknown.
     """
 
     subject: str
     image: Nifti1Image
     labels: Nifti1Image
+    interpolated: Nifti1Image | None = None
     age_weeks: float = float("nan")
 
     def __post_init__(self) -> None:
-        """Check that image and labels share a grid."""
+        """Check that the images and labels share a grid."""
         _check_grid(f"labels of the atlas {self.subject}", self.labels, self.image)
+        if self.interpolated is not None:
+            _check_grid(f"interpolated image of the atlas {self.subject}", self.interpolated, self.image)
 
 
 @dataclass(frozen=True)
@@ -142,3 +147,10 @@ def _check_grid(name: str, image: Nifti1Image, reference: Nifti1Image) -> None:
             f"{name}: expected the grid of the image (shape {reference.shape}); received another one "
             f"(shape {image.shape}); resample it."
         )
+
+
+def one_of(word: str, name: str, choices: Mapping[str, Any]) -> Any:
+    """Return the choice that a parameter's word names; UserError for another word."""
+    if word not in choices:
+        raise UserError(f"{name}: expected one of {', '.join(choices)}; received {word!r}.")
+    return choices[word]

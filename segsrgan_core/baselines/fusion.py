@@ -7,7 +7,7 @@ from nibabel.nifti1 import Nifti1Image
 from scipy import ndimage
 
 from segsrgan_core.baselines.ants_worker import cores, in_workers, to_ants
-from segsrgan_core.baselines.case import Case, Method, MethodFailed
+from segsrgan_core.baselines.case import Case, Method, MethodFailed, one_of
 from segsrgan_core.baselines.histogram import match_histogram
 from segsrgan_core.baselines.registration import Warped, warped_atlases
 
@@ -19,7 +19,9 @@ def majority_vote(case: Case) -> Nifti1Image:
     return Nifti1Image(np.argmax(counts, axis=0).astype(np.uint8), case.image.affine)
 
 
-def joint_label_fusion(case: Case, beta: float, rad: int, rho: float, r_search: int) -> Nifti1Image:
+def joint_label_fusion(
+    case: Case, beta: float, rad: int, rho: float, r_search: int, atlas_images: str
+) -> Nifti1Image:
     """Fuse warped atlases with weights that account for errors they share.
 
     Only voxels with a choice are computed: see `certain_labels`.
@@ -30,6 +32,7 @@ def joint_label_fusion(case: Case, beta: float, rad: int, rho: float, r_search: 
         rad: half width of a patch in voxels.
         rho: ridge that keeps the weights near their mean.
         r_search: half width of the search window in voxels.
+        atlas_images: as in `matched`.
 
     Returns:
         As `Method.run`.
@@ -39,7 +42,7 @@ def joint_label_fusion(case: Case, beta: float, rad: int, rho: float, r_search: 
     labels, zone = certain_labels(np.stack([atlas.labels for atlas in warped]), r_search, mask)
     if zone.any():
         box = around(zone, rad + r_search)
-        job = (crop(case.image, box), matched(case, warped, box), [a.labels[box] for a in warped], zone[box])
+        job = (crop(case.image, box), matched(case, warped, atlas_images, box), [a.labels[box] for a in warped], zone[box])
         options = {"beta": beta, "rad": rad, "rho": rho, "r_search": r_search}
         case.progress("joint label fusion", 0.0)
         (fused,) = in_workers(_fuse, [(*job, options)], workers=1, threads=cores())
@@ -99,10 +102,21 @@ def crop(image: Nifti1Image, box: tuple[slice, ...]) -> Nifti1Image:
     return Nifti1Image(np.asarray(image.dataobj, dtype=np.float32)[box], affine)
 
 
-def matched(case: Case, warped: list[Warped], box: tuple[slice, ...] = (slice(None),) * 3) -> list[np.ndarray]:
-    """Return the warped atlases' images with the intensities of the case's image, cut to a box."""
+def matched(case: Case, warped: list[Warped], atlas_images: str, box=(slice(None),) * 3) -> list[np.ndarray]:
+    """Return the warped atlases' images with the intensities of the case's image.
+
+    Args:
+        case: the case.
+        warped: its atlases on its grid.
+        atlas_images: "interpolated" (as degraded as the case's image) or "high_resolution".
+        box: slices of what to return.
+
+    Returns:
+        float32, one array an atlas.
+    """
     target = np.asarray(case.image.dataobj, dtype=np.float32)
-    return [match_histogram(atlas.image, target, atlas.labels > 0)[box] for atlas in warped]
+    name = one_of(atlas_images, "atlas_images", {"interpolated": "interpolated", "high_resolution": "image"})
+    return [match_histogram(getattr(atlas, name), target, atlas.labels > 0)[box] for atlas in warped]
 
 
 MAJORITY_VOTE = Method(
@@ -116,6 +130,6 @@ JOINT_LABEL_FUSION = Method(
     name="joint_label_fusion",
     title="Joint label fusion",
     version=lambda: f"antspyx {version('antspyx')}",
-    parameters={"beta": 4.0, "rad": 2, "rho": 0.01, "r_search": 3},
+    parameters={"beta": 4.0, "rad": 2, "rho": 0.01, "r_search": 3, "atlas_images": "interpolated"},
     label=joint_label_fusion,
 )

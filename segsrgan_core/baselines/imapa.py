@@ -23,11 +23,11 @@ from segsrgan_core.errors import UserError
 PLANES_A_CORE = 8  # computed between two reports of progress
 
 
-def label(case: Case, **parameters) -> Nifti1Image:
-    """Label an image; parameters as `soft_labels`, result as `Method.run`."""
+def label(case: Case, atlas_images: str, **parameters) -> Nifti1Image:
+    """Label an image; parameters as `soft_labels` and `fusion.matched`, result as `Method.run`."""
     warped = warped_atlases(case)
     target = np.asarray(case.image.dataobj, dtype=np.float32)
-    images = np.stack(matched(case, warped))
+    images = np.stack(matched(case, warped, atlas_images))
     labels = np.stack([atlas.labels for atlas in warped])
     mask = None if case.mask is None else np.asarray(case.mask.dataobj) > 0
     numbers, soft = soft_labels(target, images, labels, mask, **parameters, progress=case.progress)
@@ -143,6 +143,6 @@ METHOD = Method(
     name="imapa",
     title="IMAPA",
     version=lambda: "Tor-Diez 2018, own compiled version",
-    parameters={"half_patch": 1, "half_window": 3, "k": 15, "alphas": (0.0, 0.25)},
+    parameters={"half_patch": 1, "half_window": 3, "k": 15, "alphas": (0.0, 0.25), "atlas_images": "interpolated"},
     label=label,
 )

@@ -34,10 +34,11 @@ MARGIN_MM = 6.0
 
 @dataclass(frozen=True)
 class Warped:
-    """An atlas on the grid of the image to label: `image` float32 (X, Y, Z), `labels` uint8 (X, Y, Z)."""
+    """An atlas on the grid of the image to label: images float32 (X, Y, Z), `labels` uint8 (X, Y, Z)."""
 
     subject: str
     image: np.ndarray
+    interpolated: np.ndarray
     labels: np.ndarray
 
 
@@ -61,13 +62,13 @@ def warped_atlases(case: Case, workers: int | None = None) -> list[Warped]:
     for done, _ in enumerate(in_workers(register, jobs, workers), start=1):
         case.progress("registration", done / len(jobs))
     pairs = [pair or _read(path) for pair, path in zip(kept, paths, strict=True)]
-    return [Warped(atlas.subject, *pair) for atlas, pair in zip(case.atlases, pairs, strict=True)]
+    return [Warped(atlas.subject, **pair) for atlas, pair in zip(case.atlases, pairs, strict=True)]
 
 
 def pair_key(image: Nifti1Image, atlas: Atlas, setting: Mapping[str, Any]) -> str:
     """Return a digest of all that a warped atlas depends on."""
     digest = hashlib.sha256(json.dumps([setting, version("antspyx")], sort_keys=True).encode())
-    for part in (image, atlas.image, atlas.labels):
+    for part in (image, atlas.image, atlas.interpolated or atlas.image, atlas.labels):
         array = np.ascontiguousarray(part.dataobj)
         digest.update(f"{array.shape}{array.dtype}{np.round(part.affine, 6).tolist()}".encode())
         digest.update(array.data)
@@ -83,7 +84,7 @@ def register(image: Nifti1Image, atlas: Atlas, setting: Mapping[str, Any], path:
         image: what to register to.
         atlas: what to deform.
         setting: an entry of `SETTINGS`.
-        path: `.npz` to write, with `image` and `labels` on the image's grid.
+        path: `.npz` to write: the arrays of `Warped`.
     """
     import ants
 
@@ -97,10 +98,15 @@ def register(image: Nifti1Image, atlas: Atlas, setting: Mapping[str, Any], path:
         **options,
     )
     grid, transforms = to_ants(image), found["fwdtransforms"]
-    warped = ants.apply_transforms(grid, to_ants(atlas.image), transforms).numpy()
-    labels = ants.apply_transforms(grid, to_ants(atlas.labels), transforms, interpolator="nearestNeighbor")
-    pair = {"image": warped.astype(np.float32), "labels": np.round(labels.numpy()).astype(np.uint8)}
-    atomic(path, lambda part: np.savez_compressed(part, **pair))
+
+    def warp(moving: Nifti1Image, interpolator: str = "linear") -> np.ndarray:
+        return ants.apply_transforms(grid, to_ants(moving), transforms, interpolator=interpolator).numpy()
+
+    high = warp(atlas.image)
+    low = high if atlas.interpolated is None else warp(atlas.interpolated)
+    labels = np.round(warp(atlas.labels, "nearestNeighbor")).astype(np.uint8)
+    arrays = {"image": high.astype(np.float32), "interpolated": low.astype(np.float32), "labels": labels}
+    atomic(path, lambda part: np.savez_compressed(part, **arrays))
 
 
 def around_head(image: Nifti1Image, target_mm: float) -> Nifti1Image:
@@ -114,11 +120,11 @@ def around_head(image: Nifti1Image, target_mm: float) -> Nifti1Image:
     return coarse.slicer[low[0] : high[0], low[1] : high[1], low[2] : high[2]]
 
 
-def _read(path: Path) -> tuple[np.ndarray, np.ndarray] | None:
+def _read(path: Path) -> dict[str, np.ndarray] | None:
     if not path.is_file():
         return None
     try:
-        with np.load(path) as pair:
-            return pair["image"], pair["labels"]
+        with np.load(path) as arrays:
+            return {name: arrays[name] for name in ("image", "interpolated", "labels")}
     except Exception:  # a damaged entry is computed again, whatever numpy or zlib call the damage
         return None
