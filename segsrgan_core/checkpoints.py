@@ -1,6 +1,10 @@
-"""What a training must remember to go on as if it had never stopped, in one file without code."""
+"""Weights, and all else that a training must remember to go on as if it had never stopped, in one file without code.
+
+The same values give the same bytes.
+"""
 
 import json
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -30,17 +34,20 @@ def load_state(path: Path, variables: dict[str, list]) -> dict[str, Any]:
         The plain values.
 
     Raises:
-        UserError: the file is damaged or of another architecture.
+        UserError: the file is missing, damaged, or not of these variables.
     """
     try:
         with np.load(path, allow_pickle=False) as stored:
-            meta = json.loads(stored["meta"].tobytes())
-            for name, group in variables.items():
-                for i, variable in enumerate(group):
-                    variable.assign(stored[f"{name}/{i}"])
-            return meta
-    except (OSError, ValueError, KeyError, EOFError) as error:
+            arrays = dict(stored)
+        meta = json.loads(arrays.pop("meta").tobytes())
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise UserError(f"{path}: expected stored weights; they are missing or damaged ({error}).") from error
+    wanted = {f"{name}/{i}": v for name, group in variables.items() for i, v in enumerate(group)}
+    if {n: a.shape for n, a in arrays.items()} != {n: tuple(v.shape) for n, v in wanted.items()}:
         raise UserError(
-            f"{path}: expected the state of this training; it does not fit or is damaged ({error}); "
-            "remove it to start again."
-        ) from error
+            f"{path}: expected {len(wanted)} arrays of this network and training; received {len(arrays)} of another "
+            "architecture; remove the file or name the right settings."
+        )
+    for name, variable in wanted.items():
+        variable.assign(arrays[name])
+    return meta

@@ -9,7 +9,7 @@ import typer
 from segsrgan_core.errors import UserError
 
 app = typer.Typer(
-    help="Super-resolution and segmentation of thick-slice neonatal brain MRI. For research only; not a medical device.",
+    help="Super-resolution and segmentation of thick-slice neonatal brain MRI. For research; not a medical device.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

@@ -39,8 +39,8 @@ def predict(network: Network, image: np.ndarray, patch: int, step: int, channels
         channels: of the network's output.
 
     Returns:
-        float32 (X, Y, Z, channels): the weighted mean over all windows that hold a voxel. Windows without any signal are
-        not run: there the image stays 0 and so do the probabilities.
+        float32 (X, Y, Z, channels): the weighted mean over all windows that hold a voxel. Windows without any signal
+        are not run: there the image stays 0 and so do the probabilities.
     """
     if not 1 <= step <= patch:
         raise ValueError(f"predict: expected 1 <= step <= patch. Received: step={step}, patch={patch}")

@@ -1,6 +1,7 @@
 """The objectives of the talk, in its notation.
 
-All take float32 tensors (B, X, Y, Z, 1 + n): the image, then the class probabilities. (X, S_X) is `real`, G(Z) is `fake`.
+All take float32 tensors (B, X, Y, Z, 1 + n): the image, then the class probabilities. (X, S_X) is `real`, G(Z) is
+`fake`.
 """
 
 import tensorflow as tf
@@ -24,6 +25,14 @@ def soft_dice(real: tf.Tensor, fake: tf.Tensor) -> tf.Tensor:
     both = tf.reduce_sum(truth * guess, voxels)
     either = tf.reduce_sum(tf.square(truth), voxels) + tf.reduce_sum(tf.square(guess), voxels)
     return 1 - tf.reduce_mean((2 * both + 1) / (either + 1))
+
+
+def cross_entropy(real: tf.Tensor, fake: tf.Tensor) -> tf.Tensor:
+    """Return the mean over voxels of -sum_c s_c log g_c, the binary form where there is one class; a scalar in nats."""
+    truth, guess = real[..., 1:], tf.clip_by_value(fake[..., 1:], 1e-6, 1 - 1e-6)
+    if real.shape[-1] == 2:
+        return -tf.reduce_mean(truth * tf.math.log(guess) + (1 - truth) * tf.math.log(1 - guess))
+    return -tf.reduce_mean(tf.reduce_sum(truth * tf.math.log(guess), axis=-1))
 
 
 def adversarial(real_scores: tf.Tensor, fake_scores: tf.Tensor) -> tf.Tensor:

@@ -9,8 +9,6 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from segsrgan_core.errors import UserError
 
-Fraction = Field(ge=0, le=1)
-
 
 class Section(BaseModel):
     """A part of the settings: unknown keys are errors, values cannot be changed."""
@@ -65,11 +63,12 @@ class TrainingSettings(Section):
     decay: bool = True
     average: float = Field(0.99, ge=0, lt=1)
     n_critic: int = Field(5, ge=1)
-    adversarial_from: float = Fraction
+    adversarial_from: float = Field(0.8, ge=0, le=1)
     lambda_rec: float = Field(1.0, ge=0)
     lambda_adv: float = Field(1e-3, ge=0)
     lambda_gp: float = Field(10.0, ge=0)
     lambda_dice: float = Field(0.0, ge=0)
+    lambda_ce: float = Field(0.0, ge=0)
     contrast: float = Field(0.5, ge=0, lt=1)
     noise: float = Field(0.03, ge=0, le=0.5)
     thickness_mm: tuple[float, float] = (3.0, 3.0)
@@ -88,13 +87,13 @@ class InferenceSettings(Section):
 
     step: int = Field(32, ge=1)
     validation_step: int = Field(48, ge=1)
-    threshold: float = Fraction
+    threshold: float = Field(0.5, gt=0, lt=1)
 
 
 class VariabilitySettings(Section):
     """The analysis over TE."""
 
-    bet_threshold: float = Fraction
+    bet_threshold: float = Field(0.5, gt=0, lt=1)
     reference_te_ms: int = 120
 
 

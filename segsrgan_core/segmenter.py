@@ -10,15 +10,17 @@ import nibabel as nib
 import numpy as np
 from nibabel.nifti1 import Nifti1Image
 
+from segsrgan_core.checkpoints import load_state, save_state
 from segsrgan_core.classes import Classes
 from segsrgan_core.errors import UserError
 from segsrgan_core.imaging.degrade import interpolate
-from segsrgan_core.imaging.files import atomic, write_json
+from segsrgan_core.imaging.files import write_json
 from segsrgan_core.imaging.geometry import spacing_mm, through_plane_axis, voxel_volume_ml
 from segsrgan_core.imaging.intensity import intensity_scale
 from segsrgan_core.inference import predict
 
 FORMAT = 1
+WEIGHTS = "generator.npz"
 LARGEST_IMAGE_VOXELS = 600**3
 
 
@@ -96,9 +98,7 @@ class Segmenter:
         """
         extent = np.asarray(image.shape) * spacing_mm(image)
         if np.prod(extent / self.card.spacing_mm) > LARGEST_IMAGE_VOXELS:
-            raise UserError(
-                f"image: expected a head; received a field of view of {np.round(extent)} mm; crop it, or correct its affine."
-            )
+            raise UserError(f"image: expected a head; received a field of view of {np.round(extent)} mm; crop it.")
         canonical = nib.as_closest_canonical(image)
         target = None if like is None else nib.as_closest_canonical(like)
         interpolated = interpolate(canonical, self.card.spacing_mm, target)
@@ -153,8 +153,8 @@ def _in_orientation_of(canonical: Nifti1Image, image: Nifti1Image) -> Nifti1Imag
 
 
 def save_model(folder: Path, model: Any, card: ModelCard) -> None:
-    """Write weights and card: `generator.weights.h5` and `model.json`, each atomically."""
-    atomic(folder / "generator.weights.h5", model.save_weights)
+    """Write weights and card: `generator.npz` and `model.json`, each atomically."""
+    save_state(folder / WEIGHTS, {"generator": model.trainable_variables}, {})
     write_json(folder / "model.json", asdict(card))
 
 
@@ -175,14 +175,7 @@ def load_segmenter(folder: str | Path, step: int, policy: str = "float32") -> Se
     folder = Path(folder)
     card = read_card(folder)
     model = build_generator(**card.generator, policy=policy)
-    weights = folder / "generator.weights.h5"
-    try:
-        model.load_weights(weights)
-    except Exception as error:  # h5py and Keras raise many kinds
-        raise UserError(
-            f"{weights}: expected weights of {card.generator}; they are missing, damaged or of another architecture "
-            f"({str(error).splitlines()[0] if str(error) else type(error).__name__})."
-        ) from error
+    load_state(folder / WEIGHTS, {"generator": model.trainable_variables})
     return Segmenter(card, as_function(model), min(step, card.patch))
 
 

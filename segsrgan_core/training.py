@@ -18,6 +18,7 @@ from segsrgan_core.params import TrainingSettings
 from segsrgan_core.patches import TrainingSubject, patch_dataset
 
 Validate = Callable[[Callable], dict[str, float]]
+GENERATOR_PARTS = ("loss_rec", "loss_dice", "loss_ce", "loss_adv")
 Report = Callable[[int, dict[str, Any]], None]
 
 
@@ -81,26 +82,27 @@ class Trainer:
         parts, gradients = self._mean_over_batch(
             lambda i: self._generator_loss(x[i : i + 1], y[i : i + 1], adversarial),
             self.generator.trainable_variables,
-            len(("loss_rec", "loss_dice", "loss_adv")),
+            len(GENERATOR_PARTS),
             x.shape[0],
         )
         self.generator_optimizer.apply(gradients, self.generator.trainable_variables)
         for mean, weight in zip(self.average, self.generator.trainable_variables, strict=True):
             mean.assign_sub((1 - self.settings.average) * (mean - weight))
-        return dict(zip(("loss_rec", "loss_dice", "loss_adv"), tf.unstack(parts), strict=True))
+        return dict(zip(GENERATOR_PARTS, tf.unstack(parts), strict=True))
 
     def _generator_loss(self, x: tf.Tensor, y: tf.Tensor, adversarial: bool) -> tuple[tf.Tensor, list[tf.Tensor]]:
         settings = self.settings
         fake = self.generator(x, training=True)
         rec = losses.charbonnier(y, fake)
         dice = losses.soft_dice(y, fake) if settings.lambda_dice else tf.zeros(())
-        total = settings.lambda_rec * rec + settings.lambda_dice * dice
+        entropy = losses.cross_entropy(y, fake) if settings.lambda_ce else tf.zeros(())
+        total = settings.lambda_rec * rec + settings.lambda_dice * dice + settings.lambda_ce * entropy
         adv = tf.zeros(())
         if adversarial:
             # E[D((X, S_X))] does not depend on G.
             adv = -tf.reduce_mean(self.critic(self._with_thickness(fake, x), training=True))
             total += settings.lambda_adv * adv
-        return total, [rec, dice, adv]
+        return total, [rec, dice, entropy, adv]
 
     def _critic_step(self, x: tf.Tensor, y: tf.Tensor, epsilon: tf.Tensor) -> tf.Tensor:
         def loss(i: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor]]:
@@ -169,8 +171,8 @@ def train(
         report: called after each step with its number and, at an epoch's end, the history's row.
 
     Returns:
-        The history, one row an epoch: epoch, step, losses, learning rate, validation scores. The trainer's `average` holds
-        the weights at the end; those of the best epoch (highest `val_score`) are in the state file as `best`.
+        The history, one row an epoch: epoch, step, losses, learning rate, validation scores. The trainer's `average`
+        then holds the weights of the best epoch (highest `val_score`), its generator those of the last step.
     """
     settings = trainer.settings
     best = [tf.Variable(w) for w in trainer.average]

@@ -1,4 +1,4 @@
-"""From high to low resolution and back: what a thick-slice acquisition does to an image, and cubic-spline interpolation.
+"""From high to low resolution and back: what a thick-slice acquisition does, and cubic-spline interpolation.
 
 Both directions are one matrix along the slice axis. A slice is the average of the object under the slice profile
 (Gaussian with full width at half maximum equal to the slice thickness, or a box of that width), centred on the slice's

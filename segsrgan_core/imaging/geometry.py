@@ -1,8 +1,8 @@
 """Grids and world coordinates.
 
-An image's grid is its shape and its affine (nibabel's convention: voxel centres at integer coordinates, world in mm, RAS+).
-All resampling here is separable: the new grid's axes are parallel to the old one's, so that an interpolation is one
-small matrix an axis. World coordinates are kept: the centre of the field of view does not move.
+An image's grid is its shape and its affine (nibabel's convention: voxel centres at integer coordinates, world in mm,
+RAS+). All resampling here is separable: the new grid's axes are parallel to the old one's, so that an interpolation
+is one small matrix an axis. World coordinates are kept: the centre of the field of view does not move.
 """
 
 from functools import lru_cache
@@ -32,7 +32,7 @@ def voxel_axis(image: Nifti1Image, plane: str | int) -> int:
 
     Args:
         image: any orientation.
-        plane: "axial", "coronal" or "sagittal" (the world axis S, A or R nearest to the stack), or a voxel axis 0, 1, 2.
+        plane: "axial", "coronal" or "sagittal" (the world axis S, A or R nearest to the stack), or a voxel axis.
 
     Raises:
         UserError: another word or number.

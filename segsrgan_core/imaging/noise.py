@@ -19,9 +19,8 @@ def add_rician(array: np.ndarray, sd: float, rng: np.random.Generator) -> np.nda
     """
     if sd == 0:
         return array
-    real = array + rng.normal(0.0, sd, array.shape).astype(np.float32)
-    imaginary = rng.normal(0.0, sd, array.shape).astype(np.float32)
-    return np.hypot(real, imaginary)
+    real, imaginary = np.float32(sd) * rng.standard_normal((2, *array.shape), np.float32)
+    return np.hypot(real + array, imaginary)
 
 
 def bias_field(shape: tuple[int, ...], amplitude: float, rng: np.random.Generator, knots: int = 4) -> np.ndarray:

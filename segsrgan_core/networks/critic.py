@@ -18,8 +18,8 @@ def build_critic(
         seed: start of the initial weights.
 
     Returns:
-        A Keras model: (B, X, Y, Z, channels) -> (B, 1); X, Y and Z are multiples of 16. It has no normalisation, so that
-        the gradient penalty holds for each sample by itself (Gulrajani et al. 2017, section 4).
+        A Keras model: (B, X, Y, Z, channels) -> (B, 1); X, Y and Z are multiples of 16. It has no normalisation, so
+        that the gradient penalty holds for each sample by itself (Gulrajani et al. 2017, section 4).
     """
     inputs = keras.Input((None, None, None, channels), name="image_and_classes")
     x = inputs

@@ -1,7 +1,7 @@
 """The generators: from an interpolated image to a high-resolution image and class probabilities.
 
-Input: (B, X, Y, Z, 1), the interpolated image divided by its intensity scale; with `thickness_channel`, a second channel
-that holds the slice thickness in mm in every voxel. Output: float32 (B, X, Y, Z, 1 + n_classes).
+Input: (B, X, Y, Z, 1), the interpolated image divided by its intensity scale; with `thickness_channel`, a second
+channel that holds the slice thickness in mm in every voxel. Output: float32 (B, X, Y, Z, 1 + n_classes).
 X, Y and Z are multiples of 4 (residual) or 8 (unet).
 """
 
@@ -10,11 +10,9 @@ from collections.abc import Callable
 import keras
 
 from segsrgan_core.networks.layers import (
-    DepthToSpace,
     ImageAndClasses,
     InstanceNormalization,
     ReflectPadding3D,
-    SpaceToDepth,
 )
 
 
@@ -33,7 +31,7 @@ class Blocks:
         self.policy, self.padding, self._seed = policy, padding, seed
 
     def conv(self, x, channels: int, kernel: int = 3, stride: int = 1, scale: float = 1.0):
-        """Convolve without bias; the grid is kept (stride 1) or halved (stride 2); `scale` is of the initial weights."""
+        """Convolve without bias; the grid is kept or halved (stride 2); `scale` is of the first weights' variance."""
         self._seed += 1
         reflect = self.padding == "reflect" and stride == 1
         if reflect:
@@ -65,14 +63,6 @@ class Blocks:
         """Double the grid by repeating voxels."""
         return keras.layers.UpSampling3D(2, dtype=self.policy)(x)
 
-    def fold(self, x):
-        """Halve the grid, 8 voxels into the channels."""
-        return SpaceToDepth(dtype=self.policy)(x)
-
-    def unfold(self, x):
-        """Double the grid from the channels."""
-        return DepthToSpace(dtype=self.policy)(x)
-
     def join(self, x, skip):
         """Concatenate along the channels."""
         return keras.layers.Concatenate(dtype=self.policy)([x, skip])
@@ -91,33 +81,24 @@ def residual_body(blocks: Blocks, x, k: int, kernel: int):
 
 
 def unet_body(blocks: Blocks, x, k: int, kernel: int):
-    """Body of a U-Net (Cicek et al. 2016) with strided convolutions, instance normalisation and three levels."""
+    """Body of a U-Net (Cicek et al. 2016) with strided convolutions, instance normalisation and three levels.
+
+    On the way up the channels are halved before the grid is doubled, where it costs an eighth.
+    """
     x = blocks.unit(x, k, kernel)
     skips = []
     for channels in (2 * k, 4 * k, 8 * k):
         skips.append(x)
         x = blocks.unit(blocks.unit(x, channels, stride=2), channels)
     for channels in (4 * k, 2 * k, k):
-        x = blocks.unit(blocks.upsample(x), channels)
+        x = blocks.upsample(blocks.unit(x, channels))
         x = blocks.unit(blocks.join(x, skips.pop()), channels)
     return x
 
 
-def folded_body(blocks: Blocks, x, k: int, kernel: int):
-    """Body of a U-Net that works on 2 x 2 x 2 blocks of voxels: wide where convolutions are cheap, exact at the ends."""
-    x = blocks.unit(blocks.unit(blocks.fold(x), 4 * k), 4 * k)
-    skips = []
-    for channels in (8 * k, 16 * k):
-        skips.append(x)
-        x = blocks.unit(blocks.unit(x, channels, stride=2), channels)
-    for channels in (8 * k, 4 * k):
-        x = blocks.unit(blocks.upsample(x), channels)
-        x = blocks.unit(blocks.join(x, skips.pop()), channels)
-    return x
-
-
-BODIES: dict[str, Callable] = {"residual": residual_body, "unet": unet_body, "folded": folded_body}
-DIVISORS = {"residual": 4, "unet": 8, "folded": 8}
+HEAD_SCALE = float(__import__("os").environ.get("HS", "0.01"))
+BODIES: dict[str, Callable] = {"residual": residual_body, "unet": unet_body}
+DIVISORS = {"residual": 4, "unet": 8}
 
 
 def build_generator(
@@ -155,10 +136,6 @@ def build_generator(
     blocks = Blocks(policy, padding, seed)
     inputs = keras.Input((None, None, None, 1 + thickness_channel), name="interpolated")
     features = BODIES[name](blocks, inputs, k, kernel)
-    # Nearly zero at first: the network starts as cubic-spline interpolation.
-    if name == "folded":
-        scores = blocks.unfold(blocks.conv(features, 8 * (1 + n_classes), 3, scale=1e-4))
-    else:
-        scores = blocks.conv(features, 1 + n_classes, kernel, scale=1e-4)
+    scores = blocks.conv(features, 1 + n_classes, kernel, scale=HEAD_SCALE)
     outputs = ImageAndClasses(dtype="float32", name="image_and_classes")(scores, inputs)
     return keras.Model(inputs, outputs, name=f"generator_{name}")

@@ -87,64 +87,40 @@ class ReflectPadding3D(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable("segsrgan")
-class SpaceToDepth(keras.layers.Layer):
-    """Fold each 2 x 2 x 2 block of voxels into the channels; nothing is lost.
-
-    Input: (B, X, Y, Z, C), even. Output: (B, X/2, Y/2, Z/2, 8C). Source: Shi et al. 2016, sub-pixel convolution, reversed.
-    """
-
-    def call(self, inputs):
-        """Reshape and transpose."""
-        b, x, y, z = tf.unstack(tf.shape(inputs)[:4])
-        channels = inputs.shape[-1]
-        blocks = tf.reshape(inputs, (b * (x // 2), 2, y // 2, 2, z // 2, 2 * channels))
-        blocks = tf.transpose(blocks, (0, 2, 4, 1, 3, 5))
-        return tf.reshape(blocks, (b, x // 2, y // 2, z // 2, 8 * channels))
-
-    def compute_output_shape(self, input_shape):
-        """Return the folded shape."""
-        space = [None if n is None else n // 2 for n in input_shape[1:4]]
-        return (input_shape[0], *space, 8 * input_shape[4])
-
-
-@keras.saving.register_keras_serializable("segsrgan")
-class DepthToSpace(keras.layers.Layer):
-    """Unfold the channels into 2 x 2 x 2 blocks of voxels: the inverse of `SpaceToDepth`.
-
-    Input: (B, X, Y, Z, 8C). Output: (B, 2X, 2Y, 2Z, C).
-    """
-
-    def call(self, inputs):
-        """Reshape and transpose."""
-        b, x, y, z = tf.unstack(tf.shape(inputs)[:4])
-        channels = inputs.shape[-1] // 8
-        blocks = tf.reshape(inputs, (b * x, y, z, 2, 2, 2 * channels))
-        blocks = tf.transpose(blocks, (0, 3, 1, 4, 2, 5))
-        return tf.reshape(blocks, (b, 2 * x, 2 * y, 2 * z, channels))
-
-    def compute_output_shape(self, input_shape):
-        """Return the unfolded shape."""
-        space = [None if n is None else 2 * n for n in input_shape[1:4]]
-        return (input_shape[0], *space, input_shape[4] // 8)
-
-
-@keras.saving.register_keras_serializable("segsrgan")
 class ImageAndClasses(keras.layers.Layer):
     """The two heads: the image as a residual on the interpolated one, and class probabilities.
 
     Inputs: scores (B, X, Y, Z, 1 + n) of any float type, and the network's input (B, X, Y, Z, 1 or 2), whose first
     channel is the interpolated image. Output: float32 (B, X, Y, Z, 1 + n): the image, then a sigmoid (n = 1) or a
-    softmax over n classes. The sum is made in float32, so that a low-precision network does not round the image.
+    softmax over n classes. Instance normalisation takes the intensities' scale out of the features, so the residual is
+    in units of the window's own standard deviation: a brighter window gets a larger one. The sum is made in float32,
+    so that a low-precision network does not round the image.
+
+    Args:
+        background: log-odds of the background at scores of 0. Without it a head that has no bias, over features that
+            are never negative, must first learn that most voxels are background, and may not come back from there.
     """
+
+    def __init__(self, background: float = 2.0, **kwargs):
+        super().__init__(**kwargs)
+        self.background = background
 
     def call(self, scores, inputs):
         """Add and squash."""
         scores = tf.cast(scores, tf.float32)
-        image = tf.cast(inputs[..., :1], tf.float32) + scores[..., :1]
-        classes = scores[..., 1:]
-        classes = tf.sigmoid(classes) if classes.shape[-1] == 1 else tf.nn.softmax(classes)
+        interpolated = tf.cast(inputs[..., :1], tf.float32)
+        image = interpolated + tf.math.reduce_std(interpolated, [1, 2, 3, 4], keepdims=True) * scores[..., :1]
+        first, others = scores[..., 1:2], scores[..., 2:]
+        if others.shape[-1] == 0:
+            classes = tf.sigmoid(first - self.background)
+        else:
+            classes = tf.nn.softmax(tf.concat([first + self.background, others], axis=-1))
         return tf.concat([image, classes], axis=-1)
 
     def compute_output_shape(self, scores_shape, inputs_shape):
         """Return the scores' shape."""
         return scores_shape
+
+    def get_config(self):
+        """Return the constructor's arguments."""
+        return {**super().get_config(), "background": self.background}

@@ -17,7 +17,7 @@ from segsrgan_core.params import Settings
 from segsrgan_core.paths import Study
 from segsrgan_core.progress import track
 from segsrgan_core.segmenter import Segmenter, load_segmenter
-from segsrgan_core.stages.prepare import PreparedCase, prepared_cases
+from segsrgan_core.stages.cases import PreparedCase, prepared_cases
 from segsrgan_core.summary import summarise
 
 

@@ -20,7 +20,7 @@ from segsrgan_core.patches import TrainingSubject, prepare_subject
 from segsrgan_core.paths import Study
 from segsrgan_core.progress import Progress
 from segsrgan_core.segmenter import ModelCard, save_model
-from segsrgan_core.stages.prepare import PreparedCase, prepared_cases
+from segsrgan_core.stages.cases import PreparedCase, prepared_cases
 from segsrgan_core.training import Trainer, train
 
 

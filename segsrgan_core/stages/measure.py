@@ -16,8 +16,8 @@ from segsrgan_core.imaging.geometry import voxel_volume_ml
 from segsrgan_core.params import Settings
 from segsrgan_core.paths import Study
 from segsrgan_core.progress import track
+from segsrgan_core.stages.cases import case_name
 from segsrgan_core.stages.evaluate import trained_segmenter
-from segsrgan_core.stages.prepare import case_name
 from segsrgan_core.variability import analyse, talk_table
 
 CORTEX, OUTSIDE_OF_SKULL = 2, (0, 4)

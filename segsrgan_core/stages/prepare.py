@@ -1,9 +1,5 @@
 """Stage 01: from a manifest to the study's cases, on the study's grid, with a simulated low-resolution image each."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
-
 import nibabel as nib
 import numpy as np
 import pandas as pd
@@ -23,41 +19,12 @@ from segsrgan_core.imaging.noise import add_rician
 from segsrgan_core.params import Settings, SimulationSettings
 from segsrgan_core.paths import Study
 from segsrgan_core.progress import track
-
-CASES = "cases.csv"
-
-
-@dataclass(frozen=True)
-class PreparedCase:
-    """One subject's images on disk.
-
-    Attributes:
-        name: subject, and session where there is one.
-        split: train, val or test.
-        age_weeks: nan where unknown.
-        image: high-resolution T2w image.
-        labels: its labels, drawem9 numbers.
-        low: the simulated thick-slice image.
-    """
-
-    name: str
-    split: str
-    age_weeks: float
-    image: Path
-    labels: Path
-    low: Path
-
-
-def case_name(row: Row) -> str:
-    """Return the name that results use: the subject, and the session where there is one."""
-    return f"{row.subject}_{row.session}" if row.session else row.subject
+from segsrgan_core.stages.cases import CASES, case_name
 
 
 def make_phantoms(study: Study, settings: Settings) -> pd.DataFrame:
     """Make the cohort `embedded` in `data/embedded` and write its manifest."""
-    config = PhantomCohort(
-        **settings.embedded.model_dump(), slice_mm=settings.simulation.slice_mm, seed=settings.seed
-    )
+    config = PhantomCohort(**settings.embedded.model_dump(), slice_mm=settings.simulation.slice_mm, seed=settings.seed)
     manifest = write_cohort(config, study.work)
     write_manifest(manifest, study.manifest("embedded"))
     return manifest
@@ -142,15 +109,3 @@ def low_resolution(image: Nifti1Image, settings: SimulationSettings, rng: np.ran
     low = thick_slices(image, settings.slice_mm, settings.plane, settings.profile)
     array = np.clip(np.asarray(low.dataobj), 0, None)
     return Nifti1Image(add_rician(array, settings.noise * float(array.max()), rng), low.affine)
-
-
-def prepared_cases(study: Study, split: str) -> Iterator[PreparedCase]:
-    """Yield the cases of a split that `prepare` wrote."""
-    folder = study.work / "prepared"
-    if not (folder / CASES).is_file():
-        raise UserError(
-            f"{folder / CASES}: expected the prepared cases; received nothing there; run 01_simulate first."
-        )
-    table = pd.read_csv(folder / CASES, dtype={"name": str})
-    for row in table[table["split"] == split].itertuples():
-        yield PreparedCase(row.name, split, row.age_weeks, folder / row.image, folder / row.labels, folder / row.low)

@@ -68,7 +68,7 @@ def test_a_blob_stays_where_it_is_when_resampled(spacing, codes, angle, target):
     affine = oblique(spacing, codes, angle)
     shape = tuple(int(40 / s) for s in spacing)
     world = nib.affines.apply_affine(affine, np.stack(np.indices(shape), -1))
-    middle = nib.affines.apply_affine(affine, (np.array(shape) - 1) / 2) + [1.3, -0.8, 0.6]
+    middle = nib.affines.apply_affine(affine, (np.array(shape) - 1) / 2) + np.array([1.3, -0.8, 0.6])
     blob = np.exp(-((world - middle) ** 2).sum(-1) / (2 * 4.0**2)).astype(np.float32)
     image = Nifti1Image(blob, affine)
     moved = geometry.resample_isotropic(image, target)

@@ -49,7 +49,9 @@ def test_a_batch_is_as_good_as_its_samples():
 
 def test_layers_start_differently_and_repeatably():
     def kernels(seed):
-        return [w.numpy() for w in build_generator("residual", k=4, seed=seed).trainable_variables if "kernel" in w.name]
+        return [
+            w.numpy() for w in build_generator("residual", k=4, seed=seed).trainable_variables if "kernel" in w.name
+        ]
 
     first, again, other = kernels(0), kernels(0), kernels(1)
     blocks = [w for w in first if w.shape == (3, 3, 3, 16, 16)]

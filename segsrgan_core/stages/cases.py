@@ -1,0 +1,51 @@
+"""The prepared cases as the stages after the first find them on disk."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from segsrgan_core.cohorts.schema import Row
+from segsrgan_core.errors import UserError
+from segsrgan_core.paths import Study
+
+CASES = "cases.csv"
+
+
+def case_name(row: Row) -> str:
+    """Return the name that results use: the subject, and the session where there is one."""
+    return f"{row.subject}_{row.session}" if row.session else row.subject
+
+
+@dataclass(frozen=True)
+class PreparedCase:
+    """One subject's images on disk.
+
+    Attributes:
+        name: subject, and session where there is one.
+        split: train, val or test.
+        age_weeks: nan where unknown.
+        image: high-resolution T2w image.
+        labels: its labels, drawem9 numbers.
+        low: the simulated thick-slice image.
+    """
+
+    name: str
+    split: str
+    age_weeks: float
+    image: Path
+    labels: Path
+    low: Path
+
+
+def prepared_cases(study: Study, split: str) -> Iterator[PreparedCase]:
+    """Yield the cases of a split that `prepare` wrote."""
+    folder = study.work / "prepared"
+    if not (folder / CASES).is_file():
+        raise UserError(
+            f"{folder / CASES}: expected the prepared cases; received nothing there; run 01_simulate first."
+        )
+    table = pd.read_csv(folder / CASES, dtype={"name": str})
+    for row in table[table["split"] == split].itertuples():
+        yield PreparedCase(row.name, split, row.age_weeks, folder / row.image, folder / row.labels, folder / row.low)

@@ -1,0 +1,66 @@
+import nbformat
+import pytest
+
+from segsrgan_core.errors import UserError
+from segsrgan_core.notebooks import normalised, run_notebook, stripped
+from segsrgan_core.paths import Study
+
+
+def notebook(*sources):
+    book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in sources])
+    book.cells[0].metadata["tags"] = ["parameters"]
+    return book
+
+
+@pytest.fixture
+def study(tmp_path):
+    (tmp_path / "notebooks").mkdir()
+
+    def write(*sources):
+        (tmp_path / "notebooks" / "story.ipynb").write_text(nbformat.writes(notebook(*sources)))
+        return Study(tmp_path)
+
+    return write
+
+
+def test_two_runs_are_the_same_byte_by_byte(study):
+    here = study("x = 1", "import sys; print(x); print('warning', file=sys.stderr)", "x + 1")
+    first = run_notebook(here, "story", {"x": 3}).read_text()
+    assert run_notebook(here, "story", {"x": 3}).read_text() == first
+    outputs = [out for cell in nbformat.reads(first, 4).cells for out in cell.get("outputs", [])]
+    assert [out.get("text") or out["data"]["text/plain"] for out in outputs] == ["3\n", "4"]
+    assert "warning" not in first
+
+
+def test_a_misspelt_parameter_is_an_error_that_lists_the_declared_ones(study):
+    with pytest.raises(UserError, match=r"\['x'\].*\['y'\]"):
+        run_notebook(study("x = 1"), "story", {"y": 3})
+
+
+def test_an_unknown_notebook_is_named(study):
+    with pytest.raises(UserError, match="expected one of story; received 'tale'"):
+        run_notebook(study("x = 1"), "tale")
+
+
+def test_a_fault_of_the_user_inside_is_told_as_such(study):
+    fault = "from segsrgan_core.errors import UserError\nraise UserError('a.nii: expected an image.')"
+    with pytest.raises(UserError, match=r"^a\.nii: expected an image\.$"):
+        run_notebook(study("x = 1", fault), "story")
+
+
+def test_a_failed_notebook_is_kept_for_reading_and_is_no_result(study, tmp_path):
+    with pytest.raises(RuntimeError, match="ZeroDivisionError"):
+        run_notebook(study("x = 1", "1 / 0"), "story")
+    kept = (tmp_path / ".work" / "notebooks" / "story.ipynb").read_text()
+    assert "ZeroDivisionError" in kept
+    assert not (tmp_path / "results").exists()
+
+
+def test_stripping_twice_changes_nothing_and_leaves_no_output():
+    book = notebook("x = 1")
+    book.cells[0].outputs = [nbformat.v4.new_output("stream", text="seen")]
+    book.cells[0].execution_count = 7
+    once = stripped(book)
+    assert "seen" not in once
+    assert stripped(nbformat.reads(once, 4)) == once
+    assert normalised(nbformat.reads(once, 4)) == once

@@ -1,0 +1,71 @@
+"""The whole study in miniature, in a fresh clone, as `make repro` runs it."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+ROOT = Path(__file__).parents[1]
+SCRIPTS = str(Path(sys.executable).parent)
+
+
+def run(*command, cwd):
+    environment = {**os.environ, "PATH": f"{SCRIPTS}{os.pathsep}{os.environ['PATH']}", "TF_CPP_MIN_LOG_LEVEL": "3"}
+    environment.pop("SEGSRGAN_DATA", None)
+    done = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
+    return done.stdout + done.stderr
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory):
+    if shutil.which("git") is None or not (ROOT / ".git").exists():
+        pytest.skip("git or the repository's history is not there: a clone cannot be made")
+    folder = tmp_path_factory.mktemp("fresh") / "clone"
+    run("git", "clone", "-q", str(ROOT), str(folder), cwd=ROOT)
+    text = (folder / "params.yaml").read_text()
+    (folder / "params.yaml").write_text(text.replace("\nsetting: quick", "\nsetting: miniature"))
+    said = run("dvc", "repro", cwd=folder)
+    return folder, said
+
+
+@pytest.mark.slow
+def test_every_stage_leaves_its_results(clone):
+    folder, said = clone
+    results = folder / "results"
+    metrics = json.loads((results / "evaluation" / "metrics.json").read_text())
+    assert metrics["psnr"]["spline"]["n"] == 2
+    assert 0 <= metrics["dice"]["cortex"]["segsrgan"]["mean"] <= 1
+    variability = json.loads((results / "variability" / "metrics.json").read_text())
+    assert set(variability["sd_over_mean"]["cortex_over_icv"]) == {"120", "200", "280", "360"}
+    volumes = pd.read_csv(results / "variability" / "volumes.csv")
+    assert len(volumes) == 3 * 4
+    assert (volumes["icv_true_ml"] > volumes["cortex_true_ml"]).all()
+    for name in ("before_after", "te_effect", "methods", "networks"):
+        for suffix in ("pdf", "svg", "png", "csv"):
+            assert (results / "figures" / f"{name}.{suffix}").stat().st_size > 100
+    report = (results / "report.html").read_text()
+    assert "phantom" in report
+    assert "http://" not in report.replace("http://www.w3.org", "")
+    assert len(list((results / "notebooks").glob("*.ipynb"))) == 5
+    assert "left" in said  # progress was shown
+
+
+@pytest.mark.slow
+def test_a_second_run_has_nothing_to_do(clone):
+    folder, _ = clone
+    before = run("git", "status", "--porcelain", cwd=folder)
+    said = run("dvc", "repro", cwd=folder)
+    assert "up to date" in said
+    assert run("git", "status", "--porcelain", cwd=folder) == before
+
+
+@pytest.mark.slow
+def test_no_stage_leaves_anything_half_written(clone):
+    folder, _ = clone
+    assert [str(p) for p in folder.rglob(".part-*")] == []
