@@ -6,16 +6,15 @@ from pathlib import Path
 
 import pandas as pd
 
-from segsrgan_core.cohorts.schema import Row
 from segsrgan_core.errors import UserError
 from segsrgan_core.paths import Study
 
 CASES = "cases.csv"
 
 
-def case_name(row: Row) -> str:
+def case_name(subject: str, session: str) -> str:
     """Return the name that results use: the subject, and the session where there is one."""
-    return f"{row.subject}_{row.session}" if row.session else row.subject
+    return f"{subject}_{session}" if session else subject
 
 
 @dataclass(frozen=True)

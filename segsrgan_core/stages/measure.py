@@ -57,10 +57,10 @@ def _volumes(study: Study, settings: Settings, rows: list[Row]) -> pd.DataFrame:
         intracranial = [pool.submit(_intracranial_ml, path, threshold) for path in paths]
         for row, path, icv in zip(track(rows, "measured"), paths, intracranial, strict=True):
             result = segmenter(load_image(path))
-            name = f"{case_name(row)}_acq-te{row.te_ms:g}_desc-segsrgan"
+            name = f"{case_name(row.subject, row.session)}_acq-te{row.te_ms:g}_desc-segsrgan"
             save_image(result.image, study.work / "measured" / f"{name}_T2w.nii.gz")
             save_image(result.labels, study.work / "measured" / f"{name}_dseg.nii.gz")
-            record = {"subject": case_name(row), "te_ms": row.te_ms, "age_weeks": row.age_weeks}
+            record = {"subject": case_name(row.subject, row.session), "te_ms": row.te_ms, "age_weeks": row.age_weeks}
             record |= {"cortex_ml": result.volumes_ml["cortex"], "icv_ml": icv.result()}
             records.append(record | _true_volumes(study, settings, row))
     volumes = pd.DataFrame(records)

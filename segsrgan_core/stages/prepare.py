@@ -66,7 +66,7 @@ def prepare(study: Study, settings: Settings, manifest: pd.DataFrame) -> pd.Data
 
 def _prepare_one(study: Study, settings: Settings, row: Row) -> dict:
     image, labels = load_truth(study, settings, row)
-    name = case_name(row)
+    name = case_name(row.subject, row.session)
     # A case's noise depends on its name, not on its place in the manifest.
     rng = np.random.default_rng([settings.seed, *name.encode()])
     low = low_resolution(image, settings.simulation, rng)
