@@ -1,9 +1,8 @@
 """ANTs in a process of its own.
 
-ANTs reads the number of threads once, when it is loaded; registration on several threads gives another result each time
-(measured: the sum of the warped image differs in the third digit), on one thread always the same. Some of its functions leave
-files in the folder for temporary files. So each call runs in a fresh process with its own number of threads and its own
-temporary folder.
+ANTs reads the number of threads once, when it is loaded. Registration on several threads gives another result each
+time (measured: Dice changes in the third digit), on one thread always the same. Some functions leave files in the
+folder for temporary files. So each call runs in a fresh process with its own number of threads and its own such folder.
 """
 
 import os
@@ -25,6 +24,8 @@ def in_workers(
     function: Callable[..., Any], jobs: Iterable[tuple], workers: int | None = None, threads: int = 1
 ) -> Iterator[Any]:
     """Call a function once for each job, each in one of a few fresh processes.
+
+    The processes are spawned, so a script that comes here needs `if __name__ == "__main__":` around its calls.
 
     Args:
         function: defined at the top of a module.

@@ -7,6 +7,7 @@ from nibabel.nifti1 import Nifti1Image
 from scipy import ndimage
 
 from segsrgan_core.baselines.ants_worker import cores, in_workers, to_ants
+from segsrgan_core.baselines.boxes import around, crop
 from segsrgan_core.baselines.case import Case, Method, MethodFailed, one_of
 from segsrgan_core.baselines.histogram import match_histogram
 from segsrgan_core.baselines.registration import Warped, warped_atlases
@@ -19,12 +20,11 @@ def majority_vote(case: Case) -> Nifti1Image:
     return Nifti1Image(np.argmax(counts, axis=0).astype(np.uint8), case.image.affine)
 
 
-def joint_label_fusion(
-    case: Case, beta: float, rad: int, rho: float, r_search: int, atlas_images: str
-) -> Nifti1Image:
+def joint_label_fusion(case: Case, beta: float, rad: int, rho: float, r_search: int, atlas_images: str) -> Nifti1Image:
     """Fuse warped atlases with weights that account for errors they share.
 
-    Only voxels with a choice are computed: see `certain_labels`.
+    Only voxels with a choice are computed: see `certain_labels`. The defaults are smaller than antspyx's rad 2 and
+    r_search 3 for the time's sake: on the fetal atlas a window of 3 took 2.7 times as long as one of 2 and was worse.
 
     Args:
         case: image and atlases.
@@ -42,7 +42,12 @@ def joint_label_fusion(
     labels, zone = certain_labels(np.stack([atlas.labels for atlas in warped]), r_search, mask)
     if zone.any():
         box = around(zone, rad + r_search)
-        job = (crop(case.image, box), matched(case, warped, atlas_images, box), [a.labels[box] for a in warped], zone[box])
+        job = (
+            crop(case.image, box),
+            matched(case, warped, atlas_images, box),
+            [a.labels[box] for a in warped],
+            zone[box],
+        )
         options = {"beta": beta, "rad": rad, "rho": rho, "r_search": r_search}
         case.progress("joint label fusion", 0.0)
         (fused,) = in_workers(_fuse, [(*job, options)], workers=1, threads=cores())
@@ -59,7 +64,11 @@ def _fuse(image: Nifti1Image, atlases: list, labels: list, zone: np.ndarray, opt
         return to_ants(Nifti1Image(array.astype(np.float32), image.affine))
 
     found = ants.joint_label_fusion(
-        to_ants(image), convert(zone), [convert(a) for a in atlases], label_list=[convert(a + 1.0) for a in labels], **options
+        to_ants(image),
+        convert(zone),
+        [convert(a) for a in atlases],
+        label_list=[convert(a + 1.0) for a in labels],
+        **options,
     )
     fused = np.round(found["segmentation"].numpy()).astype(int) - 1
     if fused[zone].min() < 0:
@@ -86,20 +95,6 @@ def certain_labels(
     inside = np.ones(lowest.shape, bool) if mask is None else mask
     zone = (lowest != highest) & inside
     return np.where(zone | ~inside, 0, lowest), zone
-
-
-def around(zone: np.ndarray, margin: int) -> tuple[slice, ...]:
-    """Return the box around the true voxels and `margin` more on each side, cut at the array's edges."""
-    box = ndimage.find_objects(zone.astype(np.uint8))[0]
-    return tuple(slice(max(part.start - margin, 0), part.stop + margin) for part in box)
-
-
-def crop(image: Nifti1Image, box: tuple[slice, ...]) -> Nifti1Image:
-    """Cut a box out of an image; what remains stays where it is in the world."""
-    start = [part.start for part in box]
-    affine = image.affine.copy()
-    affine[:3, 3] += affine[:3, :3] @ start
-    return Nifti1Image(np.asarray(image.dataobj, dtype=np.float32)[box], affine)
 
 
 def matched(case: Case, warped: list[Warped], atlas_images: str, box=(slice(None),) * 3) -> list[np.ndarray]:
@@ -130,6 +125,6 @@ JOINT_LABEL_FUSION = Method(
     name="joint_label_fusion",
     title="Joint label fusion",
     version=lambda: f"antspyx {version('antspyx')}",
-    parameters={"beta": 4.0, "rad": 2, "rho": 0.01, "r_search": 3, "atlas_images": "interpolated"},
+    parameters={"beta": 4.0, "rad": 1, "rho": 0.01, "r_search": 2, "atlas_images": "interpolated"},
     label=joint_label_fusion,
 )

@@ -1,11 +1,12 @@
 """IMAPA: the iterative multi-atlas patch-based approach (Tor-Diez et al. 2018, Comput Med Imaging Graph 70:73-82).
 
-Defaults are the published ones. The paper labels one class; two choices carry it over to several. The label distance is half the
-squared difference over all classes, outside included, which for one class is the same number; and the classes share the
-weights, so that the soft maps sum to 1 and the largest gives the label (for one class: 0.5).
+Defaults are the published ones. The paper labels one class; two choices carry it over to several. The label distance is
+half the squared difference over all classes, outside included, which for one class is the same number; and the classes
+share the weights, so that the soft maps sum to 1 and the largest gives the label (for one class: above 0.5).
 
-The published mask, a dilated union of the warped labels, is not needed here: where all atlases carry one label throughout the search
-window, that label is the result whatever the weights, so only the other voxels are computed. The result is that of the whole image.
+The published mask, a dilated union of the warped labels, is not needed here: where all atlases carry one label in the
+whole search window, that label is the result whatever the weights. Only the other voxels are computed, and the result
+is that of the whole image.
 """
 
 from collections.abc import Sequence
@@ -80,12 +81,12 @@ def soft_labels(
     classes = _padded(classes, pad, around)
     sizes = {"half_patch": half_patch, "half_window": half_window, "k": k}
     before = maps[np.zeros_like(certain)]  # outside everywhere, as published
+    beyond = 2 - 2 * maps[0]  # the misfits of the outside, which goes on beyond the edges
     for step, a in enumerate(alphas):
-        before = np.concatenate([before, (before**2).sum(axis=-1, keepdims=True)], axis=-1)
-        edge = np.array([1, *[0] * (len(numbers) - 1), 1], np.float32)
-        old = np.pad(before - edge, [(pad, pad)] * 3 + [(0, 0)])[around] + edge
+        misfit = 1 + (before**2).sum(axis=-1, keepdims=True) - 2 * before
+        misfit = np.pad(misfit - beyond, [(pad, pad)] * 3 + [(0, 0)])[around] + beyond
         fused = soft[box].copy()
-        for done in _planes(*images, classes, old, zone[box], fused, **sizes, a=a):
+        for done in _planes(*images, classes, misfit, np.ascontiguousarray(zone[box]), fused, **sizes, a=a):
             progress("imapa", (step + done) / len(alphas))
         soft[box] = fused
         before = soft
@@ -97,7 +98,7 @@ def _padded(array: np.ndarray, pad: int, around: tuple[slice, ...]) -> np.ndarra
     return np.ascontiguousarray(np.pad(array, width)[(..., *around)])
 
 
-def _planes(target, atlases, classes, old, zone, fused, **options):
+def _planes(target, atlases, classes, misfit, zone, fused, **options):
     """Run the kernel on a few planes at a time; yields the fraction done."""
     from segsrgan_core.baselines.imapa_kernel import fuse_planes
 
@@ -110,7 +111,7 @@ def _planes(target, atlases, classes, old, zone, fused, **options):
             target,
             atlases,
             classes,
-            old,
+            misfit,
             zone,
             fused,
             options["half_patch"],

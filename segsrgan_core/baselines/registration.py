@@ -1,8 +1,8 @@
 """Registration of the atlases to an image, computed once for each pair and kept.
 
-Only the interpolated image is seen, never the high-resolution one. The deformation is found on a coarse grid around the head and
-applied to the atlas's image and labels at full resolution. The cache's key is the content of both images and the setting,
-so nothing stale is ever used, and every method that uses atlases shares the entries.
+Only the interpolated image is seen, never the high-resolution one. The deformation is found on a coarse grid around the
+head and applied to the atlas's images and labels at full resolution. The cache's key is the content of all images and
+the setting, so nothing stale is ever used, and every method that uses atlases shares the entries.
 """
 
 import hashlib
@@ -17,13 +17,14 @@ import numpy as np
 from nibabel.nifti1 import Nifti1Image
 
 from segsrgan_core.baselines.ants_worker import in_workers, to_ants
+from segsrgan_core.baselines.boxes import crop, head_box
 from segsrgan_core.baselines.case import Atlas, Case
 from segsrgan_core.errors import UserError
 from segsrgan_core.imaging.files import atomic
 from segsrgan_core.imaging.geometry import resample_isotropic, spacing_mm
 
 # Coarse registration suffices for patch-based fusion, whose search window mends errors of 3 voxels.
-_AFFINE = {"aff_iterations": (100, 50, 25), "aff_shrink_factors": (4, 2, 1), "aff_smoothing_sigmas": (2, 1, 0)}
+_AFFINE = {"aff_iterations": (100, 50, 10), "aff_shrink_factors": (4, 2, 1), "aff_smoothing_sigmas": (2, 1, 0)}
 SETTINGS: dict[str, Mapping[str, Any]] = {
     "miniature": {"spacing_mm": 3.0, "reg_iterations": (10,), **_AFFINE},
     "quick": {"spacing_mm": 2.0, "reg_iterations": (30, 15), **_AFFINE},
@@ -94,7 +95,7 @@ def register(image: Nifti1Image, atlas: Atlas, setting: Mapping[str, Any], path:
         to_ants(around_head(image, coarse_mm)),
         to_ants(around_head(atlas.image, coarse_mm)),
         "SyN",
-        aff_random_sampling_rate=0.5,
+        aff_random_sampling_rate=0.25,
         **options,
     )
     grid, transforms = to_ants(image), found["fwdtransforms"]
@@ -112,12 +113,7 @@ def register(image: Nifti1Image, atlas: Atlas, setting: Mapping[str, Any], path:
 def around_head(image: Nifti1Image, target_mm: float) -> Nifti1Image:
     """Resample an image to a coarse grid and cut off the air around the head."""
     coarse = resample_isotropic(image, target_mm)
-    data = np.asarray(coarse.dataobj)
-    bright = np.argwhere(data > 0.1 * np.percentile(data[data > 0], 98))
-    margin = int(np.ceil(MARGIN_MM / target_mm))
-    low = np.maximum(bright.min(axis=0) - margin, 0)
-    high = bright.max(axis=0) + margin + 1
-    return coarse.slicer[low[0] : high[0], low[1] : high[1], low[2] : high[2]]
+    return crop(coarse, head_box(np.asarray(coarse.dataobj), margin=int(np.ceil(MARGIN_MM / target_mm))))
 
 
 def _read(path: Path) -> dict[str, np.ndarray] | None:

@@ -18,8 +18,8 @@ class Surface:
 def fill(surface: Surface, shape: tuple[int, int, int], affine: np.ndarray) -> np.ndarray:
     """Mark the voxels whose centre lies inside a closed surface.
 
-    A line along the third axis through each (x, y) enters and leaves the surface. Every crossing adds the direction of the
-    face; the running sum along the line is the winding number, right even where the surface folds over itself.
+    A line along the third axis through each (x, y) enters and leaves the surface. Every crossing adds the direction of
+    the face; the running sum along the line is the winding number, right even where the surface folds over itself.
 
     Args:
         surface: in world mm.

@@ -1,0 +1,104 @@
+"""The weights of IMAPA's patches: bounded least squares, exact and compiled."""
+
+import numpy as np
+from numba import njit
+
+RIDGE = 1e-3  # times the trace, added to the diagonal
+SWEEPS = 10  # of coordinate descent before the active-set method
+
+
+@njit(cache=True)
+def bounded_weights(gram: np.ndarray, distance: np.ndarray) -> np.ndarray:
+    """Minimise ||C w - 1|| over 0 <= w <= 1, with C = gram + 1e-3 trace(gram) I.
+
+    A few sweeps of coordinate descent guess which weights lie on a bound; an active-set method goes on from there to
+    the exact minimum (the problem is badly conditioned: descent alone needs thousands of sweeps).
+
+    Args:
+        gram: (k, k) inner products.
+        distance: (k,), positive; the start is distance ** -0.5, at most 1.
+
+    Returns:
+        (k,) float64.
+    """
+    k = len(distance)
+    trace = np.trace(gram)
+    c = gram + np.eye(k) * (RIDGE * trace if trace > 0 else RIDGE)
+    matrix, aim = c @ c, c.sum(axis=0)
+    weights = np.minimum(1.0, distance.astype(np.float64) ** -0.5)
+    for _ in range(SWEEPS):
+        largest = 0.0
+        for j in range(k):
+            slope = -aim[j]
+            for i in range(k):
+                slope += matrix[j, i] * weights[i]
+            moved = min(1.0, max(0.0, weights[j] - slope / matrix[j, j])) - weights[j]
+            weights[j] += moved
+            largest = max(largest, abs(moved))
+        if largest == 0.0:  # mostly so at once, with all weights at 1
+            return weights
+    _active_set(matrix, aim, weights)
+    return weights
+
+
+@njit(cache=True)
+def _active_set(matrix, aim, weights):
+    """Minimise w.M.w / 2 - aim.w over 0 <= w <= 1 from `weights`, in place (Nocedal and Wright 2006, section 16.5)."""
+    k = len(aim)
+    free = (weights > 0) & (weights < 1)
+    for _ in range(20 * k):
+        wanted = _minimum(matrix, aim, weights, free)
+        step, hit = 1.0, -1
+        for j in range(k):
+            if free[j] and not 0 <= wanted[j] <= 1:
+                bound = 0.0 if wanted[j] < 0 else 1.0
+                part = (bound - weights[j]) / (wanted[j] - weights[j])
+                if part < step:
+                    step, hit = part, j
+        weights += step * (wanted - weights)
+        if hit >= 0:
+            weights[hit] = 0.0 if wanted[hit] < 0 else 1.0
+            free[hit] = False
+            continue
+        worst, release = 1e-9 * aim.max(), -1
+        for j in range(k):
+            slope = -aim[j]
+            for i in range(k):
+                slope += matrix[j, i] * weights[i]
+            pull = 0.0 if free[j] else (-slope if weights[j] <= 0 else slope)
+            if pull > worst:
+                worst, release = pull, j
+        if release < 0:
+            return
+        free[release] = True
+
+
+@njit(cache=True)
+def _minimum(matrix, aim, weights, free):
+    """Return the minimum over the free weights with the others kept (Cholesky)."""
+    at = np.flatnonzero(free)
+    n = at.size
+    lower, x = np.zeros((n, n)), np.zeros(n)
+    for i in range(n):
+        right = aim[at[i]]
+        for j in range(len(aim)):
+            if not free[j]:
+                right -= matrix[at[i], j] * weights[j]
+        for j in range(i + 1):
+            value = matrix[at[i], at[j]]
+            for m in range(j):
+                value -= lower[i, m] * lower[j, m]
+            if j < i:
+                lower[i, j] = value / lower[j, j]
+            else:
+                lower[i, i] = np.sqrt(max(value, 1e-300))
+        for m in range(i):
+            right -= lower[i, m] * x[m]
+        x[i] = right / lower[i, i]
+    wanted = weights.copy()
+    for i in range(n - 1, -1, -1):
+        for m in range(i + 1, n):
+            x[i] -= lower[m, i] * x[m]
+        x[i] /= lower[i, i]
+        wanted[at[i]] = x[i]
+    return wanted

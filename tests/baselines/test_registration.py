@@ -1,0 +1,156 @@
+import numpy as np
+import pytest
+
+from segsrgan_core.baselines import ants_worker, registration
+from segsrgan_core.baselines.case import Atlas, Case
+from segsrgan_core.baselines.histogram import match_histogram
+from segsrgan_core.baselines.methods import METHODS
+from segsrgan_core.baselines.registration import pair_key, warped_atlases
+from segsrgan_core.errors import UserError
+from tests.baselines.phantoms import dice, image_of, labels_of, nifti
+
+SHAPE = (40, 38, 36)
+RADII = ((15.0, 12.0, 9.0), (13.0, 10.5, 8.0), (16.0, 13.5, 10.0))
+MOVES = ((0, 0, 0), (2.0, -1.0, 1.0), (-1.5, 1.0, 0.0))
+
+
+def atlas(number):
+    labels = labels_of(SHAPE, RADII[number], MOVES[number])
+    image = nifti(image_of(labels, seed=number))
+    return Atlas(str(number), image, nifti(labels), nifti(np.asarray(image.dataobj) + 1))
+
+
+@pytest.fixture(scope="module")
+def case(tmp_path_factory):
+    truth = labels_of(SHAPE, (14.0, 11.5, 8.5))
+    return Case(
+        nifti(image_of(truth, seed=9)),
+        tuple(atlas(number) for number in range(3)),
+        tmp_path_factory.mktemp("cache"),
+        registration="miniature",
+    ), truth
+
+
+@pytest.fixture(scope="module")
+def warped(case):
+    seen = []
+    warped = warped_atlases(Case(**{**case[0].__dict__, "progress": lambda step, part: seen.append((step, part))}))
+    assert seen[-1] == ("registration", 1.0)
+    return warped
+
+
+def test_registration_brings_atlases_to_the_image(case, warped):
+    for before, after in zip(case[0].atlases, warped, strict=True):
+        assert after.subject == before.subject
+        assert after.image.shape == after.labels.shape == SHAPE
+        assert (after.image.dtype, after.labels.dtype) == (np.float32, np.uint8)
+        assert dice(after.labels, case[1], 3) > max(0.85, dice(np.asarray(before.labels.dataobj), case[1], 3) - 0.02)
+        assert after.interpolated[SHAPE[0] // 2, SHAPE[1] // 2, SHAPE[2] // 2] > 0
+        assert not np.array_equal(after.image, after.interpolated)
+
+
+def test_nothing_is_computed_twice_and_all_methods_share(case, warped, monkeypatch):
+    def refuse(*args):
+        raise AssertionError("a registration was computed again")
+
+    monkeypatch.setattr(registration, "in_workers", lambda f, jobs, w: [refuse()] if jobs else [])
+    again = warped_atlases(case[0])
+    for one, other in zip(warped, again, strict=True):
+        np.testing.assert_array_equal(one.image, other.image)
+        np.testing.assert_array_equal(one.labels, other.labels)
+    METHODS["majority_vote"].run(case[0])
+    METHODS["imapa"].tuned(half_window=1).run(case[0])
+
+
+def test_a_damaged_entry_is_computed_again_with_the_same_result(case, warped):
+    entries = sorted(case[0].cache.glob("*.npz"))
+    assert len(entries) == 3
+    assert not list(case[0].cache.glob(".part*"))
+    whole = {entry: entry.read_bytes() for entry in entries}
+    entries[0].write_bytes(whole[entries[0]][:1000])
+    again = warped_atlases(case[0])
+    for one, other in zip(warped, again, strict=True):
+        np.testing.assert_array_equal(one.image, other.image)
+    assert {entry: len(entry.read_bytes()) for entry in entries} == {e: len(b) for e, b in whole.items()}
+
+
+def test_the_key_depends_on_all_that_matters(case):
+    image, one = case[0].image, case[0].atlases[0]
+    setting = dict(registration.SETTINGS["quick"])
+    changed_image = nifti(np.asarray(image.dataobj) + 1)
+    moved = nifti(np.asarray(image.dataobj), spacing_mm=1.9)
+    keys = [
+        pair_key(image, one, setting),
+        pair_key(changed_image, one, setting),
+        pair_key(moved, one, setting),
+        pair_key(image, case[0].atlases[1], setting),
+        pair_key(image, Atlas("0", one.image, one.labels), setting),
+        pair_key(image, one, {**setting, "spacing_mm": 1.0}),
+    ]
+    assert len(set(keys)) == len(keys)
+    assert pair_key(image, Atlas("x", one.image, one.labels, one.interpolated), setting) == keys[0]
+
+
+def test_an_unknown_setting_is_refused(case):
+    with pytest.raises(UserError, match="received 'fast'"):
+        warped_atlases(Case(**{**case[0].__dict__, "registration": "fast"}))
+
+
+def test_majority_vote_takes_the_most_frequent_label(case, warped):
+    result = np.asarray(METHODS["majority_vote"].run(case[0]).dataobj)
+    votes = np.stack([one.labels for one in warped])
+    unanimous = (votes == votes[0]).all(axis=0)
+    np.testing.assert_array_equal(result[unanimous], votes[0][unanimous])
+    assert (np.sum(votes == result, axis=0) >= np.sum(votes == votes[0], axis=0)).all()
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters"),
+    [
+        ("joint_label_fusion", {"rad": 1, "r_search": 1}),
+        ("atropos", {"iterations": 1}),
+        ("imapa", {"half_window": 1}),
+        ("imapa", {"half_window": 1, "atlas_images": "high_resolution"}),
+        ("drawem_style_em", {"bias_correction": False}),
+    ],
+)
+def test_fusion_is_at_least_about_as_good_as_the_vote(case, warped, name, parameters):
+    vote, found = METHODS["majority_vote"].run(case[0]), METHODS[name].tuned(**parameters).run(case[0])
+    vote, found = np.asarray(vote.dataobj), np.asarray(found.dataobj)
+    assert set(np.unique(found)) <= {0, 1, 2, 3}
+    for number in (2, 3):
+        assert dice(found, case[1], number) > dice(vote, case[1], number) - 0.03
+
+
+def test_a_word_that_names_no_image_is_refused(case, warped):
+    with pytest.raises(UserError, match="atlas_images: expected one of interpolated, high_resolution; received 'hr'"):
+        METHODS["imapa"].tuned(atlas_images="hr").run(case[0])
+
+
+def test_an_oblique_image_keeps_its_place():
+    affine = np.array([[0, -1.5, 0.1, 10.0], [2.0, 0, 0, -5.0], [0, 0.1, 3.0, 7.0], [0, 0, 0, 1]])
+    image = nifti(np.random.default_rng(0).random((4, 5, 6)).astype(np.float32))
+    image = type(image)(np.asarray(image.dataobj), affine)
+    converted = ants_worker.to_ants(image)
+    import ants
+
+    lps = ants.transform_index_to_physical_point(converted, [1, 2, 3])
+    np.testing.assert_allclose(np.array(lps) * [-1, -1, 1], (affine @ [1, 2, 3, 1])[:3], atol=1e-4)
+    np.testing.assert_array_equal(converted.numpy(), np.asarray(image.dataobj))
+
+
+def test_histograms_are_matched():
+    rng = np.random.default_rng(0)
+    reference = rng.gamma(4.0, 25.0, (20, 20, 20)).astype(np.float32)
+    inside = np.zeros(reference.shape, bool)
+    inside[2:-2] = True
+    image = (0.3 * reference[::-1] ** 0.7).astype(np.float32)
+    matched = match_histogram(image, reference, inside)
+    np.testing.assert_allclose(
+        np.quantile(matched[inside], [0.1, 0.5, 0.9]), np.quantile(reference[inside], [0.1, 0.5, 0.9]), rtol=0.02
+    )
+    order = np.argsort(image.ravel())
+    assert (np.diff(matched.ravel()[order]) >= -1e-3).all()
+    air = np.where(np.arange(20)[:, None, None] < 10, 0, image)
+    assert match_histogram(air, reference, inside)[:10].max() == 0
+    np.testing.assert_array_equal(match_histogram(image, reference, np.zeros_like(inside)), image)
