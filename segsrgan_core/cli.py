@@ -1,12 +1,19 @@
 """The command `segsrgan`. Heavy libraries are imported where they are used, so that help comes at once."""
 
+import json
 import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from segsrgan_core.errors import UserError
+
+if TYPE_CHECKING:
+    from segsrgan_core.paths import Study
 
 app = typer.Typer(
     help="Super-resolution and segmentation of thick-slice neonatal brain MRI. For research; not a medical device.",
@@ -94,7 +101,8 @@ def phantoms() -> None:
     from segsrgan_core.stages.prepare import make_phantoms
 
     study = find_study()
-    make_phantoms(study, read_params(study.params))
+    with _timed(study, "phantoms"):
+        make_phantoms(study, read_params(study.params))
 
 
 @app.command()
@@ -103,7 +111,24 @@ def notebook(name: Annotated[str, typer.Argument(help="Of the notebook, without 
     from segsrgan_core.notebooks import run_notebook
     from segsrgan_core.paths import find_study
 
-    run_notebook(find_study(), name)
+    study = find_study()
+    with _timed(study, name):
+        run_notebook(study, name)
+
+
+@contextmanager
+def _timed(study: "Study", stage: str) -> Iterator[None]:
+    """Note how long a stage took, for the part of the report that differs between runs."""
+    from segsrgan_core.imaging.files import write_json
+    from segsrgan_core.report.run import write_run
+
+    start = time.monotonic()
+    yield
+    path = study.scratch / "times.json"
+    times = json.loads(path.read_text()) if path.is_file() else {}
+    times[stage] = time.monotonic() - start
+    write_json(path, times)
+    write_run(study.results, {name: times[name] for name in sorted(times)})
 
 
 def main() -> None:

@@ -1,6 +1,7 @@
 """BIDS derivatives: where the outputs of one's own images go, and what is written beside them."""
 
 import re
+import sys
 from pathlib import Path
 
 import pandas as pd
@@ -39,11 +40,11 @@ def segment_all(images: list[Path], out: Path, model: Path, step: int, precision
             result = segmenter(load_image(path))
         except UserError as error:
             reason = str(error) if str(path) in str(error) else f"{path}: {error}"
-            print(f"segsrgan: {reason}", file=_stderr())
+            print(f"segsrgan: {reason}", file=sys.stderr)
             failures.append({"image": path.name, "reason": reason})
             continue
         for note in result.notes:
-            print(f"segsrgan: {path}: note: {note}.", file=_stderr())
+            print(f"segsrgan: {path}: note: {note}.", file=sys.stderr)
         write_case(result, path, out, segmenter)
         volumes.append({"image": path.name, **{f"{name}_ml": ml for name, ml in result.volumes_ml.items()}})
     write_csv(out / "volumes.tsv", pd.DataFrame(volumes, columns=None if volumes else ["image"]), sep="\t")
@@ -53,12 +54,6 @@ def segment_all(images: list[Path], out: Path, model: Path, step: int, precision
         (out / "failures.tsv").unlink(missing_ok=True)
     failed = {row["image"] for row in failures}
     return [path for path in images if path.name in failed]
-
-
-def _stderr():
-    import sys
-
-    return sys.stderr
 
 
 def _refuse_same_names(images: list[Path]) -> None:

@@ -3,11 +3,11 @@
 from pathlib import Path
 
 import pandas as pd
-from tqdm import tqdm
 
 from segsrgan_core.cohorts.manifest import image_rows, locate
 from segsrgan_core.cohorts.schema import SPLITS
 from segsrgan_core.errors import UserError
+from segsrgan_core.progress import track
 
 PUBLIC = {
     "fetal_atlas": "https://raw.githubusercontent.com/LucasFidon/trustworthy-ai-fetal-brain-segmentation/"
@@ -68,7 +68,7 @@ def _fetch(cohort: str, digests: dict[str, str], folder: Path) -> None:
     downloader = pooch.HTTPDownloader(timeout=60, allow_redirects=False)
     advice = f"or name a local copy: SEGSRGAN_DATA=folder, where the folder holds {cohort}/"
     try:
-        for name in tqdm(registry, desc=f"downloading {cohort}", unit="file", disable=None):
+        for name in track(registry, f"downloaded from {cohort}"):
             store.fetch(name, downloader=downloader)
     except RequestException as error:
         raise UserError(

@@ -6,13 +6,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from nibabel.nifti1 import Nifti1Image
-from tqdm import tqdm
 
 from segsrgan_core.cohorts.labels import to_drawem9
 from segsrgan_core.cohorts.schema import COLUMNS, NUMBERS, SPLITS, Row, manifest_faults
 from segsrgan_core.cohorts.tables import parse_table, read_bytes, refuse
 from segsrgan_core.errors import UserError
 from segsrgan_core.imaging.files import load_image, load_labels, same_grid, sha256, write_csv
+from segsrgan_core.progress import track
 
 ADVICE = " (the columns are described in data_manifests/README.md)"
 
@@ -134,7 +134,7 @@ def check_files(manifest: pd.DataFrame, root: str | Path, mapping: Mapping[int, 
     """
     faults = []
     rows = [row for split in SPLITS for row in image_rows(manifest, split)]
-    for row in tqdm(rows, desc="checking images", unit="image", disable=None):
+    for row in track(rows, "checked"):
         faults += _file_faults(row, Path(root), mapping, checksums)
     refuse(root, faults)
 

@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from nibabel.nifti1 import Nifti1Image
-from tqdm import tqdm
 
 from segsrgan_core.cohorts.phantom_anatomy import load_anatomy
 from segsrgan_core.cohorts.phantom_image import Body, build_body, signal
@@ -25,6 +24,7 @@ from segsrgan_core.errors import UserError
 from segsrgan_core.imaging.degrade import thick_slices
 from segsrgan_core.imaging.files import save_image, sha256, write_json
 from segsrgan_core.imaging.noise import add_rician
+from segsrgan_core.progress import track
 
 COHORT = "embedded"
 PARTS = ("term", "te")
@@ -179,17 +179,13 @@ def write_cohort(config: PhantomCohort, data_root: Path, n_workers: int = 2) -> 
     members = list(config.members())
     jobs = [(config, part, index, Path(data_root)) for part, index, _ in members]
     missing = [job for job in jobs if not _is_whole(*job)]
-    bar = tqdm(total=len(missing), desc="making phantoms", unit="phantom", disable=None)
     if n_workers > 1 and len(missing) > 1:
         # Spawned, as TensorFlow's threads in this process do not survive a fork.
         with ProcessPoolExecutor(min(n_workers, len(missing)), mp_context=get_context("spawn")) as pool:
-            for _ in pool.map(_write_subject, *zip(*missing, strict=True)):
-                bar.update()
+            list(track(pool.map(_write_subject, *zip(*missing, strict=True)), "phantoms", len(missing)))
     else:
-        for job in missing:
+        for job in track(missing, "phantoms"):
             _write_subject(*job)
-            bar.update()
-    bar.close()
     rows = [row for (_, _, split), job in zip(members, jobs, strict=True) for row in _rows(*job, split)]
     return pd.DataFrame(rows, columns=list(COLUMNS))
 

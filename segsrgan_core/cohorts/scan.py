@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from tqdm import tqdm
 
 from segsrgan_core.cohorts.acquisition import (
     METADATA,
@@ -24,6 +23,7 @@ from segsrgan_core.cohorts.splits import Share, choose, deal
 from segsrgan_core.cohorts.tables import refuse
 from segsrgan_core.errors import UserError
 from segsrgan_core.imaging.files import sha256, stem
+from segsrgan_core.progress import track
 
 BIDS_NAMES = r"(?:^|/)(?P<subject>sub-[^_/]+)(?:[_/](?P<session>ses-[^_/]+))?"
 Files = dict[str, tuple[str, ...]]
@@ -104,7 +104,7 @@ def scan(
     refuse(folder, faults)
     _split(preset, rows, seed, split)
     rows = [row for row in rows if row["split"]]
-    for row in tqdm(rows, desc="checksums", unit="image", disable=None):
+    for row in track(rows, "checksums"):
         files = [column for column in FILES if row[column]]
         digests = [_digest(folder / row[column]) for column in files]
         row["sha256"] = ";".join(digests) if all(digests) else ""
