@@ -1,6 +1,7 @@
 """Stage 04: volumes of every patient at every echo time, and what they say."""
 
 from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -51,8 +52,8 @@ def _volumes(study: Study, settings: Settings, rows: list[Row]) -> pd.DataFrame:
     segmenter = trained_segmenter(study, settings)
     threshold = settings.variability.bet_threshold
     records = []
-    # BET runs on one core beside the network.
-    with ProcessPoolExecutor(1) as pool:
+    # BET runs beside the network; spawned, as TensorFlow's threads in this process do not survive a fork.
+    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
         paths = [locate(root, row.image) for row in rows]
         intracranial = [pool.submit(_intracranial_ml, path, threshold) for path in paths]
         for row, path, icv in zip(track(rows, "measured"), paths, intracranial, strict=True):
