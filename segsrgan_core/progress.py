@@ -13,7 +13,7 @@ from typing import Any
 from tqdm.auto import tqdm
 
 LOG_VARIABLE = "SEGSRGAN_PROGRESS"
-SECONDS_BETWEEN_LINES = 5.0
+SECONDS_BETWEEN_LINES = 15.0
 
 
 class Progress:

@@ -65,12 +65,12 @@ def test_negative_padding_is_refused():
         ReflectPadding3D(-1)
 
 
-def test_the_image_head_is_a_residual_in_float32():
-    scores = tf.constant(np.full((1, 2, 2, 2, 2), 0.001), tf.bfloat16)
-    image = tf.constant(np.full((1, 2, 2, 2, 1), 100.125), tf.float32)
-    y = ImageAndClasses()(scores, image)
+def test_the_image_head_is_a_residual_in_float32_in_units_of_the_windows_deviation():
+    scores = tf.constant(np.full((1, 2, 2, 2, 2), 2**-10), tf.bfloat16)
+    image = 100.125 + 4 * np.indices((2, 2, 2)).sum(0).astype(np.float32).reshape(1, 2, 2, 2, 1) % 2 * 2
+    y = ImageAndClasses()(scores, tf.constant(image))
     assert y.dtype == tf.float32
-    np.testing.assert_allclose(y[..., 0], 100.126, atol=1e-5)
+    np.testing.assert_allclose(y[..., 0], image[..., 0] + image.std() / 1024, rtol=1e-6)
 
 
 @pytest.mark.parametrize("classes", [1, 4])

@@ -30,8 +30,9 @@ def test_a_generator_keeps_the_grid(name, classes, thickness):
 
 
 @pytest.mark.parametrize("name", sorted(BODIES))
-def test_a_new_generator_is_cubic_spline_interpolation(name):
-    np.testing.assert_allclose(build_generator(name, k=4)(X)[..., 0], X[..., 0], atol=0.05)
+def test_a_new_generator_is_nearly_cubic_spline_interpolation(name):
+    change = build_generator(name, k=4)(X)[..., 0] - X[..., 0]
+    assert 0 < np.abs(change).mean() < 0.1 * X.std()
 
 
 @pytest.mark.parametrize("name", sorted(BODIES))
