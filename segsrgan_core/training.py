@@ -193,14 +193,14 @@ def train(
             continue
         row = _row(step + 1, values, trainer)
         if row["epoch"] % settings.validate_every == 0 or step + 1 == total:
-            _copy(trainer.average, twin.trainable_variables)
+            copy_weights(trainer.average, twin.trainable_variables)
             row |= validate(network)
             if row["val_score"] >= max((r.get("val_score", -math.inf) for r in history), default=-math.inf):
-                _copy(trainer.average, best)
+                copy_weights(trainer.average, best)
         history.append(row)
         save_state(state_path, variables, {"step": step + 1, "patches": stream.position, "history": history})
         report(step + 1, row)
-    _copy(best, trainer.average)
+    copy_weights(best, trainer.average)
     return history
 
 
@@ -239,6 +239,7 @@ def _row(step: int, values: dict[str, tf.Tensor], trainer: Trainer) -> dict[str,
     return row | {name: float(value) for name, value in values.items()}
 
 
-def _copy(source: list, target: list) -> None:
+def copy_weights(source: list, target: list) -> None:
+    """Assign each variable of `source` to its counterpart in `target`."""
     for a, b in zip(source, target, strict=True):
         b.assign(a)

@@ -4,14 +4,13 @@ from importlib.metadata import version
 
 import numpy as np
 from nibabel.nifti1 import Nifti1Image
-from scipy import ndimage
 
 from segsrgan_core.baselines.ants_worker import cores, in_workers, to_ants
 from segsrgan_core.baselines.boxes import around, crop
 from segsrgan_core.baselines.case import Case, Method, MethodFailed
 from segsrgan_core.baselines.fusion import matched
 from segsrgan_core.baselines.priors import scaled, tissue_priors
-from segsrgan_core.baselines.registration import warped_atlases
+from segsrgan_core.baselines.registration import labelled_zone, warped_atlases
 
 
 def label(
@@ -31,9 +30,7 @@ def label(
         As `Method.run`.
     """
     warped = warped_atlases(case)
-    zone = ndimage.binary_dilation(np.any([atlas.labels > 0 for atlas in warped], axis=0))
-    if case.mask is not None:
-        zone &= np.asarray(case.mask.dataobj) > 0
+    zone = labelled_zone(case, warped, margin=1)
     result = np.zeros(case.image.shape, np.uint8)
     if zone.any():
         box = around(zone, 2)

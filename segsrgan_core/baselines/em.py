@@ -19,7 +19,7 @@ from segsrgan_core.baselines.case import Case, Method, Progress, silent
 from segsrgan_core.baselines.fusion import matched
 from segsrgan_core.baselines.partial_volume import correct, neighbours
 from segsrgan_core.baselines.priors import normalised, scaled, tissue_priors
-from segsrgan_core.baselines.registration import warped_atlases
+from segsrgan_core.baselines.registration import labelled_zone, warped_atlases
 
 ITERATIONS = 20
 CONVERGED = 0.005  # relative change of the log-likelihood
@@ -61,9 +61,7 @@ def label(case: Case, prior_sigma_voxels: float, atlas_images: str, bias_correct
         As `Method.run`.
     """
     warped = warped_atlases(case)
-    zone = ndimage.binary_dilation(np.any([atlas.labels > 0 for atlas in warped], axis=0), iterations=2)
-    if case.mask is not None:
-        zone &= np.asarray(case.mask.dataobj) > 0
+    zone = labelled_zone(case, warped, margin=2)
     result = np.zeros(case.image.shape, np.uint8)
     if zone.any():
         box = around(zone, 2)

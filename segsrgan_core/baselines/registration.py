@@ -7,7 +7,7 @@ the setting, so nothing stale is ever used, and every method that uses atlases s
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 from nibabel.nifti1 import Nifti1Image
+from scipy import ndimage
 
 from segsrgan_core.baselines.ants_worker import in_workers, to_ants
 from segsrgan_core.baselines.boxes import crop, head_box
@@ -108,6 +109,12 @@ def register(image: Nifti1Image, atlas: Atlas, setting: Mapping[str, Any], path:
     labels = np.round(warp(atlas.labels, "nearestNeighbor")).astype(np.uint8)
     arrays = {"image": high.astype(np.float32), "interpolated": low.astype(np.float32), "labels": labels}
     atomic(path, lambda part: np.savez_compressed(part, **arrays))
+
+
+def labelled_zone(case: Case, warped: Sequence[Warped], margin: int) -> np.ndarray:
+    """Return where any warped atlas has a label, `margin` voxels more, inside the case's mask; bool (X, Y, Z)."""
+    zone = ndimage.binary_dilation(np.any([atlas.labels > 0 for atlas in warped], axis=0), iterations=margin)
+    return zone if case.mask is None else zone & (np.asarray(case.mask.dataobj) > 0)
 
 
 def around_head(image: Nifti1Image, target_mm: float) -> Nifti1Image:

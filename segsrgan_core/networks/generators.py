@@ -98,7 +98,6 @@ def unet_body(blocks: Blocks, x, k: int, kernel: int):
 
 HEAD_SCALE = float(__import__("os").environ.get("HS", "0.01"))
 BODIES: dict[str, Callable] = {"residual": residual_body, "unet": unet_body}
-DIVISORS = {"residual": 4, "unet": 8}
 
 
 def build_generator(

@@ -1,12 +1,12 @@
 """Stage 05: every figure of the paper, and the report."""
 
-from collections.abc import Callable
+import json
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 from nibabel.nifti1 import Nifti1Image
 
+from segsrgan_core.classes import NUMBERS
 from segsrgan_core.cohorts.manifest import read_manifest
 from segsrgan_core.figures import (
     anisotropic,
@@ -20,7 +20,8 @@ from segsrgan_core.figures import (
     te_overlay,
     variability_table,
 )
-from segsrgan_core.figures.style import MissingResult, save
+from segsrgan_core.figures.panels import mask_of
+from segsrgan_core.figures.style import MissingResult, draw_and_save
 from segsrgan_core.imaging.files import load_labels, write_json
 from segsrgan_core.params import Settings
 from segsrgan_core.paths import Study
@@ -30,7 +31,6 @@ from segsrgan_core.stages.fit import build_trainer
 
 OVERLAID_TE_MS = (120, 280)
 OVERLAID_PATIENTS = 4
-CORTEX = 2
 
 
 def draw_figures(study: Study, settings: Settings) -> dict[str, str]:
@@ -40,13 +40,9 @@ def draw_figures(study: Study, settings: Settings) -> dict[str, str]:
         The figures that could not be drawn, name to reason; also written to `results/figures/missing.json`.
     """
     folder = study.results / "figures"
-    missing = {}
+    missing: dict[str, str] = {}
     for module, draw in _figures(study, settings).items():
-        try:
-            figure, table = draw()
-            save(figure, module.NAME, folder, table)
-        except MissingResult as reason:
-            missing[module.NAME] = str(reason)
+        draw_and_save(module.NAME, draw, folder, missing)
     write_json(folder / "missing.json", missing)
     return missing
 
@@ -54,7 +50,7 @@ def draw_figures(study: Study, settings: Settings) -> dict[str, str]:
 def _figures(study: Study, settings: Settings) -> dict:
     results = study.results
     shown = example(study)
-    pictures: dict[object, Callable] = {
+    return {
         anisotropic: lambda: anisotropic.draw(shown["low"]),
         simulation: lambda: simulation.draw(shown["truth"], shown["low"], shown["spline"]),
         networks: lambda: networks.draw(*_layers(settings)),
@@ -70,7 +66,6 @@ def _figures(study: Study, settings: Settings) -> dict:
         te_overlay: lambda: te_overlay.draw(_overlaid(study), OVERLAID_TE_MS),
         bland_altman: lambda: bland_altman.draw(_table(results / "variability" / "volumes.csv")),
     }
-    return pictures
 
 
 def _layers(settings: Settings) -> tuple[list[dict], list[dict]]:
@@ -89,8 +84,6 @@ def _table(path: Path) -> pd.DataFrame:
 
 
 def _json(path: Path) -> dict:
-    import json
-
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -104,13 +97,10 @@ def _overlaid(study: Study) -> dict[str, tuple[Nifti1Image, Nifti1Image]]:
     for path in sorted((study.work / "measured").glob(f"*_acq-te{first}_desc-segsrgan_dseg.nii.gz")):
         other = path.with_name(path.name.replace(f"acq-te{first}_", f"acq-te{second}_"))
         if other.is_file() and len(pairs) < OVERLAID_PATIENTS:
-            pairs[path.name.partition("_acq-")[0]] = (_cortex(path), _cortex(other))
+            pairs[path.name.partition("_acq-")[0]] = tuple(
+                mask_of(load_labels(p), NUMBERS["cortex"]) for p in (path, other)
+            )
     return pairs
-
-
-def _cortex(path: Path) -> Nifti1Image:
-    labels = load_labels(path)
-    return Nifti1Image((np.asarray(labels.dataobj) == CORTEX).astype(np.uint8), labels.affine)
 
 
 def write_report(study: Study, settings: Settings) -> Path:

@@ -1,16 +1,15 @@
 """Stage 02: train the networks on the prepared cases and keep the best."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from nibabel.nifti1 import Nifti1Image
 
 from segsrgan_core.classes import Classes
-from segsrgan_core.imaging.degrade import interpolate
 from segsrgan_core.imaging.files import load_image, load_labels, write_csv
 from segsrgan_core.imaging.geometry import spacing_mm
-from segsrgan_core.imaging.intensity import intensity_scale
-from segsrgan_core.inference import predict
 from segsrgan_core.metrics import dice, psnr, ssim
 from segsrgan_core.networks.critic import build_critic
 from segsrgan_core.networks.functions import choose_policy
@@ -19,9 +18,9 @@ from segsrgan_core.params import Settings
 from segsrgan_core.patches import TrainingSubject, prepare_subject
 from segsrgan_core.paths import Study
 from segsrgan_core.progress import Progress
-from segsrgan_core.segmenter import ModelCard, save_model
+from segsrgan_core.segmenter import ModelCard, Segmenter, save_model
 from segsrgan_core.stages.cases import PreparedCase, prepared_cases
-from segsrgan_core.training import Trainer, train
+from segsrgan_core.training import Trainer, copy_weights, train
 
 
 def generator_arguments(settings: Settings) -> dict:
@@ -49,6 +48,20 @@ def build_trainer(settings: Settings) -> Trainer:
     return Trainer(generator, critic, settings.training)
 
 
+def model_card(settings: Settings, spacing_mm: float) -> ModelCard:
+    """Return what a person must know to use the network that these settings train."""
+    return ModelCard(
+        generator=generator_arguments(settings),
+        classes=tuple(settings.model.classes),
+        spacing_mm=spacing_mm,
+        patch=settings.training.patch,
+        thickness_mm=settings.training.thickness_mm,
+        plane=settings.simulation.plane,
+        cohort=settings.cohort,
+        threshold=settings.inference.threshold,
+    )
+
+
 def fit(study: Study, settings: Settings, folder: Path, state: Path) -> pd.DataFrame:
     """Train, or go on training, and write the model and its history.
 
@@ -64,7 +77,8 @@ def fit(study: Study, settings: Settings, folder: Path, state: Path) -> pd.DataF
     classes = Classes(tuple(settings.model.classes))
     trainer = build_trainer(settings)
     subjects = [training_subject(case, settings, classes) for case in prepared_cases(study, "train")]
-    validation = Validation(list(prepared_cases(study, "val")), settings, classes)
+    card = model_card(settings, subjects[0].spacing_mm)
+    validation = Validation(list(prepared_cases(study, "val")), card, settings.inference.validation_step)
     channels = (1 + settings.model.thickness_channel, classes.channels)
     progress = Progress("training", settings.training.epochs * settings.training.steps_per_epoch, unit="step")
 
@@ -73,18 +87,7 @@ def fit(study: Study, settings: Settings, folder: Path, state: Path) -> pd.DataF
 
     history = pd.DataFrame(train(trainer, subjects, channels, validation, state, settings.seed, report))
     progress.close()
-    for variable, mean in zip(trainer.generator.trainable_variables, trainer.average, strict=True):
-        variable.assign(mean)
-    card = ModelCard(
-        generator=generator_arguments(settings),
-        classes=classes.names,
-        spacing_mm=subjects[0].spacing_mm,
-        patch=settings.training.patch,
-        thickness_mm=settings.training.thickness_mm,
-        plane=settings.simulation.plane,
-        cohort=settings.cohort,
-        threshold=settings.inference.threshold,
-    )
+    copy_weights(trainer.average, trainer.generator.trainable_variables)
     save_model(folder / "model", trainer.generator, card)
     write_csv(folder / "history.csv", history)
     state.unlink(missing_ok=True)
@@ -115,38 +118,26 @@ class Validation:
 
     Args:
         cases: of the split val.
-        settings: of the training and the windows.
-        classes: that are segmented.
+        card: of the network that is trained.
+        step: distance between windows in voxels.
     """
 
-    def __init__(self, cases: list[PreparedCase], settings: Settings, classes: Classes):
-        self.settings, self.classes = settings, classes
-        self.cases = [self._load(case) for case in cases]
+    def __init__(self, cases: list[PreparedCase], card: ModelCard, step: int):
+        self.card, self.step = card, min(step, card.patch)
+        self.cases = [(load_image(c.image), load_labels(c.labels), load_image(c.low)) for c in cases]
 
-    def _load(self, case: PreparedCase) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
-        truth, low = load_image(case.image), load_image(case.low)
-        interpolated = np.asarray(interpolate(low, like=truth).dataobj)
-        labels = self.classes.encode(np.asarray(load_labels(case.labels).dataobj))
-        return np.asarray(truth.dataobj), labels, interpolated, self.settings.simulation.slice_mm
-
-    def __call__(self, network) -> dict[str, float]:
+    def __call__(self, network: Callable[[np.ndarray], np.ndarray]) -> dict[str, float]:
         """Return the means over the subjects; `val_score` is what the best epoch is chosen by: the mean Dice."""
-        return pd.DataFrame([self._scores(network, *case) for case in self.cases]).mean().to_dict()
+        segmenter = Segmenter(self.card, network, self.step)
+        return pd.DataFrame([self._scores(segmenter, *case) for case in self.cases]).mean().to_dict()
 
-    def _scores(self, network, truth, labels, interpolated, thickness) -> dict[str, float]:
-        scale = intensity_scale(interpolated)
-        inputs = interpolated[..., None] / np.float32(scale)
-        if self.settings.model.thickness_channel:
-            inputs = np.concatenate([inputs, np.full_like(inputs, thickness)], -1)
-        patch = self.settings.training.patch
-        step = min(self.settings.inference.validation_step, patch)
-        output = predict(network, inputs, patch, step, 1 + self.classes.channels)
-        image = output[..., 0] * np.float32(scale)
-        found = self.classes.encode(self.classes.decode(output[..., 1:], self.settings.inference.threshold))
-        scores = {
-            "val_psnr": psnr(truth, image),
-            "val_psnr_spline": psnr(truth, interpolated),
-            "val_ssim": ssim(truth, image),
-        }
-        dices = {f"val_dice_{n}": dice(labels == i, found == i) for i, n in enumerate(self.classes.names, 1)}
+    def _scores(
+        self, segmenter: Segmenter, truth: Nifti1Image, labels: Nifti1Image, low: Nifti1Image
+    ) -> dict[str, float]:
+        result = segmenter(low, like=truth)
+        real, image, spline = (np.asarray(one.dataobj) for one in (truth, result.image, result.interpolated))
+        scores = {"val_psnr": psnr(real, image), "val_psnr_spline": psnr(real, spline), "val_ssim": ssim(real, image)}
+        true, found = np.asarray(labels.dataobj), np.asarray(result.labels.dataobj)
+        numbers = Classes(self.card.classes).numbers
+        dices = {f"val_dice_{name}": dice(true == number, found == number) for name, number in numbers.items()}
         return scores | dices | {"val_score": float(np.mean(list(dices.values())))}

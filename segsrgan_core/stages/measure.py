@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from segsrgan_core.baselines.bet import intracranial_volume_ml
+from segsrgan_core.classes import NUMBERS
 from segsrgan_core.cohorts.labels import to_drawem9
 from segsrgan_core.cohorts.manifest import image_rows, locate, read_manifest
 from segsrgan_core.cohorts.presets import label_mapping
@@ -21,7 +22,7 @@ from segsrgan_core.stages.cases import case_name
 from segsrgan_core.stages.evaluate import trained_segmenter
 from segsrgan_core.variability import analyse, talk_table
 
-CORTEX, OUTSIDE_OF_SKULL = 2, (0, 4)
+OUTSIDE_OF_SKULL = (0, NUMBERS["background"])
 
 
 def measure(study: Study, settings: Settings) -> tuple[pd.DataFrame, dict]:
@@ -80,4 +81,7 @@ def _true_volumes(study: Study, settings: Settings, row: Row) -> dict[str, float
     labels = to_drawem9(np.asarray(source.dataobj), label_mapping(settings.cohort, study.manifests), row.labels)
     volume = voxel_volume_ml(source)
     inside = ~np.isin(labels, OUTSIDE_OF_SKULL)
-    return {"cortex_true_ml": volume * float((labels == CORTEX).sum()), "icv_true_ml": volume * float(inside.sum())}
+    return {
+        "cortex_true_ml": volume * float((labels == NUMBERS["cortex"]).sum()),
+        "icv_true_ml": volume * float(inside.sum()),
+    }
