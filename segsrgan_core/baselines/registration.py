@@ -21,7 +21,7 @@ from segsrgan_core.baselines.ants_worker import in_workers, to_ants
 from segsrgan_core.baselines.boxes import crop, head_box
 from segsrgan_core.baselines.case import Atlas, Case
 from segsrgan_core.errors import UserError
-from segsrgan_core.imaging.files import atomic
+from segsrgan_core.imaging.atomic import atomic
 from segsrgan_core.imaging.geometry import resample_isotropic, spacing_mm
 
 # Coarse registration suffices for patch-based fusion, whose search window mends errors of 3 voxels.
