@@ -44,6 +44,11 @@ class Classes:
             table[NUMBERS[name]] = index
         return table[labels]
 
+    def one_hot(self, labels: np.ndarray) -> np.ndarray:
+        """Turn drawem9 numbers (X, Y, Z) into the truth of the network's segmentation, float32 (X, Y, Z, channels)."""
+        classes = self.encode(labels)
+        return (classes[..., None] == np.arange(self.channels) + (self.channels == 1)).astype(np.float32)
+
     def decode(self, probabilities: np.ndarray, threshold: float = 0.5) -> np.ndarray:
         """Turn probabilities into drawem9 numbers.
 

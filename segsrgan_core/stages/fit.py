@@ -79,13 +79,12 @@ def fit(study: Study, settings: Settings, folder: Path, state: Path) -> pd.DataF
     subjects = [training_subject(case, settings, classes) for case in prepared_cases(study, "train")]
     card = model_card(settings, subjects[0].spacing_mm)
     validation = Validation(list(prepared_cases(study, "val")), card, settings.inference.validation_step)
-    channels = (1 + settings.model.thickness_channel, classes.channels)
     progress = Progress("training", settings.training.epochs * settings.training.steps_per_epoch, unit="step")
 
     def report(step: int, row: dict) -> None:
         progress.reach(step, _note(row))
 
-    history = pd.DataFrame(train(trainer, subjects, channels, validation, state, settings.seed, report))
+    history = pd.DataFrame(train(trainer, subjects, classes, validation, state, settings.seed, report))
     progress.close()
     copy_weights(trainer.average, trainer.generator.trainable_variables)
     save_model(folder / "model", trainer.generator, card)
@@ -105,7 +104,8 @@ def training_subject(case: PreparedCase, settings: Settings, classes: Classes) -
     return prepare_subject(
         case.name,
         np.asarray(image.dataobj),
-        classes.encode(np.asarray(load_labels(case.labels).dataobj)),
+        np.asarray(load_labels(case.labels).dataobj).astype(np.uint8),
+        classes,
         round(float(spacing_mm(image)[0]), 4),
         float(np.mean(settings.training.thickness_mm)),
         settings.training.patch,
