@@ -44,6 +44,7 @@ class ModelSettings(Section):
     kernel: Literal[3, 5, 7] = 7
     padding: Literal["reflect", "zero"] = "reflect"
     classes: list[str] = ["cortex"]
+    hemispheres: bool = False
     thickness_channel: bool = False
     critic_width: int = Field(32, ge=1)
     precision: Literal["auto", "float32", "mixed_bfloat16"] = "auto"

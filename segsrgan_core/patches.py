@@ -27,6 +27,7 @@ class TrainingSubject:
         name: the subject's name.
         image: float32 (X, Y, Z), RAS+, high resolution, scaled so that its interpolated image has scale 1.
         labels: uint8 (X, Y, Z), drawem9 numbers.
+        sides: uint8 (X, Y, Z), 1 left, 2 right, 0 outside of the skull; None where it is not learnt.
         signals: float32 (10,), the labels' median signals in the image.
         centres: int (N, 3), voxels that patches may be centred on.
         spacing_mm: isotropic voxel size in mm.
@@ -35,6 +36,7 @@ class TrainingSubject:
     name: str
     image: np.ndarray
     labels: np.ndarray
+    sides: np.ndarray | None
     signals: np.ndarray
     centres: np.ndarray
     spacing_mm: float
@@ -49,6 +51,7 @@ def prepare_subject(
     thickness_mm: float,
     patch: int,
     seed: int,
+    sides: np.ndarray | None = None,
     n_centres: int = 20_000,
 ) -> TrainingSubject:
     """Scale a subject and choose where its patches may lie.
@@ -62,18 +65,20 @@ def prepare_subject(
         thickness_mm: slice thickness at which the intensity scale is taken.
         patch: patch edge in voxels; a smaller image is mirrored to this size.
         seed: of the choice of centres.
+        sides: uint8 (X, Y, Z), 1 left, 2 right; needed where `classes` has hemispheres.
         n_centres: how many are kept.
     """
     down, up = degrade_matrices(image.shape[SLICE_AXIS], spacing_mm, thickness_mm)
     scale = intensity_scale(image @ (up @ down).T.astype(np.float32))
     margins = [((patch - n + 1) // 2, (patch - n) // 2) if n < patch else (0, 0) for n in image.shape]
-    image, labels = np.pad(image / np.float32(scale), margins, "symmetric"), np.pad(labels, margins, "symmetric")
+    image = image / np.float32(scale)
+    image, labels, sides = (a if a is None else np.pad(a, margins, "symmetric") for a in (image, labels, sides))
     labelled = np.argwhere(classes.encode(labels) > 0)
     if len(labelled) == 0:
         labelled = np.argwhere(image > image.mean())
     chosen = np.random.default_rng(seed).integers(len(labelled), size=n_centres)
     centres = labelled[chosen].astype(np.int32)
-    return TrainingSubject(name, image, labels, tissue_signals(image, labels), centres, spacing_mm)
+    return TrainingSubject(name, image, labels, sides, tissue_signals(image, labels), centres, spacing_mm)
 
 
 def draw_patch(
@@ -106,12 +111,20 @@ def draw_patch(
     thickness = round(float(rng.uniform(*settings.thickness_mm)), 1)
     truth, interpolated = _degraded(subject, place, size, thickness, settings, rng)
     flips = tuple(axis for axis in range(3) if settings.flips and rng.random() < 0.5)
-    truth, interpolated, labels = (np.flip(a, flips) for a in (truth, interpolated, subject.labels[window]))
-    y = np.concatenate([truth[..., None], classes.one_hot(labels)], axis=-1)
-    x = interpolated[..., None]
+    segmentation = classes.one_hot(subject.labels[window], _sides(subject, window, mirrored=0 in flips))
+    y = np.flip(np.concatenate([truth[..., None], segmentation], axis=-1), flips)
+    x = np.flip(interpolated, flips)[..., None]
     if thickness_channel:
         x = np.concatenate([x, np.full_like(x, thickness)], axis=-1)
     return np.ascontiguousarray(x), np.ascontiguousarray(y)
+
+
+def _sides(subject: TrainingSubject, window: tuple[slice, ...], mirrored: bool) -> np.ndarray | None:
+    """Return the hemispheres of a window; in a head that is mirrored left is right."""
+    if subject.sides is None:
+        return None
+    sides = subject.sides[window]
+    return np.where(sides > 0, 3 - sides, 0) if mirrored else sides
 
 
 def _degraded(subject, place, size, thickness, settings, rng) -> tuple[np.ndarray, np.ndarray]:

@@ -29,6 +29,7 @@ class Trainer:
 
     Args:
         generator: of `networks.generators`.
+        groups: sizes of the groups of its classes; see `classes`.
         critic: of `networks.critic`; None trains without the adversarial term.
         settings: objective and schedule.
 
@@ -36,8 +37,14 @@ class Trainer:
     gradients is the batch's gradient, and the memory is that of one patch.
     """
 
-    def __init__(self, generator: keras.Model, critic: keras.Model | None, settings: TrainingSettings):
-        self.generator, self.critic, self.settings = generator, critic, settings
+    def __init__(
+        self,
+        generator: keras.Model,
+        critic: keras.Model | None,
+        settings: TrainingSettings,
+        groups: tuple[int, ...] = (1,),
+    ):
+        self.generator, self.critic, self.settings, self.groups = generator, critic, settings, groups
         build = self._muon if settings.optimizer == "muon" else self._adam
         self.generator_optimizer = build(generator, settings.learning_rate)
         self.critic_optimizer = self._adam(critic, settings.critic_learning_rate) if critic else None
@@ -50,7 +57,11 @@ class Trainer:
 
     def _muon(self, model: keras.Model, rate: float) -> keras.optimizers.Optimizer:
         optimizer = ConvolutionMuon(
-            self._schedule(rate), adam_beta_1=self.settings.beta_1, weight_decay=0.0, adam_weight_decay=0.0
+            self._schedule(rate),
+            momentum=self.settings.beta_1,
+            adam_beta_1=self.settings.beta_1,
+            weight_decay=0.0,
+            adam_weight_decay=0.0,
         )
         optimizer.build(model.trainable_variables)
         return optimizer
@@ -106,8 +117,8 @@ class Trainer:
         settings = self.settings
         fake = self.generator(x, training=True)
         rec = losses.charbonnier(y, fake)
-        dice = losses.soft_dice(y, fake) if settings.lambda_dice else tf.zeros(())
-        entropy = losses.cross_entropy(y, fake) if settings.lambda_ce else tf.zeros(())
+        dice = losses.soft_dice(y, fake, self.groups) if settings.lambda_dice else tf.zeros(())
+        entropy = losses.cross_entropy(y, fake, self.groups) if settings.lambda_ce else tf.zeros(())
         total = settings.lambda_rec * rec + settings.lambda_dice * dice + settings.lambda_ce * entropy
         adv = tf.zeros(())
         if adversarial:

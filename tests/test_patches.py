@@ -75,3 +75,30 @@ def test_an_image_smaller_than_a_patch_is_mirrored():
     subject = prepare_subject("s", image, 2 * (image > 0.5).astype(np.uint8), CORTEX, 0.8, 3.0, 16, seed=0)
     assert subject.image.shape == (16, 16, 20)
     assert draw_patch([subject], PLAIN, CORTEX, False, np.random.default_rng(0))[0].shape == (16, 16, 16, 1)
+
+
+def test_a_mirrored_head_has_its_hemispheres_exchanged(subject):
+    image, labels = subject.image, subject.labels
+    sides = np.where(np.arange(24) < 12, 1, 2)[:, None, None] * np.ones(image.shape, int)
+    classes = Classes(("cortex",), hemispheres=True)
+    both = prepare_subject("s", image, labels, classes, 0.8, 3.0, 16, 0, sides.astype(np.uint8))
+    settings = TrainingSettings(patch=16, flips=True)
+    for number in range(8):
+        _, y = draw_patch([both], settings, classes, False, np.random.default_rng(number))
+        left, right = (np.argwhere(y[..., channel] > 0)[:, 0].mean() for channel in (3, 4))
+        assert left < right
+        np.testing.assert_array_equal(y[..., 2:].sum(-1), 1)
+
+
+def test_physics_changes_the_contrast_of_truth_and_input_alike():
+    rng = np.random.default_rng(0)
+    labels = np.repeat(rng.integers(1, 4, (6, 6, 8)), 4, 0).repeat(4, 1).repeat(4, 2).astype(np.uint8)
+    image = np.array([0, 1.0, 0.4, 0.6], np.float32)[labels]
+    subject = prepare_subject("s", image, labels, CORTEX, 0.8, 3.0, 16, 0)
+    settings = PLAIN.model_copy(update={"contrast_model": "physics"})
+    ratios = []
+    for number in range(6):
+        x, y = draw_patch([subject], settings, CORTEX, False, np.random.default_rng(number))
+        ratios.append(np.median(y[..., 0][y[..., 1] == 1]) / y[..., 0].max())
+        assert np.corrcoef(x[..., 0].mean(2).ravel(), y[..., 0].mean(2).ravel())[0, 1] > 0.9
+    assert np.ptp(ratios) > 0.1
