@@ -74,6 +74,10 @@ class TrainingSettings(Section):
     contrast_model: Literal["none", "exponent", "physics"] = "exponent"
     contrast: float = Field(0.5, ge=0, lt=1)
     noise: float = Field(0.03, ge=0, le=0.5)
+    blur: float = Field(0.0, ge=0, le=2)
+    bias: float = Field(0.0, ge=0, le=1)
+    motion: float = Field(0.0, ge=0, le=0.5)
+    stripped: float = Field(0.0, ge=0, le=1)
     thickness_mm: tuple[float, float] = (3.0, 3.0)
     flips: bool = True
 
