@@ -155,7 +155,7 @@ def _contrast(subject, block, settings, rng) -> np.ndarray:
     lines = subject.image[block]
     if settings.contrast_model == "none":
         return lines
-    if settings.contrast_model == "physics":
+    if settings.contrast_model == "physics" and rng.random() < settings.physics_share:
         lines = resynthesise(lines, subject.labels[block], subject.signals, draw_signals(rng))
     return exponent(lines, rng.uniform(1 - settings.contrast, 1 + settings.contrast))
 

@@ -95,7 +95,7 @@ def test_physics_changes_the_contrast_of_truth_and_input_alike():
     labels = np.repeat(rng.integers(1, 4, (6, 6, 8)), 4, 0).repeat(4, 1).repeat(4, 2).astype(np.uint8)
     image = np.array([0, 1.0, 0.4, 0.6], np.float32)[labels]
     subject = prepare_subject("s", image, labels, CORTEX, 0.8, 3.0, 16, 0)
-    settings = PLAIN.model_copy(update={"contrast_model": "physics"})
+    settings = PLAIN.model_copy(update={"contrast_model": "physics", "physics_share": 1.0})
     ratios = []
     for number in range(6):
         x, y = draw_patch([subject], settings, CORTEX, False, np.random.default_rng(number))
