@@ -24,6 +24,7 @@ class EmbeddedSettings(Section):
     n_test: int = Field(4, ge=1)
     n_patients: int = Field(8, ge=2)
     spacing_mm: float = Field(0.8, ge=0.3, le=4)
+    thickness_sd: float = Field(0.045, ge=0, le=0.3)
 
 
 class SimulationSettings(Section):

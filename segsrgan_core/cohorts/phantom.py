@@ -50,6 +50,7 @@ class PhantomCohort:
         patient_age_weeks: youngest and oldest patient; born preterm, imaged around term-equivalent age.
         term_size_sd: standard deviation of the logarithm of the brain's volume at a given age, term phantoms.
         patient_size_sd: the same, patients.
+        thickness_sd: standard deviation of the logarithm of the cortex's mean thickness.
         warp_mm: standard deviation of the warp's velocity.
         term_noise: noise of the term phantoms' images, in image units (CSF is near 900).
         patient_noise: noise of the patients' thick slices, the same at every echo time.
@@ -69,6 +70,7 @@ class PhantomCohort:
     patient_age_weeks: tuple[float, float] = (37.0, 42.0)
     term_size_sd: float = 0.06
     patient_size_sd: float = 0.10
+    thickness_sd: float = 0.045
     warp_mm: float = 1.3
     term_noise: float = 8.0
     patient_noise: float = 12.0
@@ -136,7 +138,7 @@ def make_subject(config: PhantomCohort, part: str, index: int) -> Subject:
     anatomy = load_anatomy()
     ages = config.patient_age_weeks if patient else config.term_age_weeks
     size_sd = config.patient_size_sd if patient else config.term_size_sd
-    traits = draw_traits(index, ages, size_sd, anatomy.tissue_ml, rng)
+    traits = draw_traits(index, ages, size_sd, config.thickness_sd, anatomy.tissue_ml, rng)
     affine, points_mm = place(anatomy, traits, draw_warp(config.warp_mm, rng), config.spacing_mm)
     body = build_body(anatomy, traits, points_mm, config.spacing_mm, rng)
     relaxation = draw_relaxation(rng) if patient else RELAXATION

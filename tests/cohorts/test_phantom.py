@@ -90,7 +90,7 @@ def test_warp_does_not_fold():
     anatomy = load_anatomy()
     for index in range(3):
         rng = np.random.default_rng(index)
-        traits = draw_traits(index, (37, 44), 0.06, anatomy.tissue_ml, rng)
+        traits = draw_traits(index, (37, 44), 0.06, 0.045, anatomy.tissue_ml, rng)
         affine, points_mm = place(anatomy, traits, draw_warp(MINI.warp_mm, rng), 2.0)
         relative = determinant(np.array([np.gradient(p, 2.0) for p in points_mm])) * traits.scale**3
         assert relative.min() > LEAST_JACOBIAN
