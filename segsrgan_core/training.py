@@ -116,7 +116,7 @@ class Trainer:
     def _generator_loss(self, x: tf.Tensor, y: tf.Tensor, adversarial: bool) -> tuple[tf.Tensor, list[tf.Tensor]]:
         settings = self.settings
         fake = self.generator(x, training=True)
-        rec = losses.charbonnier(y, fake)
+        rec = losses.reconstruction(y, fake)
         dice = losses.soft_dice(y, fake, self.groups) if settings.lambda_dice else tf.zeros(())
         entropy = losses.cross_entropy(y, fake, self.groups) if settings.lambda_ce else tf.zeros(())
         total = settings.lambda_rec * rec + settings.lambda_dice * dice + settings.lambda_ce * entropy
