@@ -86,12 +86,19 @@ def read_record(path: Path) -> dict[str, Any] | None:
 def is_done(case: Case, out: Path, identity: dict[str, Any]) -> bool:
     """Tell whether a case's outputs are whole and were made from this very image by these weights and options."""
     record = read_record(record_path(case, out))
-    if record is None or not case.file.is_file() or record.get("SourceSha256") != sha256(case.file):
+    if record is None or not case.file.is_file() or record.get("SourceSha256") != _source_digest(case.file):
         return False
     made = {key: record.get(key) for key in identity}
     if identity["Options"]["Precision"] == "auto" and made["Options"]:
         made["Options"] = {**made["Options"], "Precision": "auto"}
     return made == identity and is_whole(record, out / case.folder.parent)
+
+
+def _source_digest(path: Path) -> str:
+    """Return the checksum of an image; of a pair that of `.img` and of `.hdr`, joined by `;`."""
+    header = path.with_suffix(".hdr")
+    files = [path, header] if path.suffix.lower() == ".img" and header.is_file() else [path]
+    return ";".join(sha256(file) for file in files)
 
 
 def is_whole(record: dict[str, Any], folder: Path) -> bool:
@@ -128,7 +135,7 @@ def write_case(case: Case, result: Segmentation, job: Job, facts: dict[str, Any]
     files = [labels, *images, *(_sidecar(path) for path in images), *(job.out / path for path in extra)]
     home = job.out / case.folder.parent
     digests = {path.relative_to(home).as_posix(): sha256(path) for path in files}
-    record = {"Volumes_ml": result.volumes_ml, "SourceSha256": sha256(case.file), "FilesSha256": digests}
+    record = {"Volumes_ml": result.volumes_ml, "SourceSha256": _source_digest(case.file), "FilesSha256": digests}
     write_json(_sidecar(labels), {**facts, "Description": DESCRIPTIONS["dseg"], **record})
 
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from segsrgan_core.cohorts.download import PUBLIC, fetch_missing
 from segsrgan_core.cohorts.manifest import image_rows, locate, read_manifest
 from segsrgan_core.cohorts.presets import PRESETS
 from segsrgan_core.cohorts.scan import scan
@@ -53,6 +54,7 @@ def find_cases(inputs: Sequence[str | Path], scratch: Path, series: str = "", sp
     dicom = _Dicom(scratch, series, found)
     for word in inputs:
         found.cases += _expand(Path(word), split, dicom)
+    found.cases = list(dict.fromkeys(found.cases))  # one that was named twice, or by both files of a pair
     _refuse_same_names(found.cases)
     return found
 
@@ -62,6 +64,8 @@ def _expand(path: Path, split: str, dicom: "_Dicom") -> list[Case]:
         return _table(path, split, dicom)
     if path.is_dir():
         return _folder(path, dicom)
+    if path.suffix.lower() == ".hdr" and path.with_suffix(".img").is_file():
+        path = path.with_suffix(".img")
     if path.name.lower().endswith(SUFFIXES):  # a missing one fails alone, when it is read
         return [Case(path, name_of_file(path), path.name)]
     return _manifest(_cohort(path), split)
@@ -91,6 +95,8 @@ def _folder(folder: Path, dicom: "_Dicom") -> list[Case]:
 def _manifest(path: Path, split: str) -> list[Case]:
     manifest = read_manifest(path)
     root = find_study(path.resolve().parent).data_root(path.stem)
+    if path.stem in PUBLIC:
+        fetch_missing(manifest, root)
     rows = [row for one in ([split] if split else SPLITS) for row in image_rows(manifest, one)]
     if not rows:
         raise UserError(f"{path}: expected images of the split {split!r}; received none.")

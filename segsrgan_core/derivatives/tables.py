@@ -67,7 +67,7 @@ def case_table(records: dict[str, dict[str, Any]], failed: dict[str, tuple[str, 
     table = pd.concat([pd.DataFrame(rows), done], ignore_index=True)
     first = ["case", "image", "state", "reason", "outliers", "notes"]
     table = table.reindex(columns=[*first, *(column for column in table.columns if column not in first)])
-    return table.assign(**{name: table[name].fillna("") for name in first})
+    return table.assign(**{name: table[name].astype(object).fillna("") for name in first})
 
 
 def _described(volumes: list[str]) -> dict[str, Any]:
