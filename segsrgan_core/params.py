@@ -44,6 +44,7 @@ class ModelSettings(Section):
     kernel: Literal[3, 5, 7] = 7
     padding: Literal["reflect", "zero"] = "reflect"
     classes: list[str] = ["cortex"]
+    hemispheres: bool = False
     thickness_channel: bool = False
     critic_width: int = Field(32, ge=1)
     precision: Literal["auto", "float32", "mixed_bfloat16"] = "auto"
@@ -57,6 +58,7 @@ class TrainingSettings(Section):
     epochs: int = Field(10, ge=1)
     steps_per_epoch: int = Field(100, ge=1)
     validate_every: int = Field(1, ge=1)
+    optimizer: Literal["adam", "muon"] = "adam"
     learning_rate: float = Field(1e-3, gt=0)
     critic_learning_rate: float = Field(1e-4, gt=0)
     beta_1: float = Field(0.5, ge=0, lt=1)
@@ -69,6 +71,7 @@ class TrainingSettings(Section):
     lambda_gp: float = Field(10.0, ge=0)
     lambda_dice: float = Field(0.0, ge=0)
     lambda_ce: float = Field(0.0, ge=0)
+    contrast_model: Literal["none", "exponent", "physics"] = "exponent"
     contrast: float = Field(0.5, ge=0, lt=1)
     noise: float = Field(0.03, ge=0, le=0.5)
     thickness_mm: tuple[float, float] = (3.0, 3.0)

@@ -11,7 +11,7 @@ import numpy as np
 from nibabel.nifti1 import Nifti1Image
 
 from segsrgan_core.checkpoints import load_state, save_state
-from segsrgan_core.classes import Classes
+from segsrgan_core.classes import SIDES, Classes
 from segsrgan_core.errors import UserError
 from segsrgan_core.imaging.degrade import interpolate
 from segsrgan_core.imaging.files import write_json
@@ -60,7 +60,9 @@ class Segmentation:
         image: float32, super-resolved, in the image's own intensities.
         labels: uint8, drawem9 numbers.
         probabilities: float32 (X, Y, Z) for each class.
-        volumes_ml: of each class, from the labels.
+        volumes_ml: of each class, from the labels; with hemispheres also of `left_cortex` and `right_cortex` (and so
+            on) and `intracranial`.
+        sides: uint8, 1 left, 2 right within the skull; None where the network does not know them.
         notes: what a person should know about this image.
     """
 
@@ -69,6 +71,7 @@ class Segmentation:
     labels: Nifti1Image
     probabilities: dict[str, Nifti1Image]
     volumes_ml: dict[str, float]
+    sides: Nifti1Image | None = None
     notes: list[str] = field(default_factory=list)
 
 
@@ -109,24 +112,34 @@ class Segmenter:
             self.network, self._inputs(array / scale, thickness), self.card.patch, self.step, 1 + self._classes.channels
         )
         labels = self._classes.decode(output[..., 1:], self.card.threshold)
+        sides = self._classes.decode_sides(output[..., 1:])
 
         def back(values: np.ndarray) -> Nifti1Image:
             return _in_orientation_of(Nifti1Image(values, interpolated.affine), image)
 
-        volume = voxel_volume_ml(interpolated)
-        numbers = self._classes.numbers
         return Segmentation(
             interpolated=back(array),
             image=back(output[..., 0] * np.float32(scale)),
             labels=back(labels),
             probabilities={name: back(p) for name, p in self._classes.of(output[..., 1:]).items()},
-            volumes_ml={name: volume * int((labels == number).sum()) for name, number in numbers.items()},
+            volumes_ml=self._volumes_ml(labels, sides, voxel_volume_ml(interpolated)),
+            sides=None if sides is None else back(sides),
             notes=self._notes(canonical, thickness),
         )
 
     @property
     def _classes(self) -> Classes:
-        return Classes(self.card.classes)
+        return Classes(self.card.classes, bool(self.card.generator.get("hemispheres")))
+
+    def _volumes_ml(self, labels: np.ndarray, sides: np.ndarray | None, voxel_ml: float) -> dict[str, float]:
+        masks = {name: labels == number for name, number in self._classes.numbers.items()}
+        if sides is not None:
+            halves = dict(enumerate(SIDES, start=1))
+            split = {
+                f"{side}_{name}": mask & (sides == k) for name, mask in masks.items() for k, side in halves.items()
+            }
+            masks |= {**split, "intracranial": sides > 0}
+        return {name: voxel_ml * int(mask.sum()) for name, mask in masks.items()}
 
     def _inputs(self, array: np.ndarray, thickness: float) -> np.ndarray:
         if not self.card.generator.get("thickness_channel"):

@@ -104,6 +104,7 @@ def build_generator(
     name: str = "residual",
     k: int = 16,
     n_classes: int = 1,
+    hemispheres: bool = False,
     thickness_channel: bool = False,
     kernel: int = 7,
     padding: str = "reflect",
@@ -116,6 +117,7 @@ def build_generator(
         name: "residual" (the published one) or "unet".
         k: channels at full resolution; multiples of 16 are fastest.
         n_classes: 1 for one structure (sigmoid), or the number of classes with the background (softmax).
+        hemispheres: three more channels of probabilities: outside, left, right.
         thickness_channel: a second input channel holds the slice thickness in mm.
         kernel: edge of the first and the last convolution, in voxels; 7 as published.
         padding: "reflect" (as published) or "zero".
@@ -135,6 +137,7 @@ def build_generator(
     blocks = Blocks(policy, padding, seed)
     inputs = keras.Input((None, None, None, 1 + thickness_channel), name="interpolated")
     features = BODIES[name](blocks, inputs, k, kernel)
-    scores = blocks.conv(features, 1 + n_classes, kernel, scale=HEAD_SCALE)
-    outputs = ImageAndClasses(dtype="float32", name="image_and_classes")(scores, inputs)
+    groups = (n_classes, 3) if hemispheres else (n_classes,)
+    scores = blocks.conv(features, 1 + sum(groups), kernel, scale=HEAD_SCALE)
+    outputs = ImageAndClasses(groups, dtype="float32", name="image_and_classes")(scores, inputs)
     return keras.Model(inputs, outputs, name=f"generator_{name}")

@@ -59,8 +59,13 @@ def _evaluate_one(case: PreparedCase, segmenter: Segmenter, cohort: str, folder:
     spline = np.asarray(interpolate(low, like=truth).dataobj)
     rows = image_scores(truth_array, spline, {**who, "method": "spline"})
     rows += image_scores(truth_array, np.asarray(result.image.dataobj), {**who, "method": "segsrgan"})
-    spacing = spacing_mm(truth)
-    return rows + label_scores(labels, np.asarray(result.labels.dataobj), spacing, names, {**who, "method": "segsrgan"})
+    spacing, who = spacing_mm(truth), {**who, "method": "segsrgan"}
+    if result.sides is not None:
+        save_image(result.sides, folder / f"{case.name}_desc-segsrganhemispheres_dseg.nii.gz")
+        found, true = np.asarray(result.sides.dataobj), np.asarray(load_labels(case.sides).dataobj)
+        rows += label_scores(true, found, spacing, dict(enumerate(("left_hemisphere", "right_hemisphere"), 1)), who)
+        rows += label_scores(true > 0, found > 0, spacing, {1: "intracranial"}, who)
+    return rows + label_scores(labels, np.asarray(result.labels.dataobj), spacing, names, who)
 
 
 def example(study: Study, split: str = "test") -> dict[str, Nifti1Image]:

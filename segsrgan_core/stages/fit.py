@@ -23,6 +23,11 @@ from segsrgan_core.stages.cases import PreparedCase, prepared_cases
 from segsrgan_core.training import Trainer, copy_weights, train
 
 
+def model_classes(settings: Settings) -> Classes:
+    """Return what the settings ask the network to segment."""
+    return Classes(tuple(settings.model.classes), settings.model.hemispheres)
+
+
 def generator_arguments(settings: Settings) -> dict:
     """Return the arguments of `build_generator` that the settings stand for, without the precision."""
     model = settings.model
@@ -31,7 +36,8 @@ def generator_arguments(settings: Settings) -> dict:
         "k": model.k,
         "kernel": model.kernel,
         "padding": model.padding,
-        "n_classes": Classes(tuple(model.classes)).channels,
+        "n_classes": model_classes(settings).tissue_channels,
+        "hemispheres": model.hemispheres,
         "thickness_channel": model.thickness_channel,
     }
 
@@ -45,7 +51,7 @@ def build_trainer(settings: Settings) -> Trainer:
     if settings.training.adversarial_from < 1:
         channels = generator.output_shape[-1] + model.thickness_channel
         critic = build_critic(channels, model.critic_width, policy, seed=settings.seed + 1000)
-    return Trainer(generator, critic, settings.training)
+    return Trainer(generator, critic, settings.training, model_classes(settings).groups)
 
 
 def model_card(settings: Settings, spacing_mm: float) -> ModelCard:
@@ -74,18 +80,17 @@ def fit(study: Study, settings: Settings, folder: Path, state: Path) -> pd.DataF
     Returns:
         The history, one row an epoch.
     """
-    classes = Classes(tuple(settings.model.classes))
+    classes = model_classes(settings)
     trainer = build_trainer(settings)
     subjects = [training_subject(case, settings, classes) for case in prepared_cases(study, "train")]
     card = model_card(settings, subjects[0].spacing_mm)
     validation = Validation(list(prepared_cases(study, "val")), card, settings.inference.validation_step)
-    channels = (1 + settings.model.thickness_channel, classes.channels)
     progress = Progress("training", settings.training.epochs * settings.training.steps_per_epoch, unit="step")
 
     def report(step: int, row: dict) -> None:
         progress.reach(step, _note(row))
 
-    history = pd.DataFrame(train(trainer, subjects, channels, validation, state, settings.seed, report))
+    history = pd.DataFrame(train(trainer, subjects, classes, validation, state, settings.seed, report))
     progress.close()
     copy_weights(trainer.average, trainer.generator.trainable_variables)
     save_model(folder / "model", trainer.generator, card)
@@ -105,11 +110,13 @@ def training_subject(case: PreparedCase, settings: Settings, classes: Classes) -
     return prepare_subject(
         case.name,
         np.asarray(image.dataobj),
-        classes.encode(np.asarray(load_labels(case.labels).dataobj)),
+        np.asarray(load_labels(case.labels).dataobj).astype(np.uint8),
+        classes,
         round(float(spacing_mm(image)[0]), 4),
         float(np.mean(settings.training.thickness_mm)),
         settings.training.patch,
         settings.seed,
+        np.asarray(load_labels(case.sides).dataobj).astype(np.uint8) if classes.hemispheres else None,
     )
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from segsrgan_core.baselines.bet import intracranial_volume_ml
-from segsrgan_core.classes import NUMBERS
+from segsrgan_core.classes import NUMBERS, SIDES
 from segsrgan_core.cohorts.labels import to_drawem9
 from segsrgan_core.cohorts.manifest import image_rows, locate, read_manifest
 from segsrgan_core.cohorts.presets import label_mapping
@@ -64,9 +64,14 @@ def _volumes(study: Study, settings: Settings, rows: list[Row]) -> pd.DataFrame:
             save_image(result.labels, study.work / "measured" / f"{name}_dseg.nii.gz")
             record = {"subject": case_name(row.subject, row.session), "te_ms": row.te_ms, "age_weeks": row.age_weeks}
             record |= {"cortex_ml": result.volumes_ml["cortex"], "icv_ml": icv.result()}
+            if result.sides is not None:
+                record |= {f"cortex_{side}_ml": result.volumes_ml[f"{side}_cortex"] for side in SIDES}
+                record |= {"icv_mask_ml": result.volumes_ml["intracranial"]}
             records.append(record | _true_volumes(study, settings, row))
     volumes = pd.DataFrame(records)
     volumes.insert(5, "cortex_over_icv", volumes["cortex_ml"] / volumes["icv_ml"])
+    if "icv_mask_ml" in volumes:
+        volumes.insert(6, "cortex_over_icv_mask", volumes["cortex_ml"] / volumes["icv_mask_ml"])
     return volumes
 
 
