@@ -29,14 +29,16 @@ def measure(study: Study, settings: Settings) -> tuple[pd.DataFrame, dict]:
     """Segment every image of the split `variability` and analyse the volumes.
 
     Returns:
-        The table of volumes, one row an image, and the analysis. Where the cohort has no such images the table is
-        empty and the analysis says `not_run` and why.
+        The table of volumes, one row an image, and the analysis. Where the cohort has no such images, or the network
+        does not segment the cortex, the table is empty and the analysis says `not_run` and why.
     """
     rows = image_rows(read_manifest(study.manifest(settings.cohort)), "variability")
     folder = study.results / "variability"
     columns = ["subject", "te_ms", "age_weeks", "cortex_ml", "icv_ml", "cortex_over_icv"]
-    if not rows:
-        reason = f"the cohort {settings.cohort} has no patients with several echo times (split variability)"
+    reason = "" if rows else f"the cohort {settings.cohort} has no patients with several echo times (split variability)"
+    if "cortex" not in settings.model.classes:
+        reason = f"the network segments {', '.join(settings.model.classes)}, and the analysis is of the cortex"
+    if reason:
         volumes, metrics, table = pd.DataFrame(columns=columns), {"not_run": reason}, pd.DataFrame()
     else:
         volumes = _volumes(study, settings, rows)
