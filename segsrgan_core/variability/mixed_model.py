@@ -54,6 +54,32 @@ def mixed_model(volumes: pd.DataFrame, column: str) -> dict[str, Any]:
     return result
 
 
+def te_effects(volumes: pd.DataFrame, column: str) -> tuple[list[int], np.ndarray, np.ndarray, float]:
+    """The REML fit of `mixed_model`, as numbers to compute with.
+
+    Args:
+        volumes: as `mixed_model`; needs three patients and two TE.
+        column: the measure.
+
+    Returns:
+        The TE in ms, ascending; the effect of each against the first, (k,), whose first entry is 0; its covariance,
+        (k, k); and the sd within a patient.
+
+    Raises:
+        ValueError: the fit fails.
+    """
+    frame = volumes.dropna(subset=[column]).sort_values(["subject", "te_ms"], ignore_index=True)
+    tes = sorted(frame["te_ms"].astype(int).unique())
+    design, _ = _design(frame, tes, column)
+    scale = float(frame[column].std())
+    fit, _ = _fit(frame[column].to_numpy(float) / scale, design, frame["subject"].to_numpy(), reml=True)
+    k = len(tes)
+    effects, covariance = np.zeros(k), np.zeros((k, k))
+    effects[1:] = np.asarray(fit.fe_params)[1:k] * scale
+    covariance[1:, 1:] = np.asarray(fit.cov_params())[1:k, 1:k] * scale**2
+    return tes, effects, covariance, float(np.sqrt(fit.scale)) * scale
+
+
 def _design(frame: pd.DataFrame, tes: list[int], column: str) -> tuple[pd.DataFrame, str]:
     design = pd.DataFrame({"intercept": np.ones(len(frame))})
     for te in tes[1:]:
