@@ -73,6 +73,7 @@ class TrainingSettings(Section):
     lambda_gp: float = Field(10.0, ge=0)
     lambda_dice: float = Field(0.0, ge=0)
     lambda_ce: float = Field(0.0, ge=0)
+    lambda_sides: float = Field(0.05, ge=0)
     contrast_model: Literal["none", "exponent", "physics"] = "exponent"
     physics_share: float = Field(0.75, gt=0, le=1)
     contrast: float = Field(0.5, ge=0, lt=1)

@@ -29,13 +29,18 @@ def trained_segmenter(study: Study, settings: Settings) -> Segmenter:
     return load_segmenter(study.results / "training" / "model", inference.step, policy, inference.flips)
 
 
-def evaluate(study: Study, settings: Settings) -> tuple[pd.DataFrame, dict]:
+def evaluate(study: Study, settings: Settings, segmenter: Segmenter | None = None) -> tuple[pd.DataFrame, dict]:
     """Score SegSRGAN and cubic spline on the test cases; write tables and the segmented images.
+
+    Args:
+        study: where.
+        settings: in force.
+        segmenter: another network than the one that stage 02 trained.
 
     Returns:
         The long table of scores (one row a case, method, structure and metric) and its summary.
     """
-    segmenter = trained_segmenter(study, settings)
+    segmenter = segmenter or trained_segmenter(study, settings)
     cases = list(prepared_cases(study, "test"))
     rows: list[dict] = []
     reliability = Reliability()

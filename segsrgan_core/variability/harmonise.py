@@ -11,7 +11,7 @@ import pandas as pd
 
 from segsrgan_core.summary import bootstrap_interval
 from segsrgan_core.variability.agreement import within_patient_cv
-from segsrgan_core.variability.mixed_model import Z95, te_effects
+from segsrgan_core.variability.mixed_model import FAULTS, Z95, te_effects
 from segsrgan_core.variability.spread import wide
 
 LEAST_PATIENTS = 4  # three to fit the model, one to correct
@@ -83,7 +83,7 @@ def harmonisation(volumes: pd.DataFrame, column: str, reference_te_ms: int, seed
     try:
         rows = harmonised(frame, column, reference_te_ms)
         factors = te_factors(frame, column, reference_te_ms)
-    except (np.linalg.LinAlgError, ValueError, ZeroDivisionError, KeyError) as error:
+    except (*FAULTS, KeyError) as error:
         return {"n": n, "reason": f"the fit failed: {error}"}
     after = wide(rows, "harmonised")
     return {
