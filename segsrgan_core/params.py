@@ -64,6 +64,7 @@ class TrainingSettings(Section):
 
     patch: int = Field(64, ge=16, le=512, multiple_of=16)
     batch: int = Field(1, ge=1)
+    networks: int = Field(1, ge=1, le=20)
     epochs: int = Field(10, ge=1)
     steps_per_epoch: int = Field(100, ge=1)
     validate_every: int = Field(1, ge=1)
@@ -106,6 +107,8 @@ class InferenceSettings(Section):
     step: int = Field(32, ge=1)
     validation_step: int = Field(48, ge=1)
     threshold: float = Field(0.5, gt=0, lt=1)
+    flips: list[Literal["x", "y", "z"]] = ["x"]
+    calibration_cases: int = Field(4, ge=1)
 
 
 class VariabilitySettings(Section):
