@@ -32,6 +32,7 @@ class EmbeddedSettings(Section):
     n_test: int = Field(4, ge=1)
     n_patients: int = Field(8, ge=2)
     spacing_mm: float = Field(0.8, ge=0.3, le=4)
+    thickness_sd: float = Field(0.045, ge=0, le=0.3)
 
 
 class SimulationSettings(Section):
@@ -52,6 +53,7 @@ class ModelSettings(Section):
     kernel: Literal[3, 5, 7] = 7
     padding: Literal["reflect", "zero"] = "reflect"
     classes: list[str] = Field(["cortex"], min_length=1)
+    hemispheres: bool = False
     thickness_channel: bool = False
     critic_width: int = Field(32, ge=1, le=256)
     precision: Literal["auto", "float32", "mixed_bfloat16"] = "auto"
@@ -62,9 +64,11 @@ class TrainingSettings(Section):
 
     patch: int = Field(64, ge=16, le=512, multiple_of=16)
     batch: int = Field(1, ge=1)
+    networks: int = Field(1, ge=1, le=20)
     epochs: int = Field(10, ge=1)
     steps_per_epoch: int = Field(100, ge=1)
     validate_every: int = Field(1, ge=1)
+    optimizer: Literal["adam", "muon"] = "adam"
     learning_rate: float = Field(1e-3, gt=0)
     critic_learning_rate: float = Field(1e-4, gt=0)
     beta_1: float = Field(0.5, ge=0, lt=1)
@@ -77,8 +81,15 @@ class TrainingSettings(Section):
     lambda_gp: float = Field(10.0, ge=0)
     lambda_dice: float = Field(0.0, ge=0)
     lambda_ce: float = Field(0.0, ge=0)
+    lambda_sides: float = Field(0.05, ge=0)
+    contrast_model: Literal["none", "exponent", "physics"] = "exponent"
+    physics_share: float = Field(0.75, gt=0, le=1)
     contrast: float = Field(0.5, ge=0, lt=1)
     noise: float = Field(0.03, ge=0, le=0.5)
+    blur: float = Field(0.0, ge=0, le=2)
+    bias: float = Field(0.0, ge=0, le=1)
+    motion: float = Field(0.0, ge=0, le=0.5)
+    stripped: float = Field(0.0, ge=0, le=1)
     thickness_mm: tuple[float, float] = (3.0, 3.0)
     flips: bool = True
 
@@ -96,6 +107,8 @@ class InferenceSettings(Section):
     step: int = Field(32, ge=1)
     validation_step: int = Field(48, ge=1)
     threshold: float = Field(0.5, gt=0, lt=1)
+    flips: list[Literal["x", "y", "z"]] = ["x"]
+    calibration_cases: int = Field(4, ge=1)
 
 
 class VariabilitySettings(Section):

@@ -1,6 +1,6 @@
 """A trained network as a method: from a thick-slice image to a high-resolution image, labels and volumes."""
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
@@ -11,7 +11,7 @@ from nibabel.nifti1 import Nifti1Image
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from segsrgan_core.checkpoints import load_state, save_state
-from segsrgan_core.classes import Classes
+from segsrgan_core.classes import SIDES, Classes
 from segsrgan_core.errors import UserError
 from segsrgan_core.imaging.degrade import interpolate
 from segsrgan_core.imaging.files import write_json
@@ -19,9 +19,11 @@ from segsrgan_core.imaging.geometry import spacing_mm, through_plane_axis, voxel
 from segsrgan_core.imaging.intensity import intensity_scale
 from segsrgan_core.inference import predict
 from segsrgan_core.params import ModelSettings
+from segsrgan_core.uncertainty import Network, averaged, disagreement_ml, error_probability, spread_channels
 
 FORMAT = 1
 WEIGHTS = "generator.npz"
+DEFAULT_FLIPS = ("x",)
 FIELD_MM = (10.0, 500.0)  # extent of an image along each axis: at the least a slab, at the most a head with shoulders
 LARGEST_IMAGE_VOXELS = 600**3
 
@@ -39,6 +41,9 @@ class ModelCard:
         plane: of the slices it was trained on.
         cohort: it was trained on.
         threshold: of a single class.
+        networks: how many vote.
+        error_factors: by volume, standard error over the passes' disagreement (see `uncertainty`).
+        error_cases: how many cases the factors were learnt from.
         format: of this file.
     """
 
@@ -52,7 +57,15 @@ class ModelCard:
     plane: Literal["axial", "coronal", "sagittal"]
     cohort: str
     threshold: Annotated[float, Field(gt=0, lt=1)] = 0.5
+    networks: Annotated[int, Field(ge=1, le=64)] = 1
+    error_factors: dict[str, float] = field(default_factory=dict)
+    error_cases: Annotated[int, Field(ge=0)] = 0
     format: Literal[FORMAT] = FORMAT
+
+    @property
+    def tissues(self) -> Classes:
+        """What the channels of its segmentation are."""
+        return Classes(self.classes, bool(self.generator.get("hemispheres")))
 
 
 @dataclass(frozen=True)
@@ -64,7 +77,12 @@ class Segmentation:
         image: float32, super-resolved, in the image's own intensities.
         labels: uint8, drawem9 numbers.
         probabilities: float32 (X, Y, Z) for each class.
-        volumes_ml: of each class, from the labels.
+        volumes_ml: of each class, from the labels; with hemispheres also of `left_cortex` and `right_cortex` (and so
+            on) and `intracranial`.
+        uncertainty: float32, the probability that a voxel's label is wrong.
+        disagreement_ml: of the passes, on each volume; see `uncertainty.disagreement_ml`.
+        standard_errors_ml: of each volume; nan where the model was not calibrated.
+        sides: uint8, 1 left, 2 right within the skull; None where the network does not know them.
         notes: what a person should know about this image.
     """
 
@@ -73,6 +91,10 @@ class Segmentation:
     labels: Nifti1Image
     probabilities: dict[str, Nifti1Image]
     volumes_ml: dict[str, float]
+    uncertainty: Nifti1Image
+    disagreement_ml: dict[str, float]
+    standard_errors_ml: dict[str, float]
+    sides: Nifti1Image | None = None
     notes: list[str] = field(default_factory=list)
 
 
@@ -84,11 +106,15 @@ class Segmenter:
         card: of the weights.
         network: float32 (1, P, P, P, C) -> float32 (1, P, P, P, 1 + channels).
         step: distance between windows in voxels.
+        others: more networks that vote.
+        flips: axes ("x", "y", "z") whose mirror images vote, see `uncertainty.averaged`.
     """
 
     card: ModelCard
-    network: Callable[[np.ndarray], np.ndarray]
+    network: Network
     step: int
+    others: tuple[Network, ...] = ()
+    flips: tuple[str, ...] = ()
 
     def __call__(self, image: Nifti1Image, like: Nifti1Image | None = None) -> Segmentation:
         """Segment one image.
@@ -107,22 +133,28 @@ class Segmenter:
         array = np.asarray(interpolated.dataobj, np.float32)
         scale = intensity_scale(array)
         thickness = spacing_mm(canonical)[through_plane_axis(canonical)]
-        output = predict(
-            self.network, self._inputs(array / scale, thickness), self.card.patch, self.step, 1 + self._classes.channels
-        )
-        labels = self._classes.decode(output[..., 1:], self.card.threshold)
+        classes = self.card.tissues
+        network = averaged((self.network, *self.others), self.flips, classes)
+        n, more = 1 + classes.channels, len(spread_channels(classes))
+        output = predict(network, self._inputs(array / scale, thickness), self.card.patch, self.step, n + more)
+        means, squares = output[..., 1:n], output[..., n:]
+        labels, sides = classes.decode(means, self.card.threshold), classes.decode_sides(means)
+        probabilities, voxel_ml = classes.of(means), voxel_volume_ml(interpolated)
+        disagreement = disagreement_ml(classes, means, squares, sides, voxel_ml)
 
         def back(values: np.ndarray) -> Nifti1Image:
             return _in_orientation_of(Nifti1Image(values, interpolated.affine), image)
 
-        volume = voxel_volume_ml(interpolated)
-        numbers = self._classes.numbers
         return Segmentation(
             interpolated=back(array),
             image=back(output[..., 0] * np.float32(scale)),
             labels=back(labels),
-            probabilities={name: back(p) for name, p in self._classes.of(output[..., 1:]).items()},
-            volumes_ml={name: volume * int((labels == number).sum()) for name, number in numbers.items()},
+            probabilities={name: back(p) for name, p in probabilities.items()},
+            volumes_ml=volumes_ml(classes, labels, sides, voxel_ml),
+            uncertainty=back(error_probability(probabilities, labels, classes.numbers)),
+            disagreement_ml=disagreement,
+            standard_errors_ml={k: self.card.error_factors.get(k, np.nan) * ml for k, ml in disagreement.items()},
+            sides=None if sides is None else back(sides),
             notes=self._notes(canonical, thickness),
         )
 
@@ -135,10 +167,6 @@ class Segmenter:
                 f"image: expected a head in a field of view of {low:g} to {high:g} mm along each axis; received "
                 f"{' x '.join(f'{mm:.4g}' for mm in extent)} mm; correct the header's voxel sizes, or crop the image."
             )
-
-    @property
-    def _classes(self) -> Classes:
-        return Classes(self.card.classes)
 
     def _inputs(self, array: np.ndarray, thickness: float) -> np.ndarray:
         if not self.card.generator.get("thickness_channel"):
@@ -157,6 +185,23 @@ class Segmenter:
         return notes
 
 
+def volumes_ml(classes: Classes, labels: np.ndarray, sides: np.ndarray | None, voxel_ml: float) -> dict[str, float]:
+    """Count the voxels of each class, of its left and right part and of the skull's content, see `Segmentation`.
+
+    Args:
+        classes: to count.
+        labels: (X, Y, Z), drawem9 numbers.
+        sides: (X, Y, Z), 1 left, 2 right, or None.
+        voxel_ml: volume of a voxel.
+    """
+    masks = {name: labels == number for name, number in classes.numbers.items()}
+    if sides is not None:
+        halves = dict(enumerate(SIDES, start=1))
+        split = {f"{side}_{name}": mask & (sides == k) for name, mask in masks.items() for k, side in halves.items()}
+        masks |= {**split, "intracranial": sides > 0}
+    return {name: voxel_ml * int(mask.sum()) for name, mask in masks.items()}
+
+
 def _in_orientation_of(canonical: Nifti1Image, image: Nifti1Image) -> Nifti1Image:
     """Flip and permute a RAS+ image's axes to those of another image; every voxel stays where it is in the world."""
     transform = nib.orientations.ornt_transform(nib.io_orientation(canonical.affine), nib.io_orientation(image.affine))
@@ -164,19 +209,27 @@ def _in_orientation_of(canonical: Nifti1Image, image: Nifti1Image) -> Nifti1Imag
     return Nifti1Image(np.ascontiguousarray(turned.dataobj), turned.affine)
 
 
-def save_model(folder: Path, model: Any, card: ModelCard) -> None:
-    """Write weights and card: `generator.npz` and `model.json`, each atomically."""
-    save_state(folder / WEIGHTS, {"generator": model.trainable_variables}, {})
+def save_model(folder: Path, model: Any, card: ModelCard, others: Sequence[Any] = ()) -> None:
+    """Write the networks' weights (`generator.npz`, `generator_2.npz` ...) and the card, each atomically."""
+    for number, one in enumerate((model, *others), start=1):
+        save_state(folder / _weights(number), {"generator": one.trainable_variables}, {})
     write_json(folder / "model.json", asdict(card))
 
 
-def load_segmenter(folder: str | Path, step: int, policy: str = "float32") -> Segmenter:
-    """Load a trained network; nothing in the files is executed.
+def _weights(number: int) -> str:
+    return "generator.npz" if number == 1 else f"generator_{number}.npz"
+
+
+def load_segmenter(
+    folder: str | Path, step: int, policy: str = "float32", flips: Sequence[str] = DEFAULT_FLIPS
+) -> Segmenter:
+    """Load a trained model; nothing in the files is executed.
 
     Args:
         folder: that `save_model` wrote.
         step: distance between windows in voxels.
         policy: Keras dtype policy of the convolutions.
+        flips: axes whose mirror images vote; each doubles the time.
 
     Raises:
         UserError: a file is missing, damaged, or of another architecture.
@@ -186,9 +239,12 @@ def load_segmenter(folder: str | Path, step: int, policy: str = "float32") -> Se
 
     folder = Path(folder)
     card = read_card(folder)
-    model = build_generator(**card.generator, policy=policy)
-    load_state(folder / WEIGHTS, {"generator": model.trainable_variables})
-    return Segmenter(card, as_function(model), min(step, card.patch))
+    networks = []
+    for number in range(1, card.networks + 1):
+        model = build_generator(**card.generator, policy=policy)
+        load_state(folder / _weights(number), {"generator": model.trainable_variables})
+        networks.append(as_function(model))
+    return Segmenter(card, networks[0], min(step, card.patch), tuple(networks[1:]), tuple(flips))
 
 
 def read_card(folder: Path) -> ModelCard:

@@ -16,6 +16,14 @@ def test_charbonnier_by_hand():
     assert float(value) == pytest.approx((3 + 0.001 + 0.001 + 4) / 4, abs=1e-6)
 
 
+def test_the_image_is_half_of_the_reconstruction():
+    # image |3|, 0; classes 0, 0, 0, |4|: ((3 + 0.001) / 2 + (4 + 0.003) / 4) / 2
+    value = losses.reconstruction(volume([3, 1], [0, 4], [0, 0]), volume([0, 1], [0, 0], [0, 0]))
+    assert float(value) == pytest.approx((3.001 / 2 + 4.003 / 4) / 2, abs=1e-6)
+    one = volume([3, 1], [0, 4]), volume([0, 1], [0, 0])
+    assert float(losses.reconstruction(*one)) == pytest.approx(float(losses.charbonnier(*one)), rel=1e-6)
+
+
 def test_soft_dice_by_hand():
     # (2 * 0.5 + 1) / (1 + 0.25 + 0.25 + 1) = 0.8
     value = losses.soft_dice(volume([9, 9], [1, 0]), volume([0, 0], [0.5, 0.5]))

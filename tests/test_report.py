@@ -1,3 +1,4 @@
+import json
 import re
 import shutil
 from html.parser import HTMLParser
@@ -10,6 +11,7 @@ import pytest
 from segsrgan_core.figures import learning, methods, style
 from segsrgan_core.imaging.files import write_csv, write_json
 from segsrgan_core.report import build_report, write_run
+from segsrgan_core.report.assumptions import assumptions_table
 from segsrgan_core.report.data_card import data_card
 from segsrgan_core.report.tables import Table, interval, number, p_value
 from segsrgan_core.summary import summarise
@@ -164,6 +166,22 @@ def test_degenerate_statistics_are_listed(results, manifest, volumes):
     write_json(results / "variability" / "metrics.json", analyse(volumes[volumes["subject"] == "sub-0"]))
     text = Page(build_report(results, manifest, SETTINGS).read_text(encoding="utf-8")).text
     assert "mixed model, cortex: needs three patients" in text
+
+
+def test_every_assumption_is_shown(results, manifest):
+    rows = assumptions_table(json.loads((results / "variability" / "metrics.json").read_text())).rows
+    shown = {(row[0], row[2]) for row in rows}
+    for analysis, assumption in (
+        ("mixed model", "normal residuals"),
+        ("mixed model", "equal variance of the residuals at every TE"),
+        ("repeated measures", "equal variance of all differences (sphericity)"),
+        ("Bland-Altman", "no trend of the difference with the mean"),
+        ("Pitman-Morgan", "normal sum of the logarithms"),
+        ("bootstrap of IQR / median", "little bias of the statistic"),
+    ):
+        assert (analysis, assumption) in shown
+    bland_altman = next(row for row in rows if row[0] == "Bland-Altman" and row[2] == "normal differences")
+    assert bland_altman[4] == "6"  # pairs of four TE
 
 
 def test_latex_tables_use_booktabs(results, manifest):

@@ -81,7 +81,8 @@ PLUMBING = {"errors", "params", "paths", "progress", "notebooks", "cli", "__init
 @pytest.mark.parametrize("name", [name for name, stage in STAGES.items() if "notebook" in stage["cmd"]])
 def test_a_stage_depends_on_all_code_that_it_uses(name):
     notebook = nbformat.read(ROOT / STAGES[name]["deps"][0], as_version=4)
-    code = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "code")
+    cells = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "code")
+    code = "\n".join(line for line in cells.splitlines() if not line.startswith("%"))  # Jupyter's own commands
     deps = [ROOT / dep for dep in STAGES[name]["deps"] if "$" not in dep]
     missing = [
         str(path.relative_to(ROOT))

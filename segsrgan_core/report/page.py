@@ -12,6 +12,7 @@ import pandas as pd
 
 from segsrgan_core.figures import (
     anisotropic,
+    assumptions,
     before_after,
     bland_altman,
     learning,
@@ -31,7 +32,7 @@ FIGURES = {
     "data": (anisotropic, simulation),
     "method": (networks, learning),
     "evaluation": (before_after, methods),
-    "variability": (variability_table, te_effect, te_overlay, bland_altman),
+    "variability": (variability_table, te_effect, te_overlay, bland_altman, assumptions),
 }
 PACKAGES = (
     "antspyx", "brainextractor", "keras", "matplotlib", "nibabel", "nilearn", "numba", "numpy", "pandas",

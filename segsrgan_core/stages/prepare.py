@@ -1,5 +1,7 @@
 """Stage 01: from a manifest to the study's cases, on the study's grid, with a simulated low-resolution image each."""
 
+from collections.abc import Sequence
+
 import nibabel as nib
 import numpy as np
 import pandas as pd
@@ -15,6 +17,7 @@ from segsrgan_core.errors import UserError
 from segsrgan_core.imaging.degrade import thick_slices
 from segsrgan_core.imaging.files import load_image, load_labels, save_image, write_csv
 from segsrgan_core.imaging.geometry import resample_isotropic, resample_labels, spacing_mm
+from segsrgan_core.imaging.hemispheres import intracranial, split_hemispheres
 from segsrgan_core.imaging.noise import add_rician
 from segsrgan_core.params import Settings, SimulationSettings
 from segsrgan_core.paths import Study
@@ -39,22 +42,25 @@ def load_cohort(study: Study, settings: Settings) -> pd.DataFrame:
     return manifest
 
 
-def prepare(study: Study, settings: Settings, manifest: pd.DataFrame) -> pd.DataFrame:
+def prepare(
+    study: Study, settings: Settings, manifest: pd.DataFrame, splits: Sequence[str] = ("train", "val", "test")
+) -> pd.DataFrame:
     """Write every training, validation and test case to `data/prepared`.
 
     Args:
         study: where.
         settings: of the simulation.
         manifest: of the cohort.
+        splits: to prepare; each must have images.
 
     Returns:
-        One row a case: name, split, age_weeks, image, labels, low (paths relative to `data/prepared`).
+        One row a case: name, split, age_weeks, image, labels, low, sides (paths relative to `data/prepared`).
 
     Raises:
         UserError: the cohort lacks a split, or a file is at fault.
     """
-    rows = [row for split in ("train", "val", "test") for row in image_rows(manifest, split)]
-    for split in ("train", "val", "test"):
+    rows = [row for split in splits for row in image_rows(manifest, split)]
+    for split in splits:
         if not any(row.split == split for row in rows):
             raise UserError(
                 f"{study.manifest(settings.cohort)}: expected images of the split {split!r}; received none."
@@ -75,8 +81,10 @@ def _prepare_one(study: Study, settings: Settings, row: Row) -> dict:
         "image": f"{name}_desc-hr_T2w.nii.gz",
         "labels": f"{name}_desc-drawem9_dseg.nii.gz",
         "low": f"{name}_desc-lr_T2w.nii.gz",
+        "sides": f"{name}_desc-hemispheres_dseg.nii.gz",
     }
-    for key, volume in {"image": image, "labels": labels, "low": low}.items():
+    sides = hemispheres(study, settings, row, image, labels)
+    for key, volume in {"image": image, "labels": labels, "low": low, "sides": sides}.items():
         save_image(volume, folder / files[key])
     return {"name": name, "split": row.split, "age_weeks": row.age_weeks, **files}
 
@@ -93,6 +101,29 @@ def load_truth(study: Study, settings: Settings, row: Row) -> tuple[Nifti1Image,
         _require_isotropic(image, row)
         return image, labels
     return resample_isotropic(image, target), resample_labels(labels, target)
+
+
+def hemispheres(study: Study, settings: Settings, row: Row, image: Nifti1Image, labels: Nifti1Image) -> Nifti1Image:
+    """Read the map `*_desc-hemispheres_dseg` beside a row's labels, or split the head along its plane of symmetry.
+
+    Args:
+        study: where.
+        settings: of the study.
+        row: of the manifest.
+        image: on the study's grid, RAS+.
+        labels: the same, drawem9 numbers.
+
+    Returns:
+        uint8, 1 left, 2 right, on the same grid.
+    """
+    path = locate(study.data_root(settings.cohort), row.labels)
+    beside = path.with_name(path.name.replace("desc-drawem9", "desc-hemispheres"))
+    if beside != path and beside.is_file():
+        sides = nib.as_closest_canonical(load_labels(beside))
+        if settings.simulation.spacing_mm is not None:
+            sides = resample_labels(sides, settings.simulation.spacing_mm)
+        return Nifti1Image(np.asarray(sides.dataobj).astype(np.uint8), image.affine)
+    return Nifti1Image(split_hemispheres(image, intracranial(np.asarray(labels.dataobj))), image.affine)
 
 
 def _require_isotropic(image: Nifti1Image, row: Row) -> None:
