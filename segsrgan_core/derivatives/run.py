@@ -57,6 +57,7 @@ def segment_case(case: Case, job: Job) -> Outcome:
     identity = job.identity()
     if is_done(case, job.out, identity):
         return Outcome(case.name, case.source, "there")
+    segmenter_of(job)  # a fault of the network is not this image's, and stops the run
     remove_case(case, job.out)
     try:
         _segment(case, job, identity)

@@ -1,7 +1,5 @@
 """Stage 04: volumes of every patient at every echo time, how good each segmentation is, and what they say."""
 
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +16,7 @@ from segsrgan_core.imaging.geometry import spacing_mm, voxel_volume_ml
 from segsrgan_core.metrics import dice, psnr
 from segsrgan_core.params import Settings
 from segsrgan_core.paths import Study
+from segsrgan_core.processes import processes
 from segsrgan_core.progress import track
 from segsrgan_core.segmenter import Segmentation, Segmenter
 from segsrgan_core.stages.echoes import EchoCase, echo_cases
@@ -70,8 +69,7 @@ def _volumes(study: Study, settings: Settings, cases: list[EchoCase]) -> pd.Data
     segmenter = trained_segmenter(study, settings)
     threshold = settings.variability.bet_threshold
     records = []
-    # BET runs beside the network; spawned, as TensorFlow's threads in this process do not survive a fork.
-    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
+    with processes(2) as pool:  # BET runs beside the network
         intracranial = [pool.submit(_intracranial_ml, case.image, threshold) for case in cases]
         for case, icv in zip(track(cases, "measured"), intracranial, strict=True):
             result, scores = measure_one(case, segmenter)

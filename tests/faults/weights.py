@@ -81,7 +81,7 @@ def _zip_of_text(folder: Path) -> None:
 
 
 W = [
-    ("no_folder", "expected a trained model's folder", lambda folder: (folder / CARDS).unlink()),
+    ("no_folder", "expected a folder with model.json", lambda folder: (folder / CARDS).unlink()),
     ("card_cut", "a fault", lambda folder: (folder / CARDS).write_text('{"generator": {')),
     ("card_a_list", "a fault", lambda folder: (folder / CARDS).write_text("[1, 2]")),
     ("card_binary", "a fault", lambda folder: (folder / CARDS).write_bytes(b"\xff\xfe\x00")),
