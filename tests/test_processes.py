@@ -31,9 +31,12 @@ def die(_):
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def greet(word, before=[]):  # noqa: B006: what `prepare` leaves in the process
-    before.append(word)
-    return before[0]
+WORDS = []  # what `prepare` leaves in the process
+
+
+def greet(word):
+    WORDS.append(word)
+    return WORDS[0]
 
 
 def test_work_is_done_in_order():
