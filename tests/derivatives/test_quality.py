@@ -9,7 +9,7 @@ from segsrgan_core.segmenter import Segmentation
 
 
 def segmentation(image, labels):
-    return Segmentation(image, image, labels, {}, {"cortex": 1.0})
+    return Segmentation(image, image, labels, {}, {"cortex": 1.0}, image, {"cortex": 0.1}, {"cortex": 0.1})
 
 
 def ball(noise=0.0, cortex=40.0, shell=120.0):
