@@ -106,6 +106,40 @@ def phantoms() -> None:
 
 
 @app.command()
+def baselines() -> None:
+    """Label the test images by every method to compare with (a stage of the study)."""
+    from segsrgan_core.params import read_params
+    from segsrgan_core.paths import find_study
+    from segsrgan_core.stages.label import label_all
+
+    study = find_study()
+    with _timed(study, "baselines"):
+        label_all(study, read_params(study.params))
+
+
+@app.command()
+def tune(
+    method: Annotated[str, typer.Argument(help="A method of baselines.methods in params.yaml, or bet.")],
+    subjects: Annotated[int | None, typer.Option(help="Label only so many of the training subjects.")] = None,
+) -> None:
+    """Search a baseline's parameters on the training subjects (after 01_simulate); the table goes to results/tuning.
+
+    Example: segsrgan tune imapa --subjects 2
+    """
+    from segsrgan_core.params import read_params
+    from segsrgan_core.paths import find_study
+    from segsrgan_core.stages.search import search, search_bet
+
+    study = find_study()
+    settings = read_params(study.params)
+    if method == "bet":
+        typer.echo(f"{search_bet(study, settings, subjects)} written; variability.bet_threshold is set in params.yaml.")
+        return
+    path, chosen = search(study, settings, method, subjects)
+    typer.echo(f"{path} written; to use the choice, set baselines.parameters.{method} in params.yaml: {chosen}")
+
+
+@app.command()
 def notebook(name: Annotated[str, typer.Argument(help="Of the notebook, without .ipynb.")]) -> None:
     """Run one notebook of the study and keep it in results/notebooks (a stage of the study)."""
     from segsrgan_core.notebooks import run_notebook
@@ -128,7 +162,8 @@ def _timed(study: "Study", stage: str) -> Iterator[None]:
     times = json.loads(path.read_text()) if path.is_file() else {}
     times[stage] = time.monotonic() - start
     write_json(path, times)
-    write_run(study.results, {name: times[name] for name in sorted(times)})
+    costs = json.loads(study.costs.read_text()) if study.costs.is_file() else {}
+    write_run(study.results, {name: times[name] for name in sorted(times)}, costs=costs)
 
 
 def main() -> None:
