@@ -24,6 +24,7 @@ class EmbeddedSettings(Section):
     n_test: int = Field(4, ge=1)
     n_patients: int = Field(8, ge=2)
     spacing_mm: float = Field(0.8, ge=0.3, le=4)
+    thickness_sd: float = Field(0.045, ge=0, le=0.3)
 
 
 class SimulationSettings(Section):
@@ -71,9 +72,15 @@ class TrainingSettings(Section):
     lambda_gp: float = Field(10.0, ge=0)
     lambda_dice: float = Field(0.0, ge=0)
     lambda_ce: float = Field(0.0, ge=0)
+    lambda_sides: float = Field(0.05, ge=0)
     contrast_model: Literal["none", "exponent", "physics"] = "exponent"
+    physics_share: float = Field(0.75, gt=0, le=1)
     contrast: float = Field(0.5, ge=0, lt=1)
     noise: float = Field(0.03, ge=0, le=0.5)
+    blur: float = Field(0.0, ge=0, le=2)
+    bias: float = Field(0.0, ge=0, le=1)
+    motion: float = Field(0.0, ge=0, le=0.5)
+    stripped: float = Field(0.0, ge=0, le=1)
     thickness_mm: tuple[float, float] = (3.0, 3.0)
     flips: bool = True
 

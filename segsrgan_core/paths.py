@@ -15,9 +15,16 @@ class Study:
 
     Attributes:
         root: the repository, the folder of `params.yaml`.
+        aside: a folder that takes the place of the repository for all that is made, where a network is trained or
+            evaluated outside the study's stages. The phantoms are then made anew there.
     """
 
     root: Path
+    aside: Path | None = None
+
+    @property
+    def _made(self) -> Path:
+        return self.aside or self.root
 
     @property
     def params(self) -> Path:
@@ -37,17 +44,17 @@ class Study:
     @property
     def results(self) -> Path:
         """What `dvc repro` writes and git keeps."""
-        return self.root / "results"
+        return self._made / "results"
 
     @property
     def work(self) -> Path:
         """Large files that the stages hand to each other."""
-        return self.root / "data"
+        return self._made / "data"
 
     @property
     def scratch(self) -> Path:
         """States for resuming and caches; never an output."""
-        return self.root / ".work"
+        return self._made / ".work"
 
     @property
     def costs(self) -> Path:
@@ -61,7 +68,7 @@ class Study:
 
     def manifest(self, cohort: str) -> Path:
         """Return the manifest of a cohort."""
-        return self.manifests / f"{cohort}.csv"
+        return (self._made if cohort == "embedded" else self.root) / "data_manifests" / f"{cohort}.csv"
 
     def data_root(self, cohort: str) -> Path:
         """Return the folder that a manifest's paths start in: `data/`, or the one that SEGSRGAN_DATA names.
@@ -69,8 +76,10 @@ class Study:
         The phantoms are made in `data/` wherever other data are.
         """
         named = os.environ.get("SEGSRGAN_DATA")
-        if not named or cohort == "embedded":
+        if cohort == "embedded":
             return self.work
+        if not named:
+            return self.root / "data"
         if not Path(named).is_dir():
             raise UserError(
                 f"SEGSRGAN_DATA: expected a folder; received {named!r}, which is none; correct or unset it."

@@ -69,6 +69,11 @@ class Progress:
             self._bar.close()
 
 
+def say(sentence: str) -> None:
+    """Tell the person something on standard error, without breaking a bar that stands there."""
+    tqdm.write(f"segsrgan: {sentence}", file=sys.stderr)
+
+
 def track(items: Iterable[Any], label: str, total: int | None = None) -> Iterator[Any]:
     """Walk through items and show how far it has come."""
     items = list(items) if total is None else items

@@ -55,16 +55,21 @@ def method_titles(metrics: Mapping[str, Any]) -> dict[str, str]:
     return {name: facts["title"] for name, facts in metrics.get("methods", {}).items()}
 
 
-def with_reasons(summary: Mapping[str, Any], reasons: Mapping[str, str], structures: Sequence[str]) -> dict[str, Any]:
-    """Add to a summary why methods have no scores of some or all subjects, as "reason" of their entries.
+def with_methods(
+    summary: Mapping[str, Any], methods: Mapping[str, Mapping], reasons: Mapping[str, str], structures: Sequence[str]
+) -> dict[str, Any]:
+    """Add to a summary what the methods are, and why some have no scores of some or all subjects.
 
     Args:
         summary: as `summarise` gives it.
-        reasons: by method.
+        methods: title, version and parameters by method.
+        reasons: by method; they become the "reason" of the method and of its entries.
         structures: whose entries a method shall have that has none.
     """
     nothing = {"mean": None, "sd": None, "n": 0, "ci95": None}
-    filled = dict(summary)
+    filled = {**summary, "methods": {name: dict(facts) for name, facts in methods.items()}}
+    for method, reason in reasons.items():
+        filled["methods"][method]["reason"] = reason
     for metric in LABEL_METRICS:
         filled[metric] = {structure: dict(by_method) for structure, by_method in summary.get(metric, {}).items()}
         for structure in structures:

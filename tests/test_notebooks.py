@@ -32,6 +32,18 @@ def test_two_runs_are_the_same_byte_by_byte(study):
     assert [out.get("text") or out["data"]["text/plain"] for out in outputs] == ["3\n", "4"]  # and no warning
 
 
+def test_figures_are_pictures_and_the_same_at_every_run(study):
+    here = study(
+        "%matplotlib inline",
+        "from segsrgan_core.figures.style import new_figure",
+        "figure = new_figure(40, 90)\nline = figure.subplots().plot([1, 3])",
+        "display(figure)",
+    )
+    first = run_notebook(here, "story").read_text()
+    assert "image/png" in nbformat.reads(first, 4).cells[-1].outputs[0]["data"]
+    assert run_notebook(here, "story").read_text() == first
+
+
 def test_a_misspelt_parameter_is_an_error_that_lists_the_declared_ones(study):
     with pytest.raises(UserError, match=r"\['x'\].*\['y'\]"):
         run_notebook(study("x = 1"), "story", {"y": 3})

@@ -11,9 +11,10 @@ import pytest
 from segsrgan_core.figures import learning, methods, style
 from segsrgan_core.imaging.files import write_csv, write_json
 from segsrgan_core.report import build_report, write_run
+from segsrgan_core.report.assumptions import assumptions_table
 from segsrgan_core.report.data_card import data_card
 from segsrgan_core.report.tables import Table, interval, number, p_value
-from segsrgan_core.summary import summarise, with_reasons
+from segsrgan_core.summary import summarise, with_methods
 from segsrgan_core.variability import analyse
 
 SETTINGS = {"cohort": "embedded", "setting": "quick", "seed": 7, "training": {"epochs": 10, "thickness_mm": [3.0, 3.0]}}
@@ -41,8 +42,7 @@ def evaluated(scores: pd.DataFrame) -> dict:
         "imapa": {"title": "IMAPA", "version": "1", "parameters": {"k": 15, "alphas": [0.0, 0.25]}, **fusion},
         "drawem": {"title": "DrawEM", "version": "not found", "parameters": {}},
     }
-    summary = with_reasons(summarise(scores), {"drawem": "not run: mirtk not found"}, ["cortex", "white"])
-    return {"methods": methods, **summary}
+    return with_methods(summarise(scores), methods, {"drawem": "not run: mirtk not found"}, ["cortex", "white"])
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +85,6 @@ def study(tmp_path_factory, scores, volumes, history) -> Path:
     """What a study leaves in results/, made once."""
     folder = tmp_path_factory.mktemp("study")
     write_json(folder / "evaluation" / "metrics.json", evaluated(scores))
-    write_json(folder / "evaluation" / "not_run.json", {"DrawEM": "not run: mirtk not found"})
     write_json(folder / "variability" / "metrics.json", analyse(volumes))
     write_csv(folder / "training" / "history.csv", history)
     for module, drawn in ((methods, methods.draw(scores)), (learning, learning.draw(history))):
@@ -199,6 +198,22 @@ def test_degenerate_statistics_are_listed(results, manifest, volumes):
     write_json(results / "variability" / "metrics.json", analyse(volumes[volumes["subject"] == "sub-0"]))
     text = Page(build_report(results, manifest, SETTINGS).read_text(encoding="utf-8")).text
     assert "mixed model, cortex: needs three patients" in text
+
+
+def test_every_assumption_is_shown(results, manifest):
+    rows = assumptions_table(json.loads((results / "variability" / "metrics.json").read_text())).rows
+    shown = {(row[0], row[2]) for row in rows}
+    for analysis, assumption in (
+        ("mixed model", "normal residuals"),
+        ("mixed model", "equal variance of the residuals at every TE"),
+        ("repeated measures", "equal variance of all differences (sphericity)"),
+        ("Bland-Altman", "no trend of the difference with the mean"),
+        ("Pitman-Morgan", "normal sum of the logarithms"),
+        ("bootstrap of IQR / median", "little bias of the statistic"),
+    ):
+        assert (analysis, assumption) in shown
+    bland_altman = next(row for row in rows if row[0] == "Bland-Altman" and row[2] == "normal differences")
+    assert bland_altman[4] == "6"  # pairs of four TE
 
 
 def test_latex_tables_use_booktabs(results, manifest):

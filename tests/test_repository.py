@@ -83,8 +83,9 @@ def _code_of(stage: dict) -> str:
     command = stage["cmd"].split()[1]
     if command == "notebook":
         notebook = nbformat.read(ROOT / stage["deps"][0], as_version=4)
-        return "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "code")
-    tree = ast.parse((ROOT / "segsrgan_core" / "cli.py").read_text())
+        lines = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "code").splitlines()
+        return "\n".join(line for line in lines if not line.startswith("%"))  # Jupyter's own commands
+    tree = ast.parse((ROOT / "segsrgan_core" / "cli" / "study.py").read_text())
     return next(ast.unparse(node) for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == command)
 
 

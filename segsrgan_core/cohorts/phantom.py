@@ -17,7 +17,7 @@ import pandas as pd
 from nibabel.nifti1 import Nifti1Image
 
 from segsrgan_core.cohorts.phantom_anatomy import load_anatomy
-from segsrgan_core.cohorts.phantom_image import Body, build_body, signal
+from segsrgan_core.cohorts.phantom_image import RELAXATION, build_body, draw_relaxation, signal
 from segsrgan_core.cohorts.phantom_shape import draw_traits, draw_warp, place
 from segsrgan_core.cohorts.schema import COLUMNS, Row
 from segsrgan_core.errors import UserError
@@ -28,7 +28,7 @@ from segsrgan_core.progress import track
 
 COHORT = "embedded"
 PARTS = ("term", "te")
-VERSION = 1  # raise it when the same settings give other images
+VERSION = 2  # raise it when the same settings give other images
 COUNTS = ("n_train", "n_val", "n_test", "n_patients")
 
 
@@ -50,6 +50,7 @@ class PhantomCohort:
         patient_age_weeks: youngest and oldest patient; born preterm, imaged around term-equivalent age.
         term_size_sd: standard deviation of the logarithm of the brain's volume at a given age, term phantoms.
         patient_size_sd: the same, patients.
+        thickness_sd: standard deviation of the logarithm of the cortex's mean thickness.
         warp_mm: standard deviation of the warp's velocity.
         term_noise: noise of the term phantoms' images, in image units (CSF is near 900).
         patient_noise: noise of the patients' thick slices, the same at every echo time.
@@ -69,6 +70,7 @@ class PhantomCohort:
     patient_age_weeks: tuple[float, float] = (37.0, 42.0)
     term_size_sd: float = 0.06
     patient_size_sd: float = 0.10
+    thickness_sd: float = 0.045
     warp_mm: float = 1.3
     term_noise: float = 8.0
     patient_noise: float = 12.0
@@ -136,28 +138,29 @@ def make_subject(config: PhantomCohort, part: str, index: int) -> Subject:
     anatomy = load_anatomy()
     ages = config.patient_age_weeks if patient else config.term_age_weeks
     size_sd = config.patient_size_sd if patient else config.term_size_sd
-    traits = draw_traits(index, ages, size_sd, anatomy.tissue_ml, rng)
+    traits = draw_traits(index, ages, size_sd, config.thickness_sd, anatomy.tissue_ml, rng)
     affine, points_mm = place(anatomy, traits, draw_warp(config.warp_mm, rng), config.spacing_mm)
     body = build_body(anatomy, traits, points_mm, config.spacing_mm, rng)
+    relaxation = draw_relaxation(rng) if patient else RELAXATION
     scan = _thick if patient else _isotropic
     echoes = config.te_ms if patient else (config.term_te_ms,)
     return Subject(
         name=subject_name(part, index),
         age_weeks=traits.age_weeks,
-        images={te: scan(config, body, affine, te, rng) for te in echoes},
+        images={te: scan(config, signal(body, te, config.tr_ms, relaxation), affine, rng) for te in echoes},
         labels=Nifti1Image(body.labels, affine),
         hemispheres=Nifti1Image(body.hemispheres, affine),
         mask=Nifti1Image((body.hemispheres > 0).astype(np.uint8), affine),
     )
 
 
-def _isotropic(config: PhantomCohort, body: Body, affine: np.ndarray, te_ms: float, rng) -> Nifti1Image:
-    noisy = add_rician(signal(body, te_ms, config.tr_ms), config.term_noise, rng)
+def _isotropic(config: PhantomCohort, array: np.ndarray, affine: np.ndarray, rng) -> Nifti1Image:
+    noisy = add_rician(array, config.term_noise, rng)
     return Nifti1Image(np.rint(noisy).astype(np.int16), affine)
 
 
-def _thick(config: PhantomCohort, body: Body, affine: np.ndarray, te_ms: float, rng) -> Nifti1Image:
-    slices = thick_slices(Nifti1Image(signal(body, te_ms, config.tr_ms), affine), config.slice_mm)
+def _thick(config: PhantomCohort, array: np.ndarray, affine: np.ndarray, rng) -> Nifti1Image:
+    slices = thick_slices(Nifti1Image(array, affine), config.slice_mm)
     noisy = add_rician(np.asarray(slices.dataobj), config.patient_noise, rng)
     return Nifti1Image(np.rint(noisy).astype(np.int16), slices.affine)
 

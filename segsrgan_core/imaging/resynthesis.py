@@ -10,6 +10,7 @@ from segsrgan_core.imaging.contrast import Relaxation, spin_echo
 
 N_LABELS = 10  # 0 outside, 1 ... 9 of drawem9
 CSF, VENTRICLES = 1, 5
+OUTER = (0, 4)
 # The middle of the published fetal and neonatal values at 1.5 T and 3 T (Lajous et al. 2022, FaBiAN: grey 162 to 191,
 # white 232 to 300 ms); M0 is assumed (no reliable neonatal values were found), and so is "other": muscle, skin, and
 # whatever a cohort leaves without a label.
@@ -18,6 +19,7 @@ WHITE = Relaxation(3000, 255, 0.92)
 FLUID = Relaxation(4200, 1900, 1.0)
 OTHER = Relaxation(1800, 110, 0.85)
 TISSUES = {0: OTHER, 1: FLUID, 2: GREY, 3: WHITE, 4: OTHER, 5: FLUID, 6: GREY, 7: GREY, 8: GREY, 9: GREY}
+OUTER_SPREAD = 0.7  # half width of the logarithm: skin, fat, muscle and bone differ more than the brain does
 SPREAD = {"t1": 0.2, "t2": 0.2, "m0": 0.06}  # half widths of the shares that the values are drawn in
 TE_MS = (80.0, 420.0)
 TR_MS = (3000.0, 16000.0)
@@ -64,7 +66,9 @@ def draw_signals(rng: np.random.Generator) -> np.ndarray:
         )
         for number, tissue in TISSUES.items()
     ]
-    return (np.array(signals) / signals[CSF]).astype(np.float32)
+    signals = np.array(signals) / signals[CSF]
+    signals[list(OUTER)] *= np.exp(OUTER_SPREAD * rng.uniform(-1, 1, len(OUTER)))
+    return signals.astype(np.float32)
 
 
 def resynthesise(image: np.ndarray, labels: np.ndarray, source: np.ndarray, target: np.ndarray) -> np.ndarray:

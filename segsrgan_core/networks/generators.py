@@ -83,7 +83,8 @@ def residual_body(blocks: Blocks, x, k: int, kernel: int):
 def unet_body(blocks: Blocks, x, k: int, kernel: int):
     """Body of a U-Net (Cicek et al. 2016) with strided convolutions, instance normalisation and three levels.
 
-    On the way up the channels are halved before the grid is doubled, where it costs an eighth.
+    On the way up the channels are halved before the grid is doubled, where it costs an eighth. A last unit at full
+    resolution draws the tissues' borders.
     """
     x = blocks.unit(x, k, kernel)
     skips = []
@@ -93,7 +94,7 @@ def unet_body(blocks: Blocks, x, k: int, kernel: int):
     for channels in (4 * k, 2 * k, k):
         x = blocks.upsample(blocks.unit(x, channels))
         x = blocks.unit(blocks.join(x, skips.pop()), channels)
-    return x
+    return blocks.unit(x, k)
 
 
 HEAD_SCALE = 0.01  # of the last convolution's first weights: training starts at the interpolated image

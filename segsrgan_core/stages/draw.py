@@ -10,6 +10,7 @@ from segsrgan_core.classes import NUMBERS
 from segsrgan_core.cohorts.manifest import read_manifest
 from segsrgan_core.figures import (
     anisotropic,
+    assumptions,
     before_after,
     bland_altman,
     learning,
@@ -69,6 +70,7 @@ def _figures(study: Study, settings: Settings) -> dict:
         te_effect: lambda: te_effect.draw(_table(results / "variability" / "volumes.csv")),
         te_overlay: lambda: te_overlay.draw(_overlaid(study), OVERLAID_TE_MS),
         bland_altman: lambda: bland_altman.draw(_table(results / "variability" / "volumes.csv")),
+        assumptions: lambda: assumptions.draw(_table(results / "variability" / "volumes.csv")),
     }
 
 

@@ -20,8 +20,8 @@ from segsrgan_core.paths import Study
 from segsrgan_core.progress import track
 from segsrgan_core.segmenter import ModelCard, Segmenter, load_segmenter
 from segsrgan_core.stages.cases import PreparedCase, prepared_cases
-from segsrgan_core.stages.labelled import LABELLED, labels_path, read_runs, reasons
-from segsrgan_core.summary import summarise, with_reasons
+from segsrgan_core.stages.labelled import LABELLED, NO_RUNS, labels_path, read_runs, reasons
+from segsrgan_core.summary import summarise, with_methods
 
 
 def trained_segmenter(study: Study, settings: Settings) -> Segmenter:
@@ -30,15 +30,20 @@ def trained_segmenter(study: Study, settings: Settings) -> Segmenter:
     return load_segmenter(study.results / "training" / "model", settings.inference.step, policy)
 
 
-def evaluate(study: Study, settings: Settings) -> tuple[pd.DataFrame, dict]:
+def evaluate(study: Study, settings: Settings, segmenter: Segmenter | None = None) -> tuple[pd.DataFrame, dict]:
     """Score SegSRGAN, cubic spline and the baselines on the test cases; write tables and the segmented images.
+
+    Args:
+        study: where.
+        settings: in force.
+        segmenter: another network than the one that stage 02 trained.
 
     Returns:
         The long table of scores (one row a case, method, structure and metric) and its summary, which has an entry for
         methods that could not be run, too.
     """
-    runs, methods = read_runs(study)
-    segmenter = trained_segmenter(study, settings)
+    runs, methods = read_runs(study) if settings.baselines.methods else NO_RUNS
+    segmenter = segmenter or trained_segmenter(study, settings)
     cases = list(prepared_cases(study, "test"))
     rows: list[dict] = []
     costs: dict[str, Cost] = {}
@@ -48,12 +53,11 @@ def evaluate(study: Study, settings: Settings) -> tuple[pd.DataFrame, dict]:
         rows += found + _score_baselines(study, case, segmenter.card, settings.cohort, labelled)
     note_costs(study.costs, "evaluate", {"SegSRGAN": costs})
     table = score_table(rows)
-    summary = {"cohort": settings.cohort, "methods": methods, **summarise(table, seed=settings.seed)}
-    not_run = reasons(runs)
+    summary = {"cohort": settings.cohort, **summarise(table, seed=settings.seed)}
+    summary = with_methods(summary, methods, reasons(runs), segmenter.card.classes)
     folder = study.results / "evaluation"
     write_csv(folder / "per_subject.csv", table)
-    write_json(folder / "metrics.json", with_reasons(summary, not_run, segmenter.card.classes))
-    write_json(folder / "not_run.json", {methods[method]["title"]: reason for method, reason in not_run.items()})
+    write_json(folder / "metrics.json", summary)
     return table, summary
 
 

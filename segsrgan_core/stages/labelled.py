@@ -9,6 +9,7 @@ from segsrgan_core.errors import UserError
 from segsrgan_core.paths import Study
 
 LABELLED = "labelled"
+NO_RUNS: tuple[pd.DataFrame, dict] = pd.DataFrame(columns=["subject", "method", "outcome"], dtype=str), {}
 
 
 def labels_path(study: Study, case: str, method: str) -> Path:

@@ -1,5 +1,7 @@
 """Stage 01: from a manifest to the study's cases, on the study's grid, with a simulated low-resolution image each."""
 
+from collections.abc import Sequence
+
 import nibabel as nib
 import numpy as np
 import pandas as pd
@@ -40,13 +42,16 @@ def load_cohort(study: Study, settings: Settings) -> pd.DataFrame:
     return manifest
 
 
-def prepare(study: Study, settings: Settings, manifest: pd.DataFrame) -> pd.DataFrame:
+def prepare(
+    study: Study, settings: Settings, manifest: pd.DataFrame, splits: Sequence[str] = ("train", "val", "test")
+) -> pd.DataFrame:
     """Write every training, validation and test case to `data/prepared`.
 
     Args:
         study: where.
         settings: of the simulation.
         manifest: of the cohort.
+        splits: to prepare; each must have images.
 
     Returns:
         One row a case: name, split, age_weeks, image, labels, low, sides (paths relative to `data/prepared`).
@@ -54,8 +59,8 @@ def prepare(study: Study, settings: Settings, manifest: pd.DataFrame) -> pd.Data
     Raises:
         UserError: the cohort lacks a split, or a file is at fault.
     """
-    rows = [row for split in ("train", "val", "test") for row in image_rows(manifest, split)]
-    for split in ("train", "val", "test"):
+    rows = [row for split in splits for row in image_rows(manifest, split)]
+    for split in splits:
         if not any(row.split == split for row in rows):
             raise UserError(
                 f"{study.manifest(settings.cohort)}: expected images of the split {split!r}; received none."

@@ -6,7 +6,6 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from segsrgan_core.summary import bootstrap_interval
 from segsrgan_core.variability.agreement import (
     bland_altman_pairs,
     icc,
@@ -14,8 +13,9 @@ from segsrgan_core.variability.agreement import (
     shapiro,
     within_patient_cv,
 )
+from segsrgan_core.variability.anova import repeated_measures
 from segsrgan_core.variability.mixed_model import mixed_model
-from segsrgan_core.variability.spread import MEASURES, STATISTICS, check_volumes, spread, wide
+from segsrgan_core.variability.spread import MEASURES, STATISTICS, bootstrap, check_volumes, spread, wide
 
 TRUTHS = {"cortex": "cortex_true_ml", "icv": "icv_true_ml"}
 
@@ -30,10 +30,10 @@ def analyse(volumes: pd.DataFrame, seed: int = 0, reference_te_ms: int = 120) ->
         reference_te_ms: the TE that the others are compared with; the shortest where this one was not acquired.
 
     Returns:
-        A nest of dicts for `imaging.files.write_json`: the entries of `spread`; "mixed_model", "within_patient_cv",
-        "icc", "bland_altman" and "difference_to_reference_te" per measure; "pitman_morgan" per TE; "bias" against the
-        truth per volume and TE, and "truth" (the spread of the true volumes), where known. A part that the data
-        cannot give says why.
+        A nest of dicts for `imaging.files.write_json`: the entries of `spread`; "mixed_model", "repeated_measures",
+        "within_patient_cv", "icc", "bland_altman" and "difference_to_reference_te" per measure; "pitman_morgan" per
+        TE; "bias" against the truth per volume and TE, and "truth" (the spread of the true volumes), where known. A
+        part that the data cannot give says why.
 
     Raises:
         UserError: a column is missing, or a patient has one TE twice.
@@ -45,6 +45,7 @@ def analyse(volumes: pd.DataFrame, seed: int = 0, reference_te_ms: int = 120) ->
     for name, function in (
         ("within_patient_cv", within_patient_cv),
         ("icc", icc),
+        ("repeated_measures", repeated_measures),
         ("bland_altman", bland_altman_pairs),
     ):
         result[name] = {measure: function(table) for measure, table in tables.items()}
@@ -112,5 +113,5 @@ def true_spread(volumes: pd.DataFrame, seed: int = 0) -> dict[str, Any]:
     result: dict[str, Any] = {"n": len(truth)}
     for name, statistic in STATISTICS.items():
         result[name] = {m: statistic(v) if len(v) > 1 else None for m, v in values.items()}
-        result[f"{name}_ci95"] = {m: bootstrap_interval(v, statistic, seed) for m, v in values.items()}
+        result[f"{name}_ci95"] = {m: bootstrap(v, statistic, seed).get("ci95") for m, v in values.items()}
     return result
