@@ -56,6 +56,11 @@ class Study:
         """States for resuming and caches; never an output."""
         return self._made / ".work"
 
+    @property
+    def costs(self) -> Path:
+        """Time and memory of the methods; see `cost.note_costs`."""
+        return self.scratch / "costs.json"
+
     def state(self, settings: Settings) -> Path:
         """Return where a training with these settings keeps what it needs to go on."""
         key = hashlib.sha256(settings.model_dump_json().encode()).hexdigest()[:16]

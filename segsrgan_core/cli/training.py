@@ -119,6 +119,34 @@ def evaluate(
     say(f"scores: {out / 'per_subject.csv'}, {out / 'metrics.json'}")
 
 
+def tune(
+    method: Annotated[str, typer.Argument(help="A method of `baselines` in params.yaml, or bet.", show_default=False)],
+    subjects: Annotated[int | None, typer.Option(help="Label only so many training subjects.")] = None,
+) -> None:
+    """Search a baseline's parameters on the training subjects of the study's cohort (after its stage `simulate`).
+
+    The table of the search goes to results/tuning; the choice is set by hand in params.yaml.
+
+    For example:
+
+    segsrgan tune imapa --subjects 2
+
+    segsrgan tune bet
+    """
+    from segsrgan_core.params import read_params
+    from segsrgan_core.paths import find_study
+    from segsrgan_core.progress import say
+    from segsrgan_core.stages.search import search, search_bet
+
+    study = find_study()
+    settings = read_params(study.params)
+    if method == "bet":
+        say(f"{search_bet(study, settings, subjects)} written; the choice is variability.bet_threshold in params.yaml.")
+        return
+    path, chosen = search(study, settings, method, subjects)
+    say(f"{path} written; the choice for baselines.parameters.{method} in params.yaml: {chosen}")
+
+
 def _find(cohort: str) -> "tuple[Study, str]":
     """Return the study and the name of a cohort that is named by a word or by its manifest's path."""
     from segsrgan_core.errors import UserError

@@ -78,7 +78,8 @@ def evaluate_aside(study: Study, settings: Settings, model: Path, out: Path) -> 
     simulation = settings.simulation.model_copy(
         update={"spacing_mm": settings.simulation.spacing_mm or card.spacing_mm}
     )
-    settings = settings.model_copy(update={"simulation": simulation})
+    no_baselines = settings.baselines.model_copy(update={"methods": []})
+    settings = settings.model_copy(update={"simulation": simulation, "baselines": no_baselines})
     bench = _bench(study, out, settings, [settings.cohort])
     _prepare_all(bench, settings, [settings.cohort], splits=("test",))
     segmenter = load_segmenter(model, settings.inference.step, choose_policy(settings.model.precision))
