@@ -48,7 +48,8 @@ def evaluate(study: Study, settings: Settings, segmenter: Segmenter | None = Non
     segmenter = segmenter or trained_segmenter(study, settings)
     cases = list(prepared_cases(study, "test"))
     rows: list[dict] = []
-    reliability, costs = Reliability(), dict[str, Cost]()
+    reliability = Reliability()
+    costs: dict[str, Cost] = {}
     for case in track(cases, "evaluated"):
         labelled = runs.loc[(runs["subject"] == case.name) & (runs["outcome"] == LABELLED), "method"]
         found, costs[case.name] = _evaluate_one(case, segmenter, settings.cohort, study.work / "evaluated", reliability)
