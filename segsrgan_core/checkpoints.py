@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from segsrgan_core.errors import UserError
-from segsrgan_core.imaging.files import atomic
+from segsrgan_core.imaging.atomic import atomic
 
 
 def save_state(path: Path, variables: dict[str, list], meta: dict[str, Any]) -> None:

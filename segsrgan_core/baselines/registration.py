@@ -23,7 +23,8 @@ from scipy import ndimage
 from segsrgan_core.baselines.ants_worker import in_workers, to_ants
 from segsrgan_core.baselines.boxes import crop, head_box
 from segsrgan_core.baselines.case import Atlas, Case, MethodFailed, Progress, silent
-from segsrgan_core.imaging.files import atomic, sha256
+from segsrgan_core.imaging.atomic import atomic
+from segsrgan_core.imaging.files import sha256
 from segsrgan_core.imaging.geometry import resample_isotropic, spacing_mm
 from segsrgan_core.params import RegistrationSettings
 

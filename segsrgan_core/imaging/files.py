@@ -3,9 +3,6 @@
 import gzip
 import hashlib
 import json
-import os
-import tempfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +12,7 @@ import pandas as pd
 from nibabel.nifti1 import Nifti1Image
 
 from segsrgan_core.errors import UserError
+from segsrgan_core.imaging.atomic import atomic
 
 SUFFIXES = (".nii.gz", ".nii", ".mgz", ".mgh", ".img", ".hdr")
 LARGEST_VOXELS = 600**3  # more is a broken header, not a head, and may not fit into memory
@@ -198,27 +196,6 @@ def grid_distance_mm(a: Nifti1Image, b: Nifti1Image) -> float:
     """Return the largest distance along a world axis between the corners of two grids of the same shape."""
     corners = np.array([[i, j, k, 1] for i in (0, a.shape[0]) for j in (0, a.shape[1]) for k in (0, a.shape[2])])
     return float(np.abs((a.affine - b.affine) @ corners.T).max())
-
-
-def atomic(path: str | Path, write: Callable[[Path], None]) -> Path:
-    """Write a file so that it is either whole or not there.
-
-    Args:
-        path: where the file shall stand; folders are made.
-        write: writes the file at the path it is given (same folder, same suffix).
-
-    Returns:
-        The path.
-    """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".part-", dir=path.parent) as folder:
-        part = Path(folder) / path.name
-        write(part)
-        with part.open("rb") as handle:
-            os.fsync(handle.fileno())
-        os.replace(part, path)
-    return path
 
 
 def save_image(image: Nifti1Image, path: str | Path) -> Path:

@@ -1,5 +1,3 @@
-import os
-
 import nibabel as nib
 import numpy as np
 import pandas as pd
@@ -43,23 +41,6 @@ def test_values_that_are_no_labels_are_refused(tmp_path, value):
     nib.save(Nifti1Image(data, np.eye(4)), tmp_path / "labels.nii")
     with pytest.raises(UserError, match="whole numbers"):
         files.load_labels(tmp_path / "labels.nii")
-
-
-def test_a_failed_write_leaves_nothing(tmp_path):
-    def fail(part):
-        part.write_text("half")
-        raise OSError("no space")
-
-    with pytest.raises(OSError, match="no space"):
-        files.atomic(tmp_path / "table.csv", fail)
-    assert os.listdir(tmp_path) == []
-
-
-def test_a_failed_write_keeps_the_old_file(tmp_path):
-    files.write_text(tmp_path / "a.txt", "old")
-    with pytest.raises(UnicodeEncodeError):
-        files.write_text(tmp_path / "a.txt", "\ud800")
-    assert (tmp_path / "a.txt").read_text() == "old"
 
 
 def test_json_is_sorted_and_rounded_and_has_no_nan(tmp_path):
