@@ -17,7 +17,7 @@ from segsrgan_core.imaging.degrade import interpolate
 from segsrgan_core.imaging.files import write_json
 from segsrgan_core.imaging.geometry import spacing_mm, through_plane_axis, voxel_volume_ml
 from segsrgan_core.imaging.intensity import intensity_scale
-from segsrgan_core.inference import predict
+from segsrgan_core.inference import Walk, predict
 
 FORMAT = 1
 WEIGHTS = "generator.npz"
@@ -86,12 +86,13 @@ class Segmenter:
     network: Callable[[np.ndarray], np.ndarray]
     step: int
 
-    def __call__(self, image: Nifti1Image, like: Nifti1Image | None = None) -> Segmentation:
+    def __call__(self, image: Nifti1Image, like: Nifti1Image | None = None, walk: Walk = iter) -> Segmentation:
         """Segment one image.
 
         Args:
             image: float32 (X, Y, Z), any orientation and spacing.
             like: an image whose grid the result shall have; the card's isotropic voxel size if not given.
+            walk: see `inference.predict`.
 
         Raises:
             UserError: the isotropic image would be too large.
@@ -105,9 +106,8 @@ class Segmenter:
         array = np.asarray(interpolated.dataobj, np.float32)
         scale = intensity_scale(array)
         thickness = spacing_mm(canonical)[through_plane_axis(canonical)]
-        output = predict(
-            self.network, self._inputs(array / scale, thickness), self.card.patch, self.step, 1 + self._classes.channels
-        )
+        inputs, channels = self._inputs(array / scale, thickness), 1 + self._classes.channels
+        output = predict(self.network, inputs, self.card.patch, self.step, channels, walk)
         labels = self._classes.decode(output[..., 1:], self.card.threshold)
 
         def back(values: np.ndarray) -> Nifti1Image:

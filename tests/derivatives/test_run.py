@@ -6,8 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from segsrgan_core.derivatives import run as running
 from segsrgan_core.derivatives.names import Case
 from segsrgan_core.derivatives.run import segment_all
+from segsrgan_core.imaging.files import load_image
 from tests.test_segmenter import head
 
 
@@ -31,6 +33,13 @@ def test_every_case_leaves_images_record_and_sheet(cases, job):
         assert facts["Options"] == {"Step": 8, "Precision": "float32"}
         assert set(facts["Versions"]) >= {"numpy", "tensorflow"}
     assert (job.out / "sub-01" / "figures" / "sub-01_desc-segsrgan_T2w.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_rounding_for_smaller_files_cannot_be_seen(cases, job):
+    segment_all(cases[:1], [], job)
+    written = np.asarray(nib.load(job.out / cases[0].path("T2w", ".nii.gz")).dataobj)
+    result = running.segmenter_of(job)[0](load_image(cases[0].file))
+    np.testing.assert_allclose(written, np.asarray(result.image.dataobj), atol=written.max() / 2**14)
 
 
 def test_the_volumes_are_ready_for_statistics(cases, job):
