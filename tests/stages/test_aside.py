@@ -129,6 +129,7 @@ def test_a_manifest_elsewhere_is_refused(study, run):
 
 
 def test_phantoms_are_made_aside(study, run, monkeypatch):
+    shutil.copy(ROOT / "data_manifests" / "embedded.csv", study / "data_manifests")
     made = []
 
     def phantoms(bench, settings):
