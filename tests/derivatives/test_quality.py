@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import nibabel as nib
 import numpy as np
 import pandas as pd
@@ -60,7 +62,7 @@ def test_tissue_in_the_air_and_none_at_all_are_doubted():
     share = round(100 * (7 * 7 * 20) / (wrong > 0).sum())
     (note,) = doubts(segmentation(image, Nifti1Image(wrong, labels.affine)))
     assert note.startswith(f"{share} % of what was segmented lies in the dark background")
-    nothing = Segmentation(image, image, Nifti1Image(np.zeros_like(wrong), labels.affine), {}, {"cortex": 0.0})
+    nothing = replace(segmentation(image, Nifti1Image(np.zeros_like(wrong), labels.affine)), volumes_ml={"cortex": 0.0})
     assert doubts(nothing) == ["no cortex was found"]
 
 
