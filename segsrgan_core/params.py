@@ -3,7 +3,7 @@
 import difflib
 import re
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
@@ -111,6 +111,23 @@ class InferenceSettings(Section):
     calibration_cases: int = Field(4, ge=1)
 
 
+class RegistrationSettings(Section):
+    """Registration of an atlas to an image: affine, then SyN, both with Mattes mutual information."""
+
+    spacing_mm: float | None = Field(2.0, ge=0.2, le=6)
+    affine: tuple[Annotated[int, Field(ge=0)], ...] = Field((100, 50, 10), min_length=1, max_length=4)
+    syn: tuple[Annotated[int, Field(ge=0)], ...] = Field((30, 15), min_length=1, max_length=4)
+
+
+class BaselineSettings(Section):
+    """The methods to compare with; names and parameters are checked where the methods are known."""
+
+    methods: list[str] = []
+    atlases: int | None = Field(None, ge=1)
+    registration: RegistrationSettings = RegistrationSettings()
+    parameters: dict[str, dict[str, bool | int | float | str | list[float]]] = {}
+
+
 class VariabilitySettings(Section):
     """The analysis over TE."""
 
@@ -129,6 +146,7 @@ class Settings(Section):
     model: ModelSettings
     training: TrainingSettings
     inference: InferenceSettings
+    baselines: BaselineSettings
     variability: VariabilitySettings
 
 

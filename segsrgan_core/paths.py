@@ -61,6 +61,11 @@ class Study:
         """States for resuming and caches; never an output."""
         return self._made / ".work"
 
+    @property
+    def costs(self) -> Path:
+        """Time and memory of the methods; see `cost.note_costs`."""
+        return self.scratch / "costs.json"
+
     def state(self, settings: Settings) -> Path:
         """Return where a training with these settings, prepared cases and code keeps what it needs to go on."""
         cases = sorted(path for path in (self.work / "prepared").rglob("*") if path.is_file())

@@ -17,7 +17,7 @@ from segsrgan_core.imaging.degrade import interpolate
 from segsrgan_core.imaging.files import write_json
 from segsrgan_core.imaging.geometry import spacing_mm, through_plane_axis, voxel_volume_ml
 from segsrgan_core.imaging.intensity import intensity_scale
-from segsrgan_core.inference import predict
+from segsrgan_core.inference import Walk, predict
 from segsrgan_core.params import ModelSettings
 from segsrgan_core.uncertainty import Network, averaged, disagreement_ml, error_probability, spread_channels
 
@@ -116,12 +116,13 @@ class Segmenter:
     others: tuple[Network, ...] = ()
     flips: tuple[str, ...] = ()
 
-    def __call__(self, image: Nifti1Image, like: Nifti1Image | None = None) -> Segmentation:
+    def __call__(self, image: Nifti1Image, like: Nifti1Image | None = None, walk: Walk = iter) -> Segmentation:
         """Segment one image.
 
         Args:
             image: float32 (X, Y, Z), any orientation and spacing.
             like: an image whose grid the result shall have; the card's isotropic voxel size if not given.
+            walk: see `inference.predict`.
 
         Raises:
             UserError: the field of view is no head's, the isotropic image would be too large, or nothing is bright.
@@ -136,7 +137,8 @@ class Segmenter:
         classes = self.card.tissues
         network = averaged((self.network, *self.others), self.flips, classes)
         n, more = 1 + classes.channels, len(spread_channels(classes))
-        output = predict(network, self._inputs(array / scale, thickness), self.card.patch, self.step, n + more)
+        inputs = self._inputs(array / scale, thickness)
+        output = predict(network, inputs, self.card.patch, self.step, n + more, walk)
         means, squares = output[..., 1:n], output[..., n:]
         labels, sides = classes.decode(means, self.card.threshold), classes.decode_sides(means)
         probabilities, voxel_ml = classes.of(means), voxel_volume_ml(interpolated)

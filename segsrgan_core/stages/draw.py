@@ -29,6 +29,7 @@ from segsrgan_core.paths import Study
 from segsrgan_core.report.page import build_report
 from segsrgan_core.stages.evaluate import example
 from segsrgan_core.stages.fit import build_trainer
+from segsrgan_core.summary import method_titles
 
 OVERLAID_TE_MS = (120, 280)
 OVERLAID_PATIENTS = 4
@@ -59,7 +60,10 @@ def _figures(study: Study, settings: Settings) -> dict:
         before_after: lambda: before_after.draw(
             shown["low"], shown["spline"], shown["sr"], shown["truth"], shown["labels"], shown["labels_truth"]
         ),
-        methods: lambda: methods.draw(_table(results / "evaluation" / "per_subject.csv")),
+        methods: lambda: methods.draw(
+            _table(results / "evaluation" / "per_subject.csv"),
+            method_titles(_json(results / "evaluation" / "metrics.json")),
+        ),
         variability_table: lambda: variability_table.draw(
             _json(results / "variability" / "metrics.json"), with_talk=settings.cohort == "epirmex"
         ),
