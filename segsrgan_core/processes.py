@@ -12,6 +12,10 @@ from multiprocessing import connection, get_context, parent_process
 from segsrgan_core.errors import UserError
 
 
+class ProcessDied(UserError):
+    """A process was killed before its work was done."""
+
+
 @contextmanager
 def processes(n: int, prepare: Callable[..., None] | None = None, *arguments: object) -> Iterator[ProcessPoolExecutor]:
     """Start a pool; spawned, as TensorFlow's threads in this process do not survive a fork.
@@ -22,7 +26,7 @@ def processes(n: int, prepare: Callable[..., None] | None = None, *arguments: ob
         arguments: of `prepare`.
 
     Raises:
-        UserError: a process was killed, most often by the system for lack of memory.
+        ProcessDied: a process was killed, most often by the system for lack of memory.
     """
     with ProcessPoolExecutor(n, get_context("spawn"), _start, (prepare, *arguments)) as pool:
         try:
@@ -31,7 +35,7 @@ def processes(n: int, prepare: Callable[..., None] | None = None, *arguments: ob
                     pool.submit(os.getpid)  # starts a process
             yield pool
         except BrokenProcessPool as error:
-            raise UserError(
+            raise ProcessDied(
                 "processes: expected each to finish its work; received the death of one, most often for lack of "
                 "memory; close other programs or take a larger machine, and run the same command again."
             ) from error
