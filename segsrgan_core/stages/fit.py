@@ -20,6 +20,7 @@ from segsrgan_core.paths import Study
 from segsrgan_core.progress import Progress
 from segsrgan_core.segmenter import ModelCard, Segmenter, save_model
 from segsrgan_core.stages.cases import PreparedCase, prepared_cases
+from segsrgan_core.stages.live import LiveCurve
 from segsrgan_core.training import Trainer, copy_weights, train
 
 
@@ -75,7 +76,8 @@ def fit(study: Study, settings: Settings, folder: Path, state: Path) -> pd.DataF
         study: where the prepared cases are.
         settings: of the networks and the training.
         folder: receives `model/` and `history.csv`.
-        state: `.npz` from which an interrupted training goes on; removed at the end.
+        state: `.npz` from which an interrupted training goes on; removed at the end. The curve of the running training
+            stands beside it (`.csv`, for `explore_training`) and stays.
 
     Returns:
         The history, one row an epoch.
@@ -87,7 +89,10 @@ def fit(study: Study, settings: Settings, folder: Path, state: Path) -> pd.DataF
     validation = Validation(list(prepared_cases(study, "val")), card, settings.inference.validation_step)
     progress = Progress("training", settings.training.epochs * settings.training.steps_per_epoch, unit="step")
 
+    curve = LiveCurve(state.with_suffix(".csv"), progress.total)
+
     def report(step: int, row: dict) -> None:
+        curve.add(step, row)
         progress.reach(step, _note(row))
 
     history = pd.DataFrame(train(trainer, subjects, classes, validation, state, settings.seed, report))
