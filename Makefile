@@ -18,7 +18,7 @@ test: env
 	@pytest
 
 lab: env
-	@jupyter lab --config=notebooks/jupyter_config.py notebooks
+	@jupyter lab --config=notebooks/jupyter_config.py notebooks/explore_subject.ipynb
 
 env: $(VENV)/.installed
 
