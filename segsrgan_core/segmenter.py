@@ -1,14 +1,14 @@
 """A trained network as a method: from a thick-slice image to a high-resolution image, labels and volumes."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, ClassVar, Literal
 
 import nibabel as nib
 import numpy as np
 from nibabel.nifti1 import Nifti1Image
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from segsrgan_core.checkpoints import load_state, save_state
 from segsrgan_core.classes import SIDES, Classes
@@ -17,12 +17,14 @@ from segsrgan_core.imaging.degrade import interpolate
 from segsrgan_core.imaging.files import write_json
 from segsrgan_core.imaging.geometry import spacing_mm, through_plane_axis, voxel_volume_ml
 from segsrgan_core.imaging.intensity import intensity_scale
-from segsrgan_core.inference import predict
+from segsrgan_core.inference import Walk, predict
+from segsrgan_core.params import ModelSettings
 from segsrgan_core.uncertainty import Network, averaged, disagreement_ml, error_probability, spread_channels
 
 FORMAT = 1
 WEIGHTS = "generator.npz"
 DEFAULT_FLIPS = ("x",)
+FIELD_MM = (10.0, 500.0)  # extent of an image along each axis: at the least a slab, at the most a head with shoulders
 LARGEST_IMAGE_VOXELS = 600**3
 
 
@@ -45,18 +47,20 @@ class ModelCard:
         format: of this file.
     """
 
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid", allow_inf_nan=False)
+
     generator: dict[str, Any]
     classes: tuple[str, ...]
-    spacing_mm: float
-    patch: int
+    spacing_mm: Annotated[float, Field(ge=0.2, le=4)]
+    patch: Annotated[int, Field(ge=16, le=512, multiple_of=16)]
     thickness_mm: tuple[float, float]
-    plane: str
+    plane: Literal["axial", "coronal", "sagittal"]
     cohort: str
-    threshold: float = 0.5
-    networks: int = 1
+    threshold: Annotated[float, Field(gt=0, lt=1)] = 0.5
+    networks: Annotated[int, Field(ge=1, le=64)] = 1
     error_factors: dict[str, float] = field(default_factory=dict)
-    error_cases: int = 0
-    format: int = FORMAT
+    error_cases: Annotated[int, Field(ge=0)] = 0
+    format: Literal[FORMAT] = FORMAT
 
     @property
     def tissues(self) -> Classes:
@@ -112,19 +116,18 @@ class Segmenter:
     others: tuple[Network, ...] = ()
     flips: tuple[str, ...] = ()
 
-    def __call__(self, image: Nifti1Image, like: Nifti1Image | None = None) -> Segmentation:
+    def __call__(self, image: Nifti1Image, like: Nifti1Image | None = None, walk: Walk = iter) -> Segmentation:
         """Segment one image.
 
         Args:
             image: float32 (X, Y, Z), any orientation and spacing.
             like: an image whose grid the result shall have; the card's isotropic voxel size if not given.
+            walk: see `inference.predict`.
 
         Raises:
-            UserError: the isotropic image would be too large.
+            UserError: the field of view is no head's, the isotropic image would be too large, or nothing is bright.
         """
-        extent = np.asarray(image.shape) * spacing_mm(image)
-        if np.prod(extent / self.card.spacing_mm) > LARGEST_IMAGE_VOXELS:
-            raise UserError(f"image: expected a head; received a field of view of {np.round(extent)} mm; crop it.")
+        self._check_field(image)
         canonical = nib.as_closest_canonical(image)
         target = None if like is None else nib.as_closest_canonical(like)
         interpolated = interpolate(canonical, self.card.spacing_mm, target)
@@ -134,7 +137,8 @@ class Segmenter:
         classes = self.card.tissues
         network = averaged((self.network, *self.others), self.flips, classes)
         n, more = 1 + classes.channels, len(spread_channels(classes))
-        output = predict(network, self._inputs(array / scale, thickness), self.card.patch, self.step, n + more)
+        inputs = self._inputs(array / scale, thickness)
+        output = predict(network, inputs, self.card.patch, self.step, n + more, walk)
         means, squares = output[..., 1:n], output[..., n:]
         labels, sides = classes.decode(means, self.card.threshold), classes.decode_sides(means)
         probabilities, voxel_ml = classes.of(means), voxel_volume_ml(interpolated)
@@ -155,6 +159,16 @@ class Segmenter:
             sides=None if sides is None else back(sides),
             notes=self._notes(canonical, thickness),
         )
+
+    def _check_field(self, image: Nifti1Image) -> None:
+        extent = np.asarray(image.shape) * spacing_mm(image)
+        low, high = FIELD_MM
+        too_many = np.prod(extent / self.card.spacing_mm) > LARGEST_IMAGE_VOXELS
+        if extent.min() < low or extent.max() > high or too_many:
+            raise UserError(
+                f"image: expected a head in a field of view of {low:g} to {high:g} mm along each axis; received "
+                f"{' x '.join(f'{mm:.4g}' for mm in extent)} mm; correct the header's voxel sizes, or crop the image."
+            )
 
     def _inputs(self, array: np.ndarray, thickness: float) -> np.ndarray:
         if not self.card.generator.get("thickness_channel"):
@@ -240,15 +254,26 @@ def read_card(folder: Path) -> ModelCard:
     """Read `model.json`; see `load_segmenter`."""
     path = folder / "model.json"
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        card = ModelCard(**content)
-        card = ModelCard(**{**content, "classes": tuple(card.classes), "thickness_mm": tuple(card.thickness_mm)})
+        card = TypeAdapter(ModelCard).validate_json(path.read_text(encoding="utf-8"))
+        arguments = dict(card.generator)
+        channels = arguments.pop("n_classes")
+        ModelSettings(generator=arguments.pop("name"), **arguments)  # the limits of params.yaml
+        if channels != Classes(card.classes).channels:
+            raise UserError(f"classes: expected as many as n_classes={channels}; received {list(card.classes)}")
     except OSError as error:
         raise UserError(
-            f"{path}: expected a trained model's folder; {error.strerror}; run `make repro` first."
+            f"{path}: expected a trained model's folder; received: {error.strerror}; run `make repro` first, or name "
+            "the folder with --model."
         ) from error
-    except (ValueError, TypeError) as error:
-        raise UserError(f"{path}: expected a model card of format {FORMAT}; it is damaged ({error}).") from error
-    if card.format != FORMAT:
-        raise UserError(f"{path}: expected a model card of format {FORMAT}; received {card.format}.")
+    except (ValueError, TypeError, KeyError) as error:
+        raise UserError(
+            f"{path}: expected a model card of format {FORMAT}; received one with a fault ({_brief(error)}); copy the "
+            "model again, or train again."
+        ) from error
     return card
+
+
+def _brief(error: Exception) -> str:
+    if isinstance(error, ValidationError):
+        return "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
+    return " ".join(str(error).split())

@@ -20,8 +20,8 @@ COHORTS = "Cohorts and networks"
 STAGES = "Stages of the study (called by `dvc repro`)"
 for panel, commands in {
     OWN: (own_images.segment, own_images.simulate),
-    COHORTS: (training.manifest, training.train, training.evaluate),
-    STAGES: (study.phantoms, study.notebook),
+    COHORTS: (training.manifest, training.train, training.evaluate, training.tune),
+    STAGES: (study.phantoms, study.baselines, study.notebook),
 }.items():
     for command in commands:
         app.command(rich_help_panel=panel)(command)

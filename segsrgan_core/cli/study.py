@@ -23,6 +23,17 @@ def phantoms() -> None:
         make_phantoms(study, read_params(study.params))
 
 
+def baselines() -> None:
+    """Label the test images by every method to compare with."""
+    from segsrgan_core.params import read_params
+    from segsrgan_core.paths import find_study
+    from segsrgan_core.stages.label import label_all
+
+    study = find_study()
+    with _timed(study, "baselines"):
+        label_all(study, read_params(study.params))
+
+
 def notebook(name: Annotated[str, typer.Argument(help="Of the notebook, without .ipynb.")]) -> None:
     """Run one notebook of the study and keep it in results/notebooks."""
     from segsrgan_core.notebooks import run_notebook
@@ -45,4 +56,5 @@ def _timed(study: "Study", stage: str) -> Iterator[None]:
     times = json.loads(path.read_text()) if path.is_file() else {}
     times[stage] = time.monotonic() - start
     write_json(path, times)
-    write_run(study.results, {name: times[name] for name in sorted(times)})
+    costs = json.loads(study.costs.read_text()) if study.costs.is_file() else {}
+    write_run(study.results, {name: times[name] for name in sorted(times)}, costs=costs)

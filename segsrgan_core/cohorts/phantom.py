@@ -5,10 +5,9 @@ times in thick slices, with the true labels at high resolution beside them. They
 """
 
 import json
+import shutil
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,7 @@ from segsrgan_core.errors import UserError
 from segsrgan_core.imaging.degrade import thick_slices
 from segsrgan_core.imaging.files import save_image, sha256, write_json
 from segsrgan_core.imaging.noise import add_rician
+from segsrgan_core.processes import processes
 from segsrgan_core.progress import track
 
 COHORT = "embedded"
@@ -172,7 +172,7 @@ def _rounded(array: np.ndarray, affine: np.ndarray) -> Nifti1Image:
 
 
 def write_cohort(config: PhantomCohort, data_root: Path, n_workers: int = 2) -> pd.DataFrame:
-    """Make the cohort's files; subjects that are already there, whole and of the same settings, are kept.
+    """Make the cohort's files; subjects that are there, whole and of these settings, are kept.
 
     Args:
         config: the cohort's settings.
@@ -189,8 +189,7 @@ def write_cohort(config: PhantomCohort, data_root: Path, n_workers: int = 2) -> 
     jobs = [(config, part, index, Path(data_root)) for part, index, _ in members]
     missing = [job for job in jobs if not _is_whole(*job)]
     if n_workers > 1 and len(missing) > 1:
-        # Spawned, as TensorFlow's threads in this process do not survive a fork.
-        with ProcessPoolExecutor(min(n_workers, len(missing)), mp_context=get_context("spawn")) as pool:
+        with processes(min(n_workers, len(missing))) as pool:
             list(track(pool.map(_write_subject, *zip(*missing, strict=True)), "phantoms", len(missing)))
     else:
         for job in track(missing, "phantoms"):
@@ -228,6 +227,7 @@ def _write_subject(config: PhantomCohort, part: str, index: int, data_root: Path
     subject = make_subject(config, part, index)
     record = _record_path(part, index, data_root)
     record.unlink(missing_ok=True)
+    shutil.rmtree(record.parent, ignore_errors=True)
     files = {_image_name(subject.name, part, te): image for te, image in subject.images.items()}
     files |= {_image_name(subject.name, part, te, "desc-hr_"): image for te, image in subject.truths.items()}
     for kind, image in (

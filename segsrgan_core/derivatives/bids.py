@@ -40,6 +40,7 @@ DESCRIPTIONS = {
     "uncertainty": "Probability that the label is wrong.",
 }
 PACKAGES = ("keras", "nibabel", "numpy", "scipy", "tensorflow")
+IMAGE_BITS, PROBABILITY_BITS = 14, 8  # finer than scanners store, and than probabilities are meant
 STRIPPED = 2 / 3  # of the voxels are exactly 0: the image came without its skull
 NOT_BIDS = ("*.html", "cases.tsv", "volumes.tsv", "volumes.json", "figures")  # beside the data, for people
 
@@ -139,8 +140,11 @@ def write_case(case: Case, result: Segmentation, job: Job, facts: dict[str, Any]
     """
     stripped = bool((np.asarray(result.interpolated.dataobj) == 0).mean() > STRIPPED)
     images = [
-        _write(job.out, case, "T2w", "", result.image, {**facts, "SkullStripped": stripped}),
-        *(_write(job.out, case, "probseg", name, image, facts) for name, image in result.probabilities.items()),
+        _write(job.out, case, "T2w", "", _rounded(result.image, IMAGE_BITS), {**facts, "SkullStripped": stripped}),
+        *(
+            _write(job.out, case, "probseg", name, _rounded(image, PROBABILITY_BITS), facts)
+            for name, image in result.probabilities.items()
+        ),
         *([] if result.uncertainty is None else [_write_uncertainty(job.out, case, result.uncertainty, facts)]),
     ]
     labels = save_image(result.labels, job.out / case.path("dseg", ".nii.gz"))
@@ -150,6 +154,13 @@ def write_case(case: Case, result: Segmentation, job: Job, facts: dict[str, Any]
     record = {"Volumes_ml": result.volumes_ml, "StandardErrors_ml": result.standard_errors_ml}
     record |= {"SourceSha256": _source_digest(case.file), "FilesSha256": digests}
     write_json(_sidecar(labels), {**facts, "Description": DESCRIPTIONS["dseg"], **record})
+
+
+def _rounded(image: Nifti1Image, bits: int) -> Nifti1Image:
+    """Round to steps of the power of 2 that divides the range in 2^bits or more: files of half the size or less."""
+    array = np.asarray(image.dataobj)
+    step = np.float32(2.0 ** (np.ceil(np.log2(max(np.abs(array).max(), 1e-30))) - bits))
+    return Nifti1Image(np.round(array / step) * step, image.affine)
 
 
 def _write(out: Path, case: Case, suffix: str, label: str, image: Nifti1Image, facts: dict[str, Any]) -> Path:

@@ -52,7 +52,7 @@ def _volumes(name: str, record: dict[str, Any]) -> dict[str, Any]:
 
 
 def case_table(records: dict[str, dict[str, Any]], failed: dict[str, tuple[str, str]]) -> pd.DataFrame:
-    """Return one row a case: state, reason, volumes, SNR, contrast, outliers, notes; failures first, then outliers."""
+    """Return one row a case with state, doubts and numbers; failures come first, then the doubtful."""
     rows = [{"case": name, "image": source, "state": "failed", "reason": why} for source, (name, why) in failed.items()]
     measured = []
     for name, record in records.items():
@@ -64,7 +64,7 @@ def case_table(records: dict[str, dict[str, Any]], failed: dict[str, tuple[str, 
     if len(done):
         numbers = [column for column in done.columns if column.endswith("_ml") or column in QUALITY]
         done["outliers"] = outliers(done, numbers)
-        done = done.sort_values("outliers", key=lambda text: text == "", kind="stable")
+        done = done.iloc[(done["outliers"] + done["notes"] == "").argsort(kind="stable")]
     table = pd.concat([pd.DataFrame(rows), done], ignore_index=True)
     first = ["case", "image", "state", "reason", "outliers", "notes"]
     table = table.reindex(columns=[*first, *(column for column in table.columns if column not in first)])

@@ -31,6 +31,7 @@ from segsrgan_core.report.page import build_report
 from segsrgan_core.stages.evaluate import example
 from segsrgan_core.stages.fit import build_trainer
 from segsrgan_core.stages.reliability import volume_table
+from segsrgan_core.summary import method_titles
 
 OVERLAID_TE_MS = (120, 280)
 OVERLAID_PATIENTS = 4
@@ -62,7 +63,10 @@ def _figures(study: Study, settings: Settings) -> dict:
             shown["low"], shown["spline"], shown["sr"], shown["truth"], shown["labels"], shown["labels_truth"]
         ),
         calibration: lambda: calibration.draw(*_trust(results), shown["sr"], shown["labels"], shown["uncertainty"]),
-        methods: lambda: methods.draw(_table(results / "evaluation" / "per_subject.csv")),
+        methods: lambda: methods.draw(
+            _table(results / "evaluation" / "per_subject.csv"),
+            method_titles(_json(results / "evaluation" / "metrics.json")),
+        ),
         variability_table: lambda: variability_table.draw(
             _json(results / "variability" / "metrics.json"), with_talk=settings.cohort == "epirmex"
         ),

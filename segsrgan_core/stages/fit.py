@@ -1,5 +1,6 @@
 """Stage 02: train the networks on the prepared cases and keep the best."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pandas as pd
 from nibabel.nifti1 import Nifti1Image
 
 from segsrgan_core.classes import Classes
-from segsrgan_core.imaging.files import load_image, load_labels, write_csv
+from segsrgan_core.imaging.files import load_image, load_labels, write_csv, write_json
 from segsrgan_core.imaging.geometry import spacing_mm
 from segsrgan_core.metrics import dice, psnr, ssim
 from segsrgan_core.networks.critic import build_critic
@@ -77,8 +78,8 @@ def fit(study: Study, settings: Settings, folder: Path, state: Path) -> pd.DataF
         study: where the prepared cases are.
         settings: of the networks and the training.
         folder: receives `model/` and `history.csv`.
-        state: `.npz` from which an interrupted training goes on; removed at the end. Further networks have their own
-            beside it.
+        state: `.npz` from which an interrupted training goes on. Further networks have their own beside it. They stay
+            until another training is finished, so that a stage that is killed after it need not train again.
 
     Returns:
         The history, one row an epoch (and network, where there are several).
@@ -107,9 +108,17 @@ def fit(study: Study, settings: Settings, folder: Path, state: Path) -> pd.DataF
     card = calibrated(study, settings, card, models)
     save_model(folder / "model", models[0], card, models[1:])
     write_csv(folder / "history.csv", history)
-    for path in states:
-        path.unlink(missing_ok=True)
+    _forget_all_but(states)
     return history
+
+
+def _forget_all_but(states: list[Path]) -> None:
+    """Remove the states of the training that was finished before this one."""
+    finished = states[0].with_name("finished.json")
+    before = json.loads(finished.read_text(encoding="utf-8")) if finished.is_file() else []
+    write_json(finished, [path.name for path in states])
+    for name in set(before) - {path.name for path in states}:
+        states[0].with_name(name).unlink(missing_ok=True)
 
 
 def _note(row: dict) -> str:

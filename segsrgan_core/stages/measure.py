@@ -1,7 +1,5 @@
 """Stage 04: volumes of every patient at every echo time, how good each segmentation is, and what they say."""
 
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +16,7 @@ from segsrgan_core.imaging.geometry import spacing_mm, voxel_volume_ml
 from segsrgan_core.metrics import dice, psnr
 from segsrgan_core.params import Settings
 from segsrgan_core.paths import Study
+from segsrgan_core.processes import processes
 from segsrgan_core.progress import track
 from segsrgan_core.segmenter import Segmentation, Segmenter
 from segsrgan_core.stages.echoes import EchoCase, echo_cases
@@ -32,14 +31,16 @@ def measure(study: Study, settings: Settings) -> tuple[pd.DataFrame, dict]:
     """Segment every image at several echo times and analyse the volumes.
 
     Returns:
-        The table of volumes, one row an image, and the analysis. Where the cohort has no such images the table is
-        empty and the analysis says `not_run` and why.
+        The table of volumes, one row an image, and the analysis. Where the cohort has no such images, or the network
+        does not segment the cortex, the table is empty and the analysis says `not_run` and why.
     """
     cases = echo_cases(study, settings)
     folder = study.results / "variability"
     harmonised = pd.DataFrame()
-    if not cases:
-        reason = f"the cohort {settings.cohort} has no images at several echo times (split variability)"
+    reason = "" if cases else f"the cohort {settings.cohort} has no images at several echo times (split variability)"
+    if "cortex" not in settings.model.classes:
+        reason = f"the network segments {', '.join(settings.model.classes)}, and the analysis is of the cortex"
+    if reason:
         volumes, metrics, table = pd.DataFrame(columns=COLUMNS), {"not_run": reason}, pd.DataFrame()
     else:
         volumes = _volumes(study, settings, cases)
@@ -68,8 +69,7 @@ def _volumes(study: Study, settings: Settings, cases: list[EchoCase]) -> pd.Data
     segmenter = trained_segmenter(study, settings)
     threshold = settings.variability.bet_threshold
     records = []
-    # BET runs beside the network; spawned, as TensorFlow's threads in this process do not survive a fork.
-    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
+    with processes(2) as pool:  # BET runs beside the network
         intracranial = [pool.submit(_intracranial_ml, case.image, threshold) for case in cases]
         for case, icv in zip(track(cases, "measured"), intracranial, strict=True):
             result, scores = measure_one(case, segmenter)
