@@ -14,7 +14,7 @@ import pandas as pd
 from segsrgan_core.errors import UserError
 
 IMAGE_METRICS = ("psnr", "ssim")
-LABEL_METRICS = ("dice", "hd95_mm", "asd_mm", "volume_error", "n_components")
+LABEL_METRICS = ("dice", "hd95_mm", "asd_mm", "volume_error", "n_components", "ece")
 DRAWS = 5000
 
 

@@ -29,6 +29,7 @@ def test_segment_from_file_to_volumes(run, save, model, tmp_path):
     code, said = run(*arguments)
     assert code == 0
     assert "weights 'model', trained on embedded" in said
+    assert "windows" in said
     assert "segmented 1/1" in said  # progress in plain lines where there is no terminal
     labels = nib.load(tmp_path / "out" / "sub-07" / "ses-1" / "anat" / "sub-07_ses-1_desc-segsrgan_dseg.nii.gz")
     assert set(np.unique(labels.dataobj)) <= {0, 2}

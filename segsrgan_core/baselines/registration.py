@@ -9,7 +9,6 @@ next. Coarse registration suffices for patch-based fusion, whose search window m
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import version
@@ -23,9 +22,11 @@ from scipy import ndimage
 from segsrgan_core.baselines.ants_worker import in_workers, to_ants
 from segsrgan_core.baselines.boxes import crop, head_box
 from segsrgan_core.baselines.case import Atlas, Case, MethodFailed, Progress, silent
-from segsrgan_core.imaging.files import atomic, sha256
+from segsrgan_core.imaging.atomic import atomic
+from segsrgan_core.imaging.files import sha256
 from segsrgan_core.imaging.geometry import resample_isotropic, spacing_mm
 from segsrgan_core.params import RegistrationSettings
+from segsrgan_core.processes import ProcessDiedError
 
 # The levels of the affine part, coarse to fine: antspyx's own.
 SHRINK_FACTORS = (6, 4, 2, 1)
@@ -85,7 +86,7 @@ def register_all(pairs: Mapping[Path, tuple], progress: Progress = silent) -> di
         for done, (path, fault) in enumerate(in_workers(_try_to_register, jobs), start=1):
             faults[path] = fault
             progress("registration", done / len(pairs))
-    except BrokenProcessPool:  # the faults say so
+    except ProcessDiedError:  # the faults say so
         pass
     return {path: fault for path, fault in faults.items() if fault}
 

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from segsrgan_core.params import Settings
     from segsrgan_core.paths import Study
 
 Cohort = Annotated[str, typer.Argument(help="Name of the cohort, or the path of its manifest.", show_default=False)]
@@ -83,13 +82,18 @@ def train(
 
     segsrgan train embedded fetal_atlas --out model --setting miniature
     """
+    from segsrgan_core.params import read_params
     from segsrgan_core.progress import say
-    from segsrgan_core.stages.aside import train_aside
+    from segsrgan_core.quiet import start_tensorflow
 
     found = [_find(cohort) for cohort in cohorts]
     names = [name for _, name in found]
     study = found[0][0]
-    trained = train_aside(study, _settings(study, params, names[0], setting), names, out)
+    settings = read_params(params or study.params, names[0], setting)
+    start_tensorflow()
+    from segsrgan_core.stages.aside import train_aside
+
+    trained = train_aside(study, settings, names, out)
     state = "trained" if trained else "trained before"
     say(f"{state}: {out}; next: segsrgan evaluate {names[0]} --model {out} --out eval")
 
@@ -107,12 +111,17 @@ def evaluate(
 
     segsrgan evaluate alberts --model model --out eval
     """
+    from segsrgan_core.params import read_params
     from segsrgan_core.progress import say
-    from segsrgan_core.stages.aside import evaluate_aside
+    from segsrgan_core.quiet import start_tensorflow
     from segsrgan_core.weights import find_model
 
     study, name = _find(cohort)
-    summary = evaluate_aside(study, _settings(study, params, name, setting), find_model(model), out)
+    settings, folder = read_params(params or study.params, name, setting), find_model(model)
+    start_tensorflow()
+    from segsrgan_core.stages.aside import evaluate_aside
+
+    summary = evaluate_aside(study, settings, folder, out)
     for structure, methods in summary.get("dice", {}).items():
         for method, scores in methods.items():
             say(f"Dice of the {structure.replace('_', ' ')}, {method}: {scores['mean']:.3f} over {scores['n']} cases.")
@@ -153,15 +162,12 @@ def _find(cohort: str) -> "tuple[Study, str]":
     from segsrgan_core.paths import find_study
 
     path = Path(cohort)
-    if path.suffix.lower() != ".csv":
-        return find_study(), cohort
-    study = find_study(path.resolve().parent)
-    if path.resolve().parent != study.manifests:
+    by_path = path.suffix.lower() == ".csv"
+    study = find_study(path.resolve().parent if by_path else None)
+    name = path.stem if by_path else cohort
+    manifest = study.manifest(name)
+    if by_path and path.resolve() != manifest:
         raise UserError(f"{path}: expected a manifest in {study.manifests}; make it there with `segsrgan manifest`.")
-    return study, path.stem
-
-
-def _settings(study: "Study", params: Path | None, cohort: str, setting: str | None) -> "Settings":
-    from segsrgan_core.params import read_params
-
-    return read_params(params or study.params, cohort, setting)
+    if not manifest.is_file():
+        raise UserError(f"{manifest}: expected a manifest; received nothing there; make it with `segsrgan manifest`.")
+    return study, name

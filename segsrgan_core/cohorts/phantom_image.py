@@ -1,5 +1,6 @@
 """What a phantom looks like: tissue fractions of every voxel, labels, and the T2-weighted signal at any echo time."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import product
 from types import MappingProxyType
@@ -209,13 +210,15 @@ def _labels(points_mm, inside, fractions, outer) -> tuple[np.ndarray, np.ndarray
     return labels, hemispheres
 
 
-def draw_relaxation(rng: np.random.Generator) -> dict[int, Relaxation]:
+def draw_relaxation(
+    rng: np.random.Generator, usual: Mapping[int, Relaxation] = MappingProxyType(RELAXATION)
+) -> dict[int, Relaxation]:
     """Draw a patient's own relaxation values, within 20 % of the usual ones for T1 and T2 and 5 % for M0.
 
     Three quarters of it are common to all tissues (maturity, field strength), so that grey stays darker than white.
     """
     common = 0.15 * rng.uniform(-1, 1, 2)
-    own = dict(zip(RELAXATION, 0.05 * rng.uniform(-1, 1, (len(RELAXATION), 3)), strict=True))
+    own = dict(zip(usual, 0.05 * rng.uniform(-1, 1, (len(usual), 3)), strict=True))
     own[5] = own[1]  # one fluid
     return {
         number: Relaxation(
@@ -223,7 +226,7 @@ def draw_relaxation(rng: np.random.Generator) -> dict[int, Relaxation]:
             tissue.t2_ms * (1 + common[1] + own[number][1]),
             tissue.m0 * (1 + own[number][2]),
         )
-        for number, tissue in RELAXATION.items()
+        for number, tissue in usual.items()
     }
 
 

@@ -72,8 +72,8 @@ def convert(folder: Path, scratch: Path) -> list[Series]:
     found = [_series(path) for path in sorted(scratch.glob("*.nii"))]
     if not found:
         raise UserError(
-            f"{folder}: expected DICOM images of a series, or NIfTI images; dcm2niix found none "
-            f"(exit code {done.returncode}); name the folder that holds them."
+            f"{folder}: expected DICOM images of a series, or NIfTI images; received none (exit code {done.returncode} "
+            "of dcm2niix); name the folder that holds them."
         )
     return sorted(found, key=lambda one: (one.number, one.te_ms, one.file.name))
 

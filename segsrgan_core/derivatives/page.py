@@ -37,7 +37,7 @@ def write_page(out: Path, cases: pd.DataFrame, records: dict[str, dict[str, Any]
 
 def _row(row: dict[str, Any], numbers: list[str]) -> dict[str, Any]:
     shown = {name: "" if pd.isna(row[name]) else f"{row[name]:.3g}" for name in numbers}
-    return {**row, "numbers": shown}
+    return {**row, "numbers": shown, "doubtful": bool(row["outliers"] or row["notes"])}
 
 
 def _files(out: Path, name: str, record: dict[str, Any]) -> dict[str, Any]:

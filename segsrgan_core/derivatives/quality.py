@@ -14,6 +14,8 @@ FEWEST_CASES = 5  # fewer have no usual value to be far from
 LIMIT = 3.5  # of |z|, as Iglewicz and Hoaglin advise
 MAD_PER_SD = 0.6745
 SHELL_VOXELS = 2
+DARK = 0.05  # of the intensity scale: air
+DARK_SHARE = 0.02
 
 
 def quality(image: Nifti1Image, result: Segmentation) -> dict[str, float]:
@@ -58,6 +60,17 @@ def _contrast(result: Segmentation) -> float:
         return float("nan")
     inner, outer = float(np.median(image[found])), float(np.median(image[shell]))
     return (outer - inner) / (outer + inner) if outer + inner else float("nan")
+
+
+def doubts(result: Segmentation) -> list[str]:
+    """Say what no segmentation of a head should show: a class that was not found, tissue in the dark background."""
+    notes = [f"no {name} was found" for name, ml in result.volumes_ml.items() if not ml]
+    image, found = np.asarray(result.interpolated.dataobj), np.asarray(result.labels.dataobj) > 0
+    dark = (image < DARK * intensity_scale(image)) & found
+    share = dark.sum() / max(1, found.sum())
+    if share > DARK_SHARE:
+        notes.append(f"{100 * share:.0f} % of what was segmented lies in the dark background: do not use its volumes")
+    return notes
 
 
 def robust_z(values: pd.Series) -> pd.Series:

@@ -7,10 +7,11 @@ from typing import Any
 
 from segsrgan_core.derivatives.bids import Job, is_done, remove_case, versions, write_case, write_top
 from segsrgan_core.derivatives.names import Case
-from segsrgan_core.derivatives.quality import quality
+from segsrgan_core.derivatives.quality import doubts, quality
 from segsrgan_core.derivatives.tables import write_tables
 from segsrgan_core.errors import UserError
 from segsrgan_core.imaging.files import load_image
+from segsrgan_core.inference import Walk
 from segsrgan_core.progress import say, track
 from segsrgan_core.quiet import start_tensorflow
 from segsrgan_core.segmenter import Segmenter, load_segmenter
@@ -46,20 +47,26 @@ def segment_all(cases: list[Case], failures: Iterable[tuple[str, str]], job: Job
     """
     write_top(job.out)
     outcomes = [Outcome("", source, "failed", reason) for source, reason in failures]
+    walk = _windows if len(cases) == 1 else iter  # of many images one bar is enough
     for case in track(cases, "segmented"):
-        outcomes.append(segment_case(case, job))
+        outcomes.append(segment_case(case, job, walk))
     write_tables(job.out, {one.source: (one.name, one.reason) for one in outcomes if one.state == "failed"})
     return outcomes
 
 
-def segment_case(case: Case, job: Job) -> Outcome:
+def _windows(corners: Iterable) -> Iterable:
+    return track(corners, "windows")
+
+
+def segment_case(case: Case, job: Job, walk: Walk = iter) -> Outcome:
     """Segment one image unless that is done; needs nothing but its arguments, so that it can run in any process."""
     identity = job.identity()
     if is_done(case, job.out, identity):
         return Outcome(case.name, case.source, "there")
+    segmenter_of(job)  # a fault of the network is not this image's, and stops the run
     remove_case(case, job.out)
     try:
-        _segment(case, job, identity)
+        _segment(case, job, identity, walk)
     except (UserError, MemoryError) as error:
         reason = " ".join(str(error).split()) or "expected enough memory for this image; there was not"
         say(reason if str(case.file) in reason else f"{case.file}: {reason}")
@@ -67,13 +74,13 @@ def segment_case(case: Case, job: Job) -> Outcome:
     return Outcome(case.name, case.source, "done")
 
 
-def _segment(case: Case, job: Job, identity: dict[str, Any]) -> None:
+def _segment(case: Case, job: Job, identity: dict[str, Any], walk: Walk) -> None:
     from segsrgan_core.figures import contact_sheet
 
     image = load_image(case.file)
     segmenter, policy = segmenter_of(job)
-    result = segmenter(image)
-    notes = result.notes + [f"no {name} was found" for name, ml in result.volumes_ml.items() if not ml]
+    result = segmenter(image, walk=walk)
+    notes = result.notes + doubts(result)
     for note in notes:
         say(f"{case.file}: note: {note}.")
     facts = {"Sources": [case.source], **identity, "Versions": versions(), "Notes": notes}
@@ -89,4 +96,4 @@ def segmenter_of(job: Job) -> tuple[Segmenter, str]:
     from segsrgan_core.networks.functions import choose_policy
 
     policy = choose_policy(job.precision)
-    return load_segmenter(job.model, job.step, policy), policy
+    return load_segmenter(job.model, job.step, policy, job.flips), policy

@@ -47,11 +47,12 @@ def _volumes(name: str, record: dict[str, Any]) -> dict[str, Any]:
     row["session_id"] = f"ses-{entities['ses']}" if "ses" in entities else "n/a"
     row |= {"case": name, "image": record["Sources"][0]}
     row |= {f"{tissue}_ml": ml for tissue, ml in record["Volumes_ml"].items()}
+    row |= {f"{tissue}_se_ml": ml for tissue, ml in record["StandardErrors_ml"].items()}
     return row | {"weights": record["Weights"]["Name"], "weights_sha256": record["Weights"]["Sha256"][:12]}
 
 
 def case_table(records: dict[str, dict[str, Any]], failed: dict[str, tuple[str, str]]) -> pd.DataFrame:
-    """Return one row a case: state, reason, volumes, SNR, contrast, outliers, notes; failures first, then outliers."""
+    """Return one row a case with state, doubts and numbers; failures come first, then the doubtful."""
     rows = [{"case": name, "image": source, "state": "failed", "reason": why} for source, (name, why) in failed.items()]
     measured = []
     for name, record in records.items():
@@ -63,7 +64,7 @@ def case_table(records: dict[str, dict[str, Any]], failed: dict[str, tuple[str, 
     if len(done):
         numbers = [column for column in done.columns if column.endswith("_ml") or column in QUALITY]
         done["outliers"] = outliers(done, numbers)
-        done = done.sort_values("outliers", key=lambda text: text == "", kind="stable")
+        done = done.iloc[(done["outliers"] + done["notes"] == "").argsort(kind="stable")]
     table = pd.concat([pd.DataFrame(rows), done], ignore_index=True)
     first = ["case", "image", "state", "reason", "outliers", "notes"]
     table = table.reindex(columns=[*first, *(column for column in table.columns if column not in first)])
@@ -81,7 +82,9 @@ def _described(volumes: list[str]) -> dict[str, Any]:
         "weights_sha256": "First 12 digits of the checksum of its weights.",
     }
     facts: dict[str, Any] = {name: {"Description": text} for name, text in words.items()}
-    return facts | {
-        name: {"Description": f"Volume of the {name.removesuffix('_ml').replace('_', ' ')}.", "Units": "mL"}
-        for name in volumes
-    }
+    return facts | {name: {"Description": f"{_volume_in_words(name)}.", "Units": "mL"} for name in volumes}
+
+
+def _volume_in_words(column: str) -> str:
+    tissue = column.removesuffix("_ml").removesuffix("_se").replace("_", " ")
+    return f"Standard error of the volume of the {tissue}" if column.endswith("_se_ml") else f"Volume of the {tissue}"

@@ -16,7 +16,7 @@ from segsrgan_core.imaging.files import atomic
 from segsrgan_core.segmenter import Segmentation
 
 SHARES = (0.2, 0.4, 0.6, 0.8)  # where the slices with contours lie, from one end of what is shown to the other
-DPI = 130
+DPI = 160
 
 
 def colors(names: list[str]) -> dict[str, str]:

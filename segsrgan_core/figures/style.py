@@ -15,7 +15,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from segsrgan_core.errors import UserError
-from segsrgan_core.imaging.files import atomic, write_csv
+from segsrgan_core.imaging.atomic import atomic
+from segsrgan_core.imaging.files import write_csv
 
 ONE_COLUMN_MM = 90.0
 TWO_COLUMNS_MM = 190.0

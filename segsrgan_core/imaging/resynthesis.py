@@ -34,9 +34,10 @@ def tissue_signals(image: np.ndarray, labels: np.ndarray) -> np.ndarray:
         labels: uint8 (X, Y, Z), drawem9 numbers.
 
     Returns:
-        float32 (10,), > 0; a label without voxels, or without signal, has the mean of the whole image.
+        float32 (10,), > 0; a label without voxels, or without signal, has the mean of all that is brighter than the
+        image's mean: what little of the head stands in it is then not brightened.
     """
-    usual = max(float(image.mean()), 1e-6)
+    usual = max(float(image[image >= image.mean()].mean()), 1e-6)
     signals = np.full(N_LABELS, usual, np.float32)
     for number in np.unique(labels):
         median = float(np.median(image[labels == number]))
@@ -78,13 +79,15 @@ def resynthesise(image: np.ndarray, labels: np.ndarray, source: np.ndarray, targ
         image: float32 (X, Y, Z).
         labels: uint8 (X, Y, Z), drawem9 numbers.
         source: float32 (10,), the labels' signals in the image; see `tissue_signals`.
-        target: float32 (10,), those wished for, over that of CSF; see `draw_signals`.
+        target: float32, those wished for, over that of CSF: (10,) as of `draw_signals`, or (X, Y, Z) where they vary
+            within a tissue.
 
     Returns:
         float32 (X, Y, Z). Each voxel is multiplied by the ratio of the signals, mixed by partial volume: at a border
         both signals are those of the neighbourhood's mixture.
     """
-    return image * (source[CSF] * _mixed(target[labels]) / _mixed(source[labels]))
+    wished = target[labels] if target.ndim == 1 else target
+    return image * (source[CSF] * _mixed(wished) / _mixed(source[labels]))
 
 
 def _mixed(signal: np.ndarray) -> np.ndarray:

@@ -1,6 +1,8 @@
 """Stage 01: from a manifest to the study's cases, on the study's grid, with a simulated low-resolution image each."""
 
-from collections.abc import Sequence
+import shutil
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 import nibabel as nib
 import numpy as np
@@ -10,10 +12,11 @@ from nibabel.nifti1 import Nifti1Image
 from segsrgan_core.cohorts.download import fetch_missing
 from segsrgan_core.cohorts.labels import to_drawem9
 from segsrgan_core.cohorts.manifest import check_files, image_rows, locate, read_manifest, write_manifest
-from segsrgan_core.cohorts.phantom import PhantomCohort, write_cohort
+from segsrgan_core.cohorts.phantom import COHORT, PhantomCohort, write_cohort
 from segsrgan_core.cohorts.presets import label_mapping
 from segsrgan_core.cohorts.schema import Row
 from segsrgan_core.errors import UserError
+from segsrgan_core.imaging.atomic import PART
 from segsrgan_core.imaging.degrade import thick_slices
 from segsrgan_core.imaging.files import load_image, load_labels, save_image, write_csv
 from segsrgan_core.imaging.geometry import resample_isotropic, resample_labels, spacing_mm
@@ -28,9 +31,25 @@ from segsrgan_core.stages.cases import CASES, case_name
 def make_phantoms(study: Study, settings: Settings) -> pd.DataFrame:
     """Make the cohort `embedded` in `data/embedded` and write its manifest."""
     config = PhantomCohort(**settings.embedded.model_dump(), slice_mm=settings.simulation.slice_mm, seed=settings.seed)
-    manifest = write_cohort(config, study.work)
+    # Made where no stage's outputs are, which DVC deletes before the stage runs: whole phantoms are not made again.
+    bench = study.phantoms
+    manifest = write_cohort(config, bench)
+    _copy(manifest["subject"].unique(), bench / COHORT, study.work / COHORT)
     write_manifest(manifest, study.manifest("embedded"))
     return manifest
+
+
+def _copy(names: Iterable[str], source: Path, target: Path) -> None:
+    """Let a folder hold these subjects and nothing else, all at once; forget those that older code made."""
+    part = target.with_name(f"{PART}{target.name}")
+    for old in (part, target):
+        shutil.rmtree(old, ignore_errors=True)
+    for name in names:
+        shutil.copytree(source / name, part / name)
+    part.replace(target)
+    for old in source.parent.parent.iterdir():
+        if old != source.parent:
+            shutil.rmtree(old)
 
 
 def load_cohort(study: Study, settings: Settings) -> pd.DataFrame:
@@ -73,9 +92,7 @@ def prepare(
 def _prepare_one(study: Study, settings: Settings, row: Row) -> dict:
     image, labels = load_truth(study, settings, row)
     name = case_name(row.subject, row.session)
-    # A case's noise depends on its name, not on its place in the manifest.
-    rng = np.random.default_rng([settings.seed, *name.encode()])
-    low = low_resolution(image, settings.simulation, rng)
+    low = simulated(image, name, settings)
     folder = study.work / "prepared"
     files = {
         "image": f"{name}_desc-hr_T2w.nii.gz",
@@ -133,6 +150,11 @@ def _require_isotropic(image: Nifti1Image, row: Row) -> None:
             f"{row.image}: expected isotropic voxels; received {np.round(spacing, 3)} mm; "
             "set simulation.spacing_mm in params.yaml to resample the cohort."
         )
+
+
+def simulated(image: Nifti1Image, name: str, settings: Settings) -> Nifti1Image:
+    """Simulate a case's thick slices; its noise depends on its name, not on its place in the manifest."""
+    return low_resolution(image, settings.simulation, np.random.default_rng([settings.seed, *name.encode()]))
 
 
 def low_resolution(image: Nifti1Image, settings: SimulationSettings, rng: np.random.Generator) -> Nifti1Image:

@@ -57,7 +57,7 @@ def test_same_settings_give_the_same_bytes(written, tmp_path):
     again = write_cohort(MINI, tmp_path, n_workers=1)
     assert again.equals(rows)
     files = sorted(path.relative_to(root) for path in root.rglob("*") if path.is_file())
-    assert len(files) == 2 * 5 + 8
+    assert len(files) == 2 * 5 + 12
     assert all((root / path).read_bytes() == (tmp_path / path).read_bytes() for path in files)
 
 

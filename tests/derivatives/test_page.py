@@ -2,6 +2,7 @@ import re
 
 from segsrgan_core.derivatives.names import Case
 from segsrgan_core.derivatives.run import segment_all
+from tests.test_segmenter import head
 
 
 def page_of(job):
@@ -15,6 +16,14 @@ def test_every_case_is_there_with_its_picture(cases, job):
         assert f'<article id="{case.name}">' in page
     for source in re.findall(r'(?:src|href)="([^"#][^"]*)"', page):
         assert (job.out / source).is_file(), source
+
+
+def test_the_doubtful_come_first(cases, job, save):
+    save(head(thickness=6.0), cases[2].file)
+    segment_all(cases, [], job)
+    page = page_of(job)
+    assert "1 to look at first" in page
+    assert re.findall('<article id="([^"]*)"', page) == ["sub-02", "sub-00", "sub-01"]
 
 
 def test_it_needs_no_network(cases, job):

@@ -1,15 +1,17 @@
+from dataclasses import replace
+
 import nibabel as nib
 import numpy as np
 import pandas as pd
 import pytest
 from nibabel.nifti1 import Nifti1Image
 
-from segsrgan_core.derivatives.quality import noise_sd, outliers, quality, robust_z
+from segsrgan_core.derivatives.quality import doubts, noise_sd, outliers, quality, robust_z
 from segsrgan_core.segmenter import Segmentation
 
 
 def segmentation(image, labels):
-    return Segmentation(image, image, labels, {}, {"cortex": 1.0})
+    return Segmentation(image, image, labels, {}, {"cortex": 1.0}, image, {"cortex": 0.1}, {"cortex": 0.1})
 
 
 def ball(noise=0.0, cortex=40.0, shell=120.0):
@@ -50,6 +52,18 @@ def test_nothing_segmented_has_no_contrast():
 def test_an_image_without_noise_has_no_snr():
     image, labels = ball()
     assert np.isnan(quality(image, segmentation(image, labels))["snr"])
+
+
+def test_tissue_in_the_air_and_none_at_all_are_doubted():
+    image, labels = ball(noise=1.0)
+    assert doubts(segmentation(image, labels)) == []
+    wrong = np.asarray(labels.dataobj).copy()
+    wrong[:7, :7] = 2
+    share = round(100 * (7 * 7 * 20) / (wrong > 0).sum())
+    (note,) = doubts(segmentation(image, Nifti1Image(wrong, labels.affine)))
+    assert note.startswith(f"{share} % of what was segmented lies in the dark background")
+    nothing = replace(segmentation(image, Nifti1Image(np.zeros_like(wrong), labels.affine)), volumes_ml={"cortex": 0.0})
+    assert doubts(nothing) == ["no cortex was found"]
 
 
 def test_robust_z_by_hand():

@@ -6,8 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from segsrgan_core.derivatives.names import Case
+from segsrgan_core.derivatives import run as running
+from segsrgan_core.derivatives.names import Case, name_of_file
 from segsrgan_core.derivatives.run import segment_all
+from segsrgan_core.imaging.files import load_image
 from tests.test_segmenter import head
 
 
@@ -28,9 +30,16 @@ def test_every_case_leaves_images_record_and_sheet(cases, job):
         assert facts["Sources"] == ["sub-01_T2w.nii.gz"]
         assert facts["Weights"]["Name"] == "tiny"
         assert len(facts["Weights"]["Sha256"]) == 64
-        assert facts["Options"] == {"Step": 8, "Precision": "float32"}
+        assert facts["Options"] == {"Step": 8, "Precision": "float32", "Flips": "x"}
         assert set(facts["Versions"]) >= {"numpy", "tensorflow"}
     assert (job.out / "sub-01" / "figures" / "sub-01_desc-segsrgan_T2w.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_rounding_for_smaller_files_cannot_be_seen(cases, job):
+    segment_all(cases[:1], [], job)
+    written = np.asarray(nib.load(job.out / cases[0].path("T2w", ".nii.gz")).dataobj)
+    result = running.segmenter_of(job)[0](load_image(cases[0].file))
+    np.testing.assert_allclose(written, np.asarray(result.image.dataobj), atol=written.max() / 2**14)
 
 
 def test_the_volumes_are_ready_for_statistics(cases, job):
@@ -42,6 +51,17 @@ def test_the_volumes_are_ready_for_statistics(cases, job):
     assert table["cortex_ml"][2] == pytest.approx(counted, rel=1e-4)
     assert counted > 0
     assert set(json.loads((job.out / "volumes.json").read_text())) == set(table.columns)
+
+
+def test_every_format_gives_the_same(job, tmp_path, save):
+    files = [
+        save(head(), tmp_path / "in" / f"a{i}{suffix}") for i, suffix in enumerate((".nii", ".nii.gz", ".mgz", ".img"))
+    ]
+    segment_all([Case(file, name_of_file(file), file.name) for file in files], [], job)
+    volumes = pd.read_csv(job.out / "volumes.tsv", sep="\t")["cortex_ml"]
+    assert len(volumes) == 4
+    assert volumes.nunique() == 1
+    assert volumes[0] > 0
 
 
 def test_what_is_done_is_not_done_again_and_changes_nothing(cases, job, network):

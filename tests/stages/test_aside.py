@@ -75,7 +75,7 @@ def test_from_cohort_to_model_to_scores(study, run):
     assert set(scores["method"]) == {"segsrgan", "spline"}
     metrics = json.loads((study / "eval" / "metrics.json").read_text())
     assert metrics["psnr"]["spline"]["n"] == 1
-    assert len(list((study / "eval" / "images").glob("*.nii.gz"))) == 3
+    assert len(list((study / "eval" / "images").glob("*.nii.gz"))) == 4
     facts = json.loads((study / "eval" / "evaluation.json").read_text())
     assert facts["weights"]["trained_on"] == "balls"
     for folder in (study / "results", study / ".work", study / "eval" / ".work"):
@@ -129,6 +129,7 @@ def test_a_manifest_elsewhere_is_refused(study, run):
 
 
 def test_phantoms_are_made_aside(study, run, monkeypatch):
+    shutil.copy(ROOT / "data_manifests" / "embedded.csv", study / "data_manifests")
     made = []
 
     def phantoms(bench, settings):
