@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from segsrgan_core import losses
 from segsrgan_core.checkpoints import load_state, save_state
+from segsrgan_core.networks.adam import OnePassAdam
 from segsrgan_core.networks.functions import as_function
 from segsrgan_core.params import TrainingSettings
 from segsrgan_core.patches import TrainingSubject, patch_dataset
@@ -43,7 +44,7 @@ class Trainer:
     def _adam(self, model: keras.Model, rate: float) -> keras.optimizers.Optimizer:
         total = self.settings.epochs * self.settings.steps_per_epoch
         schedule = keras.optimizers.schedules.CosineDecay(rate, total, alpha=0.02) if self.settings.decay else rate
-        optimizer = keras.optimizers.Adam(schedule, beta_1=self.settings.beta_1, beta_2=0.999)
+        optimizer = OnePassAdam(schedule, beta_1=self.settings.beta_1, beta_2=0.999)
         optimizer.build(model.trainable_variables)
         return optimizer
 
