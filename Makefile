@@ -7,18 +7,22 @@ UV := uv==0.13.9
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export TF_CPP_MIN_LOG_LEVEL := 3
 
-.PHONY: repro test lint lab env gpu lock clean
+.PHONY: repro ablations test lint lab env gpu lock clean
 
 repro: env
 	@dvc repro
 	@echo "The report: $(CURDIR)/results/report.html"
+
+ablations: env
+	@dvc repro ablations/dvc.yaml
+	@dvc repro
 
 test: env
 	@ruff check . && ruff format --check . && lint-imports
 	@pytest
 
 lab: env
-	@jupyter lab --config=notebooks/jupyter_config.py notebooks
+	@jupyter lab --config=notebooks/jupyter_config.py notebooks/explore_subject.ipynb
 
 env: $(VENV)/.installed
 

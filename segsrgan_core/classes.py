@@ -1,4 +1,8 @@
-"""The classes that a network segments, as names of drawem9 tissues."""
+"""The classes that a network segments: names of drawem9 tissues, and left and right.
+
+A segmentation's channels come in groups, each a set of probabilities of its own: the tissues (one channel for a single
+tissue, else one each with the background first), then, where wished, outside, left and right hemisphere.
+"""
 
 from dataclasses import dataclass
 
@@ -8,6 +12,7 @@ from segsrgan_core.cohorts.labels import DRAWEM9
 from segsrgan_core.errors import UserError
 
 NUMBERS = {name: number for number, name in DRAWEM9.items()}
+SIDES = ("left", "right")
 
 
 @dataclass(frozen=True)
@@ -16,9 +21,11 @@ class Classes:
 
     Attributes:
         names: of the tissues, class 1 first.
+        hemispheres: whether the content of the skull is also split into left and right.
     """
 
     names: tuple[str, ...]
+    hemispheres: bool = False
 
     def __post_init__(self):
         unknown = [name for name in self.names if name not in NUMBERS]
@@ -33,9 +40,19 @@ class Classes:
         return {name: NUMBERS[name] for name in self.names}
 
     @property
-    def channels(self) -> int:
-        """Channels of the network's segmentation: 1 (sigmoid) for one class, else with the background (softmax)."""
+    def tissue_channels(self) -> int:
+        """Channels of the tissues: 1 (sigmoid) for one class, else with the background (softmax)."""
         return 1 if len(self.names) == 1 else 1 + len(self.names)
+
+    @property
+    def groups(self) -> tuple[int, ...]:
+        """Channels of each group."""
+        return (self.tissue_channels, 1 + len(SIDES)) if self.hemispheres else (self.tissue_channels,)
+
+    @property
+    def channels(self) -> int:
+        """Channels of the network's segmentation."""
+        return sum(self.groups)
 
     def encode(self, labels: np.ndarray) -> np.ndarray:
         """Turn drawem9 numbers into class indices, uint8 of the same shape."""
@@ -43,6 +60,22 @@ class Classes:
         for index, name in enumerate(self.names, start=1):
             table[NUMBERS[name]] = index
         return table[labels]
+
+    def one_hot(self, labels: np.ndarray, sides: np.ndarray | None = None) -> np.ndarray:
+        """Turn label maps into the truth of the network's segmentation.
+
+        Args:
+            labels: uint8 (X, Y, Z), drawem9 numbers.
+            sides: uint8 (X, Y, Z), 1 left, 2 right; needed with `hemispheres`.
+
+        Returns:
+            float32 (X, Y, Z, channels).
+        """
+        n = self.tissue_channels
+        truth = self.encode(labels)[..., None] == np.arange(n) + (n == 1)
+        if self.hemispheres:
+            truth = np.concatenate([truth, sides[..., None] == np.arange(1 + len(SIDES))], axis=-1)
+        return truth.astype(np.float32)
 
     def decode(self, probabilities: np.ndarray, threshold: float = 0.5) -> np.ndarray:
         """Turn probabilities into drawem9 numbers.
@@ -54,13 +87,19 @@ class Classes:
         Returns:
             uint8 (X, Y, Z), 0 for the background.
         """
-        if self.channels == 1:
+        if self.tissue_channels == 1:
             indices = (probabilities[..., 0] > threshold).astype(np.uint8)
         else:
-            indices = np.argmax(probabilities, axis=-1)
+            indices = np.argmax(probabilities[..., : self.tissue_channels], axis=-1)
         return np.array([0, *(NUMBERS[name] for name in self.names)], np.uint8)[indices]
+
+    def decode_sides(self, probabilities: np.ndarray) -> np.ndarray | None:
+        """Turn probabilities (X, Y, Z, channels) into uint8 (X, Y, Z): 1 left, 2 right; None without hemispheres."""
+        if not self.hemispheres:
+            return None
+        return np.argmax(probabilities[..., self.tissue_channels :], axis=-1).astype(np.uint8)
 
     def of(self, probabilities: np.ndarray) -> dict[str, np.ndarray]:
         """Return the probability of each named class, float32 (X, Y, Z)."""
-        first = 0 if self.channels == 1 else 1
+        first = 0 if self.tissue_channels == 1 else 1
         return {name: probabilities[..., first + i] for i, name in enumerate(self.names)}

@@ -12,6 +12,14 @@ def charbonnier(real: tf.Tensor, fake: tf.Tensor) -> tf.Tensor:
     return tf.reduce_mean(tf.sqrt(tf.square(real - fake) + 1e-6))
 
 
+def reconstruction(real: tf.Tensor, fake: tf.Tensor) -> tf.Tensor:
+    """L_rec with the image as one half and the segmentation as the other, however many classes it has; a scalar.
+
+    With one class it is the talk's mean over both channels.
+    """
+    return (charbonnier(real[..., :1], fake[..., :1]) + charbonnier(real[..., 1:], fake[..., 1:])) / 2
+
+
 def soft_dice(real: tf.Tensor, fake: tf.Tensor) -> tf.Tensor:
     """Return 1 - mean Dice of the classes; a scalar in [0, 1].
 

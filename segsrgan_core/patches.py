@@ -7,11 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 import tensorflow as tf
+from scipy import ndimage
 
+from segsrgan_core.classes import Classes
 from segsrgan_core.imaging.contrast import exponent
 from segsrgan_core.imaging.degrade import degrade_matrices
 from segsrgan_core.imaging.intensity import intensity_scale
-from segsrgan_core.imaging.noise import add_rician
+from segsrgan_core.imaging.noise import add_rician, jitter_slices, random_ramp
+from segsrgan_core.imaging.resynthesis import OUTER, draw_signals, resynthesise, tissue_signals
 from segsrgan_core.params import TrainingSettings
 
 SLICE_AXIS = 2  # of arrays in RAS+ order: axial slices
@@ -24,14 +27,18 @@ class TrainingSubject:
     Attributes:
         name: the subject's name.
         image: float32 (X, Y, Z), RAS+, high resolution, scaled so that its interpolated image has scale 1.
-        classes: uint8 (X, Y, Z), class indices; 0 is the background.
+        labels: uint8 (X, Y, Z), drawem9 numbers.
+        sides: uint8 (X, Y, Z), 1 left, 2 right, 0 outside of the skull; None where it is not learnt.
+        signals: float32 (10,), the labels' median signals in the image.
         centres: int (N, 3), voxels that patches may be centred on.
         spacing_mm: isotropic voxel size in mm.
     """
 
     name: str
     image: np.ndarray
-    classes: np.ndarray
+    labels: np.ndarray
+    sides: np.ndarray | None
+    signals: np.ndarray
     centres: np.ndarray
     spacing_mm: float
 
@@ -39,11 +46,13 @@ class TrainingSubject:
 def prepare_subject(
     name: str,
     image: np.ndarray,
-    classes: np.ndarray,
+    labels: np.ndarray,
+    classes: Classes,
     spacing_mm: float,
     thickness_mm: float,
     patch: int,
     seed: int,
+    sides: np.ndarray | None = None,
     n_centres: int = 20_000,
 ) -> TrainingSubject:
     """Scale a subject and choose where its patches may lie.
@@ -51,38 +60,47 @@ def prepare_subject(
     Args:
         name: the subject's name.
         image: float32 (X, Y, Z), RAS+, high resolution.
-        classes: uint8 (X, Y, Z).
+        labels: uint8 (X, Y, Z), drawem9 numbers.
+        classes: that the network segments; patches lie around them.
         spacing_mm: isotropic voxel size.
         thickness_mm: slice thickness at which the intensity scale is taken.
         patch: patch edge in voxels; a smaller image is mirrored to this size.
         seed: of the choice of centres.
+        sides: uint8 (X, Y, Z), 1 left, 2 right; needed where `classes` has hemispheres.
         n_centres: how many are kept.
     """
     down, up = degrade_matrices(image.shape[SLICE_AXIS], spacing_mm, thickness_mm)
     scale = intensity_scale(image @ (up @ down).T.astype(np.float32))
     margins = [((patch - n + 1) // 2, (patch - n) // 2) if n < patch else (0, 0) for n in image.shape]
-    image, classes = np.pad(image / np.float32(scale), margins, "symmetric"), np.pad(classes, margins, "symmetric")
-    labelled = np.argwhere(classes > 0)
+    image = image / np.float32(scale)
+    image, labels, sides = (a if a is None else np.pad(a, margins, "symmetric") for a in (image, labels, sides))
+    labelled = np.argwhere(classes.encode(labels) > 0)
     if len(labelled) == 0:
         labelled = np.argwhere(image > image.mean())
     chosen = np.random.default_rng(seed).integers(len(labelled), size=n_centres)
-    return TrainingSubject(name, image, classes, labelled[chosen].astype(np.int32), spacing_mm)
+    centres = labelled[chosen].astype(np.int32)
+    return TrainingSubject(name, image, labels, sides, tissue_signals(image, labels), centres, spacing_mm)
 
 
 def draw_patch(
-    subjects: list[TrainingSubject], settings: TrainingSettings, channels: tuple[int, int], rng: np.random.Generator
+    subjects: list[TrainingSubject],
+    settings: TrainingSettings,
+    classes: Classes,
+    thickness_channel: bool,
+    rng: np.random.Generator,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Draw one patch with its own place, contrast, slice thickness, slice phase, noise and flips.
 
     Args:
         subjects: to draw from.
         settings: the augmentation.
-        channels: of the network's input (2: the second holds the slice thickness in mm) and of the segmentation (1: the
-            one class's map; else the number of classes with the background).
+        classes: that the network segments.
+        thickness_channel: whether a second channel of the input holds the slice thickness in mm.
         rng: source of randomness.
 
     Returns:
-        The network's input, float32 (P, P, P, 1 or 2), and the truth, float32 (P, P, P, 1 + channels[1]).
+        The network's input, float32 (P, P, P, 1 or 2), and the truth, float32 (P, P, P, 1 + n):
+        the image and the classes' maps.
     """
     subject = subjects[rng.integers(len(subjects))]
     size = settings.patch
@@ -93,14 +111,21 @@ def draw_patch(
     window = tuple(slice(start, start + size) for start in place)
     thickness = round(float(rng.uniform(*settings.thickness_mm)), 1)
     truth, interpolated = _degraded(subject, place, size, thickness, settings, rng)
-    segmentation = _one_hot(subject.classes[window], channels[1])
     flips = tuple(axis for axis in range(3) if settings.flips and rng.random() < 0.5)
-    truth, interpolated = np.flip(truth, flips), np.flip(interpolated, flips)
-    y = np.concatenate([truth[..., None], np.flip(segmentation, flips)], axis=-1)
-    x = interpolated[..., None]
-    if channels[0] == 2:
+    segmentation = classes.one_hot(subject.labels[window], _sides(subject, window, mirrored=0 in flips))
+    y = np.flip(np.concatenate([truth[..., None], segmentation], axis=-1), flips)
+    x = np.flip(interpolated, flips)[..., None]
+    if thickness_channel:
         x = np.concatenate([x, np.full_like(x, thickness)], axis=-1)
     return np.ascontiguousarray(x), np.ascontiguousarray(y)
+
+
+def _sides(subject: TrainingSubject, window: tuple[slice, ...], mirrored: bool) -> np.ndarray | None:
+    """Return the hemispheres of a window; in a head that is mirrored left is right."""
+    if subject.sides is None:
+        return None
+    sides = subject.sides[window]
+    return np.where(sides > 0, 3 - sides, 0) if mirrored else sides
 
 
 def _degraded(subject, place, size, thickness, settings, rng) -> tuple[np.ndarray, np.ndarray]:
@@ -108,39 +133,56 @@ def _degraded(subject, place, size, thickness, settings, rng) -> tuple[np.ndarra
     x, y, z = place
     # Leaving out the first voxels moves the slices against the anatomy.
     phase = int(rng.integers(min(z, int(thickness / subject.spacing_mm)) + 1))
-    lines = subject.image[x : x + size, y : y + size, phase:]
-    power = rng.uniform(1 - settings.contrast, 1 + settings.contrast)
-    lines = exponent(lines, power)
+    block = (slice(x, x + size), slice(y, y + size), slice(phase, None))
+    lines = _contrast(subject, block, settings, rng)
+    if settings.blur:
+        lines = ndimage.gaussian_filter(lines, rng.uniform(0, settings.blur) / subject.spacing_mm, truncate=3)
+    if settings.bias:
+        lines = lines * random_ramp(lines.shape, settings.bias, rng)
+    if rng.random() < settings.stripped:
+        lines = np.where(np.isin(subject.labels[block], OUTER), np.float32(0), lines)
     down, up = degrade_matrices(lines.shape[SLICE_AXIS], subject.spacing_mm, thickness)
     slices = lines @ down.T.astype(np.float32)
+    if settings.motion:
+        slices = jitter_slices(slices, rng.uniform(0, settings.motion), rng)
     slices = add_rician(slices, rng.uniform(0, settings.noise), rng)
     rows = slice(z - phase, z - phase + size)
     return lines[..., rows], slices @ up[rows].T.astype(np.float32)
 
 
-def _one_hot(classes: np.ndarray, n_channels: int) -> np.ndarray:
-    if n_channels == 1:
-        return (classes == 1).astype(np.float32)[..., None]
-    return np.eye(n_channels, dtype=np.float32)[classes]
+def _contrast(subject, block, settings, rng) -> np.ndarray:
+    """Return a block of the image as another acquisition would show it."""
+    lines = subject.image[block]
+    if settings.contrast_model == "none":
+        return lines
+    if settings.contrast_model == "physics" and rng.random() < settings.physics_share:
+        lines = resynthesise(lines, subject.labels[block], subject.signals, draw_signals(rng))
+    return exponent(lines, rng.uniform(1 - settings.contrast, 1 + settings.contrast))
 
 
 def patch_dataset(
-    subjects: list[TrainingSubject], settings: TrainingSettings, channels: tuple[int, int], seed: int, start: int
+    subjects: list[TrainingSubject],
+    settings: TrainingSettings,
+    classes: Classes,
+    thickness_channel: bool,
+    seed: int,
+    start: int,
 ) -> tf.data.Dataset:
     """Return the endless stream of patches from number `start` on.
 
     Args:
         subjects: to draw from.
         settings: the augmentation.
-        channels: see `draw_patch`.
+        classes: that the network segments.
+        thickness_channel: see `draw_patch`.
         seed: of the stream.
         start: number of the first patch.
     """
     size = settings.patch
-    shapes = (size, size, size, channels[0]), (size, size, size, 1 + channels[1])
+    shapes = (size, size, size, 1 + thickness_channel), (size, size, size, 1 + classes.channels)
 
     def draw(index: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        return draw_patch(subjects, settings, channels, np.random.default_rng([seed, int(index)]))
+        return draw_patch(subjects, settings, classes, thickness_channel, np.random.default_rng([seed, int(index)]))
 
     def as_tensors(index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         x, y = tf.numpy_function(draw, [index], (tf.float32, tf.float32), stateful=False)

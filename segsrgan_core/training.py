@@ -13,8 +13,9 @@ import tensorflow as tf
 
 from segsrgan_core import losses
 from segsrgan_core.checkpoints import load_state, save_state
-from segsrgan_core.networks.adam import OnePassAdam
+from segsrgan_core.classes import Classes
 from segsrgan_core.networks.functions import as_function
+from segsrgan_core.networks.optimizers import ConvolutionMuon, OnePassAdam
 from segsrgan_core.params import TrainingSettings
 from segsrgan_core.patches import TrainingSubject, patch_dataset
 
@@ -28,6 +29,7 @@ class Trainer:
 
     Args:
         generator: of `networks.generators`.
+        groups: sizes of the groups of its classes; see `classes`.
         critic: of `networks.critic`; None trains without the adversarial term.
         settings: objective and schedule.
 
@@ -35,18 +37,38 @@ class Trainer:
     gradients is the batch's gradient, and the memory is that of one patch.
     """
 
-    def __init__(self, generator: keras.Model, critic: keras.Model | None, settings: TrainingSettings):
-        self.generator, self.critic, self.settings = generator, critic, settings
-        self.generator_optimizer = self._adam(generator, settings.learning_rate)
+    def __init__(
+        self,
+        generator: keras.Model,
+        critic: keras.Model | None,
+        settings: TrainingSettings,
+        groups: tuple[int, ...] = (1,),
+    ):
+        self.generator, self.critic, self.settings, self.groups = generator, critic, settings, groups
+        build = self._muon if settings.optimizer == "muon" else self._adam
+        self.generator_optimizer = build(generator, settings.learning_rate)
         self.critic_optimizer = self._adam(critic, settings.critic_learning_rate) if critic else None
         self.average = [tf.Variable(w) for w in generator.trainable_variables]
 
     def _adam(self, model: keras.Model, rate: float) -> keras.optimizers.Optimizer:
-        total = self.settings.epochs * self.settings.steps_per_epoch
-        schedule = keras.optimizers.schedules.CosineDecay(rate, total, alpha=0.02) if self.settings.decay else rate
-        optimizer = OnePassAdam(schedule, beta_1=self.settings.beta_1, beta_2=0.999)
+        optimizer = OnePassAdam(self._schedule(rate), beta_1=self.settings.beta_1, beta_2=0.999)
         optimizer.build(model.trainable_variables)
         return optimizer
+
+    def _muon(self, model: keras.Model, rate: float) -> keras.optimizers.Optimizer:
+        optimizer = ConvolutionMuon(
+            self._schedule(rate),
+            momentum=self.settings.beta_1,
+            adam_beta_1=self.settings.beta_1,
+            weight_decay=0.0,
+            adam_weight_decay=0.0,
+        )
+        optimizer.build(model.trainable_variables)
+        return optimizer
+
+    def _schedule(self, rate: float) -> float | keras.optimizers.schedules.LearningRateSchedule:
+        total = self.settings.epochs * self.settings.steps_per_epoch
+        return keras.optimizers.schedules.CosineDecay(rate, total, alpha=0.02) if self.settings.decay else rate
 
     def state(self) -> dict[str, list]:
         """Return every variable that the next step depends on."""
@@ -94,16 +116,25 @@ class Trainer:
     def _generator_loss(self, x: tf.Tensor, y: tf.Tensor, adversarial: bool) -> tuple[tf.Tensor, list[tf.Tensor]]:
         settings = self.settings
         fake = self.generator(x, training=True)
-        rec = losses.charbonnier(y, fake)
-        dice = losses.soft_dice(y, fake) if settings.lambda_dice else tf.zeros(())
-        entropy = losses.cross_entropy(y, fake) if settings.lambda_ce else tf.zeros(())
+        tissues, sides = self._parts(y, fake)
+        rec = losses.reconstruction(*tissues)
+        dice = losses.soft_dice(*tissues) if settings.lambda_dice else tf.zeros(())
+        entropy = losses.cross_entropy(*tissues) if settings.lambda_ce else tf.zeros(())
         total = settings.lambda_rec * rec + settings.lambda_dice * dice + settings.lambda_ce * entropy
+        if sides:
+            total += settings.lambda_sides * (losses.soft_dice(*sides) + losses.cross_entropy(*sides))
         adv = tf.zeros(())
         if adversarial:
             # E[D((X, S_X))] does not depend on G.
             adv = -tf.reduce_mean(self.critic(self._with_thickness(fake, x), training=True))
             total += settings.lambda_adv * adv
         return total, [rec, dice, entropy, adv]
+
+    def _parts(self, y: tf.Tensor, fake: tf.Tensor) -> tuple[tuple[tf.Tensor, tf.Tensor], ...]:
+        """Split truth and guess into image with tissues, and hemispheres behind a channel that does not count."""
+        n = self.groups[0]
+        tissues = y[..., : 1 + n], fake[..., : 1 + n]
+        return tissues, (y[..., n:], fake[..., n:]) if len(self.groups) > 1 else ()
 
     def _critic_step(self, x: tf.Tensor, y: tf.Tensor, epsilon: tf.Tensor) -> tf.Tensor:
         def loss(i: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor]]:
@@ -154,7 +185,7 @@ def soften(real: tf.Tensor) -> tf.Tensor:
 def train(
     trainer: Trainer,
     subjects: list[TrainingSubject],
-    channels: tuple[int, int],
+    classes: Classes,
     validate: Validate,
     state_path: Path,
     seed: int,
@@ -165,11 +196,12 @@ def train(
     Args:
         trainer: fresh networks and optimisers.
         subjects: to draw patches from.
-        channels: of the network's input and of the segmentation.
+        classes: that the network segments.
         validate: gets the averaged network, float32 (1, P, P, P, C) -> (1, P, P, P, 1 + n), and returns scores.
         state_path: `.npz` of the state, written after each epoch.
         seed: of the patches and of the gradient penalty.
-        report: called after each step with its number and, at an epoch's end, the history's row.
+        report: called after each step with its number and its losses (scalar tensors), at an epoch's end with the
+            history's row.
 
     Returns:
         The history, one row an epoch: epoch, step, losses, learning rate, validation scores. The trainer's `average`
@@ -183,14 +215,15 @@ def train(
         meta = load_state(state_path, variables)
     total = settings.epochs * settings.steps_per_epoch
     first_adversarial = math.ceil(settings.adversarial_from * total) if trainer.critic else total
-    stream = _Stream(subjects, settings, channels, seed, meta["patches"])
+    thickness_channel = trainer.generator.input_shape[-1] == 2
+    stream = _Stream(subjects, settings, classes, thickness_channel, seed, meta["patches"])
     history = meta["history"]
     twin = keras.models.clone_model(trainer.generator)
     network = as_function(twin)
     for step in range(meta["step"], total):
         values = _step(trainer, stream, adversarial=step >= first_adversarial, seed=[seed, step])
         if (step + 1) % settings.steps_per_epoch:
-            report(step + 1, {})
+            report(step + 1, values)
             continue
         row = _row(step + 1, values, trainer)
         if row["epoch"] % settings.validate_every == 0 or step + 1 == total:
@@ -208,10 +241,10 @@ def train(
 class _Stream:
     """Batches of the patch stream, and how many patches were taken from it."""
 
-    def __init__(self, subjects, settings: TrainingSettings, channels: tuple[int, int], seed: int, start: int):
+    def __init__(self, subjects, settings: TrainingSettings, classes: Classes, thickness: bool, seed: int, start: int):
         self.position = start
         self._sizes = {False: settings.batch, True: settings.batch * (settings.n_critic + 1)}
-        self._make = lambda: patch_dataset(subjects, settings, channels, seed, self.position)
+        self._make = lambda: patch_dataset(subjects, settings, classes, thickness, seed, self.position)
         self._batches: Iterator | None = None
         self._adversarial: bool | None = None
 

@@ -32,6 +32,18 @@ def test_two_runs_are_the_same_byte_by_byte(study):
     assert [out.get("text") or out["data"]["text/plain"] for out in outputs] == ["3\n", "4"]  # and no warning
 
 
+def test_figures_are_pictures_and_the_same_at_every_run(study):
+    here = study(
+        "%matplotlib inline",
+        "from segsrgan_core.figures.style import new_figure",
+        "figure = new_figure(40, 90)\nline = figure.subplots().plot([1, 3])",
+        "display(figure)",
+    )
+    first = run_notebook(here, "story").read_text()
+    assert "image/png" in nbformat.reads(first, 4).cells[-1].outputs[0]["data"]
+    assert run_notebook(here, "story").read_text() == first
+
+
 def test_a_misspelt_parameter_is_an_error_that_lists_the_declared_ones(study):
     with pytest.raises(UserError, match=r"\['x'\].*\['y'\]"):
         run_notebook(study("x = 1"), "story", {"y": 3})
@@ -64,3 +76,15 @@ def test_stripping_twice_changes_nothing_and_leaves_no_output():
     assert "seen" not in once
     assert stripped(nbformat.reads(once, 4)) == once
     assert normalised(nbformat.reads(once, 4)) == once
+
+
+def test_a_kernel_that_is_killed_is_one_sentence(study):
+    here = study("x = 1", "import os, signal; os.kill(os.getpid(), signal.SIGKILL)")
+    with pytest.raises(UserError, match="story: expected the notebook's kernel to finish; received its death"):
+        run_notebook(here, "story")
+
+
+def test_a_full_disk_inside_is_the_machines_fault(study):
+    here = study("x = 1", "raise OSError(28, 'No space left on device', 'big.nii')")
+    with pytest.raises(OSError, match=r"No space left on device: 'big.nii' \(story\)"):
+        run_notebook(here, "story")

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from segsrgan_core.checkpoints import load_state, save_state
+from segsrgan_core.classes import Classes
 from segsrgan_core.errors import UserError
 from segsrgan_core.networks.critic import build_critic
 from segsrgan_core.networks.generators import build_generator
@@ -9,6 +10,7 @@ from segsrgan_core.params import TrainingSettings
 from segsrgan_core.patches import prepare_subject
 from segsrgan_core.training import Trainer, soften, train
 
+CORTEX = Classes(("cortex",))
 SETTINGS = TrainingSettings(patch=16, epochs=3, steps_per_epoch=2, adversarial_from=0.5, n_critic=2, lambda_dice=1.0)
 
 
@@ -21,7 +23,7 @@ def trainer(settings=SETTINGS, critic=True):
 def subjects():
     rng = np.random.default_rng(0)
     image = rng.random((24, 24, 32)).astype(np.float32)
-    return [prepare_subject("s", image, (image > 0.6).astype(np.uint8), 0.8, 3.0, 16, 0)]
+    return [prepare_subject("s", image, 2 * (image > 0.6).astype(np.uint8), CORTEX, 0.8, 3.0, 16, 0)]
 
 
 def validate(network):
@@ -35,17 +37,17 @@ def weights(trained):
 
 def test_a_killed_training_goes_on_bit_by_bit(subjects, tmp_path):
     whole = trainer()
-    history = train(whole, subjects, (1, 1), validate, tmp_path / "whole.npz", seed=5)
+    history = train(whole, subjects, CORTEX, validate, tmp_path / "whole.npz", seed=5)
 
     def killed_in_the_third_epoch(step, row):
         if step == 5:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        train(trainer(), subjects, (1, 1), validate, tmp_path / "killed.npz", 5, killed_in_the_third_epoch)
+        train(trainer(), subjects, CORTEX, validate, tmp_path / "killed.npz", 5, killed_in_the_third_epoch)
     resumed = trainer()
     seen = []
-    again = train(resumed, subjects, (1, 1), validate, tmp_path / "killed.npz", 5, lambda step, row: seen.append(step))
+    again = train(resumed, subjects, CORTEX, validate, tmp_path / "killed.npz", 5, lambda step, row: seen.append(step))
     assert seen == [5, 6]
     assert again == history
     for a, b in zip(weights(whole), weights(resumed), strict=True):
@@ -54,14 +56,14 @@ def test_a_killed_training_goes_on_bit_by_bit(subjects, tmp_path):
 
 def test_the_seed_decides(subjects, tmp_path):
     losses = [
-        train(trainer(), subjects, (1, 1), validate, tmp_path / f"{i}.npz", seed)[-1]["loss_rec"]
+        train(trainer(), subjects, CORTEX, validate, tmp_path / f"{i}.npz", seed)[-1]["loss_rec"]
         for i, seed in enumerate((1, 1, 2))
     ]
     assert losses[0] == losses[1] != losses[2]
 
 
 def test_the_critic_takes_part_from_its_share_of_the_steps_on(subjects, tmp_path):
-    history = train(trainer(), subjects, (1, 1), validate, tmp_path / "state.npz", 5)
+    history = train(trainer(), subjects, CORTEX, validate, tmp_path / "state.npz", 5)
     assert ["loss_critic" in row for row in history] == [False, True, True]
 
 

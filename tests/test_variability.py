@@ -9,7 +9,10 @@ from segsrgan_core.errors import UserError
 from segsrgan_core.imaging.files import write_json
 from segsrgan_core.variability import analyse, spread, talk_table, wide
 from segsrgan_core.variability.agreement import bland_altman, icc, pitman_morgan, shapiro, within_patient_cv
-from segsrgan_core.variability.mixed_model import mixed_model
+from segsrgan_core.variability.anova import repeated_measures
+from segsrgan_core.variability.harmonise import harmonisation, harmonised
+from segsrgan_core.variability.mixed_model import mixed_model, residuals
+from segsrgan_core.variability.spread import bootstrap, sd_over_mean
 
 EFFECTS_ML = {120: 0.0, 200: -3.0, 280: -8.0, 360: -15.0}
 # Shrout and Fleiss (1979), table 2: six targets, four judges.
@@ -81,9 +84,153 @@ def test_no_effect_is_not_found():
     assert model["lrt"]["p"] > 0.05
 
 
+def by_a_factor(n: int = 20, noise: float = 0.01) -> pd.DataFrame:
+    """Patients whose volume at 280 ms is a tenth above that at 120 ms, and noise of a known share."""
+    volumes = patients(n, dict.fromkeys((120, 280), 0.0), noise_ml=0)
+    rng = np.random.default_rng(3)
+    factor = np.where(volumes["te_ms"] == 280, 1.1, 1.0) * np.exp(noise * rng.normal(size=len(volumes)))
+    return volumes.assign(cortex_ml=volumes["cortex_ml"] * factor)
+
+
+def test_harmonised_volumes_without_noise_are_those_of_the_reference():
+    rows = harmonised(by_a_factor(5, noise=1e-6), "cortex_ml", 120)
+    reference = rows[rows["te_ms"] == 120].set_index("subject")["measured"]
+    np.testing.assert_allclose(rows["harmonised"], rows["subject"].map(reference), rtol=1e-4)
+    assert (rows.loc[rows["te_ms"] == 120, "se"] == 0).all()
+
+
+def test_harmonisation_uses_no_volume_of_the_patient_that_it_corrects():
+    volumes = by_a_factor(6)
+    changed = volumes.copy()
+    changed.loc[(changed["subject"] == "sub-00") & (changed["te_ms"] == 280), "cortex_ml"] *= 2
+    before, after = (harmonised(frame, "cortex_ml", 120) for frame in (volumes, changed))
+    factor = [(f["measured"] / f["harmonised"])[f["te_ms"] == 280].iloc[0] for f in (before, after)]
+    assert factor[0] == pytest.approx(factor[1])
+
+
+def test_harmonisation_removes_a_factor_and_knows_its_error():
+    volumes = by_a_factor()
+    result = harmonisation(volumes, "cortex_ml", 120)
+    factor = result["factors"]["280"]
+    assert factor["ci95"][0] < 1.1 < factor["ci95"][1]
+    logs = np.log(wide(volumes, "cortex_ml"))
+    expected = (logs[280] - logs[120]).std() * np.sqrt(1 + 1 / 20)  # of one more difference, from 20
+    assert factor["relative_se_of_a_volume"] == pytest.approx(expected, rel=1e-3)
+    cv = result["within_patient_cv"]
+    assert cv["before"]["rms"] > 0.06
+    assert cv["after"]["rms"] < 0.02
+    low, high = result["cv_ratio_ci95"]
+    assert low < result["cv_ratio"] < high
+    assert result["cv_ratio"] == pytest.approx(cv["after"]["rms"] / cv["before"]["rms"])
+    assert result["cover"] == {"n": 20, "share": pytest.approx(0.95, abs=0.1)}
+
+
+def test_harmonisation_says_what_it_lacks():
+    assert "needs 4 patients" in harmonisation(by_a_factor(3), "cortex_ml", 120)["reason"]
+    assert "positive" in harmonisation(by_a_factor(5).assign(cortex_ml=0.0), "cortex_ml", 120)["reason"]
+
+
 def test_age_is_left_out_where_it_is_not_known():
     assert "age" not in mixed_model(patients(6).assign(age_weeks=np.nan), "cortex_ml")["formula"]
     assert "age" not in mixed_model(patients(6).drop(columns="age_weeks"), "cortex_ml")["formula"]
+
+
+def test_mixed_model_of_balanced_data_by_hand():
+    """Balanced and without age, REML has closed forms: the two mean squares of the analysis of variance."""
+    volumes = patients(12).drop(columns="age_weeks")
+    model, table = mixed_model(volumes, "cortex_ml"), wide(volumes, "cortex_ml").to_numpy()
+    rest = table - table.mean(axis=1, keepdims=True) - table.mean(axis=0) + table.mean()
+    within = np.sum(rest**2) / (11 * 3)
+    between = (4 * np.var(table.mean(axis=1), ddof=1) - within) / 4
+    assert model["sd_within"] == pytest.approx(np.sqrt(within), rel=1e-3)
+    assert model["sd_between"] == pytest.approx(np.sqrt(between), rel=1e-3)
+    low, high = model["contrasts"]["280-200"]["ci95"]
+    assert high - low == pytest.approx(2 * 1.959964 * np.sqrt(2 * within / 12), rel=1e-3)
+
+
+def test_likelihood_ratio_of_balanced_data_by_hand():
+    """The ML variances have closed forms too, so that the likelihoods need no optimiser."""
+    volumes = patients(12).drop(columns="age_weeks")
+    table = wide(volumes, "cortex_ml").to_numpy()
+    n, k = table.shape
+
+    def log_likelihood(means):
+        patient = (table - means).mean(axis=1)
+        within = np.sum((table - means - patient[:, None]) ** 2) / (n * (k - 1))
+        both = k * np.mean(patient**2)  # within + k between
+        return -0.5 * n * (k * np.log(2 * np.pi) + (k - 1) * np.log(within) + np.log(both) + k)
+
+    expected = 2 * (log_likelihood(table.mean(axis=0)) - log_likelihood(table.mean()))
+    lrt = mixed_model(volumes, "cortex_ml")["lrt"]
+    assert lrt["chi2"] == pytest.approx(expected, rel=1e-4)
+    assert lrt["p"] == pytest.approx(stats.chi2.sf(expected, 3), rel=1e-2)
+
+
+def test_residuals_are_what_the_model_leaves():
+    frame = residuals(patients(8), "cortex_ml")
+    measured = patients(8).sort_values(["subject", "te_ms"])["cortex_ml"]
+    np.testing.assert_allclose(frame["fitted"] + frame["residual"], measured)
+    assert frame.groupby("te_ms")["residual"].mean().abs().max() < 0.2
+    assert frame.groupby("subject")["intercept"].nunique().eq(1).all()
+    assert len(residuals(patients(2), "cortex_ml")) == 0
+
+
+def test_repeated_measures_is_that_of_statsmodels():
+    from statsmodels.stats.anova import AnovaRM
+
+    volumes = patients(9)
+    test = repeated_measures(wide(volumes, "cortex_ml"))
+    other = AnovaRM(volumes, "cortex_ml", "subject", within=["te_ms"]).fit().anova_table.iloc[0]
+    assert (test["f"], test["p"]) == pytest.approx((other["F Value"], other["Pr > F"]))
+    assert test["df"] == [other["Num DF"], other["Den DF"]]
+
+
+def test_epsilon_and_sphericity_by_other_formulas():
+    table = wide(patients(9), "cortex_ml")
+    table[360] += np.linspace(-8, 8, 9) ** 2  # one TE that varies by itself
+    test, s, k = repeated_measures(table), np.cov(table.to_numpy(), rowvar=False), 4
+    # Geisser and Greenhouse (1958), from the covariance of the columns themselves.
+    top = k**2 * (np.trace(s) / k - s.mean()) ** 2
+    bottom = (k - 1) * (np.sum(s**2) - 2 * k * np.sum(s.mean(axis=1) ** 2) + k**2 * s.mean() ** 2)
+    assert test["epsilon"] == pytest.approx(top / bottom)
+    # Mauchly's W with another orthonormal basis: differences to the mean, projected on polynomials.
+    basis, _ = np.linalg.qr(np.vander(np.arange(k), k, increasing=True))
+    c = basis[:, 1:].T @ s @ basis[:, 1:]
+    mauchly = test["assumption"]["mauchly_differences"]
+    assert mauchly["w"] == pytest.approx(np.linalg.det(c) / (np.trace(c) / 3) ** 3)
+    assert mauchly["p"] < 0.001
+    assert test["p_corrected"] > test["p"]
+
+
+def test_sphericity_is_not_doubted_where_it_holds():
+    rng = np.random.default_rng(3)
+    tables = [pd.DataFrame(rng.normal(size=(20, 1)) + rng.normal(size=(20, 4))) for _ in range(200)]
+    ps = [repeated_measures(table)["assumption"]["mauchly_differences"]["p"] for table in tables]
+    assert 0.01 < np.mean(np.array(ps) < 0.05) < 0.10
+
+
+def test_two_columns_make_the_paired_t_test():
+    table = wide(patients(7), "cortex_ml")[[120, 360]]
+    test, t = repeated_measures(table), stats.ttest_rel(table[120], table[360])
+    assert (test["f"], test["p"], test["epsilon"]) == pytest.approx((t.statistic**2, t.pvalue, 1))
+    assert "assumption" not in test
+
+
+def test_bootstrap_holds_the_true_spread():
+    """Of 60 samples of 43 normal values, at least 52 intervals hold the true sd / mean (95 % promised)."""
+    rng, held = np.random.default_rng(5), 0
+    for _ in range(60):
+        low, high = bootstrap(rng.normal(1, 0.1, 43), sd_over_mean)["ci95"]
+        held += low < 0.1 < high
+    assert held >= 52
+
+
+def test_bootstrap_says_what_it_cannot_and_how_biased_it_is():
+    assert "reason" in bootstrap(np.ones(9), sd_over_mean)
+    assert "reason" in bootstrap(np.array([1.0, 2.0]), sd_over_mean)
+    drawn = bootstrap(np.random.default_rng(0).normal(1, 0.1, 6), sd_over_mean, seed=1)
+    assert drawn["bias_over_se"] < -0.25  # of six values, draws are much narrower than the sample
+    assert drawn == bootstrap(np.random.default_rng(0).normal(1, 0.1, 6), sd_over_mean, seed=1)
 
 
 def test_icc_of_shrout_and_fleiss():
@@ -156,6 +303,14 @@ def test_bias_and_spread_of_the_truth(result):
     unknown = analyse(patients(5).drop(columns=["cortex_true_ml", "icv_true_ml"]))
     assert "no true volume" in unknown["bias"]["cortex"]["reason"]
     assert "no true volume" in unknown["truth"]["reason"]
+
+
+def test_scores_per_te_are_means_over_patients():
+    volumes = patients(4).assign(cortex_dice=lambda frame: frame["te_ms"] / 400, psnr=np.nan)
+    scores = analyse(volumes)["scores"]
+    assert set(scores) == {"cortex_dice"}
+    assert (scores["cortex_dice"]["280"]["mean"], scores["cortex_dice"]["280"]["n"]) == (pytest.approx(0.7), 4)
+    assert "no true segmentation" in analyse(patients(4))["scores"]["reason"]
 
 
 def test_intervals_hold_the_estimates(result):

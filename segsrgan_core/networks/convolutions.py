@@ -25,7 +25,9 @@ class Convolution(keras.layers.Layer):
     kernel laid out to match the same sums. A 7^3 kernel is 3 to 5 times as fast so.
     """
 
-    def __init__(self, filters, kernel_size=3, strides=1, padding="zero", kernel_initializer="glorot_uniform", **kwargs):
+    def __init__(
+        self, filters, kernel_size=3, strides=1, padding="zero", kernel_initializer="glorot_uniform", **kwargs
+    ):
         super().__init__(**kwargs)
         if padding not in ("reflect", "zero"):
             raise ValueError(f"Convolution: expected padding 'reflect' or 'zero'. Received: padding={padding!r}")

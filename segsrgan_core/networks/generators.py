@@ -74,7 +74,8 @@ def residual_body(blocks: Blocks, x, k: int, kernel: int):
 def unet_body(blocks: Blocks, x, k: int, kernel: int):
     """Body of a U-Net (Cicek et al. 2016) with strided convolutions, instance normalisation and three levels.
 
-    On the way up the channels are halved before the grid is doubled, where it costs an eighth.
+    On the way up the channels are halved before the grid is doubled, where it costs an eighth. A last unit at full
+    resolution draws the tissues' borders.
     """
     x = blocks.unit(x, k, kernel)
     skips = []
@@ -84,7 +85,7 @@ def unet_body(blocks: Blocks, x, k: int, kernel: int):
     for channels in (4 * k, 2 * k, k):
         x = blocks.upsample(blocks.unit(x, channels))
         x = blocks.unit(blocks.join(x, skips.pop()), channels)
-    return x
+    return blocks.unit(x, k)
 
 
 HEAD_SCALE = 0.01  # of the last convolution's first weights: training starts at the interpolated image
@@ -95,6 +96,7 @@ def build_generator(
     name: str = "residual",
     k: int = 16,
     n_classes: int = 1,
+    hemispheres: bool = False,
     thickness_channel: bool = False,
     kernel: int = 7,
     padding: str = "reflect",
@@ -107,6 +109,7 @@ def build_generator(
         name: "residual" (the published one) or "unet".
         k: channels at full resolution; multiples of 16 are fastest.
         n_classes: 1 for one structure (sigmoid), or the number of classes with the background (softmax).
+        hemispheres: three more channels of probabilities: outside, left, right.
         thickness_channel: a second input channel holds the slice thickness in mm.
         kernel: edge of the first and the last convolution, in voxels; 7 as published.
         padding: "reflect" (as published) or "zero".
@@ -126,6 +129,7 @@ def build_generator(
     blocks = Blocks(policy, padding, seed)
     inputs = keras.Input((None, None, None, 1 + thickness_channel), name="interpolated")
     features = BODIES[name](blocks, inputs, k, kernel)
-    scores = blocks.conv(features, 1 + n_classes, kernel, scale=HEAD_SCALE)
-    outputs = ImageAndClasses(dtype="float32", name="image_and_classes")(scores, inputs)
+    groups = (n_classes, 3) if hemispheres else (n_classes,)
+    scores = blocks.conv(features, 1 + sum(groups), kernel, scale=HEAD_SCALE)
+    outputs = ImageAndClasses(groups, dtype="float32", name="image_and_classes")(scores, inputs)
     return keras.Model(inputs, outputs, name=f"generator_{name}")

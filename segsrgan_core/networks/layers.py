@@ -99,31 +99,34 @@ class ImageAndClasses(keras.layers.Layer):
     """The two heads: the image as a residual on the interpolated one, and class probabilities.
 
     Inputs: scores (B, X, Y, Z, 1 + n) of any float type, and the network's input (B, X, Y, Z, 1 or 2), whose first
-    channel is the interpolated image. Output: float32 (B, X, Y, Z, 1 + n): the image, then a sigmoid (n = 1) or a
-    softmax over n classes. Instance normalisation takes the intensities' scale out of the features, so the residual is
-    in units of the window's own standard deviation: a brighter window gets a larger one. The sum is made in float32,
-    so that a low-precision network does not round the image.
+    channel is the interpolated image. Output: float32 (B, X, Y, Z, 1 + n): the image, then for each group of classes a
+    sigmoid (one class) or a softmax. Instance normalisation takes the intensities' scale out of the features, so the
+    residual is in units of the window's own standard deviation: a brighter window gets a larger one. The sum is made
+    in float32, so that a low-precision network does not round the image.
 
     Args:
+        groups: sizes of the groups of classes, n together; one group if not given.
         background: log-odds of the background at scores of 0. Without it a head that has no bias, over features that
             are never negative, must first learn that most voxels are background, and may not come back from there.
     """
 
-    def __init__(self, background: float = 2.0, **kwargs):
+    def __init__(self, groups: tuple[int, ...] | None = None, background: float = 2.0, **kwargs):
         super().__init__(**kwargs)
-        self.background = background
+        self.groups, self.background = groups, background
 
     def call(self, scores, inputs):
         """Add and squash."""
         scores = tf.cast(scores, tf.float32)
         interpolated = tf.cast(inputs[..., :1], tf.float32)
         image = interpolated + tf.math.reduce_std(interpolated, [1, 2, 3, 4], keepdims=True) * scores[..., :1]
-        first, others = scores[..., 1:2], scores[..., 2:]
-        if others.shape[-1] == 0:
-            classes = tf.sigmoid(first - self.background)
-        else:
-            classes = tf.nn.softmax(tf.concat([first + self.background, others], axis=-1))
-        return tf.concat([image, classes], axis=-1)
+        groups = self.groups or (scores.shape[-1] - 1,)
+        return tf.concat([image, *map(self._probabilities, tf.split(scores[..., 1:], groups, -1))], axis=-1)
+
+    def _probabilities(self, scores):
+        if scores.shape[-1] == 1:
+            return tf.sigmoid(scores - self.background)
+        first = scores[..., :1] + self.background
+        return tf.nn.softmax(tf.concat([first, scores[..., 1:]], axis=-1))
 
     def compute_output_shape(self, scores_shape, inputs_shape):
         """Return the scores' shape."""
@@ -131,4 +134,4 @@ class ImageAndClasses(keras.layers.Layer):
 
     def get_config(self):
         """Return the constructor's arguments."""
-        return {**super().get_config(), "background": self.background}
+        return {**super().get_config(), "groups": self.groups, "background": self.background}

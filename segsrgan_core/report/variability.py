@@ -1,22 +1,15 @@
 """Tables and findings of the variability analysis, from `results/variability/metrics.json`."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from segsrgan_core.figures.variability_table import TALK
+from segsrgan_core.report.assumptions import VOLUMES, assumptions_table
 from segsrgan_core.report.tables import MISSING, Table, interval, number, p_value
 from segsrgan_core.variability.spread import TITLES
 
 SPREADS = {"sd_over_mean": "sd / mean", "iqr_over_median": "IQR / median"}
 DECIMALS = {"cortex": 2, "cortex_over_icv": 4}  # ml, and a ratio
-ANALYSES = {
-    "mixed_model": "mixed model",
-    "icc": "intraclass correlation",
-    "bland_altman": "Bland-Altman",
-    "pitman_morgan": "Pitman-Morgan",
-    "bias": "error of the volumes",
-}
-VOLUMES = {"cortex": "cortex", "icv": "ICV"}
 
 
 def variability_tables(metrics: Mapping[str, Any], cohort: str) -> list[Table]:
@@ -25,10 +18,11 @@ def variability_tables(metrics: Mapping[str, Any], cohort: str) -> list[Table]:
         _spread(metrics, talk=cohort == "epirmex"),
         _variance(metrics.get("pitman_morgan", {})),
         _mixed(metrics.get("mixed_model", {})),
+        _repeated(metrics.get("repeated_measures", {})),
         _contrasts(metrics),
         _against_truth(metrics.get("bias", {})),
         _agreement(metrics),
-        _assumptions(metrics),
+        assumptions_table(metrics),
     ]
     return [table for table in tables if table.rows]
 
@@ -120,6 +114,28 @@ def _mixed(models: Mapping[str, Mapping]) -> Table:
     return Table("mixed_model", "Mixed model", caption, columns, rows)
 
 
+def _repeated(tests: Mapping[str, Mapping]) -> Table:
+    rows = []
+    for measure, test in tests.items():
+        if "f" in test:
+            df = " and ".join(map(str, test["df"]))
+            cells = [
+                number(test["f"], 2),
+                df,
+                p_value(test["p"]),
+                number(test["epsilon"]),
+                p_value(test["p_corrected"]),
+            ]
+            rows.append([TITLES[measure], str(test["n"]), *cells])
+    caption = (
+        "The effect of TE once more, by an F test that needs no large sample: patients with every TE. Epsilon "
+        "(Greenhouse and Geisser) is 1 where all differences between TE vary equally, as a random intercept implies; "
+        "the last p is corrected by it."
+    )
+    columns = ["measure", "patients", "F", "degrees of freedom", "p", "epsilon", "p (corrected)"]
+    return Table("repeated_measures", "Analysis of variance with repeated measures", caption, columns, rows)
+
+
 def _contrasts(metrics: Mapping[str, Any]) -> Table:
     rows = []
     for measure, model in metrics.get("mixed_model", {}).items():
@@ -168,7 +184,7 @@ def _agreement(metrics: Mapping[str, Any]) -> Table:
             if key in entry:
                 rows.append([TITLES[measure], title, number(entry[key]), interval(entry[f"{key}_ci95"]), MISSING])
     for measure, entry in metrics.get("within_patient_cv", {}).items():
-        if "rms" in entry:
+        if isinstance(entry, Mapping) and "rms" in entry:
             title = "coefficient of variation over TE within a patient (%)"
             rows.append([TITLES[measure], title, number(entry["rms"], 2, 100), MISSING, MISSING])
     caption = (
@@ -177,36 +193,6 @@ def _agreement(metrics: Mapping[str, Any]) -> Table:
     )
     columns = ["measure", "quantity", "value", "95 % interval", "limits of agreement"]
     return Table("agreement", "Agreement between echo times", caption, columns, rows, n_text=2)
-
-
-def _assumptions(metrics: Mapping[str, Any]) -> Table:
-    found: dict[tuple[str, str, str], list[float]] = {}
-    for part, title in ANALYSES.items():
-        for path, p in _checks(metrics.get(part, {}), ()):
-            measure = TITLES.get(path[0], VOLUMES.get(path[0], "logarithms"))
-            found.setdefault((title, measure, path[-1]), []).append(p)
-    rows = []
-    for (title, measure, check), ps in found.items():
-        test, _, of = check.partition("_")
-        what = {"shapiro": "normal", "levene": "equal variances"}[test]
-        doubtful = sum(p < 0.05 for p in ps)
-        cells = [f"{what}: {of.replace('_', ' ').replace(' te', ' TE')}", str(len(ps)), p_value(min(ps)), str(doubtful)]
-        rows.append([title, measure, *cells])
-    caption = (
-        "Checked by Shapiro-Wilk tests of normality and Levene's test of equal variances: how many tests, "
-        "the least p, and in how many p is below 0.05, where the assumption is doubtful. With few patients a large p "
-        "says little."
-    )
-    columns = ["analysis", "measure", "assumption", "tests", "least p", "doubtful"]
-    return Table("assumptions", "Assumptions", caption, columns, rows, n_text=3)
-
-
-def _checks(node: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], float]]:
-    for key, item in node.items() if isinstance(node, Mapping) else ():
-        if key.startswith(("shapiro_", "levene_")) and item.get("p") is not None:
-            yield (*path, key), item["p"]
-        else:
-            yield from _checks(item, (*path, key))
 
 
 def _p(p: float) -> str:

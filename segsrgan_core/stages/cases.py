@@ -28,6 +28,7 @@ class PreparedCase:
         image: high-resolution T2w image.
         labels: its labels, drawem9 numbers.
         low: the simulated thick-slice image.
+        sides: left (1) and right (2) within the skull.
     """
 
     name: str
@@ -36,6 +37,7 @@ class PreparedCase:
     image: Path
     labels: Path
     low: Path
+    sides: Path
 
 
 def prepared_cases(study: Study, split: str) -> Iterator[PreparedCase]:
@@ -47,4 +49,5 @@ def prepared_cases(study: Study, split: str) -> Iterator[PreparedCase]:
         )
     table = pd.read_csv(folder / CASES, dtype={"name": str})
     for row in table[table["split"] == split].itertuples():
-        yield PreparedCase(row.name, split, row.age_weeks, folder / row.image, folder / row.labels, folder / row.low)
+        files = (folder / name for name in (row.image, row.labels, row.low, row.sides))
+        yield PreparedCase(row.name, split, row.age_weeks, *files)

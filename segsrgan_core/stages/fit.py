@@ -1,5 +1,6 @@
 """Stage 02: train the networks on the prepared cases and keep the best."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pandas as pd
 from nibabel.nifti1 import Nifti1Image
 
 from segsrgan_core.classes import Classes
-from segsrgan_core.imaging.files import load_image, load_labels, write_csv
+from segsrgan_core.imaging.files import load_image, load_labels, write_csv, write_json
 from segsrgan_core.imaging.geometry import spacing_mm
 from segsrgan_core.metrics import dice, psnr, ssim
 from segsrgan_core.networks.critic import build_critic
@@ -19,8 +20,15 @@ from segsrgan_core.patches import TrainingSubject, prepare_subject
 from segsrgan_core.paths import Study
 from segsrgan_core.progress import Progress
 from segsrgan_core.segmenter import ModelCard, Segmenter, save_model
+from segsrgan_core.stages.calibrate import calibrated
 from segsrgan_core.stages.cases import PreparedCase, prepared_cases
+from segsrgan_core.stages.live import LiveCurve
 from segsrgan_core.training import Trainer, copy_weights, train
+
+
+def model_classes(settings: Settings) -> Classes:
+    """Return what the settings ask the network to segment."""
+    return Classes(tuple(settings.model.classes), settings.model.hemispheres)
 
 
 def generator_arguments(settings: Settings) -> dict:
@@ -31,7 +39,8 @@ def generator_arguments(settings: Settings) -> dict:
         "k": model.k,
         "kernel": model.kernel,
         "padding": model.padding,
-        "n_classes": Classes(tuple(model.classes)).channels,
+        "n_classes": model_classes(settings).tissue_channels,
+        "hemispheres": model.hemispheres,
         "thickness_channel": model.thickness_channel,
     }
 
@@ -45,7 +54,7 @@ def build_trainer(settings: Settings) -> Trainer:
     if settings.training.adversarial_from < 1:
         channels = generator.output_shape[-1] + model.thickness_channel
         critic = build_critic(channels, model.critic_width, policy, seed=settings.seed + 1000)
-    return Trainer(generator, critic, settings.training)
+    return Trainer(generator, critic, settings.training, model_classes(settings).groups)
 
 
 def model_card(settings: Settings, spacing_mm: float) -> ModelCard:
@@ -59,6 +68,7 @@ def model_card(settings: Settings, spacing_mm: float) -> ModelCard:
         plane=settings.simulation.plane,
         cohort=settings.cohort,
         threshold=settings.inference.threshold,
+        networks=settings.training.networks,
     )
 
 
@@ -69,29 +79,50 @@ def fit(study: Study, settings: Settings, folder: Path, state: Path) -> pd.DataF
         study: where the prepared cases are.
         settings: of the networks and the training.
         folder: receives `model/` and `history.csv`.
-        state: `.npz` from which an interrupted training goes on; removed at the end.
+        state: `.npz` from which an interrupted training goes on. Further networks have their own beside it. They stay
+            until another training is finished, so that a stage that is killed after it need not train again. So does
+            the curve of the running training (`.csv`, for `explore_training`).
 
     Returns:
-        The history, one row an epoch.
+        The history, one row an epoch (and network, where there are several).
     """
-    classes = Classes(tuple(settings.model.classes))
-    trainer = build_trainer(settings)
+    classes, n = model_classes(settings), settings.training.networks
     subjects = [training_subject(case, settings, classes) for case in prepared_cases(study, "train")]
     card = model_card(settings, subjects[0].spacing_mm)
     validation = Validation(list(prepared_cases(study, "val")), card, settings.inference.validation_step)
-    channels = (1 + settings.model.thickness_channel, classes.channels)
-    progress = Progress("training", settings.training.epochs * settings.training.steps_per_epoch, unit="step")
+    total = settings.training.epochs * settings.training.steps_per_epoch
+    progress = Progress("training", n * total, unit="step")
+    curve = LiveCurve(state.with_suffix(".csv"), n * total)
+    states = [state.with_stem(f"{state.stem}-{number}") if number else state for number in range(n)]
+    models, histories = [], []
+    for number in range(n):
 
-    def report(step: int, row: dict) -> None:
-        progress.reach(step, _note(row))
+        def report(step: int, row: dict, before: int = number * total) -> None:
+            curve.add(before + step, row)
+            progress.reach(before + step, _note(row))
 
-    history = pd.DataFrame(train(trainer, subjects, channels, validation, state, settings.seed, report))
+        own = settings.model_copy(update={"seed": settings.seed + number})
+        trainer = build_trainer(own)
+        rows = train(trainer, subjects, classes, validation, states[number], own.seed, report)
+        copy_weights(trainer.average, trainer.generator.trainable_variables)
+        models.append(trainer.generator)
+        histories.append(pd.DataFrame(rows) if n == 1 else pd.DataFrame(rows).assign(network=number + 1))
     progress.close()
-    copy_weights(trainer.average, trainer.generator.trainable_variables)
-    save_model(folder / "model", trainer.generator, card)
+    history = pd.concat(histories, ignore_index=True)
+    card = calibrated(study, settings, card, models)
+    save_model(folder / "model", models[0], card, models[1:])
     write_csv(folder / "history.csv", history)
-    state.unlink(missing_ok=True)
+    _forget_all_but(states)
     return history
+
+
+def _forget_all_but(states: list[Path]) -> None:
+    """Remove the states of the training that was finished before this one."""
+    finished = states[0].with_name("finished.json")
+    before = json.loads(finished.read_text(encoding="utf-8")) if finished.is_file() else []
+    write_json(finished, [path.name for path in states])
+    for name in set(before) - {path.name for path in states}:
+        states[0].with_name(name).unlink(missing_ok=True)
 
 
 def _note(row: dict) -> str:
@@ -105,11 +136,13 @@ def training_subject(case: PreparedCase, settings: Settings, classes: Classes) -
     return prepare_subject(
         case.name,
         np.asarray(image.dataobj),
-        classes.encode(np.asarray(load_labels(case.labels).dataobj)),
+        np.asarray(load_labels(case.labels).dataobj).astype(np.uint8),
+        classes,
         round(float(spacing_mm(image)[0]), 4),
         float(np.mean(settings.training.thickness_mm)),
         settings.training.patch,
         settings.seed,
+        np.asarray(load_labels(case.sides).dataobj).astype(np.uint8) if classes.hemispheres else None,
     )
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from segsrgan_core.summary import bootstrap_interval
+from segsrgan_core.summary import describe
 from segsrgan_core.variability.agreement import (
     bland_altman_pairs,
     icc,
@@ -14,10 +14,13 @@ from segsrgan_core.variability.agreement import (
     shapiro,
     within_patient_cv,
 )
+from segsrgan_core.variability.anova import repeated_measures
+from segsrgan_core.variability.harmonise import harmonisation
 from segsrgan_core.variability.mixed_model import mixed_model
-from segsrgan_core.variability.spread import MEASURES, STATISTICS, check_volumes, spread, wide
+from segsrgan_core.variability.spread import MEASURES, STATISTICS, bootstrap, check_volumes, spread, wide
 
 TRUTHS = {"cortex": "cortex_true_ml", "icv": "icv_true_ml"}
+SCORES = ("cortex_dice", "psnr", "psnr_spline")
 
 
 def analyse(volumes: pd.DataFrame, seed: int = 0, reference_te_ms: int = 120) -> dict[str, Any]:
@@ -25,15 +28,15 @@ def analyse(volumes: pd.DataFrame, seed: int = 0, reference_te_ms: int = 120) ->
 
     Args:
         volumes: one row per patient and TE: subject, te_ms, age_weeks, cortex_ml, icv_ml, cortex_over_icv and,
-            where the truth is known, cortex_true_ml and icv_true_ml.
+            where the truth is known, cortex_true_ml, icv_true_ml and those of SCORES.
         seed: of the bootstraps.
         reference_te_ms: the TE that the others are compared with; the shortest where this one was not acquired.
 
     Returns:
-        A nest of dicts for `imaging.files.write_json`: the entries of `spread`; "mixed_model", "within_patient_cv",
-        "icc", "bland_altman" and "difference_to_reference_te" per measure; "pitman_morgan" per TE; "bias" against the
-        truth per volume and TE, and "truth" (the spread of the true volumes), where known. A part that the data
-        cannot give says why.
+        A nest of dicts for `imaging.files.write_json`: the entries of `spread`; "mixed_model", "repeated_measures",
+        "within_patient_cv", "icc", "bland_altman", "difference_to_reference_te" and "harmonisation" per measure;
+        "pitman_morgan" per TE; "bias" against the truth per volume and TE, "scores" (Dice and PSNR) per TE, and "truth"
+        (the spread of the true volumes), where known. A part that the data cannot give says why.
 
     Raises:
         UserError: a column is missing, or a patient has one TE twice.
@@ -45,14 +48,17 @@ def analyse(volumes: pd.DataFrame, seed: int = 0, reference_te_ms: int = 120) ->
     for name, function in (
         ("within_patient_cv", within_patient_cv),
         ("icc", icc),
+        ("repeated_measures", repeated_measures),
         ("bland_altman", bland_altman_pairs),
     ):
         result[name] = {measure: function(table) for measure, table in tables.items()}
     reference = reference_te_ms if reference_te_ms in tables["cortex"] else int(tables["cortex"].columns[0])
     result["reference_te_ms"] = reference
     result["difference_to_reference_te"] = {m: differences_to(table, reference) for m, table in tables.items()}
+    result["harmonisation"] = {m: harmonisation(volumes, c, reference, seed) for m, c in MEASURES.items()}
     result["pitman_morgan"] = variance_reduction(tables["cortex"], tables["cortex_over_icv"])
     result["bias"] = {name: bias(volumes, f"{name}_ml", column) for name, column in TRUTHS.items()}
+    result["scores"] = scores(volumes, seed)
     result["truth"] = true_spread(volumes, seed)
     return result
 
@@ -103,6 +109,15 @@ def bias(volumes: pd.DataFrame, column: str, truth: str) -> dict[str, Any]:
     return {str(te): paired_mean(truths[te], estimates[te]) for te in estimates}
 
 
+def scores(volumes: pd.DataFrame, seed: int = 0) -> dict[str, Any]:
+    """Mean, sd and interval over patients of each score per TE, or {"reason"} where no truth is known."""
+    known = [name for name in SCORES if name in volumes and volumes[name].notna().any()]
+    if not known:
+        return {"reason": "no true segmentation and no true image is known for this cohort"}
+    tables = {name: wide(volumes, name) for name in known}
+    return {name: {str(te): describe(table[te], seed) for te in table} for name, table in tables.items()}
+
+
 def true_spread(volumes: pd.DataFrame, seed: int = 0) -> dict[str, Any]:
     """Spread between patients of the true volumes: what a perfect method would find at every TE."""
     if not set(TRUTHS.values()) <= set(volumes) or volumes["cortex_true_ml"].isna().all():
@@ -112,5 +127,5 @@ def true_spread(volumes: pd.DataFrame, seed: int = 0) -> dict[str, Any]:
     result: dict[str, Any] = {"n": len(truth)}
     for name, statistic in STATISTICS.items():
         result[name] = {m: statistic(v) if len(v) > 1 else None for m, v in values.items()}
-        result[f"{name}_ci95"] = {m: bootstrap_interval(v, statistic, seed) for m, v in values.items()}
+        result[f"{name}_ci95"] = {m: bootstrap(v, statistic, seed).get("ci95") for m, v in values.items()}
     return result

@@ -1,6 +1,7 @@
 """Volume on TE and age with a random intercept per patient (statsmodels MixedLM)."""
 
 import warnings
+from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
 
@@ -11,6 +12,7 @@ from scipy import stats
 from segsrgan_core.variability.agreement import shapiro
 
 Z95 = stats.norm.ppf(0.975)
+FAULTS = (np.linalg.LinAlgError, ValueError, ZeroDivisionError)
 
 
 def mixed_model(volumes: pd.DataFrame, column: str) -> dict[str, Any]:
@@ -27,31 +29,97 @@ def mixed_model(volumes: pd.DataFrame, column: str) -> dict[str, Any]:
         "converged" (False with a "reason" where the fit failed), "formula", "effects" (against the shortest TE),
         "lrt", "contrasts" (all pairs, Holm), "sd_between", "sd_within", "assumptions", "warnings".
     """
-    frame = volumes.dropna(subset=[column]).sort_values(["subject", "te_ms"], ignore_index=True)
-    tes = sorted(frame["te_ms"].astype(int).unique())
-    size = {"n_patients": int(frame["subject"].nunique()), "n_images": len(frame)}
-    if len(tes) < 2 or size["n_patients"] < 3 or frame[column].nunique() < 2:
-        reason = "needs three patients, two TE and volumes that vary"
-        return {**size, "converged": False, "reason": reason}
-    design, formula = _design(frame, tes, column)
-    without_te = design.loc[:, [not str(name).startswith("te_") for name in design]]
-    # Fitted in units of the response's sd: the optimiser then sees the same numbers for ml as for a ratio.
-    scale = float(frame[column].std())
-    y, groups = frame[column].to_numpy(float) / scale, frame["subject"].to_numpy()
+    data = _data(volumes, column)
+    result: dict[str, Any] = {"n_patients": data.n_patients, "n_images": len(data.frame)}
+    if data.too_few:
+        return {**result, "converged": False, "reason": "needs three patients, two TE and volumes that vary"}
+    result["formula"] = data.formula
+    without_te = data.design.loc[:, [not str(name).startswith("te_") for name in data.design]]
     try:
-        reml, said = _fit(y, design, groups, reml=True)
-        full, said_full = _fit(y, design, groups, reml=False)
-        null, said_null = _fit(y, without_te, groups, reml=False)
-        result = {**size, "formula": formula, **_estimates(reml, design, tes, scale)}
-        result["lrt"] = _likelihood_ratio(full, null, len(tes) - 1)
-        result["assumptions"] = _assumptions(reml, frame["te_ms"])
-    except (np.linalg.LinAlgError, ValueError, ZeroDivisionError) as error:
-        return {**size, "formula": formula, "converged": False, "reason": f"the fit failed: {error}"}
+        reml, said = _fit(data, data.design, reml=True)
+        full, said_full = _fit(data, data.design, reml=False)
+        null, said_null = _fit(data, without_te, reml=False)
+        result |= _estimates(reml, data)
+        result["lrt"] = _likelihood_ratio(full, null, len(data.tes) - 1)
+        result["assumptions"] = _assumptions(reml, data.frame["te_ms"])
+    except FAULTS as error:
+        return {**result, "converged": False, "reason": f"the fit failed: {error}"}
     result["converged"] = bool(reml.converged and full.converged and null.converged)
     if not result["converged"]:
         result["reason"] = "the optimiser did not converge: the estimates are not to be relied on"
     result["warnings"] = sorted(set(said + said_full + said_null))
     return result
+
+
+def te_effects(volumes: pd.DataFrame, column: str) -> tuple[list[int], np.ndarray, np.ndarray, float]:
+    """The REML fit of `mixed_model`, as numbers to compute with.
+
+    Args:
+        volumes: as `mixed_model`; needs three patients and two TE.
+        column: the measure.
+
+    Returns:
+        The TE in ms, ascending; the effect of each against the first, (k,), whose first entry is 0; its covariance,
+        (k, k); and the sd within a patient.
+
+    Raises:
+        ValueError: the fit fails.
+    """
+    data = _data(volumes, column)
+    fit, _ = _fit(data, data.design, reml=True)
+    k = len(data.tes)
+    effects, covariance = np.zeros(k), np.zeros((k, k))
+    effects[1:] = np.asarray(fit.fe_params)[1:k] * data.scale
+    covariance[1:, 1:] = np.asarray(fit.cov_params())[1:k, 1:k] * data.scale**2
+    return data.tes, effects, covariance, float(np.sqrt(fit.scale)) * data.scale
+
+
+def residuals(volumes: pd.DataFrame, column: str) -> pd.DataFrame:
+    """What the REML fit of `mixed_model` leaves: one row an image, for plots of its assumptions.
+
+    Returns:
+        Columns subject, te_ms, fitted, residual, intercept (the patient's), in the measure's unit; no rows where the
+        model cannot be fitted.
+    """
+    data = _data(volumes, column)
+    columns = ["subject", "te_ms", "fitted", "residual", "intercept"]
+    try:
+        fit = None if data.too_few else _fit(data, data.design, reml=True)[0]
+    except FAULTS:
+        fit = None
+    if fit is None:
+        return pd.DataFrame(columns=columns)
+    intercepts = {subject: effect.iloc[0] * data.scale for subject, effect in fit.random_effects.items()}
+    values = {"fitted": np.asarray(fit.fittedvalues) * data.scale, "residual": np.asarray(fit.resid) * data.scale}
+    return data.frame.assign(**values, intercept=data.frame["subject"].map(intercepts))[columns]
+
+
+@dataclass(frozen=True)
+class _Data:
+    """What is fitted; `y` in units of its sd, so that the optimiser sees the same numbers for ml as for a ratio."""
+
+    frame: pd.DataFrame
+    tes: list[int]
+    design: pd.DataFrame
+    formula: str
+    scale: float
+    y: np.ndarray
+
+    @property
+    def n_patients(self) -> int:
+        return int(self.frame["subject"].nunique())
+
+    @property
+    def too_few(self) -> bool:
+        return len(self.tes) < 2 or self.n_patients < 3 or len(np.unique(self.y)) < 2
+
+
+def _data(volumes: pd.DataFrame, column: str) -> _Data:
+    frame = volumes.dropna(subset=[column]).sort_values(["subject", "te_ms"], ignore_index=True)
+    tes = sorted(frame["te_ms"].astype(int).unique())
+    design, formula = _design(frame, tes, column)
+    scale = float(frame[column].std()) or 1.0
+    return _Data(frame, tes, design, formula, scale, frame[column].to_numpy(float) / scale)
 
 
 def _design(frame: pd.DataFrame, tes: list[int], column: str) -> tuple[pd.DataFrame, str]:
@@ -65,19 +133,21 @@ def _design(frame: pd.DataFrame, tes: list[int], column: str) -> tuple[pd.DataFr
     return design, f"{column} ~ C(te_ms){' + age_weeks' if known else ''} + (1 | subject)"
 
 
-def _fit(y: np.ndarray, design: pd.DataFrame, groups: np.ndarray, reml: bool) -> tuple[Any, list[str]]:
+def _fit(data: _Data, design: pd.DataFrame, reml: bool) -> tuple[Any, list[str]]:
     from statsmodels.regression.mixed_linear_model import MixedLM
 
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        result = MixedLM(y, design, groups).fit(reml=reml, method=["bfgs", "lbfgs", "powell"])
+        result = MixedLM(data.y, design, data.frame["subject"].to_numpy()).fit(
+            reml=reml, method=["bfgs", "lbfgs", "powell"]
+        )
     if not np.isfinite(result.llf) or not np.all(np.isfinite(result.fe_params)):
         raise ValueError("the likelihood is not finite")
     return result, [str(warning.message).splitlines()[0] for warning in caught]
 
 
-def _estimates(fit: Any, design: pd.DataFrame, tes: list[int], scale: float) -> dict[str, Any]:
-    names = list(design)
+def _estimates(fit: Any, data: _Data) -> dict[str, Any]:
+    names, tes, scale = list(data.design), data.tes, data.scale
     beta = np.asarray(fit.fe_params) * scale
     covariance = np.asarray(fit.cov_params())[: len(names), : len(names)] * scale**2
 

@@ -7,6 +7,7 @@ from matplotlib.figure import Figure
 from segsrgan_core.errors import UserError
 from segsrgan_core.figures import (
     anisotropic,
+    assumptions,
     before_after,
     bland_altman,
     learning,
@@ -23,8 +24,8 @@ from segsrgan_core.figures.style import MissingResult
 from segsrgan_core.variability import analyse
 
 NAMES = [
-    "anisotropic", "before_after", "bland_altman", "learning", "methods", "networks", "simulation", "te_effect",
-    "te_overlay", "variability_table",
+    "anisotropic", "assumptions", "before_after", "bland_altman", "learning", "methods", "networks", "simulation",
+    "te_effect", "te_overlay", "variability_table",
 ]  # fmt: skip
 
 
@@ -36,6 +37,7 @@ def draw(images, head, scores, volumes, history, request):
     order = [images[name] for name in ("low", "spline", "spline", "truth", "labels", "labels")]
     return {
         "anisotropic": lambda: anisotropic.draw(images["low"]),
+        "assumptions": lambda: assumptions.draw(volumes),
         "before_after": lambda: before_after.draw(*order),
         "bland_altman": lambda: bland_altman.draw(volumes),
         "learning": lambda: learning.draw(history),
@@ -124,6 +126,22 @@ def test_te_overlay_brings_masks_to_one_grid(head):
     assert table["dice"][0] == pytest.approx(1)
 
 
+def test_learning_shows_the_adversarial_term_from_where_the_critic_takes_part(history):
+    late = history.assign(loss_critic=history["loss_critic"].where(history["epoch"] > 7))
+    table = learning.draw(late)[1]
+    assert table["loss_adv"].notna().sum() == 3
+    without = learning.draw(late.drop(columns="loss_critic"))[1]
+    assert "loss_adv" not in without
+
+
+def test_learning_along_steps_is_smoothed_over_the_losses_alone(history):
+    fig, table = learning.draw(history.drop(columns="epoch"), along="step", smooth=4)
+    assert list(table["step"]) == list(history["step"])
+    raw, mean = (line.get_ydata() for line in fig.axes[0].lines)
+    assert mean[5] == pytest.approx(np.mean(raw[2:6]))
+    assert len(fig.axes[-1].lines) == 1  # the learning rate
+
+
 def test_network_summary_counts_and_blocks(request):
     layers = request.getfixturevalue("networks")
     fig, table = networks.draw(layers["generator"], layers["critic"])
@@ -170,6 +188,7 @@ def test_what_is_missing_is_named(scores, volumes, history, images):
         (lambda: learning.draw(history[["epoch"]]), "no loss and no validation score"),
         (lambda: te_effect.draw(volumes[volumes["te_ms"] == 120]), "one echo time"),
         (lambda: bland_altman.draw(volumes[volumes["subject"] == "sub-0"]), "three patients"),
+        (lambda: assumptions.draw(volumes[volumes["subject"] == "sub-0"]), "three patients"),
         (lambda: te_overlay.draw({}), "no patient has cortex masks at both TE = 120 and 280 ms"),
         (lambda: variability_table.draw({}), "sd_over_mean is missing"),
         (lambda: networks.draw([], []), "layers are missing"),

@@ -100,7 +100,9 @@ def test_a_convolution_survives_its_config(layer):
     np.testing.assert_array_equal(layer(X), twin(X))
 
 
-@pytest.mark.parametrize(("arguments", "says"), [({"padding": "same"}, "'same'"), ({"kernel_size": 4}, "kernel_size=4")])
+@pytest.mark.parametrize(
+    ("arguments", "says"), [({"padding": "same"}, "'same'"), ({"kernel_size": 4}, "kernel_size=4")]
+)
 def test_bad_arguments_are_named(arguments, says):
     with pytest.raises(ValueError, match=says):
         Convolution(2, **arguments)

@@ -1,0 +1,75 @@
+"""Left and right: the content of the skull, split where the head mirrors itself best."""
+
+import nibabel as nib
+import numpy as np
+from nibabel.nifti1 import Nifti1Image
+from scipy import ndimage, optimize
+
+LEFT, RIGHT = 1, 2
+OUTSIDE_THE_SKULL = (0, 4)  # of drawem9
+SAMPLE_MM = 4.0
+
+
+def intracranial(labels: np.ndarray) -> np.ndarray:
+    """Return what the labels say lies within the skull, holes filled.
+
+    Args:
+        labels: uint8 (X, Y, Z), drawem9 numbers. Deep structures that a cohort leaves without a label are holes.
+
+    Returns:
+        bool (X, Y, Z).
+    """
+    return ndimage.binary_fill_holes(~np.isin(labels, OUTSIDE_THE_SKULL))
+
+
+def split_hemispheres(image: Nifti1Image, mask: np.ndarray) -> np.ndarray:
+    """Split a mask along the head's plane of symmetry.
+
+    Args:
+        image: float32 (X, Y, Z), any orientation; the mirrored image is compared within the mask.
+        mask: bool (X, Y, Z).
+
+    Returns:
+        uint8 (X, Y, Z): 1 left, 2 right, 0 outside of the mask. Left and right are those of the world (RAS+).
+    """
+    normal, offset_mm = mirror_plane(image, mask)
+    points = nib.affines.apply_affine(image.affine, np.argwhere(mask))
+    result = np.zeros(mask.shape, np.uint8)
+    result[mask] = np.where(points @ normal < offset_mm, LEFT, RIGHT)
+    return result
+
+
+def mirror_plane(image: Nifti1Image, mask: np.ndarray) -> tuple[np.ndarray, float]:
+    """Find the plane n . x = d that mirrors an image onto itself best.
+
+    Args:
+        image: float32 (X, Y, Z), any orientation.
+        mask: bool (X, Y, Z), where the image counts.
+
+    Returns:
+        The unit normal (3,) in world coordinates, pointing right, and d in mm: the least mean squared difference
+        between the image and its mirror, from the sagittal plane through the mask's centre on.
+    """
+    to_voxel = np.linalg.inv(image.affine)
+    spacing = nib.affines.voxel_sizes(image.affine)
+    blurred = ndimage.gaussian_filter(np.where(mask, np.asarray(image.dataobj), 0), 0.5 * SAMPLE_MM / spacing)
+    steps = tuple(slice(None, None, max(1, round(SAMPLE_MM / size))) for size in spacing)
+    grid = np.stack(np.meshgrid(*(np.arange(n)[s] for n, s in zip(mask.shape, steps, strict=True)), indexing="ij"), -1)
+    voxels = grid[mask[steps]]
+    points = nib.affines.apply_affine(image.affine, voxels)
+    values, centre = blurred[tuple(voxels.T)], points.mean(axis=0)
+
+    def plane(parameters: np.ndarray) -> tuple[np.ndarray, float]:
+        tilt_y, tilt_z, shift_mm = parameters
+        normal = np.array([1.0, tilt_y, tilt_z]) / np.sqrt(1 + tilt_y**2 + tilt_z**2)
+        return normal, float(normal @ centre) + shift_mm
+
+    def asymmetry(parameters: np.ndarray) -> float:
+        normal, offset_mm = plane(parameters)
+        mirrored = points - 2 * np.outer(points @ normal - offset_mm, normal)
+        seen = ndimage.map_coordinates(blurred, nib.affines.apply_affine(to_voxel, mirrored).T, order=1)
+        return float(np.mean((seen - values) ** 2))
+
+    first = [[0, 0, 0], [0.1, 0, 0], [0, 0.1, 0], [0, 0, 4.0]]
+    options = {"initial_simplex": first, "xatol": 1e-3, "fatol": 1e-6 * float(values.var())}
+    return plane(optimize.minimize(asymmetry, np.zeros(3), method="Nelder-Mead", options=options).x)

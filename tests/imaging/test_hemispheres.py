@@ -1,0 +1,50 @@
+import nibabel as nib
+import numpy as np
+import pytest
+from nibabel.nifti1 import Nifti1Image
+
+from segsrgan_core.imaging.hemispheres import LEFT, RIGHT, intracranial, mirror_plane, split_hemispheres
+
+NORMAL = np.array([0.985, 0.12, -0.12]) / np.linalg.norm([0.985, 0.12, -0.12])
+FORWARD = np.cross([0, 0, 1], NORMAL) / np.linalg.norm(np.cross([0, 0, 1], NORMAL))
+
+
+@pytest.fixture(scope="module")
+def head():
+    """An egg of two mirrored halves around a tilted plane, 3 mm right of the middle of the field of view."""
+    affine = np.diag([2.0, 2.0, 2.0, 1.0])
+    affine[:3, 3] = [-50, -60, -50]
+    points = nib.affines.apply_affine(affine, np.stack(np.meshgrid(*map(np.arange, (50, 60, 50)), indexing="ij"), -1))
+    across = points @ NORMAL - 3
+    forward, upward = points @ FORWARD, points @ np.cross(NORMAL, FORWARD)
+    radius = np.sqrt((across / 38) ** 2 + (forward / 50) ** 2 + ((upward + 4) / 40) ** 2)
+    bright = np.exp(-((np.abs(across) - 15) ** 2 + (forward - 10) ** 2) / 80) + 0.2 * forward / 50
+    image = np.where(radius < 1, 1 + bright, 0).astype(np.float32)
+    return Nifti1Image(image, affine), radius < 1, np.where(across < 0, LEFT, RIGHT) * (radius < 1)
+
+
+def test_the_plane_of_symmetry_is_found(head):
+    image, mask, _ = head
+    normal, offset_mm = mirror_plane(image, mask)
+    np.testing.assert_allclose(normal, NORMAL, atol=0.01)
+    assert offset_mm == pytest.approx(3, abs=0.3)
+
+
+@pytest.mark.parametrize("axes", ["RAS", "LPI", "SAR"])
+def test_left_and_right_are_those_of_the_world(head, axes):
+    image, mask, truth = head
+    turn = nib.orientations.ornt_transform(nib.io_orientation(image.affine), nib.orientations.axcodes2ornt(axes))
+    turned = [Nifti1Image(a.astype(np.float32), image.affine).as_reoriented(turn) for a in (mask, truth)]
+    found = split_hemispheres(image.as_reoriented(turn), turned[0].get_fdata() > 0)
+    assert (found == turned[1].get_fdata())[found > 0].mean() > 0.99
+    np.testing.assert_array_equal(found > 0, turned[0].get_fdata() > 0)
+
+
+def test_unlabelled_deep_structures_are_within_the_skull():
+    labels = np.zeros((9, 9, 9), np.uint8)
+    labels[1:8, 1:8, 1:8] = 4
+    labels[2:7, 2:7, 2:7] = 2
+    labels[4, 4, 4] = 0
+    inside = np.zeros(labels.shape, bool)
+    inside[2:7, 2:7, 2:7] = True
+    np.testing.assert_array_equal(intracranial(labels), inside)

@@ -1,0 +1,61 @@
+import numpy as np
+import pytest
+
+from segsrgan_core.imaging.resynthesis import CSF, draw_signals, resynthesise, tissue_signals
+
+GREY, WHITE = 2, 3
+
+
+@pytest.fixture
+def head():
+    """Two halves, grey and white matter, with a fluid corner and a texture of 5 %."""
+    rng = np.random.default_rng(0)
+    labels = np.full((16, 16, 16), GREY, np.uint8)
+    labels[8:] = WHITE
+    labels[:4, :4, :4] = CSF
+    signal = np.array([0, 1.0, 0.4, 0.6], np.float32)[labels]
+    return signal * (1 + 0.05 * rng.standard_normal(labels.shape).astype(np.float32)), labels
+
+
+def test_tissues_get_the_wished_signals_and_keep_their_texture(head):
+    image, labels = head
+    source, target = tissue_signals(image, labels), np.linspace(1, 0.1, 10, dtype=np.float32)
+    target[CSF] = 1
+    result = resynthesise(image, labels, source, target)
+    inner = {GREY: np.s_[5:7, 5:, 5:], WHITE: np.s_[10:, 1:, 1:], CSF: np.s_[:3, :3, :3]}
+    for number, place in inner.items():
+        np.testing.assert_allclose(result[place], image[place] * target[number] * source[CSF] / source[number], 1e-5)
+
+
+def test_the_images_own_signals_change_nothing(head):
+    image, labels = head
+    source = tissue_signals(image, labels)
+    np.testing.assert_allclose(resynthesise(image, labels, source, source / source[CSF]), image, rtol=1e-5)
+
+
+def test_at_a_border_the_ratio_is_that_of_the_mixtures(head):
+    image, labels = head
+    source = np.full(10, 0.5, np.float32)
+    target = np.ones(10, np.float32)
+    target[WHITE] = 0.0
+    ratio = resynthesise(np.ones_like(image), labels, source, target)
+    np.testing.assert_allclose(ratio[6:10, 10, 10], [1, 0.8, 0.2, 0], atol=1e-6)
+
+
+def test_drawn_signals_are_those_of_spin_echoes():
+    rng = np.random.default_rng(1)
+    drawn = np.array([draw_signals(rng) for _ in range(300)])
+    assert (drawn > 0).all()
+    np.testing.assert_array_equal(drawn[:, CSF], 1)
+    # Grey matter's T2 is shorter than white matter's on average, and both are darker than fluid.
+    assert np.median(drawn[:, GREY] / drawn[:, WHITE]) < 0.9
+    assert np.mean(drawn[:, WHITE] < 1) > 0.9
+    assert np.ptp(drawn[:, GREY]) > 0.4
+
+
+def test_a_label_without_signal_does_not_divide_by_nothing(head):
+    image, labels = head
+    image, labels = image.copy(), labels.copy()
+    labels[12:], image[12:] = 0, 0
+    signals = tissue_signals(image, labels)
+    assert (signals > 0.05).all()
