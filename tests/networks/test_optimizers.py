@@ -1,6 +1,7 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from segsrgan_core.networks.optimizers import ConvolutionMuon, OnePassAdam
 
