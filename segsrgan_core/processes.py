@@ -12,7 +12,7 @@ from multiprocessing import connection, get_context, parent_process
 from segsrgan_core.errors import UserError
 
 
-class ProcessDied(UserError):
+class ProcessDied(UserError):  # noqa: N818
     """A process was killed before its work was done."""
 
 
