@@ -7,7 +7,7 @@ UV := uv==0.13.9
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export TF_CPP_MIN_LOG_LEVEL := 3
 
-.PHONY: repro verify test lint lab env gpu lock clean
+.PHONY: repro verify ablations test lint lab env gpu lock clean
 
 repro: env
 	@dvc repro
@@ -16,12 +16,16 @@ repro: env
 verify: env
 	@segsrgan verify
 
+ablations: env
+	@dvc repro ablations/dvc.yaml
+	@dvc repro
+
 test: env
 	@ruff check . && ruff format --check . && lint-imports
 	@pytest
 
 lab: env
-	@jupyter lab --config=notebooks/jupyter_config.py notebooks
+	@jupyter lab --config=notebooks/jupyter_config.py notebooks/explore_subject.ipynb
 
 env: $(VENV)/.installed
 

@@ -2,6 +2,7 @@
 
 import difflib
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -150,23 +151,37 @@ class Settings(Section):
     variability: VariabilitySettings
 
 
-def read_params(path: str | Path, cohort: str | None = None, setting: str | None = None) -> Settings:
+def read_params(
+    path: str | Path, cohort: str | None = None, setting: str | None = None, changes: Mapping[str, Any] | None = None
+) -> Settings:
     """Read the settings of the study.
 
     Args:
         path: `params.yaml`. Its key `settings` holds named sets of changes; `setting` names the one that is applied.
         cohort: in place of the file's.
         setting: in place of the file's.
+        changes: key with dots ("training.epochs") to value, applied last.
 
     Raises:
         UserError: the file is missing or no YAML, a key is unknown, a value has the wrong type or is out of range.
+    """
+    content = read_yaml(path)
+    named = {"cohort": cohort, "setting": setting}
+    return parse_params({**content, **{key: value for key, value in named.items() if value}}, str(path), changes)
+
+
+def read_yaml(path: str | Path) -> dict[str, Any]:
+    """Read a file of settings: keys and values, no key twice.
+
+    Raises:
+        UserError: the file is missing or no such YAML.
     """
     try:
         content = yaml.load(Path(path).read_text(encoding="utf-8"), _Loader)
     except OSError as error:
         raise UserError(
             f"{path}: expected the settings of the study; received a file that cannot be read ({error.strerror}); "
-            "restore it (git checkout params.yaml)."
+            f"restore it (git checkout {Path(path).name})."
         ) from error
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         raise UserError(
@@ -175,10 +190,9 @@ def read_params(path: str | Path, cohort: str | None = None, setting: str | None
     if not isinstance(content, dict):
         raise UserError(
             f"{path}: expected keys and values; received {type(content).__name__}; "
-            "restore the file (git checkout params.yaml)."
+            f"restore the file (git checkout {Path(path).name})."
         )
-    named = {"cohort": cohort, "setting": setting}
-    return parse_params({**content, **{key: value for key, value in named.items() if value}}, str(path))
+    return content
 
 
 class _Loader(yaml.SafeLoader):
@@ -192,8 +206,8 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-def parse_params(content: dict[str, Any], source: str = "params") -> Settings:
-    """Apply the named setting and check every key and value; see `read_params`."""
+def parse_params(content: dict[str, Any], source: str = "params", more: Mapping[str, Any] | None = None) -> Settings:
+    """Apply the named setting, then `more`, and check every key and value; see `read_params`."""
     base = dict(content)
     variants = base.pop("settings", None) or {}
     name = base.get("setting")
@@ -208,10 +222,21 @@ def parse_params(content: dict[str, Any], source: str = "params") -> Settings:
     if not isinstance(changes, dict):
         raise UserError(f"{source}: settings.{name}: expected keys and values; received {changes!r}; correct it.")
     try:
-        return Settings.model_validate(_merged(base, changes))
+        return Settings.model_validate(_merged(_merged(base, changes), _nested(more or {})))
     except ValidationError as error:
         faults = "; ".join(_sentence(fault) for fault in error.errors())
         raise UserError(f"{source}: {faults}; correct the file.") from error
+
+
+def _nested(changes: Mapping[str, Any]) -> dict[str, Any]:
+    nest: dict[str, Any] = {}
+    for key, value in changes.items():
+        *sections, last = key.split(".")
+        place = nest
+        for name in sections:
+            place = place.setdefault(name, {})
+        place[last] = value
+    return nest
 
 
 def _merged(base: dict, changes: dict) -> dict:

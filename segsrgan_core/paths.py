@@ -36,6 +36,11 @@ class Study:
         return self.root / "params.yaml"
 
     @property
+    def ablations(self) -> Path:
+        """The plan of the ablations."""
+        return self.root / "ablations" / "ablations.yaml"
+
+    @property
     def manifests(self) -> Path:
         """One CSV a cohort."""
         return self.root / "data_manifests"

@@ -79,10 +79,10 @@ class Segmentation:
         probabilities: float32 (X, Y, Z) for each class.
         volumes_ml: of each class, from the labels; with hemispheres also of `left_cortex` and `right_cortex` (and so
             on) and `intracranial`.
+        sides: uint8, 1 left, 2 right within the skull; None where the network does not know them.
         uncertainty: float32, the probability that a voxel's label is wrong.
         disagreement_ml: of the passes, on each volume; see `uncertainty.disagreement_ml`.
         standard_errors_ml: of each volume; nan where the model was not calibrated.
-        sides: uint8, 1 left, 2 right within the skull; None where the network does not know them.
         notes: what a person should know about this image.
     """
 
@@ -91,10 +91,10 @@ class Segmentation:
     labels: Nifti1Image
     probabilities: dict[str, Nifti1Image]
     volumes_ml: dict[str, float]
-    uncertainty: Nifti1Image
-    disagreement_ml: dict[str, float]
-    standard_errors_ml: dict[str, float]
     sides: Nifti1Image | None = None
+    uncertainty: Nifti1Image | None = None
+    disagreement_ml: dict[str, float] = field(default_factory=dict)
+    standard_errors_ml: dict[str, float] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
 
@@ -213,13 +213,14 @@ def _in_orientation_of(canonical: Nifti1Image, image: Nifti1Image) -> Nifti1Imag
 
 def save_model(folder: Path, model: Any, card: ModelCard, others: Sequence[Any] = ()) -> None:
     """Write the networks' weights (`generator.npz`, `generator_2.npz` ...) and the card, each atomically."""
-    for number, one in enumerate((model, *others), start=1):
-        save_state(folder / _weights(number), {"generator": one.trainable_variables}, {})
+    for name, one in zip(weight_files(1 + len(others)), (model, *others), strict=True):
+        save_state(folder / name, {"generator": one.trainable_variables}, {})
     write_json(folder / "model.json", asdict(card))
 
 
-def _weights(number: int) -> str:
-    return "generator.npz" if number == 1 else f"generator_{number}.npz"
+def weight_files(networks: int) -> list[str]:
+    """Return the names of the files that hold the weights of a model of so many networks."""
+    return [WEIGHTS, *(f"generator_{number}.npz" for number in range(2, networks + 1))]
 
 
 def load_segmenter(
@@ -242,9 +243,9 @@ def load_segmenter(
     folder = Path(folder)
     card = read_card(folder)
     networks = []
-    for number in range(1, card.networks + 1):
+    for name in weight_files(card.networks):
         model = build_generator(**card.generator, policy=policy)
-        load_state(folder / _weights(number), {"generator": model.trainable_variables})
+        load_state(folder / name, {"generator": model.trainable_variables})
         networks.append(as_function(model))
     return Segmenter(card, networks[0], min(step, card.patch), tuple(networks[1:]), tuple(flips))
 

@@ -200,7 +200,8 @@ def train(
         validate: gets the averaged network, float32 (1, P, P, P, C) -> (1, P, P, P, 1 + n), and returns scores.
         state_path: `.npz` of the state, written after each epoch.
         seed: of the patches and of the gradient penalty.
-        report: called after each step with its number and, at an epoch's end, the history's row.
+        report: called after each step with its number and its losses (scalar tensors), at an epoch's end with the
+            history's row.
 
     Returns:
         The history, one row an epoch: epoch, step, losses, learning rate, validation scores. The trainer's `average`
@@ -222,7 +223,7 @@ def train(
     for step in range(meta["step"], total):
         values = _step(trainer, stream, adversarial=step >= first_adversarial, seed=[seed, step])
         if (step + 1) % settings.steps_per_epoch:
-            report(step + 1, {})
+            report(step + 1, values)
             continue
         row = _row(step + 1, values, trainer)
         if row["epoch"] % settings.validate_every == 0 or step + 1 == total:

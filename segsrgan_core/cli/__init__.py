@@ -23,7 +23,7 @@ for panel, commands in {
     OWN: (own_images.segment, own_images.simulate),
     COHORTS: (training.manifest, training.train, training.evaluate, training.tune),
     STUDY: (verify.verify,),
-    STAGES: (study.phantoms, study.baselines, study.notebook),
+    STAGES: (study.phantoms, study.baselines, study.notebook, study.ablation, study.ablations),
 }.items():
     for command in commands:
         app.command(rich_help_panel=panel)(command)

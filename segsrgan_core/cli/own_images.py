@@ -34,8 +34,12 @@ def segment(
         Literal["auto", "float32", "mixed_bfloat16"],
         typer.Option(help="Of the network; auto measures which is faster."),
     ] = "auto",
+    flips: Annotated[
+        Literal["none", "x", "xy", "xyz"],
+        typer.Option(help="Axes (x is left-right) whose mirror images vote; each doubles the time."),
+    ] = "x",
 ) -> None:
-    """Segment thick-slice images: super-resolved image, labels, probabilities and volumes of each.
+    """Segment thick-slice images: super-resolved image, labels, uncertainty and volumes of each.
 
     OUT/report.html shows every case, OUT/volumes.tsv holds the volumes, OUT/cases.tsv says what succeeded, what failed
     and why, and which cases to look at first. The same command goes on where it was stopped; one image that fails
@@ -57,10 +61,11 @@ def segment(
     from segsrgan_core.weights import find_model
 
     folder = find_model(model)
+    job = Job(folder, out, step, precision, () if flips == "none" else tuple(flips))
     say(f"weights {folder.resolve().name!r}, trained on {read_card(folder).cohort}.")
     with tempfile.TemporaryDirectory() as scratch:
         found = find_cases(images, Path(scratch), series, split)
-        outcomes = segment_all(found.cases, found.failures, Job(folder, out, step, precision))
+        outcomes = segment_all(found.cases, found.failures, job)
     count = {state: sum(one.state == state for one in outcomes) for state in ("done", "there", "failed")}
     say(f"{count['done']} segmented, {count['there']} there already, {count['failed']} failed: {out / 'report.html'}")
     if count["failed"]:

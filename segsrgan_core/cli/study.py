@@ -34,6 +34,25 @@ def baselines() -> None:
         label_all(study, read_params(study.params))
 
 
+def ablation(
+    run: Annotated[str, typer.Argument(help="Of ablations/ablations.yaml.")],
+    seed: Annotated[int, typer.Argument(help="Of weights and patches.")],
+) -> None:
+    """Train and score one run of the ablations (called by `make ablations`)."""
+    from segsrgan_core.paths import find_study
+    from segsrgan_core.stages.ablate import run_ablation
+
+    run_ablation(find_study(), run, seed)
+
+
+def ablations() -> None:
+    """Collect the table of all runs of the ablations (called by `make ablations`)."""
+    from segsrgan_core.paths import find_study
+    from segsrgan_core.stages.collect import collect_ablations
+
+    collect_ablations(find_study())
+
+
 def notebook(name: Annotated[str, typer.Argument(help="Of the notebook, without .ipynb.")]) -> None:
     """Run one notebook of the study and keep it in results/notebooks."""
     from segsrgan_core.notebooks import run_notebook

@@ -18,7 +18,7 @@ import segsrgan_core
 from segsrgan_core.cohorts.labels import DRAWEM9
 from segsrgan_core.derivatives.names import Case
 from segsrgan_core.imaging.files import save_image, sha256, write_csv, write_json, write_text
-from segsrgan_core.segmenter import WEIGHTS, Segmentation, read_card
+from segsrgan_core.segmenter import DEFAULT_FLIPS, ModelCard, Segmentation, read_card, weight_files
 from segsrgan_core.weights import CARD
 
 README = """SegSRGAN's derivatives: for research only; not a medical device.
@@ -30,12 +30,15 @@ sub-*/anat     *_desc-segsrgan_T2w: the super-resolved image
                *_desc-segsrgan_dseg: the labels (numbers in desc-segsrgan_dseg.tsv); its JSON file is the record of
                the case: weights, options, versions, volumes and the checksums of all its files
                *_label-*_probseg: the probability of each class
+               *_desc-segsrganuncertainty_probseg: the probability that a voxel's label is wrong
 sub-*/figures  the contact sheets
 """
 DESCRIPTIONS = {
     "T2w": "Super-resolved image, isotropic, in the input's own place and intensities.",
     "dseg": "Labels, numbered as in desc-segsrgan_dseg.tsv.",
     "probseg": "Probability of one class.",
+    "uncertainty": "Probability that the label is wrong.",
+    "hemispheres": "Content of the skull: 1 left, 2 right.",
 }
 PACKAGES = ("keras", "nibabel", "numpy", "scipy", "tensorflow")
 IMAGE_BITS, PROBABILITY_BITS = 14, 8  # finer than scanners store, and than probabilities are meant
@@ -52,12 +55,14 @@ class Job:
         out: top of the derivatives.
         step: distance between windows in voxels.
         precision: "auto", "float32" or "mixed_bfloat16".
+        flips: axes whose mirror images vote.
     """
 
     model: Path
     out: Path
     step: int = 32
     precision: str = "auto"
+    flips: tuple[str, ...] = DEFAULT_FLIPS
 
     def identity(self) -> dict[str, Any]:
         """Return what decides the numbers of a result: weights and options."""
@@ -65,9 +70,16 @@ class Job:
         weights = {"Name": self.model.resolve().name, "TrainedOn": card.cohort, "Classes": list(card.classes)}
         return {
             "GeneratedBy": [{"Name": "segsrgan_core", "Version": segsrgan_core.__version__}],
-            "Weights": {**weights, "Sha256": sha256(self.model / WEIGHTS), "CardSha256": sha256(self.model / CARD)},
-            "Options": {"Step": min(self.step, card.patch), "Precision": self.precision},
+            "Weights": {**weights, "Sha256": self._weights_digest(card), "CardSha256": sha256(self.model / CARD)},
+            "Options": {
+                "Step": min(self.step, card.patch),
+                "Precision": self.precision,
+                "Flips": "".join(self.flips) or "none",
+            },
         }
+
+    def _weights_digest(self, card: ModelCard) -> str:
+        return ";".join(sha256(self.model / name) for name in weight_files(card.networks))
 
 
 def record_path(case: Case, out: Path) -> Path:
@@ -134,12 +146,14 @@ def write_case(case: Case, result: Segmentation, job: Job, facts: dict[str, Any]
             _write(job.out, case, "probseg", name, _rounded(image, PROBABILITY_BITS), facts)
             for name, image in result.probabilities.items()
         ),
+        *_write_others(job.out, case, result, facts),
     ]
     labels = save_image(result.labels, job.out / case.path("dseg", ".nii.gz"))
     files = [labels, *images, *(_sidecar(path) for path in images), *(job.out / path for path in extra)]
     home = job.out / case.folder.parent
     digests = {path.relative_to(home).as_posix(): sha256(path) for path in files}
-    record = {"Volumes_ml": result.volumes_ml, "SourceSha256": _source_digest(case.file), "FilesSha256": digests}
+    record = {"Volumes_ml": result.volumes_ml, "StandardErrors_ml": result.standard_errors_ml}
+    record |= {"SourceSha256": _source_digest(case.file), "FilesSha256": digests}
     write_json(_sidecar(labels), {**facts, "Description": DESCRIPTIONS["dseg"], **record})
 
 
@@ -154,6 +168,18 @@ def _write(out: Path, case: Case, suffix: str, label: str, image: Nifti1Image, f
     path = save_image(image, out / case.path(suffix, ".nii.gz", label))
     write_json(_sidecar(path), {**facts, "Description": DESCRIPTIONS[suffix]})
     return path
+
+
+def _write_others(out: Path, case: Case, result: Segmentation, facts: dict[str, Any]) -> list[Path]:
+    """Write the maps that have a description of their own: uncertainty, and the hemispheres where they are known."""
+    maps = {"uncertainty": ("probseg", _rounded(result.uncertainty, PROBABILITY_BITS))}
+    if result.sides is not None:
+        maps["hemispheres"] = ("dseg", result.sides)
+    paths = []
+    for name, (suffix, image) in maps.items():
+        paths.append(save_image(image, out / case.path(suffix, ".nii.gz", desc=f"segsrgan{name}")))
+        write_json(_sidecar(paths[-1]), {**facts, "Description": DESCRIPTIONS[name]})
+    return paths
 
 
 def _sidecar(path: Path) -> Path:

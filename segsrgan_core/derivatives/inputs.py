@@ -15,7 +15,7 @@ from segsrgan_core.derivatives.names import Case, joined, name_of_file, name_of_
 from segsrgan_core.errors import UserError
 from segsrgan_core.imaging.files import SUFFIXES, stem
 from segsrgan_core.paths import find_study
-from segsrgan_core.progress import say
+from segsrgan_core.progress import say, track
 
 NOT_CONVERTED = "the DICOM folder gave no image to work on; the screen said why"
 
@@ -116,7 +116,9 @@ def _table(path: Path, split: str, dicom: "_Dicom") -> list[Case]:
     if "image" not in frame.columns:
         faults.append("line 1: expected a column 'image'")
     refuse(path, faults)
-    return [case for row in frame.to_dict("records") for case in _of_table(path, row, dicom)]
+    rows = frame.to_dict("records")
+    folders = any((path.parent / row["image"]).is_dir() for row in rows)  # converting them takes its time
+    return [case for row in (track(rows, "read") if folders else rows) for case in _of_table(path, row, dicom)]
 
 
 def _of_table(path: Path, row: dict[str, str], dicom: "_Dicom") -> Iterator[Case]:
@@ -149,6 +151,8 @@ class _Dicom:
         name = name or f"sub-{min(one.digest for one in series)[:10]}"
         for one in series:
             say(f"{folder}: {one}{f' -> {name}' if one in chosen else ''}")
+            if one not in chosen:
+                one.file.unlink()
         entities = dict(pair.split("-", 1) for pair in name.split("_"))
         names = [joined({**entities, "acq": one.label if len(chosen) > 1 else ""}) for one in chosen]
         return [Case(one.file, own, f"DICOM {one.label}") for one, own in zip(chosen, names, strict=True)]

@@ -38,10 +38,10 @@ class Case:
         home = Path(f"sub-{self.entities['sub']}")
         return (home / f"ses-{ses}" if ses else home) / "anat"
 
-    def path(self, suffix: str, extension: str, label: str = "") -> Path:
+    def path(self, suffix: str, extension: str, label: str = "", desc: str = "segsrgan") -> Path:
         """Return an output's path relative to the top of the derivatives."""
         entity = f"_label-{LABELS.get(label, _plain(label.title()))}" if label else ""
-        return self.folder / f"{self.name}{entity}_desc-segsrgan_{suffix}{extension}"
+        return self.folder / f"{self.name}{entity}_desc-{desc}_{suffix}{extension}"
 
     @property
     def sheet(self) -> Path:

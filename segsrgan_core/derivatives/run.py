@@ -96,4 +96,4 @@ def segmenter_of(job: Job) -> tuple[Segmenter, str]:
     from segsrgan_core.networks.functions import choose_policy
 
     policy = choose_policy(job.precision)
-    return load_segmenter(job.model, job.step, policy), policy
+    return load_segmenter(job.model, job.step, policy, job.flips), policy

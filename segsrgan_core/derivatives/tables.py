@@ -47,6 +47,7 @@ def _volumes(name: str, record: dict[str, Any]) -> dict[str, Any]:
     row["session_id"] = f"ses-{entities['ses']}" if "ses" in entities else "n/a"
     row |= {"case": name, "image": record["Sources"][0]}
     row |= {f"{tissue}_ml": ml for tissue, ml in record["Volumes_ml"].items()}
+    row |= {f"{tissue}_se_ml": ml for tissue, ml in record["StandardErrors_ml"].items()}
     return row | {"weights": record["Weights"]["Name"], "weights_sha256": record["Weights"]["Sha256"][:12]}
 
 
@@ -81,7 +82,9 @@ def _described(volumes: list[str]) -> dict[str, Any]:
         "weights_sha256": "First 12 digits of the checksum of its weights.",
     }
     facts: dict[str, Any] = {name: {"Description": text} for name, text in words.items()}
-    return facts | {
-        name: {"Description": f"Volume of the {name.removesuffix('_ml').replace('_', ' ')}.", "Units": "mL"}
-        for name in volumes
-    }
+    return facts | {name: {"Description": f"{_volume_in_words(name)}.", "Units": "mL"} for name in volumes}
+
+
+def _volume_in_words(column: str) -> str:
+    tissue = column.removesuffix("_ml").removesuffix("_se").replace("_", " ")
+    return f"Standard error of the volume of the {tissue}" if column.endswith("_se_ml") else f"Volume of the {tissue}"

@@ -15,6 +15,7 @@ from segsrgan_core.figures import (
     assumptions,
     before_after,
     bland_altman,
+    calibration,
     learning,
     methods,
     networks,
@@ -31,7 +32,7 @@ from segsrgan_core.report.variability import reasons, variability_findings, vari
 FIGURES = {
     "data": (anisotropic, simulation),
     "method": (networks, learning),
-    "evaluation": (before_after, methods),
+    "evaluation": (before_after, methods, calibration),
     "variability": (variability_table, te_effect, te_overlay, bland_altman, assumptions),
 }
 PACKAGES = (

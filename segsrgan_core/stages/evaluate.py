@@ -111,7 +111,10 @@ def _structures(card: ModelCard) -> dict[int, str]:
 
 
 def example(study: Study, split: str = "test") -> dict[str, Nifti1Image]:
-    """Return the images of the first evaluated case for a figure: truth, low, spline, sr, labels_truth, labels."""
+    """Return the images of the first evaluated case for a figure.
+
+    These are truth, low, spline, sr, labels_truth, labels and uncertainty.
+    """
     case = next(prepared_cases(study, split))
     truth, low = load_image(case.image), load_image(case.low)
     folder = study.work / "evaluated"
@@ -121,5 +124,6 @@ def example(study: Study, split: str = "test") -> dict[str, Nifti1Image]:
         "spline": interpolate(low, like=truth),
         "labels_truth": load_labels(case.labels),
         "sr": load_image(folder / f"{case.name}_desc-segsrgan_T2w.nii.gz"),
+        "uncertainty": load_image(folder / f"{case.name}_desc-segsrganuncertainty_probseg.nii.gz"),
         "labels": nib.as_closest_canonical(load_labels(folder / f"{case.name}_desc-segsrgan_dseg.nii.gz")),
     }

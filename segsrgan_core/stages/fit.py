@@ -23,6 +23,7 @@ from segsrgan_core.progress import Progress
 from segsrgan_core.segmenter import ModelCard, Segmenter, save_model
 from segsrgan_core.stages.calibrate import calibrated
 from segsrgan_core.stages.cases import PreparedCase, prepared_cases
+from segsrgan_core.stages.live import LiveCurve
 from segsrgan_core.training import Trainer, copy_weights, train
 
 
@@ -80,7 +81,8 @@ def fit(study: Study, settings: Settings, folder: Path, state: Path) -> pd.DataF
         settings: of the networks and the training.
         folder: receives `model/` and `history.csv`.
         state: `.npz` from which an interrupted training goes on. Further networks have their own beside it. They stay
-            until another training is finished, so that a stage that is killed after it need not train again.
+            until another training is finished, so that a stage that is killed after it need not train again. So does
+            the curve of the running training (`.csv`, for `explore_training`).
 
     Returns:
         The history, one row an epoch (and network, where there are several).
@@ -93,11 +95,13 @@ def fit(study: Study, settings: Settings, folder: Path, state: Path) -> pd.DataF
     validation = Validation(list(prepared_cases(study, "val")), card, settings.inference.validation_step)
     total = settings.training.epochs * settings.training.steps_per_epoch
     progress = Progress("training", n * total, unit="step")
+    curve = LiveCurve(state.with_suffix(".csv"), n * total)
     states = [state.with_stem(f"{state.stem}-{number}") if number else state for number in range(n)]
     models, histories = [], []
     for number in range(n):
 
         def report(step: int, row: dict, before: int = number * total) -> None:
+            curve.add(before + step, row)
             progress.reach(before + step, _note(row))
 
         own = settings.model_copy(update={"seed": settings.seed + number})

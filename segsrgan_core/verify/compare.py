@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 COMPARED = ("data_manifests/*.csv", "dvc.lock", "results/**/*")
-OF_THE_MACHINE = ("results/run.js",)  # times and hardware, not kept in git
+OF_THE_MACHINE = ("results/run.js", "results/costs.csv")  # times and hardware, not kept in git
 NUMBER = re.compile(r"[-+]?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?")
 PICTURE_DATA = re.compile(r"(?<=base64,)[A-Za-z0-9+/=]+|(?<=\"image/png\": \")[^\"]+")
 
