@@ -7,11 +7,15 @@ UV := uv==0.13.9
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export TF_CPP_MIN_LOG_LEVEL := 3
 
-.PHONY: repro test lint lab env gpu lock clean
+.PHONY: repro ablations test lint lab env gpu lock clean
 
 repro: env
 	@dvc repro
 	@echo "The report: $(CURDIR)/results/report.html"
+
+ablations: env
+	@dvc repro ablations/dvc.yaml
+	@dvc repro
 
 test: env
 	@ruff check . && ruff format --check . && lint-imports

@@ -4,14 +4,13 @@ The same values give the same bytes.
 """
 
 import json
-import zipfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from segsrgan_core.errors import UserError
-from segsrgan_core.imaging.files import atomic
+from segsrgan_core.imaging.atomic import atomic
 
 
 def save_state(path: Path, variables: dict[str, list], meta: dict[str, Any]) -> None:
@@ -34,20 +33,31 @@ def load_state(path: Path, variables: dict[str, list]) -> dict[str, Any]:
         The plain values.
 
     Raises:
-        UserError: the file is missing, damaged, or not of these variables.
+        UserError: the file is missing, damaged, not of these variables, or not finite; no variable has changed then.
     """
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        with np.load(path, allow_pickle=False) as stored:  # a pickle could execute code
             arrays = dict(stored)
-        meta = json.loads(arrays.pop("meta").tobytes())
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise UserError(f"{path}: expected stored weights; they are missing or damaged ({error}).") from error
+        meta = dict(json.loads(arrays.pop("meta").tobytes()))
+    except Exception as error:  # numpy and zipfile raise many kinds
+        raise UserError(
+            f"{path}: expected stored weights; received a file that is missing or damaged "
+            f"({' '.join(str(error).split())[:200]}); copy it again, or train again."
+        ) from error
     wanted = {f"{name}/{i}": v for name, group in variables.items() for i, v in enumerate(group)}
-    if {n: a.shape for n, a in arrays.items()} != {n: tuple(v.shape) for n, v in wanted.items()}:
+    if {n: (a.shape, a.dtype) for n, a in arrays.items()} != {n: _kind(v) for n, v in wanted.items()}:
         raise UserError(
             f"{path}: expected {len(wanted)} arrays of this network and training; received {len(arrays)} of another "
             "architecture; remove the file or name the right settings."
         )
+    bad = sum(not np.all(np.isfinite(array)) for array in arrays.values())
+    if bad:
+        raise UserError(f"{path}: expected finite weights; received NaN or infinity in {bad} arrays; train again.")
     for name, variable in wanted.items():
         variable.assign(arrays[name])
     return meta
+
+
+def _kind(variable: Any) -> tuple[tuple[int, ...], np.dtype]:
+    array = np.asarray(variable)
+    return array.shape, array.dtype

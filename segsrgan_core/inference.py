@@ -3,11 +3,12 @@
 Instance normalisation sees one window at a time in training and in use alike.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 
 Network = Callable[[np.ndarray], np.ndarray]
+Walk = Callable[[Iterable], Iterable]
 
 
 def window_starts(n: int, patch: int, step: int) -> np.ndarray:
@@ -28,7 +29,7 @@ def blending_weights(patch: int) -> np.ndarray:
     return np.einsum("i,j,k->ijk", line, line, line).astype(np.float32)
 
 
-def predict(network: Network, image: np.ndarray, patch: int, step: int, channels: int) -> np.ndarray:
+def predict(network: Network, image: np.ndarray, patch: int, step: int, channels: int, walk: Walk = iter) -> np.ndarray:
     """Run a network over an image.
 
     Args:
@@ -37,6 +38,7 @@ def predict(network: Network, image: np.ndarray, patch: int, step: int, channels
         patch: window edge in voxels.
         step: distance between windows in voxels, 1 ... patch.
         channels: of the network's output.
+        walk: goes through the windows, and may show how far it has come.
 
     Returns:
         float32 (X, Y, Z, channels): the weighted mean over all windows that hold a voxel. Windows without any signal
@@ -49,7 +51,7 @@ def predict(network: Network, image: np.ndarray, patch: int, step: int, channels
     total = np.zeros((*padded.shape[:3], channels), np.float32)
     weight = np.zeros((*padded.shape[:3], 1), np.float32)
     window_weight = blending_weights(patch)[..., None]
-    for corner in _corners(padded.shape, patch, step):
+    for corner in walk(_corners(padded.shape, patch, step)):
         window = tuple(slice(start, start + patch) for start in corner)
         weight[window] += window_weight
         if np.any(padded[window][..., 0]):

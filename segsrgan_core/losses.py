@@ -12,49 +12,35 @@ def charbonnier(real: tf.Tensor, fake: tf.Tensor) -> tf.Tensor:
     return tf.reduce_mean(tf.sqrt(tf.square(real - fake) + 1e-6))
 
 
-def soft_dice(real: tf.Tensor, fake: tf.Tensor, groups: tuple[int, ...] | None = None) -> tf.Tensor:
+def reconstruction(real: tf.Tensor, fake: tf.Tensor) -> tf.Tensor:
+    """L_rec with the image as one half and the segmentation as the other, however many classes it has; a scalar.
+
+    With one class it is the talk's mean over both channels.
+    """
+    return (charbonnier(real[..., :1], fake[..., :1]) + charbonnier(real[..., 1:], fake[..., 1:])) / 2
+
+
+def soft_dice(real: tf.Tensor, fake: tf.Tensor) -> tf.Tensor:
     """Return 1 - mean Dice of the classes; a scalar in [0, 1].
 
     Dice = (2 sum s g + 1) / (sum s^2 + sum g^2 + 1) over the voxels of each sample and class (Milletari et al. 2016,
-    eq. 3); the 1 makes a class that is in neither perfect. In a group of more than one class the first is the
-    background and does not count.
-
-    Args:
-        real: (B, X, Y, Z, 1 + n).
-        fake: the same.
-        groups: sizes of the groups of classes, n together; one group if not given.
+    eq. 3); the 1 makes a class that is in neither perfect. With more than one class the first is the background and
+    does not count.
     """
-    scores = []
-    for truth, guess in _groups(real, fake, groups):
-        first = 0 if truth.shape[-1] == 1 else 1
-        truth, guess, voxels = truth[..., first:], guess[..., first:], [1, 2, 3]
-        both = tf.reduce_sum(truth * guess, voxels)
-        either = tf.reduce_sum(tf.square(truth), voxels) + tf.reduce_sum(tf.square(guess), voxels)
-        scores.append(tf.reduce_mean((2 * both + 1) / (either + 1)))
-    return 1 - tf.add_n(scores) / len(scores)
+    first = 1 if real.shape[-1] == 2 else 2
+    truth, guess = real[..., first:], fake[..., first:]
+    voxels = [1, 2, 3]
+    both = tf.reduce_sum(truth * guess, voxels)
+    either = tf.reduce_sum(tf.square(truth), voxels) + tf.reduce_sum(tf.square(guess), voxels)
+    return 1 - tf.reduce_mean((2 * both + 1) / (either + 1))
 
 
-def cross_entropy(real: tf.Tensor, fake: tf.Tensor, groups: tuple[int, ...] | None = None) -> tf.Tensor:
-    """Return the mean over voxels and groups of -sum_c s_c log g_c; a scalar in nats.
-
-    Args:
-        real: (B, X, Y, Z, 1 + n).
-        fake: the same.
-        groups: sizes of the groups of classes, n together; one group if not given. A single class has the binary form.
-    """
-    parts = []
-    for truth, guess in _groups(real, fake, groups):
-        guess = tf.clip_by_value(guess, 1e-6, 1 - 1e-6)
-        logs = truth * tf.math.log(guess)
-        if truth.shape[-1] == 1:
-            logs += (1 - truth) * tf.math.log(1 - guess)
-        parts.append(-tf.reduce_mean(tf.reduce_sum(logs, axis=-1)))
-    return tf.add_n(parts) / len(parts)
-
-
-def _groups(real: tf.Tensor, fake: tf.Tensor, groups: tuple[int, ...] | None) -> list[tuple[tf.Tensor, tf.Tensor]]:
-    sizes = [1, *(groups or (real.shape[-1] - 1,))]
-    return list(zip(tf.split(real, sizes, -1), tf.split(fake, sizes, -1), strict=True))[1:]
+def cross_entropy(real: tf.Tensor, fake: tf.Tensor) -> tf.Tensor:
+    """Return the mean over voxels of -sum_c s_c log g_c, the binary form where there is one class; a scalar in nats."""
+    truth, guess = real[..., 1:], tf.clip_by_value(fake[..., 1:], 1e-6, 1 - 1e-6)
+    if real.shape[-1] == 2:
+        return -tf.reduce_mean(truth * tf.math.log(guess) + (1 - truth) * tf.math.log(1 - guess))
+    return -tf.reduce_mean(tf.reduce_sum(truth * tf.math.log(guess), axis=-1))
 
 
 def adversarial(real_scores: tf.Tensor, fake_scores: tf.Tensor) -> tf.Tensor:

@@ -1,9 +1,13 @@
 """Run a notebook of the study with papermill and keep it in a form that is the same at every run."""
 
+import errno
 import os
+import re
 import sys
 import tempfile
 import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +16,12 @@ import nbformat
 from segsrgan_core.errors import UserError
 from segsrgan_core.imaging.files import write_text
 from segsrgan_core.paths import Study
+from segsrgan_core.processes import kill_children
 from segsrgan_core.progress import LOG_VARIABLE
 
 KERNEL = "python3"  # the kernel of this environment, whatever name the notebook was saved with
+# Faults of the machine, not of the code: a full disk or quota, a file that is too large or may not be written.
+OF_THE_MACHINE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EPERM, errno.EROFS}
 
 
 def run_notebook(study: Study, name: str, parameters: dict[str, Any] | None = None) -> Path:
@@ -29,10 +36,12 @@ def run_notebook(study: Study, name: str, parameters: dict[str, Any] | None = No
         The path of the executed notebook.
 
     Raises:
-        UserError: no such notebook, an undeclared parameter, or a UserError inside.
+        UserError: no such notebook, an undeclared parameter, a UserError inside, a machine that is full or forbids
+            to write, or a kernel that was killed.
         RuntimeError: a cell failed; the partly executed notebook is kept in `.work/notebooks/`.
     """
     import papermill
+    from nbclient.exceptions import DeadKernelError
     from papermill.exceptions import PapermillExecutionError
 
     source = study.notebooks / f"{name}.ipynb"
@@ -44,15 +53,33 @@ def run_notebook(study: Study, name: str, parameters: dict[str, Any] | None = No
     failed.parent.mkdir(parents=True, exist_ok=True)
     with _Relay(failed.with_suffix(".log")):
         try:
-            executed = papermill.execute_notebook(
-                source, failed, parameters, kernel_name=KERNEL, cwd=study.root, progress_bar=False
-            )
+            options = {"kernel_name": KERNEL, "cwd": study.root, "progress_bar": False}
+            executed = _interruptible(lambda: papermill.execute_notebook(source, failed, parameters, **options))
+        except DeadKernelError as error:
+            raise UserError(
+                f"{name}: expected the notebook's kernel to finish; received its death, most often for lack of memory; "
+                "close other programs or take a larger machine, and run the same command again."
+            ) from error
         except PapermillExecutionError as error:
+            number = re.match(r"\[Errno (\d+)\] ", error.evalue)
             if error.ename in ("UserError", "MissingResult"):
                 raise UserError(error.evalue) from error
+            if number and int(number[1]) in OF_THE_MACHINE:
+                raise OSError(int(number[1]), f"{error.evalue[number.end() :]} ({name})") from error
             raise RuntimeError(f"{name}: {error.ename}: {error.evalue}\nThe notebook so far: {failed}") from error
     failed.unlink()
     return write_text(study.results / "notebooks" / f"{name}.ipynb", normalised(executed))
+
+
+def _interruptible(run: Callable[[], Any]) -> Any:
+    """Run in a thread, so that Ctrl-C comes here and not to papermill, which would report a dead kernel."""
+    with ThreadPoolExecutor(1) as thread:
+        future = thread.submit(run)
+        try:
+            return future.result()
+        except KeyboardInterrupt:
+            kill_children()
+            raise
 
 
 def _check_parameters(source: Path, parameters: dict[str, Any]) -> None:

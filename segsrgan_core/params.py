@@ -1,11 +1,13 @@
 """`params.yaml` as typed settings; an unknown key is an error. This is its only reader."""
 
 import difflib
+import re
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from segsrgan_core.errors import UserError
 
@@ -13,7 +15,14 @@ from segsrgan_core.errors import UserError
 class Section(BaseModel):
     """A part of the settings: unknown keys are errors, values cannot be changed."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_truth_value_for_a_number(cls, value: Any, info: ValidationInfo) -> Any:
+        if isinstance(value, bool) and cls.model_fields[info.field_name].annotation is not bool:
+            raise ValueError("expected a number or a word, not a truth value")
+        return value
 
 
 class EmbeddedSettings(Section):
@@ -24,6 +33,7 @@ class EmbeddedSettings(Section):
     n_test: int = Field(4, ge=1)
     n_patients: int = Field(8, ge=2)
     spacing_mm: float = Field(0.8, ge=0.3, le=4)
+    thickness_sd: float = Field(0.045, ge=0, le=0.3)
 
 
 class SimulationSettings(Section):
@@ -40,21 +50,22 @@ class ModelSettings(Section):
     """The networks."""
 
     generator: Literal["residual", "unet"] = "unet"
-    k: int = Field(16, ge=1)
+    k: int = Field(16, ge=1, le=256)
     kernel: Literal[3, 5, 7] = 7
     padding: Literal["reflect", "zero"] = "reflect"
-    classes: list[str] = ["cortex"]
+    classes: list[str] = Field(["cortex"], min_length=1)
     hemispheres: bool = False
     thickness_channel: bool = False
-    critic_width: int = Field(32, ge=1)
+    critic_width: int = Field(32, ge=1, le=256)
     precision: Literal["auto", "float32", "mixed_bfloat16"] = "auto"
 
 
 class TrainingSettings(Section):
     """Patches, objective and schedule."""
 
-    patch: int = Field(64, ge=16, multiple_of=16)
+    patch: int = Field(64, ge=16, le=512, multiple_of=16)
     batch: int = Field(1, ge=1)
+    networks: int = Field(1, ge=1, le=20)
     epochs: int = Field(10, ge=1)
     steps_per_epoch: int = Field(100, ge=1)
     validate_every: int = Field(1, ge=1)
@@ -71,9 +82,15 @@ class TrainingSettings(Section):
     lambda_gp: float = Field(10.0, ge=0)
     lambda_dice: float = Field(0.0, ge=0)
     lambda_ce: float = Field(0.0, ge=0)
+    lambda_sides: float = Field(0.05, ge=0)
     contrast_model: Literal["none", "exponent", "physics"] = "exponent"
+    physics_share: float = Field(0.75, gt=0, le=1)
     contrast: float = Field(0.5, ge=0, lt=1)
     noise: float = Field(0.03, ge=0, le=0.5)
+    blur: float = Field(0.0, ge=0, le=2)
+    bias: float = Field(0.0, ge=0, le=1)
+    motion: float = Field(0.0, ge=0, le=0.5)
+    stripped: float = Field(0.0, ge=0, le=1)
     thickness_mm: tuple[float, float] = (3.0, 3.0)
     flips: bool = True
 
@@ -81,7 +98,7 @@ class TrainingSettings(Section):
     def _ordered(self) -> "TrainingSettings":
         low, high = self.thickness_mm
         if not 0 < low <= high:
-            raise ValueError(f"thickness_mm: expected [low, high] with 0 < low <= high; received {[low, high]}")
+            raise ValueError(f"expected thickness_mm: [low, high] with 0 < low <= high, not {[low, high]}")
         return self
 
 
@@ -91,19 +108,38 @@ class InferenceSettings(Section):
     step: int = Field(32, ge=1)
     validation_step: int = Field(48, ge=1)
     threshold: float = Field(0.5, gt=0, lt=1)
+    flips: list[Literal["x", "y", "z"]] = ["x"]
+    calibration_cases: int = Field(4, ge=1)
+
+
+class RegistrationSettings(Section):
+    """Registration of an atlas to an image: affine, then SyN, both with Mattes mutual information."""
+
+    spacing_mm: float | None = Field(2.0, ge=0.2, le=6)
+    affine: tuple[Annotated[int, Field(ge=0)], ...] = Field((100, 50, 10), min_length=1, max_length=4)
+    syn: tuple[Annotated[int, Field(ge=0)], ...] = Field((30, 15), min_length=1, max_length=4)
+
+
+class BaselineSettings(Section):
+    """The methods to compare with; names and parameters are checked where the methods are known."""
+
+    methods: list[str] = []
+    atlases: int | None = Field(None, ge=1)
+    registration: RegistrationSettings = RegistrationSettings()
+    parameters: dict[str, dict[str, bool | int | float | str | list[float]]] = {}
 
 
 class VariabilitySettings(Section):
     """The analysis over TE."""
 
     bet_threshold: float = Field(0.5, gt=0, lt=1)
-    reference_te_ms: int = 120
+    reference_te_ms: int = Field(120, ge=1)
 
 
 class Settings(Section):
     """Everything a person may change."""
 
-    cohort: str
+    cohort: str = Field(pattern="^[A-Za-z0-9][A-Za-z0-9_-]*$")  # it names files
     setting: str
     seed: int = Field(ge=0)
     embedded: EmbeddedSettings
@@ -111,45 +147,96 @@ class Settings(Section):
     model: ModelSettings
     training: TrainingSettings
     inference: InferenceSettings
+    baselines: BaselineSettings
     variability: VariabilitySettings
 
 
-def read_params(path: str | Path, cohort: str | None = None, setting: str | None = None) -> Settings:
+def read_params(
+    path: str | Path, cohort: str | None = None, setting: str | None = None, changes: Mapping[str, Any] | None = None
+) -> Settings:
     """Read the settings of the study.
 
     Args:
         path: `params.yaml`. Its key `settings` holds named sets of changes; `setting` names the one that is applied.
         cohort: in place of the file's.
         setting: in place of the file's.
+        changes: key with dots ("training.epochs") to value, applied last.
 
     Raises:
         UserError: the file is missing or no YAML, a key is unknown, a value has the wrong type or is out of range.
     """
-    try:
-        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(f"{path}: expected the settings of the study; it cannot be read ({error.strerror}).") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: expected YAML; {' '.join(str(error).split())}.") from error
-    if not isinstance(content, dict):
-        raise UserError(f"{path}: expected keys and values; received {type(content).__name__}.")
+    content = read_yaml(path)
     named = {"cohort": cohort, "setting": setting}
-    return parse_params({**content, **{key: value for key, value in named.items() if value}}, str(path))
+    return parse_params({**content, **{key: value for key, value in named.items() if value}}, str(path), changes)
 
 
-def parse_params(content: dict[str, Any], source: str = "params") -> Settings:
-    """Apply the named setting and check every key and value; see `read_params`."""
+def read_yaml(path: str | Path) -> dict[str, Any]:
+    """Read a file of settings: keys and values, no key twice.
+
+    Raises:
+        UserError: the file is missing or no such YAML.
+    """
+    try:
+        content = yaml.load(Path(path).read_text(encoding="utf-8"), _Loader)
+    except OSError as error:
+        raise UserError(
+            f"{path}: expected the settings of the study; received a file that cannot be read ({error.strerror}); "
+            f"restore it (git checkout {Path(path).name})."
+        ) from error
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        raise UserError(
+            f"{path}: expected YAML in UTF-8; received a fault: {' '.join(str(error).split())}; correct it."
+        ) from error
+    if not isinstance(content, dict):
+        raise UserError(
+            f"{path}: expected keys and values; received {type(content).__name__}; "
+            f"restore the file (git checkout {Path(path).name})."
+        )
+    return content
+
+
+class _Loader(yaml.SafeLoader):
+    """Builds plain values only; a key that stands twice is an error, where YAML would let the last one win."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
+        keys = [key.value for key, _ in node.value]
+        for place, (key, _) in enumerate(node.value):
+            if key.value in keys[:place]:
+                raise yaml.YAMLError(f"line {key.start_mark.line + 1}: the key {key.value!r} stands twice")
+        return super().construct_mapping(node, deep)
+
+
+def parse_params(content: dict[str, Any], source: str = "params", more: Mapping[str, Any] | None = None) -> Settings:
+    """Apply the named setting, then `more`, and check every key and value; see `read_params`."""
     base = dict(content)
     variants = base.pop("settings", None) or {}
     name = base.get("setting")
-    if name not in variants:
+    if not isinstance(variants, dict):
+        raise UserError(f"{source}: settings: expected sets of changes by name; received {variants!r}; correct it.")
+    if name not in list(variants):
         raise UserError(
-            f"{source}: setting: expected one of {sorted(variants)}; received {name!r}{_hint(name, variants)}."
+            f"{source}: setting: expected one of {', '.join(map(str, variants))}; received {name!r}"
+            f"{_hint(name, variants)}; correct it."
         )
+    changes = variants[name] or {}
+    if not isinstance(changes, dict):
+        raise UserError(f"{source}: settings.{name}: expected keys and values; received {changes!r}; correct it.")
     try:
-        return Settings.model_validate(_merged(base, variants[name] or {}))
+        return Settings.model_validate(_merged(_merged(base, changes), _nested(more or {})))
     except ValidationError as error:
-        raise UserError(f"{source}: " + "; ".join(_sentence(fault) for fault in error.errors()) + ".") from error
+        faults = "; ".join(_sentence(fault) for fault in error.errors())
+        raise UserError(f"{source}: {faults}; correct the file.") from error
+
+
+def _nested(changes: Mapping[str, Any]) -> dict[str, Any]:
+    nest: dict[str, Any] = {}
+    for key, value in changes.items():
+        *sections, last = key.split(".")
+        place = nest
+        for name in sections:
+            place = place.setdefault(name, {})
+        place[last] = value
+    return nest
 
 
 def _merged(base: dict, changes: dict) -> dict:
@@ -163,13 +250,17 @@ def _merged(base: dict, changes: dict) -> dict:
 def _sentence(fault: dict) -> str:
     place = [str(part) for part in fault["loc"]]
     name = ".".join(place)
+    if fault["type"] == "missing":
+        return f"{name}: expected a value, received none"
     if fault["type"] != "extra_forbidden":
-        return f"{name}: {fault['msg'][0].lower()}{fault['msg'][1:]}, received {fault['input']!r}"
+        expected = re.sub("^(Input should be|Value error, expected) ", "expected ", fault["msg"])
+        expected = re.sub("^[A-Z][a-z]+ should ", "expected to ", expected)
+        return f"{name}: {expected}, received {fault['input']!r}"
     section = Settings
     for part in place[:-1]:
         section = section.model_fields[part].annotation
     known = list(section.model_fields)
-    return f"{name}: unknown key{_hint(place[-1], known)}; known keys are {', '.join(known)}"
+    return f"{name}: unknown key{_hint(place[-1], known)}, expected one of {', '.join(known)}, received {place[-1]!r}"
 
 
 def _hint(word: Any, known) -> str:

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 import tensorflow as tf
+from scipy import ndimage
 
 from segsrgan_core.classes import Classes
 from segsrgan_core.imaging.contrast import exponent
 from segsrgan_core.imaging.degrade import degrade_matrices
 from segsrgan_core.imaging.intensity import intensity_scale
-from segsrgan_core.imaging.noise import add_rician
-from segsrgan_core.imaging.resynthesis import draw_signals, resynthesise, tissue_signals
+from segsrgan_core.imaging.noise import add_rician, jitter_slices, random_ramp
+from segsrgan_core.imaging.resynthesis import OUTER, draw_signals, resynthesise, tissue_signals
 from segsrgan_core.params import TrainingSettings
 
 SLICE_AXIS = 2  # of arrays in RAS+ order: axial slices
@@ -134,8 +135,16 @@ def _degraded(subject, place, size, thickness, settings, rng) -> tuple[np.ndarra
     phase = int(rng.integers(min(z, int(thickness / subject.spacing_mm)) + 1))
     block = (slice(x, x + size), slice(y, y + size), slice(phase, None))
     lines = _contrast(subject, block, settings, rng)
+    if settings.blur:
+        lines = ndimage.gaussian_filter(lines, rng.uniform(0, settings.blur) / subject.spacing_mm, truncate=3)
+    if settings.bias:
+        lines = lines * random_ramp(lines.shape, settings.bias, rng)
+    if rng.random() < settings.stripped:
+        lines = np.where(np.isin(subject.labels[block], OUTER), np.float32(0), lines)
     down, up = degrade_matrices(lines.shape[SLICE_AXIS], subject.spacing_mm, thickness)
     slices = lines @ down.T.astype(np.float32)
+    if settings.motion:
+        slices = jitter_slices(slices, rng.uniform(0, settings.motion), rng)
     slices = add_rician(slices, rng.uniform(0, settings.noise), rng)
     rows = slice(z - phase, z - phase + size)
     return lines[..., rows], slices @ up[rows].T.astype(np.float32)
@@ -146,7 +155,7 @@ def _contrast(subject, block, settings, rng) -> np.ndarray:
     lines = subject.image[block]
     if settings.contrast_model == "none":
         return lines
-    if settings.contrast_model == "physics":
+    if settings.contrast_model == "physics" and rng.random() < settings.physics_share:
         lines = resynthesise(lines, subject.labels[block], subject.signals, draw_signals(rng))
     return exponent(lines, rng.uniform(1 - settings.contrast, 1 + settings.contrast))
 

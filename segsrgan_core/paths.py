@@ -2,11 +2,16 @@
 
 import hashlib
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 
 from segsrgan_core.errors import UserError
 from segsrgan_core.params import Settings
+
+LIBRARIES = ("keras", "nibabel", "nilearn", "numpy", "scipy", "tensorflow")
+NOT_TRAINING = ("baselines", "cli", "derivatives", "figures", "report", "variability", "weights")
 
 
 @dataclass(frozen=True)
@@ -15,14 +20,26 @@ class Study:
 
     Attributes:
         root: the repository, the folder of `params.yaml`.
+        aside: a folder that takes the place of the repository for all that is made, where a network is trained or
+            evaluated outside the study's stages. The phantoms are then made anew there.
     """
 
     root: Path
+    aside: Path | None = None
+
+    @property
+    def _made(self) -> Path:
+        return self.aside or self.root
 
     @property
     def params(self) -> Path:
         """The settings."""
         return self.root / "params.yaml"
+
+    @property
+    def ablations(self) -> Path:
+        """The plan of the ablations."""
+        return self.root / "ablations" / "ablations.yaml"
 
     @property
     def manifests(self) -> Path:
@@ -37,26 +54,37 @@ class Study:
     @property
     def results(self) -> Path:
         """What `dvc repro` writes and git keeps."""
-        return self.root / "results"
+        return self._made / "results"
 
     @property
     def work(self) -> Path:
         """Large files that the stages hand to each other."""
-        return self.root / "data"
+        return self._made / "data"
 
     @property
     def scratch(self) -> Path:
         """States for resuming and caches; never an output."""
-        return self.root / ".work"
+        return self._made / ".work"
+
+    @property
+    def costs(self) -> Path:
+        """Time and memory of the methods; see `cost.note_costs`."""
+        return self.scratch / "costs.json"
 
     def state(self, settings: Settings) -> Path:
-        """Return where a training with these settings keeps what it needs to go on."""
-        key = hashlib.sha256(settings.model_dump_json().encode()).hexdigest()[:16]
-        return self.scratch / "training" / f"{key}.npz"
+        """Return where a training with these settings, prepared cases and code keeps what it needs to go on."""
+        cases = sorted(path for path in (self.work / "prepared").rglob("*") if path.is_file())
+        key = digest([settings.model_dump_json(), code_digest(*NOT_TRAINING), *cases])
+        return self.scratch / "training" / f"{key[:16]}.npz"
+
+    @property
+    def phantoms(self) -> Path:
+        """Phantoms that this code made, whole ones, until the code changes."""
+        return self.scratch / "phantoms" / code_digest(*NOT_TRAINING, "networks", "stages")[:16]
 
     def manifest(self, cohort: str) -> Path:
         """Return the manifest of a cohort."""
-        return self.manifests / f"{cohort}.csv"
+        return (self._made if cohort == "embedded" else self.root) / "data_manifests" / f"{cohort}.csv"
 
     def data_root(self, cohort: str) -> Path:
         """Return the folder that a manifest's paths start in: `data/`, or the one that SEGSRGAN_DATA names.
@@ -64,13 +92,31 @@ class Study:
         The phantoms are made in `data/` wherever other data are.
         """
         named = os.environ.get("SEGSRGAN_DATA")
-        if not named or cohort == "embedded":
+        if cohort == "embedded":
             return self.work
+        if not named:
+            return self.root / "data"
         if not Path(named).is_dir():
             raise UserError(
                 f"SEGSRGAN_DATA: expected a folder; received {named!r}, which is none; correct or unset it."
             )
         return Path(named).resolve()
+
+
+def digest(parts: Iterable[str | Path]) -> str:
+    """Return the SHA-256 digest of texts and of the content of files."""
+    total = hashlib.sha256()
+    for part in parts:
+        content = part.read_bytes() if isinstance(part, Path) else part.encode()
+        total.update(hashlib.sha256(content).digest())
+    return total.hexdigest()
+
+
+def code_digest(*without: str) -> str:
+    """Return the digest of this package's source, without these folders, and of the libraries that compute."""
+    here = Path(__file__).parent
+    files = [path for path in sorted(here.rglob("*.py")) if path.relative_to(here).parts[0] not in without]
+    return digest([*files, *(f"{name} {metadata.version(name)}" for name in LIBRARIES)])
 
 
 def find_study(start: str | Path | None = None) -> Study:

@@ -44,11 +44,19 @@ class Progress:
         elif note or done == self.total or time.monotonic() - self._last > SECONDS_BETWEEN_LINES:
             self._say(note)
 
+    def tell(self, text: str) -> None:
+        """Say what is being done meanwhile; where there is no bar, now and then."""
+        if self._bar is not None:
+            self._bar.set_postfix_str(text)
+        elif time.monotonic() - self._last > SECONDS_BETWEEN_LINES:
+            self._write(f"{self.label} {self.done}/{self.total}  {text}")
+
     def _say(self, note: str) -> None:
-        now = time.monotonic()
-        left = (now - self._start) / (self.done - self._begun_at) * (self.total - self.done)
-        self._last = now
-        line = f"{self.label} {self.done}/{self.total}, {left:.0f} s left{'  ' + note if note else ''}"
+        left = (time.monotonic() - self._start) / (self.done - self._begun_at) * (self.total - self.done)
+        self._write(f"{self.label} {self.done}/{self.total}, {left:.0f} s left{'  ' + note if note else ''}")
+
+    def _write(self, line: str) -> None:
+        self._last = time.monotonic()
         if self._file:
             with open(self._file, "a", encoding="utf-8") as log:
                 log.write(line + "\n")
@@ -59,6 +67,11 @@ class Progress:
         """Take the bar away."""
         if self._bar is not None:
             self._bar.close()
+
+
+def say(sentence: str) -> None:
+    """Tell the person something on standard error, without breaking a bar that stands there."""
+    tqdm.write(f"segsrgan: {sentence}", file=sys.stderr)
 
 
 def track(items: Iterable[Any], label: str, total: int | None = None) -> Iterator[Any]:

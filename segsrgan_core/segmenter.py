@@ -1,14 +1,14 @@
 """A trained network as a method: from a thick-slice image to a high-resolution image, labels and volumes."""
 
-import json
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, ClassVar, Literal
 
 import nibabel as nib
 import numpy as np
 from nibabel.nifti1 import Nifti1Image
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from segsrgan_core.checkpoints import load_state, save_state
 from segsrgan_core.classes import SIDES, Classes
@@ -17,10 +17,14 @@ from segsrgan_core.imaging.degrade import interpolate
 from segsrgan_core.imaging.files import write_json
 from segsrgan_core.imaging.geometry import spacing_mm, through_plane_axis, voxel_volume_ml
 from segsrgan_core.imaging.intensity import intensity_scale
-from segsrgan_core.inference import predict
+from segsrgan_core.inference import Walk, predict
+from segsrgan_core.params import ModelSettings
+from segsrgan_core.uncertainty import Network, averaged, disagreement_ml, error_probability, spread_channels
 
 FORMAT = 1
 WEIGHTS = "generator.npz"
+DEFAULT_FLIPS = ("x",)
+FIELD_MM = (10.0, 500.0)  # extent of an image along each axis: at the least a slab, at the most a head with shoulders
 LARGEST_IMAGE_VOXELS = 600**3
 
 
@@ -37,18 +41,31 @@ class ModelCard:
         plane: of the slices it was trained on.
         cohort: it was trained on.
         threshold: of a single class.
+        networks: how many vote.
+        error_factors: by volume, standard error over the passes' disagreement (see `uncertainty`).
+        error_cases: how many cases the factors were learnt from.
         format: of this file.
     """
 
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid", allow_inf_nan=False)
+
     generator: dict[str, Any]
     classes: tuple[str, ...]
-    spacing_mm: float
-    patch: int
+    spacing_mm: Annotated[float, Field(ge=0.2, le=4)]
+    patch: Annotated[int, Field(ge=16, le=512, multiple_of=16)]
     thickness_mm: tuple[float, float]
-    plane: str
+    plane: Literal["axial", "coronal", "sagittal"]
     cohort: str
-    threshold: float = 0.5
-    format: int = FORMAT
+    threshold: Annotated[float, Field(gt=0, lt=1)] = 0.5
+    networks: Annotated[int, Field(ge=1, le=64)] = 1
+    error_factors: dict[str, float] = field(default_factory=dict)
+    error_cases: Annotated[int, Field(ge=0)] = 0
+    format: Literal[FORMAT] = FORMAT
+
+    @property
+    def tissues(self) -> Classes:
+        """What the channels of its segmentation are."""
+        return Classes(self.classes, bool(self.generator.get("hemispheres")))
 
 
 @dataclass(frozen=True)
@@ -63,6 +80,9 @@ class Segmentation:
         volumes_ml: of each class, from the labels; with hemispheres also of `left_cortex` and `right_cortex` (and so
             on) and `intracranial`.
         sides: uint8, 1 left, 2 right within the skull; None where the network does not know them.
+        uncertainty: float32, the probability that a voxel's label is wrong.
+        disagreement_ml: of the passes, on each volume; see `uncertainty.disagreement_ml`.
+        standard_errors_ml: of each volume; nan where the model was not calibrated.
         notes: what a person should know about this image.
     """
 
@@ -72,6 +92,9 @@ class Segmentation:
     probabilities: dict[str, Nifti1Image]
     volumes_ml: dict[str, float]
     sides: Nifti1Image | None = None
+    uncertainty: Nifti1Image | None = None
+    disagreement_ml: dict[str, float] = field(default_factory=dict)
+    standard_errors_ml: dict[str, float] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
 
@@ -83,36 +106,43 @@ class Segmenter:
         card: of the weights.
         network: float32 (1, P, P, P, C) -> float32 (1, P, P, P, 1 + channels).
         step: distance between windows in voxels.
+        others: more networks that vote.
+        flips: axes ("x", "y", "z") whose mirror images vote, see `uncertainty.averaged`.
     """
 
     card: ModelCard
-    network: Callable[[np.ndarray], np.ndarray]
+    network: Network
     step: int
+    others: tuple[Network, ...] = ()
+    flips: tuple[str, ...] = ()
 
-    def __call__(self, image: Nifti1Image, like: Nifti1Image | None = None) -> Segmentation:
+    def __call__(self, image: Nifti1Image, like: Nifti1Image | None = None, walk: Walk = iter) -> Segmentation:
         """Segment one image.
 
         Args:
             image: float32 (X, Y, Z), any orientation and spacing.
             like: an image whose grid the result shall have; the card's isotropic voxel size if not given.
+            walk: see `inference.predict`.
 
         Raises:
-            UserError: the isotropic image would be too large.
+            UserError: the field of view is no head's, the isotropic image would be too large, or nothing is bright.
         """
-        extent = np.asarray(image.shape) * spacing_mm(image)
-        if np.prod(extent / self.card.spacing_mm) > LARGEST_IMAGE_VOXELS:
-            raise UserError(f"image: expected a head; received a field of view of {np.round(extent)} mm; crop it.")
+        self._check_field(image)
         canonical = nib.as_closest_canonical(image)
         target = None if like is None else nib.as_closest_canonical(like)
         interpolated = interpolate(canonical, self.card.spacing_mm, target)
         array = np.asarray(interpolated.dataobj, np.float32)
         scale = intensity_scale(array)
         thickness = spacing_mm(canonical)[through_plane_axis(canonical)]
-        output = predict(
-            self.network, self._inputs(array / scale, thickness), self.card.patch, self.step, 1 + self._classes.channels
-        )
-        labels = self._classes.decode(output[..., 1:], self.card.threshold)
-        sides = self._classes.decode_sides(output[..., 1:])
+        classes = self.card.tissues
+        network = averaged((self.network, *self.others), self.flips, classes)
+        n, more = 1 + classes.channels, len(spread_channels(classes))
+        inputs = self._inputs(array / scale, thickness)
+        output = predict(network, inputs, self.card.patch, self.step, n + more, walk)
+        means, squares = output[..., 1:n], output[..., n:]
+        labels, sides = classes.decode(means, self.card.threshold), classes.decode_sides(means)
+        probabilities, voxel_ml = classes.of(means), voxel_volume_ml(interpolated)
+        disagreement = disagreement_ml(classes, means, squares, sides, voxel_ml)
 
         def back(values: np.ndarray) -> Nifti1Image:
             return _in_orientation_of(Nifti1Image(values, interpolated.affine), image)
@@ -121,25 +151,24 @@ class Segmenter:
             interpolated=back(array),
             image=back(output[..., 0] * np.float32(scale)),
             labels=back(labels),
-            probabilities={name: back(p) for name, p in self._classes.of(output[..., 1:]).items()},
-            volumes_ml=self._volumes_ml(labels, sides, voxel_volume_ml(interpolated)),
+            probabilities={name: back(p) for name, p in probabilities.items()},
+            volumes_ml=volumes_ml(classes, labels, sides, voxel_ml),
+            uncertainty=back(error_probability(probabilities, labels, classes.numbers)),
+            disagreement_ml=disagreement,
+            standard_errors_ml={k: self.card.error_factors.get(k, np.nan) * ml for k, ml in disagreement.items()},
             sides=None if sides is None else back(sides),
             notes=self._notes(canonical, thickness),
         )
 
-    @property
-    def _classes(self) -> Classes:
-        return Classes(self.card.classes, bool(self.card.generator.get("hemispheres")))
-
-    def _volumes_ml(self, labels: np.ndarray, sides: np.ndarray | None, voxel_ml: float) -> dict[str, float]:
-        masks = {name: labels == number for name, number in self._classes.numbers.items()}
-        if sides is not None:
-            halves = dict(enumerate(SIDES, start=1))
-            split = {
-                f"{side}_{name}": mask & (sides == k) for name, mask in masks.items() for k, side in halves.items()
-            }
-            masks |= {**split, "intracranial": sides > 0}
-        return {name: voxel_ml * int(mask.sum()) for name, mask in masks.items()}
+    def _check_field(self, image: Nifti1Image) -> None:
+        extent = np.asarray(image.shape) * spacing_mm(image)
+        low, high = FIELD_MM
+        too_many = np.prod(extent / self.card.spacing_mm) > LARGEST_IMAGE_VOXELS
+        if extent.min() < low or extent.max() > high or too_many:
+            raise UserError(
+                f"image: expected a head in a field of view of {low:g} to {high:g} mm along each axis; received "
+                f"{' x '.join(f'{mm:.4g}' for mm in extent)} mm; correct the header's voxel sizes, or crop the image."
+            )
 
     def _inputs(self, array: np.ndarray, thickness: float) -> np.ndarray:
         if not self.card.generator.get("thickness_channel"):
@@ -158,6 +187,23 @@ class Segmenter:
         return notes
 
 
+def volumes_ml(classes: Classes, labels: np.ndarray, sides: np.ndarray | None, voxel_ml: float) -> dict[str, float]:
+    """Count the voxels of each class, of its left and right part and of the skull's content, see `Segmentation`.
+
+    Args:
+        classes: to count.
+        labels: (X, Y, Z), drawem9 numbers.
+        sides: (X, Y, Z), 1 left, 2 right, or None.
+        voxel_ml: volume of a voxel.
+    """
+    masks = {name: labels == number for name, number in classes.numbers.items()}
+    if sides is not None:
+        halves = dict(enumerate(SIDES, start=1))
+        split = {f"{side}_{name}": mask & (sides == k) for name, mask in masks.items() for k, side in halves.items()}
+        masks |= {**split, "intracranial": sides > 0}
+    return {name: voxel_ml * int(mask.sum()) for name, mask in masks.items()}
+
+
 def _in_orientation_of(canonical: Nifti1Image, image: Nifti1Image) -> Nifti1Image:
     """Flip and permute a RAS+ image's axes to those of another image; every voxel stays where it is in the world."""
     transform = nib.orientations.ornt_transform(nib.io_orientation(canonical.affine), nib.io_orientation(image.affine))
@@ -165,19 +211,28 @@ def _in_orientation_of(canonical: Nifti1Image, image: Nifti1Image) -> Nifti1Imag
     return Nifti1Image(np.ascontiguousarray(turned.dataobj), turned.affine)
 
 
-def save_model(folder: Path, model: Any, card: ModelCard) -> None:
-    """Write weights and card: `generator.npz` and `model.json`, each atomically."""
-    save_state(folder / WEIGHTS, {"generator": model.trainable_variables}, {})
+def save_model(folder: Path, model: Any, card: ModelCard, others: Sequence[Any] = ()) -> None:
+    """Write the networks' weights (`generator.npz`, `generator_2.npz` ...) and the card, each atomically."""
+    for name, one in zip(weight_files(1 + len(others)), (model, *others), strict=True):
+        save_state(folder / name, {"generator": one.trainable_variables}, {})
     write_json(folder / "model.json", asdict(card))
 
 
-def load_segmenter(folder: str | Path, step: int, policy: str = "float32") -> Segmenter:
-    """Load a trained network; nothing in the files is executed.
+def weight_files(networks: int) -> list[str]:
+    """Return the names of the files that hold the weights of a model of so many networks."""
+    return [WEIGHTS, *(f"generator_{number}.npz" for number in range(2, networks + 1))]
+
+
+def load_segmenter(
+    folder: str | Path, step: int, policy: str = "float32", flips: Sequence[str] = DEFAULT_FLIPS
+) -> Segmenter:
+    """Load a trained model; nothing in the files is executed.
 
     Args:
         folder: that `save_model` wrote.
         step: distance between windows in voxels.
         policy: Keras dtype policy of the convolutions.
+        flips: axes whose mirror images vote; each doubles the time.
 
     Raises:
         UserError: a file is missing, damaged, or of another architecture.
@@ -187,24 +242,38 @@ def load_segmenter(folder: str | Path, step: int, policy: str = "float32") -> Se
 
     folder = Path(folder)
     card = read_card(folder)
-    model = build_generator(**card.generator, policy=policy)
-    load_state(folder / WEIGHTS, {"generator": model.trainable_variables})
-    return Segmenter(card, as_function(model), min(step, card.patch))
+    networks = []
+    for name in weight_files(card.networks):
+        model = build_generator(**card.generator, policy=policy)
+        load_state(folder / name, {"generator": model.trainable_variables})
+        networks.append(as_function(model))
+    return Segmenter(card, networks[0], min(step, card.patch), tuple(networks[1:]), tuple(flips))
 
 
 def read_card(folder: Path) -> ModelCard:
     """Read `model.json`; see `load_segmenter`."""
     path = folder / "model.json"
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        card = ModelCard(**content)
-        card = ModelCard(**{**content, "classes": tuple(card.classes), "thickness_mm": tuple(card.thickness_mm)})
+        card = TypeAdapter(ModelCard).validate_json(path.read_text(encoding="utf-8"))
+        arguments = dict(card.generator)
+        channels = arguments.pop("n_classes")
+        ModelSettings(generator=arguments.pop("name"), **arguments)  # the limits of params.yaml
+        if channels != Classes(card.classes).channels:
+            raise UserError(f"classes: expected as many as n_classes={channels}; received {list(card.classes)}")
     except OSError as error:
         raise UserError(
-            f"{path}: expected a trained model's folder; {error.strerror}; run `make repro` first."
+            f"{path}: expected a trained model's folder; received: {error.strerror}; run `make repro` first, or name "
+            "the folder with --model."
         ) from error
-    except (ValueError, TypeError) as error:
-        raise UserError(f"{path}: expected a model card of format {FORMAT}; it is damaged ({error}).") from error
-    if card.format != FORMAT:
-        raise UserError(f"{path}: expected a model card of format {FORMAT}; received {card.format}.")
+    except (ValueError, TypeError, KeyError) as error:
+        raise UserError(
+            f"{path}: expected a model card of format {FORMAT}; received one with a fault ({_brief(error)}); copy the "
+            "model again, or train again."
+        ) from error
     return card
+
+
+def _brief(error: Exception) -> str:
+    if isinstance(error, ValidationError):
+        return "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
+    return " ".join(str(error).split())

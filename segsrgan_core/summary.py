@@ -5,7 +5,7 @@ Intervals are 95 % percentile bootstraps over subjects with a fixed seed. The te
 runs over the methods compared on one metric of one structure.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ import pandas as pd
 from segsrgan_core.errors import UserError
 
 IMAGE_METRICS = ("psnr", "ssim")
-LABEL_METRICS = ("dice", "hd95_mm", "asd_mm", "volume_error", "n_components")
+LABEL_METRICS = ("dice", "hd95_mm", "asd_mm", "volume_error", "n_components", "ece")
 DRAWS = 5000
 
 
@@ -48,6 +48,35 @@ def summarise(table: pd.DataFrame, reference: str = "segsrgan", seed: int = 0) -
             _place(summary, metric, structure, values)
             _place(summary["tests"], metric, structure, tests)
     return summary
+
+
+def method_titles(metrics: Mapping[str, Any]) -> dict[str, str]:
+    """The titles of the baselines by their names, from `results/evaluation/metrics.json`."""
+    return {name: facts["title"] for name, facts in metrics.get("methods", {}).items()}
+
+
+def with_methods(
+    summary: Mapping[str, Any], methods: Mapping[str, Mapping], reasons: Mapping[str, str], structures: Sequence[str]
+) -> dict[str, Any]:
+    """Add to a summary what the methods are, and why some have no scores of some or all subjects.
+
+    Args:
+        summary: as `summarise` gives it.
+        methods: title, version and parameters by method.
+        reasons: by method; they become the "reason" of the method and of its entries.
+        structures: whose entries a method shall have that has none.
+    """
+    nothing = {"mean": None, "sd": None, "n": 0, "ci95": None}
+    filled = {**summary, "methods": {name: dict(facts) for name, facts in methods.items()}}
+    for method, reason in reasons.items():
+        filled["methods"][method]["reason"] = reason
+    for metric in LABEL_METRICS:
+        filled[metric] = {structure: dict(by_method) for structure, by_method in summary.get(metric, {}).items()}
+        for structure in structures:
+            entries = filled[metric].setdefault(structure, {})
+            for method, reason in reasons.items():
+                entries[method] = {**entries.get(method, nothing), "reason": reason}
+    return filled
 
 
 def describe_methods(wide: pd.DataFrame, seed: int = 0) -> dict[str, dict]:

@@ -16,6 +16,14 @@ def test_charbonnier_by_hand():
     assert float(value) == pytest.approx((3 + 0.001 + 0.001 + 4) / 4, abs=1e-6)
 
 
+def test_the_image_is_half_of_the_reconstruction():
+    # image |3|, 0; classes 0, 0, 0, |4|: ((3 + 0.001) / 2 + (4 + 0.003) / 4) / 2
+    value = losses.reconstruction(volume([3, 1], [0, 4], [0, 0]), volume([0, 1], [0, 0], [0, 0]))
+    assert float(value) == pytest.approx((3.001 / 2 + 4.003 / 4) / 2, abs=1e-6)
+    one = volume([3, 1], [0, 4]), volume([0, 1], [0, 0])
+    assert float(losses.reconstruction(*one)) == pytest.approx(float(losses.charbonnier(*one)), rel=1e-6)
+
+
 def test_soft_dice_by_hand():
     # (2 * 0.5 + 1) / (1 + 0.25 + 0.25 + 1) = 0.8
     value = losses.soft_dice(volume([9, 9], [1, 0]), volume([0, 0], [0.5, 0.5]))
@@ -25,15 +33,6 @@ def test_soft_dice_by_hand():
 def test_soft_dice_leaves_the_background_and_the_image_out():
     truth, guess = volume([1, 2], [1, 0], [0, 1]), volume([5, 5], [0, 0], [0, 1])
     assert float(losses.soft_dice(truth, guess)) == pytest.approx(0, abs=1e-6)
-
-
-def test_groups_of_classes_count_alike():
-    # The tissue is perfect. Left: s g = 0.5, s^2 = 1, g^2 = 0.5; right the same; -log 0.5 in both voxels.
-    truth = volume([0, 0], [1, 0], [0, 0], [1, 0], [0, 1])
-    guess = volume([0, 0], [1, 0], [0, 0], [0.5, 0.5], [0.5, 0.5])
-    sides = 1 - (2 * 0.5 + 1) / (1 + 0.5 + 1)
-    assert float(losses.soft_dice(truth, guess, (1, 3))) == pytest.approx(sides / 2, abs=1e-6)
-    assert float(losses.cross_entropy(truth, guess, (1, 3))) == pytest.approx(np.log(2) / 2, abs=1e-5)
 
 
 def test_adversarial_by_hand():
@@ -79,16 +78,69 @@ def test_epsilon_mixes_each_sample_alike_in_all_channels():
     np.testing.assert_allclose(seen[0][1], 0.0)
 
 
-@pytest.mark.parametrize("loss", [losses.charbonnier, losses.soft_dice])
-def test_gradients_agree_with_finite_differences(loss):
-    rng = np.random.default_rng(0)
-    real = tf.constant(rng.random((1, 2, 2, 2, 2)), tf.float64)
-    fake = tf.constant(rng.random((1, 2, 2, 2, 2)), tf.float64)
-    direction = tf.constant(rng.normal(size=fake.shape), tf.float64)
+def test_cross_entropy_by_hand():
+    # one class: -(log 0.8 + log(1 - 0.4)) / 2; three classes: -(log 0.5 + log 0.7) / 2
+    one = losses.cross_entropy(volume([9, 9], [1, 0]), volume([0, 0], [0.8, 0.4]))
+    assert float(one) == pytest.approx(-(np.log(0.8) + np.log(0.6)) / 2, rel=1e-6)
+    truth = volume([9, 9], [1, 0], [0, 0], [0, 1])
+    three = losses.cross_entropy(truth, volume([0, 0], [0.5, 0.1], [0.2, 0.2], [0.3, 0.7]))
+    assert float(three) == pytest.approx(-(np.log(0.5) + np.log(0.7)) / 2, rel=1e-6)
+
+
+@pytest.mark.parametrize("channels", [2, 4])
+def test_cross_entropy_stays_finite_where_a_wrong_answer_is_certain(channels):
+    truth = tf.one_hot([[[[1, 1]]]], channels)
+    guess = tf.one_hot([[[[channels - 1 if channels > 2 else 0] * 2]]], channels)
+    assert float(losses.cross_entropy(truth, guess)) == pytest.approx(-np.log(1e-6), rel=0.01)
+
+
+def test_soft_dice_is_the_mean_over_samples_and_classes():
+    truth = tf.concat([volume([0, 0], [0, 0], [1, 1], [0, 0]), volume([0, 0], [0, 0], [0, 0], [1, 0])], 0)
+    guess = tf.zeros_like(truth)
+    # (1/3 + 1) / 2 for the first sample, (1 + 1/2) / 2 for the second
+    assert float(losses.soft_dice(truth, guess)) == pytest.approx(1 - (1 / 3 + 1 + 1 + 1 / 2) / 4, abs=1e-6)
+
+
+def assert_gradient_is_that_of_finite_differences(loss, x: np.ndarray):
+    """Central differences in float64, one coordinate after the other."""
+    variable = tf.Variable(x, dtype=tf.float64)
     with tf.GradientTape() as tape:
-        tape.watch(fake)
-        value = loss(real, fake)
-    slope = float(tf.reduce_sum(tape.gradient(value, fake) * direction))
-    h = 1e-6
-    finite = float(loss(real, fake + h * direction) - loss(real, fake - h * direction)) / (2 * h)
-    assert slope == pytest.approx(finite, rel=1e-6)
+        value = loss(variable)
+    gradient, h = tape.gradient(value, variable).numpy(), 1e-6
+    for place in np.ndindex(x.shape):
+        step = np.zeros_like(x)
+        step[place] = h
+        finite = float(loss(tf.constant(x + step)) - loss(tf.constant(x - step))) / (2 * h)
+        assert gradient[place] == pytest.approx(finite, rel=1e-5, abs=1e-9)
+
+
+@pytest.mark.parametrize("channels", [2, 4])
+@pytest.mark.parametrize("loss", [losses.charbonnier, losses.soft_dice, losses.cross_entropy])
+def test_gradients_agree_with_finite_differences(loss, channels):
+    rng = np.random.default_rng(0)
+    real = tf.constant(rng.random((2, 1, 2, 2, channels)), tf.float64)
+    assert_gradient_is_that_of_finite_differences(
+        lambda fake: loss(real, fake), rng.uniform(0.1, 0.9, (2, 1, 2, 2, channels))
+    )
+
+
+def test_the_adversarial_gradient_agrees_with_finite_differences():
+    rng = np.random.default_rng(0)
+    fake = tf.constant(rng.random((3, 1)))
+    assert_gradient_is_that_of_finite_differences(lambda real: losses.adversarial(real, fake), rng.random((3, 1)))
+    assert_gradient_is_that_of_finite_differences(lambda real: losses.adversarial(fake, real), rng.random((3, 1)))
+
+
+def test_the_gradient_penaltys_gradient_agrees_with_finite_differences():
+    """By the critic's weights: a gradient of a gradient, through a critic that is not linear."""
+    rng = np.random.default_rng(0)
+    real, fake = (tf.constant(rng.random((2, 1, 2, 2, 2))) for _ in range(2))
+    epsilon = tf.constant([0.3, 0.8], tf.float64)
+
+    def penalty(weights):
+        def critic(x, training=True):
+            return tf.reduce_sum(tf.tanh(tf.reshape(x, (2, 8)) @ weights), axis=1, keepdims=True)
+
+        return losses.gradient_penalty(critic, real, fake, epsilon)
+
+    assert_gradient_is_that_of_finite_differences(penalty, rng.normal(size=(8, 3)))

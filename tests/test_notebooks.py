@@ -76,3 +76,15 @@ def test_stripping_twice_changes_nothing_and_leaves_no_output():
     assert "seen" not in once
     assert stripped(nbformat.reads(once, 4)) == once
     assert normalised(nbformat.reads(once, 4)) == once
+
+
+def test_a_kernel_that_is_killed_is_one_sentence(study):
+    here = study("x = 1", "import os, signal; os.kill(os.getpid(), signal.SIGKILL)")
+    with pytest.raises(UserError, match="story: expected the notebook's kernel to finish; received its death"):
+        run_notebook(here, "story")
+
+
+def test_a_full_disk_inside_is_the_machines_fault(study):
+    here = study("x = 1", "raise OSError(28, 'No space left on device', 'big.nii')")
+    with pytest.raises(OSError, match=r"No space left on device: 'big.nii' \(story\)"):
+        run_notebook(here, "story")

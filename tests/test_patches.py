@@ -95,10 +95,21 @@ def test_physics_changes_the_contrast_of_truth_and_input_alike():
     labels = np.repeat(rng.integers(1, 4, (6, 6, 8)), 4, 0).repeat(4, 1).repeat(4, 2).astype(np.uint8)
     image = np.array([0, 1.0, 0.4, 0.6], np.float32)[labels]
     subject = prepare_subject("s", image, labels, CORTEX, 0.8, 3.0, 16, 0)
-    settings = PLAIN.model_copy(update={"contrast_model": "physics"})
+    settings = PLAIN.model_copy(update={"contrast_model": "physics", "physics_share": 1.0})
     ratios = []
     for number in range(6):
         x, y = draw_patch([subject], settings, CORTEX, False, np.random.default_rng(number))
         ratios.append(np.median(y[..., 0][y[..., 1] == 1]) / y[..., 0].max())
         assert np.corrcoef(x[..., 0].mean(2).ravel(), y[..., 0].mean(2).ravel())[0, 1] > 0.9
     assert np.ptp(ratios) > 0.1
+
+
+def test_disturbances_change_the_input_and_keep_the_truths_labels(subject):
+    plain_x, plain_y = draw_patch([subject], PLAIN, CORTEX, False, np.random.default_rng(2))
+    for change in ({"blur": 1.0}, {"bias": 0.3}, {"motion": 0.3}, {"stripped": 1.0}):
+        settings = PLAIN.model_copy(update=change)
+        x, y = draw_patch([subject], settings, CORTEX, False, np.random.default_rng(2))
+        assert not np.allclose(x, plain_x, atol=1e-3), change
+        np.testing.assert_array_equal(y[..., 1], plain_y[..., 1])
+        # Motion is a fault of the acquisition alone; the others change the head that is imaged.
+        assert np.allclose(y[..., 0], plain_y[..., 0], atol=1e-3) == ("motion" in change)

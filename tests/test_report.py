@@ -14,7 +14,7 @@ from segsrgan_core.report import build_report, write_run
 from segsrgan_core.report.assumptions import assumptions_table
 from segsrgan_core.report.data_card import data_card
 from segsrgan_core.report.tables import Table, interval, number, p_value
-from segsrgan_core.summary import summarise
+from segsrgan_core.summary import summarise, with_methods
 from segsrgan_core.variability import analyse
 
 SETTINGS = {"cohort": "embedded", "setting": "quick", "seed": 7, "training": {"epochs": 10, "thickness_mm": [3.0, 3.0]}}
@@ -30,6 +30,19 @@ def scores() -> pd.DataFrame:
             drawn = mean * rng.normal(1, 0.02, 6)
             rows += [("embedded", f"sub-{i}", method, structure, metric, value) for i, value in enumerate(drawn)]
     return pd.DataFrame(rows, columns=["cohort", "subject", "method", "structure", "metric", "value"])
+
+
+def evaluated(scores: pd.DataFrame) -> dict:
+    """What the evaluation's stage leaves as metrics.json."""
+    fusion = {
+        "registration": {"spacing_mm": 2.0, "syn": [30, 15]},
+        "atlases": {"sub-0": ["a", "b"], "sub-1": ["a", "b"]},
+    }
+    methods = {
+        "imapa": {"title": "IMAPA", "version": "1", "parameters": {"k": 15, "alphas": [0.0, 0.25]}, **fusion},
+        "drawem": {"title": "DrawEM", "version": "not found", "parameters": {}},
+    }
+    return with_methods(summarise(scores), methods, {"drawem": "not run: mirtk not found"}, ["cortex", "white"])
 
 
 @pytest.fixture(scope="module")
@@ -71,8 +84,7 @@ def manifest() -> pd.DataFrame:
 def study(tmp_path_factory, scores, volumes, history) -> Path:
     """What a study leaves in results/, made once."""
     folder = tmp_path_factory.mktemp("study")
-    write_json(folder / "evaluation" / "metrics.json", summarise(scores))
-    write_json(folder / "evaluation" / "not_run.json", {"DrawEM": "mirtk not found"})
+    write_json(folder / "evaluation" / "metrics.json", evaluated(scores))
     write_json(folder / "variability" / "metrics.json", analyse(volumes))
     write_csv(folder / "training" / "history.csv", history)
     for module, drawn in ((methods, methods.draw(scores)), (learning, learning.draw(history))):
@@ -154,12 +166,32 @@ def test_report_without_results_says_so(tmp_path, manifest):
 @pytest.mark.parametrize(("cohort", "shown"), [("dhcp", "26.96"), ("epirmex", "0.0939")])
 def test_the_talks_numbers_stand_beside_its_own_cohorts_alone(cohort, shown, results, manifest, scores, volumes):
     embedded = build_report(results, manifest, SETTINGS).read_text(encoding="utf-8")
-    write_json(results / "evaluation" / "metrics.json", summarise(scores.assign(cohort=cohort)))
+    write_json(results / "evaluation" / "metrics.json", evaluated(scores.assign(cohort=cohort)))
     report = build_report(results, manifest, {**SETTINGS, "cohort": cohort}).read_text(encoding="utf-8")
-    assert shown not in embedded
+    assert "the talk&#39;s value" not in embedded
     assert shown in report
     assert "the talk&#39;s value" in report
+    assert ("favours DrawEM" in report) == (cohort == "dhcp")
     assert "phantom" not in Page(report).text.replace("embedded (phantoms)", "")
+
+
+def test_elsewhere_the_talks_table_stands_by_itself(results, manifest):
+    build_report(results, manifest, SETTINGS)
+    talk = (results / "tables" / "talk.tex").read_text()
+    assert "on dHCP" in talk
+    assert "0.786 (0.023)" in talk
+    assert "0.786" not in (results / "tables" / "cortex.tex").read_text()
+
+
+def test_methods_stand_with_what_they_are(results, manifest):
+    text = Page(build_report(results, manifest, SETTINGS).read_text(encoding="utf-8")).text
+    assert "DrawEM (not run: mirtk not found)" in text
+    assert "k 15; alphas 0, 0.25" in text
+    assert "spacing_mm 2; syn 30, 15" in text
+    assert "Dice of the cortex, the best first: SegSRGAN" in text
+    latex = (results / "tables" / "methods.tex").read_text()
+    assert "IMAPA & 1 & 2 & k 15" in latex
+    assert "p{0.5\\linewidth}" in latex
 
 
 def test_degenerate_statistics_are_listed(results, manifest, volumes):
@@ -225,6 +257,18 @@ def test_data_card_counts_subjects(manifest):
     assert "sites" not in card
     own = dict(data_card("mine", manifest.assign(site="A")))
     assert (own["cohort"], own["sites"]) == ("mine", "A")
+
+
+def test_run_js_holds_each_methods_time_and_memory(tmp_path):
+    runs = {"a": {"seconds": 58.0, "peak_mib": 1024.0}, "b": {"seconds": 62.0, "peak_mib": 1536.0}}
+    costs = {"baselines": {"IMAPA": runs, "DrawEM": {}}, "evaluate": {"SegSRGAN": {"a": runs["a"]}}}
+    text = write_run(tmp_path, {"train": 301.0}, costs=costs).read_text()
+    shown = json.loads(text.partition("window.segsrganCosts = ")[2].rstrip(";\n"))
+    assert shown == [["IMAPA", "2", "1 min 00 s (58 s to 1 min 02 s)", "1.5 GiB"], ["SegSRGAN", "1", "58 s", "1.0 GiB"]]
+    table = pd.read_csv(tmp_path / "costs.csv")
+    assert table.columns.tolist() == ["method", "subject", "seconds", "peak_mib"]
+    assert table["subject"].tolist() == ["a", "b", "a"]
+    assert "segsrganCosts = []" in write_run(tmp_path, {"train": 301.0}).read_text()
 
 
 def test_run_js_holds_times_and_hardware(tmp_path):

@@ -75,14 +75,23 @@ def _imported(source: str) -> set[Path]:
 
 
 # What every stage goes through; a change there that changes results shows in the files that a stage names.
-PLUMBING = {"errors", "params", "paths", "progress", "notebooks", "cli", "__init__"}
+PLUMBING = {"errors", "params", "paths", "progress", "processes", "notebooks", "cli", "__init__"}
 
 
-@pytest.mark.parametrize("name", [name for name, stage in STAGES.items() if "notebook" in stage["cmd"]])
+def _code_of(stage: dict) -> str:
+    """The code of a stage's notebook, or of its command."""
+    command = stage["cmd"].split()[1]
+    if command == "notebook":
+        notebook = nbformat.read(ROOT / stage["deps"][0], as_version=4)
+        lines = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "code").splitlines()
+        return "\n".join(line for line in lines if not line.startswith("%"))  # Jupyter's own commands
+    tree = ast.parse((ROOT / "segsrgan_core" / "cli" / "study.py").read_text())
+    return next(ast.unparse(node) for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == command)
+
+
+@pytest.mark.parametrize("name", STAGES)
 def test_a_stage_depends_on_all_code_that_it_uses(name):
-    notebook = nbformat.read(ROOT / STAGES[name]["deps"][0], as_version=4)
-    cells = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "code")
-    code = "\n".join(line for line in cells.splitlines() if not line.startswith("%"))  # Jupyter's own commands
+    code = _code_of(STAGES[name])
     deps = [ROOT / dep for dep in STAGES[name]["deps"] if "$" not in dep]
     missing = [
         str(path.relative_to(ROOT))

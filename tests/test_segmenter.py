@@ -90,6 +90,34 @@ def test_a_model_survives_saving(folder):
     np.testing.assert_allclose(loaded.network(x), build_generator(**ARGUMENTS, seed=4)(x), atol=1e-5)
 
 
+def test_several_networks_vote(tmp_path):
+    models = [build_generator(**ARGUMENTS, seed=seed) for seed in (4, 5)]
+    save_model(tmp_path, models[0], dataclasses.replace(CARD, networks=2), models[1:])
+    loaded = load_segmenter(tmp_path, step=8, flips=())
+    x = np.random.default_rng(0).random((1, 16, 16, 16, 1), np.float32)
+    for network, model in zip((loaded.network, *loaded.others), models, strict=True):
+        np.testing.assert_allclose(network(x), model(x), atol=1e-5)
+    halves = Segmenter(CARD, lambda x: np.full((*x.shape[:-1], 2), 0.2, np.float32), 8)
+    both = dataclasses.replace(halves, others=(lambda x: np.full((*x.shape[:-1], 2), 0.6, np.float32),))
+    result = both(head())
+    np.testing.assert_allclose(np.asarray(result.probabilities["cortex"].dataobj), 0.4, atol=1e-5)
+    np.testing.assert_allclose(np.asarray(result.uncertainty.dataobj), 0.4, atol=1e-5)
+    assert result.disagreement_ml["cortex"] == pytest.approx(0.2 * result.uncertainty.dataobj.size / 1000, rel=1e-3)
+
+
+def test_standard_errors_are_learnt_shares_of_the_disagreement():
+    assert np.isnan(SEGMENTER(head()).standard_errors_ml["cortex"])
+
+    def sloping(x):  # windows disagree about it where they overlap
+        slope = np.linspace(0, 1, x.shape[1], dtype=np.float32).reshape(1, -1, 1, 1, 1)
+        return np.concatenate([x[..., :1], np.broadcast_to(slope, x[..., :1].shape)], -1)
+
+    card = dataclasses.replace(CARD, error_factors={"cortex": 0.5}, error_cases=4)
+    calibrated = dataclasses.replace(SEGMENTER, card=card, network=sloping)(head())
+    assert calibrated.disagreement_ml["cortex"] > 0
+    assert calibrated.standard_errors_ml["cortex"] == pytest.approx(0.5 * calibrated.disagreement_ml["cortex"])
+
+
 def test_saving_twice_gives_the_same_bytes(folder, tmp_path):
     before = (folder / "generator.npz").read_bytes()
     save_model(tmp_path, build_generator(**ARGUMENTS, seed=4), CARD)

@@ -5,7 +5,7 @@ from scipy import stats
 
 from segsrgan_core.errors import UserError
 from segsrgan_core.imaging.files import write_json
-from segsrgan_core.summary import bootstrap_interval, describe, paired_test, summarise
+from segsrgan_core.summary import bootstrap_interval, describe, paired_test, summarise, with_methods
 
 
 def long_table(n: int = 8, cohort: str = "embedded") -> pd.DataFrame:
@@ -28,6 +28,21 @@ def long_table(n: int = 8, cohort: str = "embedded") -> pd.DataFrame:
             for (m, s, k), v in scores.items()
         ]
     return pd.DataFrame(rows)
+
+
+def test_methods_without_scores_have_an_entry_with_the_reason():
+    summary = summarise(long_table())
+    methods = {"drawem": {"title": "DrawEM"}, "imapa": {"title": "IMAPA"}, "jlf": {"title": "JLF"}}
+    why = {"drawem": "not run: x", "imapa": "sub-9 failed: y"}
+    filled = with_methods(summary, methods, why, ["cortex", "white"])
+    assert filled["methods"]["drawem"] == {"title": "DrawEM", "reason": "not run: x"}
+    assert filled["methods"]["jlf"] == {"title": "JLF"}
+    nothing = {"mean": None, "sd": None, "n": 0, "ci95": None, "reason": "not run: x"}
+    assert filled["dice"]["cortex"]["drawem"] == filled["hd95_mm"]["white"]["drawem"] == nothing
+    assert filled["dice"]["cortex"]["imapa"] == {**summary["dice"]["cortex"]["imapa"], "reason": "sub-9 failed: y"}
+    assert filled["dice"]["cortex"]["segsrgan"] == summary["dice"]["cortex"]["segsrgan"]
+    assert "drawem" not in summary["dice"]["cortex"]
+    assert filled["psnr"] == summary["psnr"]
 
 
 def test_layout_of_metrics_json():

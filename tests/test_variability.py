@@ -10,6 +10,7 @@ from segsrgan_core.imaging.files import write_json
 from segsrgan_core.variability import analyse, spread, talk_table, wide
 from segsrgan_core.variability.agreement import bland_altman, icc, pitman_morgan, shapiro, within_patient_cv
 from segsrgan_core.variability.anova import repeated_measures
+from segsrgan_core.variability.harmonise import harmonisation, harmonised
 from segsrgan_core.variability.mixed_model import mixed_model, residuals
 from segsrgan_core.variability.spread import bootstrap, sd_over_mean
 
@@ -81,6 +82,52 @@ def test_contrasts_of_balanced_data_are_the_paired_means(result):
 def test_no_effect_is_not_found():
     model = mixed_model(patients(20, dict.fromkeys(EFFECTS_ML, 0.0)), "cortex_ml")
     assert model["lrt"]["p"] > 0.05
+
+
+def by_a_factor(n: int = 20, noise: float = 0.01) -> pd.DataFrame:
+    """Patients whose volume at 280 ms is a tenth above that at 120 ms, and noise of a known share."""
+    volumes = patients(n, dict.fromkeys((120, 280), 0.0), noise_ml=0)
+    rng = np.random.default_rng(3)
+    factor = np.where(volumes["te_ms"] == 280, 1.1, 1.0) * np.exp(noise * rng.normal(size=len(volumes)))
+    return volumes.assign(cortex_ml=volumes["cortex_ml"] * factor)
+
+
+def test_harmonised_volumes_without_noise_are_those_of_the_reference():
+    rows = harmonised(by_a_factor(5, noise=1e-6), "cortex_ml", 120)
+    reference = rows[rows["te_ms"] == 120].set_index("subject")["measured"]
+    np.testing.assert_allclose(rows["harmonised"], rows["subject"].map(reference), rtol=1e-4)
+    assert (rows.loc[rows["te_ms"] == 120, "se"] == 0).all()
+
+
+def test_harmonisation_uses_no_volume_of_the_patient_that_it_corrects():
+    volumes = by_a_factor(6)
+    changed = volumes.copy()
+    changed.loc[(changed["subject"] == "sub-00") & (changed["te_ms"] == 280), "cortex_ml"] *= 2
+    before, after = (harmonised(frame, "cortex_ml", 120) for frame in (volumes, changed))
+    factor = [(f["measured"] / f["harmonised"])[f["te_ms"] == 280].iloc[0] for f in (before, after)]
+    assert factor[0] == pytest.approx(factor[1])
+
+
+def test_harmonisation_removes_a_factor_and_knows_its_error():
+    volumes = by_a_factor()
+    result = harmonisation(volumes, "cortex_ml", 120)
+    factor = result["factors"]["280"]
+    assert factor["ci95"][0] < 1.1 < factor["ci95"][1]
+    logs = np.log(wide(volumes, "cortex_ml"))
+    expected = (logs[280] - logs[120]).std() * np.sqrt(1 + 1 / 20)  # of one more difference, from 20
+    assert factor["relative_se_of_a_volume"] == pytest.approx(expected, rel=1e-3)
+    cv = result["within_patient_cv"]
+    assert cv["before"]["rms"] > 0.06
+    assert cv["after"]["rms"] < 0.02
+    low, high = result["cv_ratio_ci95"]
+    assert low < result["cv_ratio"] < high
+    assert result["cv_ratio"] == pytest.approx(cv["after"]["rms"] / cv["before"]["rms"])
+    assert result["cover"] == {"n": 20, "share": pytest.approx(0.95, abs=0.1)}
+
+
+def test_harmonisation_says_what_it_lacks():
+    assert "needs 4 patients" in harmonisation(by_a_factor(3), "cortex_ml", 120)["reason"]
+    assert "positive" in harmonisation(by_a_factor(5).assign(cortex_ml=0.0), "cortex_ml", 120)["reason"]
 
 
 def test_age_is_left_out_where_it_is_not_known():
@@ -256,6 +303,14 @@ def test_bias_and_spread_of_the_truth(result):
     unknown = analyse(patients(5).drop(columns=["cortex_true_ml", "icv_true_ml"]))
     assert "no true volume" in unknown["bias"]["cortex"]["reason"]
     assert "no true volume" in unknown["truth"]["reason"]
+
+
+def test_scores_per_te_are_means_over_patients():
+    volumes = patients(4).assign(cortex_dice=lambda frame: frame["te_ms"] / 400, psnr=np.nan)
+    scores = analyse(volumes)["scores"]
+    assert set(scores) == {"cortex_dice"}
+    assert (scores["cortex_dice"]["280"]["mean"], scores["cortex_dice"]["280"]["n"]) == (pytest.approx(0.7), 4)
+    assert "no true segmentation" in analyse(patients(4))["scores"]["reason"]
 
 
 def test_intervals_hold_the_estimates(result):

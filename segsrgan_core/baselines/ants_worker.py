@@ -8,13 +8,14 @@ folder for temporary files. So each call runs in a fresh process with its own nu
 import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from multiprocessing import get_context
+from concurrent.futures import as_completed
 from typing import Any
 
 import nibabel as nib
 import numpy as np
 from nibabel.nifti1 import Nifti1Image
+
+from segsrgan_core.processes import processes
 
 RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 SEED = 1
@@ -42,7 +43,7 @@ def in_workers(
         return
     with (
         tempfile.TemporaryDirectory(prefix="segsrgan-") as folder,
-        ProcessPoolExecutor(workers, get_context("spawn"), _prepare, (folder, threads)) as pool,
+        processes(workers, _prepare, folder, threads) as pool,
     ):
         for future in as_completed([pool.submit(function, *job) for job in jobs]):
             yield future.result()

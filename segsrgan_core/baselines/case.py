@@ -1,9 +1,11 @@
 """What a method to compare with is given, and what it gives back."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from nibabel.nifti1 import Nifti1Image
@@ -11,8 +13,10 @@ from nibabel.nifti1 import Nifti1Image
 from segsrgan_core.cohorts.labels import DRAWEM9
 from segsrgan_core.errors import UserError
 from segsrgan_core.imaging.files import same_grid
+from segsrgan_core.params import RegistrationSettings
 
 Progress = Callable[[str, float], None]
+Aged = TypeVar("Aged")
 
 
 class NotAvailable(RuntimeError):  # noqa: N818 - a state of the machine, not a fault
@@ -52,6 +56,11 @@ class Atlas:
         if self.interpolated is not None:
             _check_grid(f"interpolated image of the atlas {self.subject}", self.interpolated, self.image)
 
+    @cached_property
+    def content(self) -> str:
+        """A digest of the images and labels."""
+        return digest(self.image, self.interpolated, self.labels)
+
 
 @dataclass(frozen=True)
 class Case:
@@ -63,7 +72,7 @@ class Case:
         cache: folder that keeps registrations.
         mask: (X, Y, Z), not 0 in the voxels to label; None for all.
         age_weeks: age at the scan; NaN where unknown.
-        registration: "quick" or "paper" (see `registration.SETTINGS`).
+        registration: grid and iterations of the registrations.
         progress: called with the name of a step and the fraction of it that is done.
     """
 
@@ -72,13 +81,18 @@ class Case:
     cache: Path
     mask: Nifti1Image | None = None
     age_weeks: float = float("nan")
-    registration: str = "quick"
-    progress: Progress = silent
+    registration: RegistrationSettings = field(default_factory=RegistrationSettings)
+    progress: Progress = field(default=silent, compare=False)
 
     def __post_init__(self) -> None:
         """Check that image and mask share a grid."""
         if self.mask is not None:
             _check_grid("mask", self.mask, self.image)
+
+    @cached_property
+    def content(self) -> str:
+        """A digest of the image and the mask."""
+        return digest(self.image, self.mask)
 
 
 @dataclass(frozen=True)
@@ -125,20 +139,42 @@ class Method:
         return Nifti1Image(array.astype(np.uint8), case.image.affine)
 
     def tuned(self, **parameters: Any) -> "Method":
-        """Return the method with other parameters; UserError for a name that it does not have."""
+        """Return the method with other parameters; UserError for a name that it has not, or a value of another kind."""
         unknown = sorted(parameters.keys() - self.parameters.keys())
         if unknown:
             raise UserError(
                 f"{self.title}: expected parameters among {sorted(self.parameters)}; received {', '.join(unknown)}."
             )
-        return replace(self, parameters={**self.parameters, **parameters})
+        for name, value in parameters.items():
+            _check_kind(f"{self.title}: {name}", value, self.parameters[name])
+        changes = {name: tuple(value) if isinstance(value, list) else value for name, value in parameters.items()}
+        return replace(self, parameters={**self.parameters, **changes})
 
 
-def nearest_in_age(atlases: tuple[Atlas, ...], age_weeks: float, count: int) -> tuple[Atlas, ...]:
-    """Return the `count` atlases nearest in age, in their given order; the first ones where ages are unknown."""
-    apart = [abs(atlas.age_weeks - age_weeks) for atlas in atlases]
+def digest(*images: Nifti1Image | None) -> str:
+    """Return a digest of images' voxels and where they are."""
+    parts = hashlib.sha256()
+    for image in images:
+        if image is None:
+            parts.update(b"none")
+            continue
+        array = np.ascontiguousarray(image.dataobj)
+        parts.update(f"{array.shape}{array.dtype}{np.round(image.affine, 6).tolist()}".encode())
+        parts.update(array.data)
+    return parts.hexdigest()
+
+
+def nearest_in_age(subjects: Sequence[Aged], age_weeks: float, count: int | None) -> list[Aged]:
+    """Return the `count` subjects nearest in age (None: all), in their given order; the first where ages are unknown.
+
+    Args:
+        subjects: whatever has `age_weeks`.
+        age_weeks: that they shall be near to.
+        count: how many.
+    """
+    apart = [abs(subject.age_weeks - age_weeks) for subject in subjects]
     chosen = sorted(np.argsort(np.nan_to_num(apart, nan=np.inf), kind="stable")[:count])
-    return tuple(atlases[index] for index in chosen)
+    return [subjects[index] for index in chosen]
 
 
 def _check_grid(name: str, image: Nifti1Image, reference: Nifti1Image) -> None:
@@ -147,6 +183,13 @@ def _check_grid(name: str, image: Nifti1Image, reference: Nifti1Image) -> None:
             f"{name}: expected the grid of the image (shape {reference.shape}); received another one "
             f"(shape {image.shape}); resample it."
         )
+
+
+def _check_kind(name: str, value: Any, example: Any) -> None:
+    """Check that a value is of the kind of another one; whole numbers pass for others."""
+    kind = list | tuple if isinstance(example, tuple) else float | int if isinstance(example, float) else type(example)
+    if not isinstance(value, kind) or isinstance(value, bool) != isinstance(example, bool):
+        raise UserError(f"{name}: expected a value like {example!r}; received {value!r}.")
 
 
 def one_of(word: str, name: str, choices: Mapping[str, Any]) -> Any:

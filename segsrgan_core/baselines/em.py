@@ -17,7 +17,7 @@ from segsrgan_core.baselines.ants_worker import in_workers, to_ants
 from segsrgan_core.baselines.boxes import around, crop
 from segsrgan_core.baselines.case import Case, Method, Progress, silent
 from segsrgan_core.baselines.fusion import matched
-from segsrgan_core.baselines.partial_volume import correct, neighbours
+from segsrgan_core.baselines.partial_volume import correct, find_faults
 from segsrgan_core.baselines.priors import normalised, scaled, tissue_priors
 from segsrgan_core.baselines.registration import labelled_zone, warped_atlases
 
@@ -107,23 +107,22 @@ def expectation_maximisation(
     Returns:
         float32 (C, X, Y, Z) that sum to 1.
     """
-    graph = adjacency(numbers)
-    priors = priors.astype(np.float32)
+    from segsrgan_core.baselines.em_kernel import expectation
+
+    image, priors = np.ascontiguousarray(image, np.float32), np.ascontiguousarray(priors, np.float32)
+    graph, names = adjacency(numbers), np.array(numbers)
     posteriors, phase, last = priors, 0, -np.inf
     for iteration in range(ITERATIONS):
         means, variances = gaussians(image, posteriors, inside)
-        field = mrf(posteriors, graph, spacing_mm, settings.mrf_weight) if phase >= 2 else 1
-        expected = normalised(priors * field)
-        joint = expected * likelihood(image, means, variances)
-        posteriors = normalised(joint)
-        if phase >= 1:
-            disagree = posteriors.argmax(axis=0) != priors.argmax(axis=0)
-            posteriors = np.where(disagree, 0.5 * (posteriors + priors), posteriors)
-        if iteration % 2 == 1:
-            labels = np.where(inside, np.array(numbers)[posteriors.argmax(axis=0)], 0)
-            posteriors, priors = (correct(maps, labels, numbers, settings.keep) for maps in (posteriors, priors))
+        strength = mrf_strength(spacing_mm, settings.mrf_weight if phase >= 2 else 0.0)
+        posteriors, density = expectation(
+            image, priors, posteriors, means, variances, graph, strength, averaged=phase >= 1
+        )
+        if iteration % 2 == 1 and settings.keep < 1:
+            faults = find_faults(np.where(inside, names[posteriors.argmax(axis=0)], 0))
+            posteriors, priors = (correct(maps, faults, numbers, settings.keep) for maps in (posteriors, priors))
         progress("em", (iteration + 1) / ITERATIONS)
-        now = float(np.log(joint.sum(axis=0)[inside] + 1e-30).mean())
+        now = float(np.log(density[inside] + np.float32(1e-30)).mean(dtype=float))
         if abs(now - last) < CONVERGED * abs(now):
             phase += 1
             if phase == len(PHASES):
@@ -131,9 +130,10 @@ def expectation_maximisation(
             if PHASES[phase] == "relaxed":
                 priors = relaxed(priors, posteriors, graph, settings)
         last = now
-    labels = np.where(inside, np.array(numbers)[posteriors.argmax(axis=0)], 0)
     progress("em", 1.0)
-    return correct(posteriors, labels, numbers, 0.0 if settings.keep < 1 else 1.0)
+    if settings.keep == 1:
+        return posteriors
+    return correct(posteriors, find_faults(np.where(inside, names[posteriors.argmax(axis=0)], 0)), numbers, 0.0)
 
 
 def adjacency(numbers: list[int]) -> np.ndarray:
@@ -147,29 +147,21 @@ def adjacency(numbers: list[int]) -> np.ndarray:
 
 
 def gaussians(image: np.ndarray, posteriors: np.ndarray, inside: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return each tissue's mean and variance, (C,) each, weighted by its posterior."""
-    values, weights = image[inside].astype(float), posteriors[:, inside].astype(float)
-    total = weights.sum(axis=1) + 1e-6
-    means = weights @ values / total
-    variances = (weights * (values - means[:, None]) ** 2).sum(axis=1) / total
-    return means, np.maximum(variances, SMALLEST_VARIANCE)
+    """Return each tissue's mean and variance, float32 (C,) each, weighted by its posterior."""
+    from segsrgan_core.baselines.em_kernel import moments
+
+    total, first, _ = moments(image, posteriors, inside, np.zeros(len(posteriors)))
+    means = first / (total + 1e-6)
+    _, _, second = moments(image, posteriors, inside, means)
+    return means.astype(np.float32), np.maximum(second / (total + 1e-6), SMALLEST_VARIANCE).astype(np.float32)
 
 
-def likelihood(image: np.ndarray, means: np.ndarray, variances: np.ndarray) -> np.ndarray:
-    """Return the Gaussians' densities, float32 (C, X, Y, Z)."""
-    return np.stack(
-        [
-            np.exp(-((image - mean) ** 2) / (2 * variance)) / np.sqrt(2 * np.pi * variance) + 1e-20
-            for mean, variance in zip(means, variances, strict=True)
-        ]
-    ).astype(np.float32)
+def mrf_strength(spacing_mm: np.ndarray, weight: float) -> np.ndarray:
+    """Return the weight of a neighbour along each axis, float32 (3,).
 
-
-def mrf(posteriors: np.ndarray, graph: np.ndarray, spacing_mm: np.ndarray, weight: float) -> np.ndarray:
-    """Return exp(-weight sum_k G(k, c) sum of the 6 neighbours' p_k over their distance in mm), (C, X, Y, Z)."""
-    distance = np.repeat(spacing_mm, 2)
-    near = np.stack([sum(n / d for n, d in zip(neighbours(p), distance, strict=True)) for p in posteriors])
-    return np.exp(-weight * np.tensordot(graph, near, axes=(0, 0))).astype(np.float32)
+    The MRF multiplies a prior by exp(-weight sum_k G(k, c) sum over the 6 neighbours of p_k / distance in mm).
+    """
+    return (weight / np.asarray(spacing_mm)).astype(np.float32)
 
 
 def relaxed(priors: np.ndarray, posteriors: np.ndarray, graph: np.ndarray, settings: Settings) -> np.ndarray:

@@ -4,6 +4,8 @@ Xue et al. 2007 (doi 10.1016/j.neuroimage.2007.05.018), as used by Makropoulos e
 1 - `keep` of a voxel's probability from one tissue to another.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 from scipy import ndimage
 
@@ -11,17 +13,41 @@ CSF, GREY, WHITE = 1, 2, 3
 OUTSIDE = (0, 4)
 
 
-def correct(maps: np.ndarray, labels: np.ndarray, numbers: list[int], keep: float) -> np.ndarray:
+@dataclass(frozen=True)
+class Faults:
+    """Where a rule applies, bool (X, Y, Z) each.
+
+    Attributes:
+        enclosed: CSF apart from the largest piece, at least half of whose border is white.
+        islands: white apart from the largest piece and smaller than half of it.
+        rim: white that touches CSF and the outside.
+        mixed: white that touches one of them, and grey.
+    """
+
+    enclosed: np.ndarray
+    islands: np.ndarray
+    rim: np.ndarray
+    mixed: np.ndarray
+
+
+def find_faults(labels: np.ndarray) -> Faults:
+    """Find where the rules apply to labels (X, Y, Z)."""
+    enclosed, islands = small_csf_in_white(labels), small_white(labels)
+    labels = np.where(enclosed, WHITE, np.where(islands, CSF, labels))
+    is_white = labels == WHITE
+    by_csf, by_grey, by_air = (touches(np.isin(labels, kind)) for kind in (CSF, GREY, OUTSIDE))
+    return Faults(enclosed, islands, is_white & by_csf & by_air, is_white & (by_csf ^ by_air) & by_grey)
+
+
+def correct(maps: np.ndarray, faults: Faults, numbers: list[int], keep: float) -> np.ndarray:
     """Apply the rules.
 
-    1. CSF apart from the largest piece, at least half of whose border is white: white.
-    2. White apart from the largest piece and smaller than half of it: CSF.
-    3. White that touches CSF and the outside: CSF. White that touches one of them and grey: grey and CSF, in the
-       proportion that they have there.
+    Enclosed CSF becomes white. Islands of white, and its rim, become CSF. Mixed white becomes grey and CSF, in the
+    proportion that they have there.
 
     Args:
         maps: float32 (C, X, Y, Z), priors or posteriors.
-        labels: (X, Y, Z) the labels at present, of all numbers.
+        faults: of the labels at present.
         numbers: the label of each map.
         keep: share of the probability that stays (DrawEM: 0.5 while iterating, 0 at the end).
 
@@ -32,16 +58,11 @@ def correct(maps: np.ndarray, labels: np.ndarray, numbers: list[int], keep: floa
         return maps
     maps = maps.copy()
     csf, grey, white = (maps[numbers.index(number)] for number in (CSF, GREY, WHITE))
-    enclosed, islands = small_csf_in_white(labels), small_white(labels)
-    _move(white, csf, enclosed, keep)
+    _move(white, csf, faults.enclosed, keep)
     for source in (grey, white):
-        _move(csf, source, islands, keep)
-    labels = np.where(enclosed, WHITE, np.where(islands, CSF, labels))
-    is_white = labels == WHITE
-    by_csf, by_grey, by_air = (touches(np.isin(labels, kind)) for kind in (CSF, GREY, OUTSIDE))
-    _move(csf, white, is_white & by_csf & by_air, keep)
-    mixed = is_white & (by_csf ^ by_air) & by_grey
-    moved = np.where(mixed, (1 - keep) * white, 0)
+        _move(csf, source, faults.islands, keep)
+    _move(csf, white, faults.rim, keep)
+    moved = np.where(faults.mixed, (1 - keep) * white, 0)
     both = grey + csf
     share = np.where(both > 0, grey / np.where(both > 0, both, 1), 0.5)
     grey += share * moved
@@ -75,7 +96,7 @@ def small_white(labels: np.ndarray) -> np.ndarray:
 
 def touches(of: np.ndarray) -> np.ndarray:
     """Find voxels with at least one of their 6 neighbours in `of`; bool (X, Y, Z)."""
-    return np.any(neighbours(of), axis=0)
+    return np.logical_or.reduce(neighbours(of))
 
 
 def neighbours(array: np.ndarray) -> list[np.ndarray]:

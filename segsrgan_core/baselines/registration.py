@@ -2,16 +2,18 @@
 
 Only the interpolated image is seen, never the high-resolution one. The deformation is found on a coarse grid around the
 head and applied to the atlas's images and labels at full resolution. The cache's key is the content of all images and
-the setting, so nothing stale is ever used, and every method that uses atlases shares the entries.
+the settings, so nothing stale is ever used, and every method that uses atlases shares the entries, in this run and the
+next. Coarse registration suffices for patch-based fusion, whose search window mends errors of 3 voxels.
 """
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from zipfile import ZipFile
 
 import numpy as np
 from nibabel.nifti1 import Nifti1Image
@@ -19,18 +21,17 @@ from scipy import ndimage
 
 from segsrgan_core.baselines.ants_worker import in_workers, to_ants
 from segsrgan_core.baselines.boxes import crop, head_box
-from segsrgan_core.baselines.case import Atlas, Case
-from segsrgan_core.errors import UserError
-from segsrgan_core.imaging.files import atomic
+from segsrgan_core.baselines.case import Atlas, Case, MethodFailed, Progress, silent
+from segsrgan_core.imaging.atomic import atomic
+from segsrgan_core.imaging.files import sha256
 from segsrgan_core.imaging.geometry import resample_isotropic, spacing_mm
+from segsrgan_core.params import RegistrationSettings
+from segsrgan_core.processes import ProcessDiedError
 
-# Coarse registration suffices for patch-based fusion, whose search window mends errors of 3 voxels.
-_AFFINE = {"aff_iterations": (100, 50, 10), "aff_shrink_factors": (4, 2, 1), "aff_smoothing_sigmas": (2, 1, 0)}
-SETTINGS: dict[str, Mapping[str, Any]] = {
-    "miniature": {"spacing_mm": 3.0, "reg_iterations": (10,), **_AFFINE},
-    "quick": {"spacing_mm": 2.0, "reg_iterations": (30, 15), **_AFFINE},
-    "paper": {"spacing_mm": 0.0, "reg_iterations": (60, 40, 20)},  # 0: the image's own grid
-}
+# The levels of the affine part, coarse to fine: antspyx's own.
+SHRINK_FACTORS = (6, 4, 2, 1)
+SMOOTHING_VOXELS = (3, 2, 1, 0)
+ARRAYS = ("image", "interpolated", "labels")
 MARGIN_MM = 6.0
 
 
@@ -44,40 +45,72 @@ class Warped:
     labels: np.ndarray
 
 
-def warped_atlases(case: Case, workers: int | None = None) -> list[Warped]:
-    """Return the atlases of a case on the grid of its image, in their order.
-
-    Args:
-        case: image, atlases, cache and the name of the setting.
-        workers: processes for the pairs that are not in the cache; by default one a core.
+@lru_cache(maxsize=1)  # the methods come one after the other with the same case; nobody changes the arrays
+def warped_atlases(case: Case) -> list[Warped]:
+    """Return the atlases of a case on the grid of its image, in their order; pairs that are not kept are computed.
 
     Raises:
-        UserError: an unknown setting.
+        MethodFailed: a registration failed.
     """
-    if case.registration not in SETTINGS:
-        raise UserError(f"registration: expected one of {sorted(SETTINGS)}; received {case.registration!r}.")
-    setting = dict(SETTINGS[case.registration])
-    paths = [Path(case.cache, f"{pair_key(case.image, atlas, setting)}.npz") for atlas in case.atlases]
-    kept = [_read(path) for path in paths]
-    missing = [number for number, pair in enumerate(kept) if pair is None]
-    jobs = [(case.image, case.atlases[number], setting, paths[number]) for number in missing]
-    for done, _ in enumerate(in_workers(register, jobs, workers), start=1):
-        case.progress("registration", done / len(jobs))
-    pairs = [pair or _read(path) for pair, path in zip(kept, paths, strict=True)]
+    faults = register_all(missing_pairs([case]), case.progress)
+    if faults:
+        raise MethodFailed(f"registration failed: {'; '.join(sorted(set(faults.values())))}")
+    pairs = [_read(pair_path(case, atlas)) for atlas in case.atlases]
     return [Warped(atlas.subject, **pair) for atlas, pair in zip(case.atlases, pairs, strict=True)]
 
 
-def pair_key(image: Nifti1Image, atlas: Atlas, setting: Mapping[str, Any]) -> str:
-    """Return a digest of all that a warped atlas depends on."""
-    digest = hashlib.sha256(json.dumps([setting, version("antspyx")], sort_keys=True).encode())
-    for part in (image, atlas.image, atlas.interpolated or atlas.image, atlas.labels):
-        array = np.ascontiguousarray(part.dataobj)
-        digest.update(f"{array.shape}{array.dtype}{np.round(part.affine, 6).tolist()}".encode())
-        digest.update(array.data)
-    return digest.hexdigest()[:32]
+def missing_pairs(cases: Iterable[Case]) -> dict[Path, tuple]:
+    """Return the pairs of some cases that are not in the cache: each one's file, and what else `register` takes."""
+    pairs = {}
+    for case in cases:
+        for atlas in case.atlases:
+            path = pair_path(case, atlas)
+            if path not in pairs and not _whole(path):
+                pairs[path] = (case.image, atlas, case.registration)
+    return pairs
 
 
-def register(image: Nifti1Image, atlas: Atlas, setting: Mapping[str, Any], path: Path) -> None:
+def register_all(pairs: Mapping[Path, tuple], progress: Progress = silent) -> dict[Path, str]:
+    """Compute some pairs, with all cores at work until the last one.
+
+    Args:
+        pairs: as `missing_pairs` gives them.
+        progress: called with "registration" and the fraction done.
+
+    Returns:
+        Of each pair that failed, its file and the reason.
+    """
+    faults = dict.fromkeys(pairs, "the process died")
+    try:
+        jobs = [(*arguments, path) for path, arguments in pairs.items()]
+        for done, (path, fault) in enumerate(in_workers(_try_to_register, jobs), start=1):
+            faults[path] = fault
+            progress("registration", done / len(pairs))
+    except ProcessDiedError:  # the faults say so
+        pass
+    return {path: fault for path, fault in faults.items() if fault}
+
+
+def _try_to_register(image: Nifti1Image, atlas: Atlas, settings: RegistrationSettings, path: Path) -> tuple[Path, str]:
+    try:
+        register(image, atlas, settings, path)
+    except Exception as error:  # ITK raises many kinds; one pair that fails does not stop the others
+        return path, f"{atlas.subject}: {' '.join(str(error).split())[-300:]}"
+    return path, ""
+
+
+def pair_path(case: Case, atlas: Atlas) -> Path:
+    """Return the file in the cache that holds an atlas on a case's grid."""
+    return Path(case.cache, f"{pair_key(case, atlas)}.npz")
+
+
+def pair_key(case: Case, atlas: Atlas) -> str:
+    """Return a digest of all that a warped atlas depends on: images, settings, antspyx and this file."""
+    facts = [case.content, atlas.content, case.registration.model_dump(), version("antspyx"), sha256(__file__)]
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:32]
+
+
+def register(image: Nifti1Image, atlas: Atlas, settings: RegistrationSettings, path: Path) -> None:
     """Register one atlas (affine, then SyN, Mattes mutual information) and write the warped pair.
 
     Runs in a worker process (`ants_worker.in_workers`).
@@ -85,19 +118,22 @@ def register(image: Nifti1Image, atlas: Atlas, setting: Mapping[str, Any], path:
     Args:
         image: what to register to.
         atlas: what to deform.
-        setting: an entry of `SETTINGS`.
+        settings: grid and iterations.
         path: `.npz` to write: the arrays of `Warped`.
     """
     import ants
 
-    options = dict(setting)
-    coarse_mm = options.pop("spacing_mm") or float(spacing_mm(image).min())
+    coarse_mm = settings.spacing_mm or float(spacing_mm(image).min())
+    levels = len(settings.affine)
     found = ants.registration(
         to_ants(around_head(image, coarse_mm)),
         to_ants(around_head(atlas.image, coarse_mm)),
         "SyN",
         aff_random_sampling_rate=0.25,
-        **options,
+        aff_iterations=settings.affine,
+        aff_shrink_factors=SHRINK_FACTORS[-levels:],
+        aff_smoothing_sigmas=SMOOTHING_VOXELS[-levels:],
+        reg_iterations=settings.syn,
     )
     grid, transforms = to_ants(image), found["fwdtransforms"]
 
@@ -123,11 +159,17 @@ def around_head(image: Nifti1Image, target_mm: float) -> Nifti1Image:
     return crop(coarse, head_box(np.asarray(coarse.dataobj), margin=int(np.ceil(MARGIN_MM / target_mm))))
 
 
-def _read(path: Path) -> dict[str, np.ndarray] | None:
+def _read(path: Path) -> dict[str, np.ndarray]:
+    with np.load(path) as arrays:
+        return {name: arrays[name] for name in ARRAYS}
+
+
+def _whole(path: Path) -> bool:
+    """Tell whether an entry is there and undamaged; another one is computed again."""
     if not path.is_file():
-        return None
+        return False
     try:
-        with np.load(path) as arrays:
-            return {name: arrays[name] for name in ("image", "interpolated", "labels")}
-    except Exception:  # a damaged entry is computed again, whatever numpy or zlib call the damage
-        return None
+        with ZipFile(path) as parts:
+            return parts.testzip() is None
+    except Exception:  # whatever zipfile or zlib call the damage
+        return False

@@ -10,14 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from segsrgan_core.baselines.case import Atlas, Case, Method, Progress, nearest_in_age, silent
 from segsrgan_core.cohorts.labels import DRAWEM9
 from segsrgan_core.errors import UserError
-from segsrgan_core.imaging.files import write_json
 from segsrgan_core.metrics import dice
+from segsrgan_core.params import RegistrationSettings
 
 Grid = Mapping[str, Sequence[Any]]
+COARSE = RegistrationSettings()
 
 GRIDS: dict[str, Grid] = {
     "imapa": {
@@ -56,7 +58,7 @@ def tune(
     tissues: Sequence[str] = ("cortex",),
     n_targets: int | None = None,
     n_atlases: int | None = None,
-    registration: str = "quick",
+    registration: RegistrationSettings = COARSE,
     progress: Progress = silent,
 ) -> dict[str, Any]:
     """Search a method's parameters on training subjects.
@@ -73,8 +75,8 @@ def tune(
         progress: called with the method's name and the fraction done.
 
     Returns:
-        `method`, `version`, `criterion`, `registration`, `targets`, `n_atlases`, `chosen` (all parameters), `dice` (its
-        mean), and `tried`: one entry a run with `parameters`, `dice` and `dice_by_subject`.
+        `searched` (names of parameters), `targets`, `n_atlases`, `chosen` (all parameters), `dice` (its mean), and
+        `tried`: one entry a run with `parameters`, `dice` and `dice_by_subject`.
 
     Raises:
         UserError: fewer than two subjects, one without `interpolated`, or an unknown tissue.
@@ -107,10 +109,7 @@ def tune(
             done += 1
             progress(method.name, done / total)
     return {
-        "method": method.name,
-        "version": method.version(),
-        "criterion": f"mean Dice of {', '.join(tissues)}, leave one out over training subjects",
-        "registration": registration,
+        "searched": list(grid),
         "targets": [target.subject for target in targets],
         "n_atlases": len(next(iter(cases.values())).atlases),
         "chosen": best,
@@ -119,20 +118,19 @@ def tune(
     }
 
 
-def write_choices(choices: Sequence[Mapping[str, Any]], path: Path) -> Path:
-    """Write the results of `tune`, one a method, as JSON: method name to result."""
-    return write_json(path, {choice["method"]: choice for choice in choices})
+def as_table(result: Mapping[str, Any]) -> pd.DataFrame:
+    """Return the runs of a search, one row each: the parameters searched, the mean Dice, and that of each subject."""
+    return pd.DataFrame(
+        [
+            {name: _plain(run["parameters"][name]) for name in result["searched"]}
+            | {"dice": run["dice"], **{f"dice_{subject}": value for subject, value in run["dice_by_subject"].items()}}
+            for run in result["tried"]
+        ]
+    )
 
 
-def chosen(method: Method, choices: Mapping[str, Mapping[str, Any]]) -> Method:
-    """Return a method with the parameters that were chosen for it; as it is where none were.
-
-    Args:
-        method: the method.
-        choices: what `write_choices` wrote, read as JSON.
-    """
-    found = choices.get(method.name, {}).get("chosen", {})
-    return method.tuned(**{name: tuple(value) if isinstance(value, list) else value for name, value in found.items()})
+def _plain(value: Any) -> Any:
+    return " ".join(f"{part:g}" for part in value) if isinstance(value, tuple) else value
 
 
 def _score(method: Method, targets: Sequence[Atlas], cases: Mapping[str, Case], numbers: list[int]) -> dict[str, Any]:
@@ -145,10 +143,12 @@ def _score(method: Method, targets: Sequence[Atlas], cases: Mapping[str, Case], 
     return {"parameters": dict(method.parameters), "dice": mean, "dice_by_subject": by_subject}
 
 
-def _case(target: Atlas, subjects: Sequence[Atlas], cache: Path, n_atlases: int | None, registration: str) -> Case:
+def _case(
+    target: Atlas, subjects: Sequence[Atlas], cache: Path, n_atlases: int | None, registration: RegistrationSettings
+) -> Case:
     others = tuple(subject for subject in subjects if subject.subject != target.subject)
-    atlases = nearest_in_age(others, target.age_weeks, n_atlases or len(others))
-    return Case(target.interpolated, atlases, cache, age_weeks=target.age_weeks, registration=registration)
+    atlases = nearest_in_age(others, target.age_weeks, n_atlases)
+    return Case(target.interpolated, tuple(atlases), cache, age_weeks=target.age_weeks, registration=registration)
 
 
 def _check(subjects: Sequence[Atlas]) -> None:

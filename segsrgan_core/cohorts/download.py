@@ -36,7 +36,8 @@ def fetch_missing(manifest: pd.DataFrame, root: str | Path) -> None:
     cohort = str(manifest["cohort"].iloc[0])
     if cohort not in PUBLIC:
         raise UserError(
-            f"{Path(root, cohort)}: {len(missing)} files of the manifest are missing, first {next(iter(missing))}; "
+            f"{Path(root, cohort)}: expected the files of the manifest; received nothing there for {len(missing)} of "
+            f"them, first {next(iter(missing))}; "
             "this cohort cannot be downloaded: put your own copy there, or name the folder that holds it with "
             "SEGSRGAN_DATA=folder."
         )

@@ -11,7 +11,7 @@ from segsrgan_core.cohorts.labels import to_drawem9
 from segsrgan_core.cohorts.schema import COLUMNS, NUMBERS, SPLITS, Row, manifest_faults
 from segsrgan_core.cohorts.tables import parse_table, read_bytes, refuse
 from segsrgan_core.errors import UserError
-from segsrgan_core.imaging.files import load_image, load_labels, same_grid, sha256, write_csv
+from segsrgan_core.imaging.files import grid_distance_mm, load_image, load_labels, same_grid, sha256, write_csv
 from segsrgan_core.progress import track
 
 ADVICE = " (the columns are described in data_manifests/README.md)"
@@ -163,7 +163,12 @@ def _content_faults(row: Row, root: Path, images: dict[str, Nifti1Image]) -> lis
             faults.append(f"{path}: expected {column} in some voxel; received 0 in all of them.")
         if row.split != "variability" and "image" in images and not same_grid(image, images["image"]):
             faults.append(
-                f"{path}: expected the grid of {row.image} (shape {images['image'].shape}); "
-                f"received another one (shape {image.shape}); resample it."
+                f"{path}: expected the grid of {row.image}; received {_apart(image, images['image'])}; resample it."
             )
     return sorted(faults)
+
+
+def _apart(image: Nifti1Image, like: Nifti1Image) -> str:
+    if image.shape != like.shape:
+        return f"the shape {image.shape} in place of {like.shape}"
+    return f"one that lies up to {grid_distance_mm(image, like):.3g} mm away"

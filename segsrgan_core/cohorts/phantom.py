@@ -5,10 +5,9 @@ times in thick slices, with the true labels at high resolution beside them. They
 """
 
 import json
+import shutil
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -17,18 +16,19 @@ import pandas as pd
 from nibabel.nifti1 import Nifti1Image
 
 from segsrgan_core.cohorts.phantom_anatomy import load_anatomy
-from segsrgan_core.cohorts.phantom_image import Body, build_body, signal
+from segsrgan_core.cohorts.phantom_image import RELAXATION, build_body, draw_relaxation, signal
 from segsrgan_core.cohorts.phantom_shape import draw_traits, draw_warp, place
 from segsrgan_core.cohorts.schema import COLUMNS, Row
 from segsrgan_core.errors import UserError
 from segsrgan_core.imaging.degrade import thick_slices
 from segsrgan_core.imaging.files import save_image, sha256, write_json
 from segsrgan_core.imaging.noise import add_rician
+from segsrgan_core.processes import processes
 from segsrgan_core.progress import track
 
 COHORT = "embedded"
 PARTS = ("term", "te")
-VERSION = 1  # raise it when the same settings give other images
+VERSION = 3  # raise it when the same settings give other images
 COUNTS = ("n_train", "n_val", "n_test", "n_patients")
 
 
@@ -50,6 +50,7 @@ class PhantomCohort:
         patient_age_weeks: youngest and oldest patient; born preterm, imaged around term-equivalent age.
         term_size_sd: standard deviation of the logarithm of the brain's volume at a given age, term phantoms.
         patient_size_sd: the same, patients.
+        thickness_sd: standard deviation of the logarithm of the cortex's mean thickness.
         warp_mm: standard deviation of the warp's velocity.
         term_noise: noise of the term phantoms' images, in image units (CSF is near 900).
         patient_noise: noise of the patients' thick slices, the same at every echo time.
@@ -69,6 +70,7 @@ class PhantomCohort:
     patient_age_weeks: tuple[float, float] = (37.0, 42.0)
     term_size_sd: float = 0.06
     patient_size_sd: float = 0.10
+    thickness_sd: float = 0.045
     warp_mm: float = 1.3
     term_noise: float = 8.0
     patient_noise: float = 12.0
@@ -100,6 +102,7 @@ class Subject:
         name: `sub-01` or, a patient, `sub-p01`.
         age_weeks: postmenstrual age at the scan.
         images: echo time in ms to image, int16 (X, Y, Z), CSF near 900; thick slices for a patient.
+        truths: a patient's high-resolution images without noise, echo time in ms to int16 (X, Y, Z).
         labels: drawem9 numbers, 4 in the head outside of the skull's content, 0 in air.
         hemispheres: 1 left, 2 right of the midline, for all that the skull contains.
         mask: 1 for all that the skull contains.
@@ -108,6 +111,7 @@ class Subject:
     name: str
     age_weeks: float
     images: dict[float, Nifti1Image]
+    truths: dict[float, Nifti1Image]
     labels: Nifti1Image
     hemispheres: Nifti1Image
     mask: Nifti1Image
@@ -136,34 +140,39 @@ def make_subject(config: PhantomCohort, part: str, index: int) -> Subject:
     anatomy = load_anatomy()
     ages = config.patient_age_weeks if patient else config.term_age_weeks
     size_sd = config.patient_size_sd if patient else config.term_size_sd
-    traits = draw_traits(index, ages, size_sd, anatomy.tissue_ml, rng)
+    traits = draw_traits(index, ages, size_sd, config.thickness_sd, anatomy.tissue_ml, rng)
     affine, points_mm = place(anatomy, traits, draw_warp(config.warp_mm, rng), config.spacing_mm)
     body = build_body(anatomy, traits, points_mm, config.spacing_mm, rng)
+    relaxation = draw_relaxation(rng) if patient else RELAXATION
     scan = _thick if patient else _isotropic
     echoes = config.te_ms if patient else (config.term_te_ms,)
+    signals = {te: Nifti1Image(signal(body, te, config.tr_ms, relaxation), affine) for te in echoes}
     return Subject(
         name=subject_name(part, index),
         age_weeks=traits.age_weeks,
-        images={te: scan(config, body, affine, te, rng) for te in echoes},
+        images={te: scan(config, image, rng) for te, image in signals.items()},
+        truths={te: _rounded(image.dataobj, affine) for te, image in signals.items()} if patient else {},
         labels=Nifti1Image(body.labels, affine),
         hemispheres=Nifti1Image(body.hemispheres, affine),
         mask=Nifti1Image((body.hemispheres > 0).astype(np.uint8), affine),
     )
 
 
-def _isotropic(config: PhantomCohort, body: Body, affine: np.ndarray, te_ms: float, rng) -> Nifti1Image:
-    noisy = add_rician(signal(body, te_ms, config.tr_ms), config.term_noise, rng)
-    return Nifti1Image(np.rint(noisy).astype(np.int16), affine)
+def _isotropic(config: PhantomCohort, image: Nifti1Image, rng: np.random.Generator) -> Nifti1Image:
+    return _rounded(add_rician(np.asarray(image.dataobj), config.term_noise, rng), image.affine)
 
 
-def _thick(config: PhantomCohort, body: Body, affine: np.ndarray, te_ms: float, rng) -> Nifti1Image:
-    slices = thick_slices(Nifti1Image(signal(body, te_ms, config.tr_ms), affine), config.slice_mm)
-    noisy = add_rician(np.asarray(slices.dataobj), config.patient_noise, rng)
-    return Nifti1Image(np.rint(noisy).astype(np.int16), slices.affine)
+def _thick(config: PhantomCohort, image: Nifti1Image, rng: np.random.Generator) -> Nifti1Image:
+    slices = thick_slices(image, config.slice_mm)
+    return _rounded(add_rician(np.asarray(slices.dataobj), config.patient_noise, rng), slices.affine)
+
+
+def _rounded(array: np.ndarray, affine: np.ndarray) -> Nifti1Image:
+    return Nifti1Image(np.rint(array).astype(np.int16), affine)
 
 
 def write_cohort(config: PhantomCohort, data_root: Path, n_workers: int = 2) -> pd.DataFrame:
-    """Make the cohort's files; subjects that are already there, whole and of the same settings, are kept.
+    """Make the cohort's files; subjects that are there, whole and of these settings, are kept.
 
     Args:
         config: the cohort's settings.
@@ -180,8 +189,7 @@ def write_cohort(config: PhantomCohort, data_root: Path, n_workers: int = 2) -> 
     jobs = [(config, part, index, Path(data_root)) for part, index, _ in members]
     missing = [job for job in jobs if not _is_whole(*job)]
     if n_workers > 1 and len(missing) > 1:
-        # Spawned, as TensorFlow's threads in this process do not survive a fork.
-        with ProcessPoolExecutor(min(n_workers, len(missing)), mp_context=get_context("spawn")) as pool:
+        with processes(min(n_workers, len(missing))) as pool:
             list(track(pool.map(_write_subject, *zip(*missing, strict=True)), "phantoms", len(missing)))
     else:
         for job in track(missing, "phantoms"):
@@ -211,15 +219,17 @@ def _is_whole(config: PhantomCohort, part: str, index: int, data_root: Path) -> 
         return False
 
 
-def _image_name(name: str, part: str, te_ms: float) -> str:
-    return f"anat/{name}_{f'acq-te{te_ms:g}_' if part == 'te' else ''}T2w.nii.gz"
+def _image_name(name: str, part: str, te_ms: float, desc: str = "") -> str:
+    return f"anat/{name}_{f'acq-te{te_ms:g}_' if part == 'te' else ''}{desc}T2w.nii.gz"
 
 
 def _write_subject(config: PhantomCohort, part: str, index: int, data_root: Path) -> None:
     subject = make_subject(config, part, index)
     record = _record_path(part, index, data_root)
     record.unlink(missing_ok=True)
+    shutil.rmtree(record.parent, ignore_errors=True)
     files = {_image_name(subject.name, part, te): image for te, image in subject.images.items()}
+    files |= {_image_name(subject.name, part, te, "desc-hr_"): image for te, image in subject.truths.items()}
     for kind, image in (
         ("desc-drawem9_dseg", subject.labels),
         ("desc-hemispheres_dseg", subject.hemispheres),

@@ -1,7 +1,9 @@
 """What a phantom looks like: tissue fractions of every voxel, labels, and the T2-weighted signal at any echo time."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import product
+from types import MappingProxyType
 
 import numpy as np
 from scipy import ndimage
@@ -208,16 +210,39 @@ def _labels(points_mm, inside, fractions, outer) -> tuple[np.ndarray, np.ndarray
     return labels, hemispheres
 
 
-def signal(body: Body, te_ms: float, tr_ms: float) -> np.ndarray:
+def draw_relaxation(
+    rng: np.random.Generator, usual: Mapping[int, Relaxation] = MappingProxyType(RELAXATION)
+) -> dict[int, Relaxation]:
+    """Draw a patient's own relaxation values, within 20 % of the usual ones for T1 and T2 and 5 % for M0.
+
+    Three quarters of it are common to all tissues (maturity, field strength), so that grey stays darker than white.
+    """
+    common = 0.15 * rng.uniform(-1, 1, 2)
+    own = dict(zip(usual, 0.05 * rng.uniform(-1, 1, (len(usual), 3)), strict=True))
+    own[5] = own[1]  # one fluid
+    return {
+        number: Relaxation(
+            tissue.t1_ms * (1 + common[0] + own[number][0]),
+            tissue.t2_ms * (1 + common[1] + own[number][1]),
+            tissue.m0 * (1 + own[number][2]),
+        )
+        for number, tissue in usual.items()
+    }
+
+
+def signal(
+    body: Body, te_ms: float, tr_ms: float, relaxation: dict[int, Relaxation] = MappingProxyType(RELAXATION)
+) -> np.ndarray:
     """Scan a phantom without noise.
 
     Args:
         body: of `build_body`.
         te_ms: echo time in ms.
         tr_ms: repetition time in ms.
+        relaxation: of each drawem9 number within the skull.
 
     Returns:
-        float64 (X, Y, Z), >= 0, CSF near 900.
+        float64 (X, Y, Z), >= 0, CSF near 900 with the usual values.
     """
 
     def echo(tissue: Relaxation, t2_factor=1.0):
@@ -225,10 +250,11 @@ def signal(body: Body, te_ms: float, tr_ms: float) -> np.ndarray:
 
     image = sum(echo(OUTER[name]) * share for name, share in body.outer.items())
     content = body.fractions[HEAD_NUMBER] * image.ravel()[body.inside]
-    for number, tissue in RELAXATION.items():
+    parts = relaxation[WHITE], relaxation[1]
+    for number, tissue in relaxation.items():
         here = np.flatnonzero(body.fractions[number])
         s = echo(tissue, _t2_factor(body, number, here))
-        for part, weight, share in zip((WHITE_MATTER, CSF), MIXED.get(number, ()), body.mixture[:, here], strict=False):
+        for part, weight, share in zip(parts, MIXED.get(number, ()), body.mixture[:, here], strict=False):
             s = s + weight * share * (echo(part) - s)
         content[here] += body.fractions[number, here] * body.m0_factor[here] * s
     image.ravel()[body.inside] = content

@@ -47,7 +47,12 @@ class Traits:
 
 
 def draw_traits(
-    index: int, ages_weeks: tuple[float, float], size_sd: float, template_ml: float, rng: np.random.Generator
+    index: int,
+    ages_weeks: tuple[float, float],
+    size_sd: float,
+    thickness_sd: float,
+    template_ml: float,
+    rng: np.random.Generator,
 ) -> Traits:
     """Draw a phantom's traits.
 
@@ -58,6 +63,7 @@ def draw_traits(
         index: number of the subject in its part, from 0.
         ages_weeks: youngest and oldest.
         size_sd: standard deviation of the logarithm of the brain's volume at a given age.
+        thickness_sd: standard deviation of the logarithm of the cortex's thickness at a given size.
         template_ml: the template's volume of brain tissue.
         rng: source of randomness.
     """
@@ -73,7 +79,7 @@ def draw_traits(
         tissue_ml=float(tissue_ml),
         to_template=to_template,
         shift_mm=rng.normal(0, [0.7, 5, 5]),
-        thickness_mm=float(1.6 * scale / 0.62 * np.exp(0.045 * ndtri(u_cortex))),
+        thickness_mm=float(1.6 * scale / 0.62 * np.exp(thickness_sd * ndtri(u_cortex))),
         gap_mm=float(rng.normal(0.0, 0.06)),
         shell_mm=float(rng.uniform(0.3, 1.7)),
     )

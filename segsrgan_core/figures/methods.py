@@ -1,5 +1,7 @@
 """The comparison of methods on the test subjects: box plots with every subject as a point."""
 
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -7,6 +9,7 @@ from matplotlib.figure import Figure
 
 from segsrgan_core.figures.style import (
     CYCLE,
+    METHOD_TITLES,
     method_title,
     new_figure,
     panel_letters,
@@ -34,11 +37,17 @@ PANELS = {
 
 
 @styled
-def draw(scores: pd.DataFrame, structure: str = "cortex", reference: str = "segsrgan") -> tuple[Figure, pd.DataFrame]:
+def draw(
+    scores: pd.DataFrame,
+    titles: Mapping[str, str] = METHOD_TITLES,
+    structure: str = "cortex",
+    reference: str = "segsrgan",
+) -> tuple[Figure, pd.DataFrame]:
     """Draw one panel a metric.
 
     Args:
         scores: the long table of `results/evaluation/per_subject.csv`.
+        titles: the methods' names for readers.
         structure: whose segmentation scores are shown.
         reference: the method that stands first; the others follow by name.
 
@@ -55,7 +64,7 @@ def draw(scores: pd.DataFrame, structure: str = "cortex", reference: str = "segs
     fig = new_figure(height_mm=52 * rows + 4)
     axes = list(np.atleast_1d(fig.subplots(rows, min(3, len(metrics)))).flat)
     for ax, metric in zip(axes, metrics, strict=False):
-        _panel(ax, shown[shown["metric"] == metric], methods, colours)
+        _panel(ax, shown[shown["metric"] == metric], methods, colours, titles)
         ax.set_ylabel(PANELS[metric])
         if metric == "volume_error":
             ax.axhline(0, color="black", linewidth=0.6, linestyle=":")
@@ -66,7 +75,9 @@ def draw(scores: pd.DataFrame, structure: str = "cortex", reference: str = "segs
     return fig, shown.reset_index(drop=True)
 
 
-def _panel(ax: Axes, scores: pd.DataFrame, methods: list[str], colours: dict[str, str]) -> None:
+def _panel(
+    ax: Axes, scores: pd.DataFrame, methods: list[str], colours: dict[str, str], titles: Mapping[str, str]
+) -> None:
     subjects = sorted(scores["subject"].unique())
     jitter = dict(zip(subjects, np.linspace(-0.14, 0.14, len(subjects)) if len(subjects) > 1 else [0.0], strict=True))
     present = [method for method in methods if (scores["method"] == method).any()]
@@ -77,8 +88,8 @@ def _panel(ax: Axes, scores: pd.DataFrame, methods: list[str], colours: dict[str
         ax.boxplot(part["value"], positions=[position], widths=0.55, showfliers=False, **looks)
         places = position + part["subject"].map(jitter)
         ax.plot(places, part["value"], "o", color=colours[method], markersize=2.6, alpha=0.75, markeredgewidth=0)
-    long = any(len(method_title(method)) > 9 for method in present) and len(present) > 2
-    names = [method_title(method) for method in present]
+    names = [method_title(method, titles) for method in present]
+    long = any(len(name) > 9 for name in names) and len(names) > 2
     ax.set_xticks(range(len(present)), names, rotation=30 if long else 0, ha="right" if long else "center")
     if long:
         for label in ax.get_xticklabels():

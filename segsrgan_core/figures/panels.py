@@ -11,6 +11,7 @@ import nibabel as nib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
+from matplotlib.image import AxesImage
 from matplotlib.patheffects import withStroke
 
 from segsrgan_core.figures.style import MissingResult, require
@@ -119,6 +120,15 @@ def show(ax: Axes, image: nib.Nifti1Image, plane: str, view: View) -> None:
     frame(ax, plane, view)
 
 
+def heat(ax: Axes, image: nib.Nifti1Image, plane: str, view: View, window: tuple[float, float]) -> AxesImage:
+    """Draw one plane of a map in colours from black to white, framed; the drawn image is for a colour bar."""
+    shown = grid(image)
+    options = {"cmap": "inferno", "vmin": window[0], "vmax": window[1]}
+    drawn = _paint(ax, shown, shown.plane(plane, view.position_mm).T, plane, **options)
+    frame(ax, plane, view)
+    return drawn
+
+
 def contour(ax: Axes, mask: nib.Nifti1Image, plane: str, view: View, color: str, width: float = 0.7) -> None:
     """Draw the outline of a mask (non-zero inside) on a panel of `show`."""
     shown, (_, across, up, *_) = grid(mask), PLANES[plane]
@@ -176,7 +186,7 @@ def frame(ax: Axes, plane: str, view: View) -> None:
     ax.text(0.985, 0.5, right, ha="right", **style)
 
 
-def _paint(ax: Axes, shown: Grid, pixels: np.ndarray, plane: str, **options) -> None:
+def _paint(ax: Axes, shown: Grid, pixels: np.ndarray, plane: str, **options) -> AxesImage:
     _, across, up, *_ = PLANES[plane]
     extent = (*shown.edges_mm(across), *shown.edges_mm(up))
-    ax.imshow(pixels, origin="lower", extent=extent, interpolation="nearest", **options)
+    return ax.imshow(pixels, origin="lower", extent=extent, interpolation="nearest", **options)

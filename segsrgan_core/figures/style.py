@@ -5,7 +5,7 @@ are byte-identical when drawn again from the same data.
 """
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import wraps
 from pathlib import Path
 
@@ -15,7 +15,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from segsrgan_core.errors import UserError
-from segsrgan_core.imaging.files import atomic, write_csv
+from segsrgan_core.imaging.atomic import atomic
+from segsrgan_core.imaging.files import write_csv
 
 ONE_COLUMN_MM = 90.0
 TWO_COLUMNS_MM = 190.0
@@ -26,17 +27,7 @@ SKY, PURPLE, YELLOW, BLACK, GREY = "#56B4E9", "#CC79A7", "#F0E442", "#000000", "
 CORTEX = "#FF3030"  # red as in the talk: always drawn on grey, black or white
 CYCLE = (BLUE, ORANGE, GREEN, RED, PURPLE, SKY, GREY, BLACK)
 
-METHOD_TITLES = {
-    "segsrgan": "SegSRGAN",
-    "spline": "cubic spline",
-    "imapa": "IMAPA",
-    "majority": "majority vote",
-    "jlf": "joint label fusion",
-    "drawem": "DrawEM",
-    "drawem_style": "DrawEM-style EM",
-    "atropos": "Atropos",
-    "unet": "U-Net",
-}
+METHOD_TITLES = {"segsrgan": "SegSRGAN", "spline": "cubic spline"}  # those of the baselines come with their results
 
 STYLE = {
     "font.family": "sans-serif",
@@ -90,9 +81,9 @@ def panel_letters(axes: list[Axes]) -> None:
         ax.set_title(letter, loc="left", fontweight="bold", fontsize=9)
 
 
-def method_title(method: str) -> str:
-    """The name of a method as printed; unknown ones keep theirs."""
-    return METHOD_TITLES.get(method, method.replace("_", " "))
+def method_title(method: str, titles: Mapping[str, str] = METHOD_TITLES) -> str:
+    """The name of a method as printed; those that are in neither list keep theirs."""
+    return METHOD_TITLES.get(method) or titles.get(method, method.replace("_", " "))
 
 
 def require(condition: bool, missing: str) -> None:

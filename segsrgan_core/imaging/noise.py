@@ -23,6 +23,40 @@ def add_rician(array: np.ndarray, sd: float, rng: np.random.Generator) -> np.nda
     return np.hypot(real + array, imaginary)
 
 
+def random_ramp(shape: tuple[int, ...], amplitude: float, rng: np.random.Generator) -> np.ndarray:
+    """Draw a bias field over a small part of a head: the exponential of a random quadratic form, at little cost.
+
+    Args:
+        shape: (X, Y, Z).
+        amplitude: each axis adds up to this much to the field's logarithm, by slope and by curvature.
+        rng: source of randomness.
+
+    Returns:
+        float32 (X, Y, Z), positive, 1 in the middle.
+    """
+    total = np.zeros((1, 1, 1), np.float32)
+    for axis, n in enumerate(shape):
+        line, (slope, curvature) = np.linspace(-1, 1, n), amplitude * rng.uniform(-1, 1, 2)
+        along = [1 if other != axis else n for other in range(3)]
+        total = total + (slope * line + curvature * line**2).reshape(along).astype(np.float32)
+    return np.exp(total)
+
+
+def jitter_slices(slices: np.ndarray, amount: float, rng: np.random.Generator) -> np.ndarray:
+    """Imitate motion between slices: each one's brightness changes, and some move by a voxel within their plane.
+
+    Args:
+        slices: float32 (X, Y, slices).
+        amount: half width of the brightness factors, and share of the slices that move.
+        rng: source of randomness.
+    """
+    n = slices.shape[2]
+    result = slices * (1 + amount * rng.uniform(-1, 1, n)).astype(np.float32)
+    for index in np.flatnonzero(rng.random(n) < amount):
+        result[..., index] = np.roll(result[..., index], rng.integers(-1, 2, 2), axis=(0, 1))
+    return result
+
+
 def bias_field(shape: tuple[int, ...], amplitude: float, rng: np.random.Generator, knots: int = 4) -> np.ndarray:
     """Draw a smooth multiplicative field around 1.
 

@@ -10,6 +10,7 @@ from segsrgan_core.imaging.contrast import Relaxation, spin_echo
 
 N_LABELS = 10  # 0 outside, 1 ... 9 of drawem9
 CSF, VENTRICLES = 1, 5
+OUTER = (0, 4)
 # The middle of the published fetal and neonatal values at 1.5 T and 3 T (Lajous et al. 2022, FaBiAN: grey 162 to 191,
 # white 232 to 300 ms); M0 is assumed (no reliable neonatal values were found), and so is "other": muscle, skin, and
 # whatever a cohort leaves without a label.
@@ -18,6 +19,7 @@ WHITE = Relaxation(3000, 255, 0.92)
 FLUID = Relaxation(4200, 1900, 1.0)
 OTHER = Relaxation(1800, 110, 0.85)
 TISSUES = {0: OTHER, 1: FLUID, 2: GREY, 3: WHITE, 4: OTHER, 5: FLUID, 6: GREY, 7: GREY, 8: GREY, 9: GREY}
+OUTER_SPREAD = 0.7  # half width of the logarithm: skin, fat, muscle and bone differ more than the brain does
 SPREAD = {"t1": 0.2, "t2": 0.2, "m0": 0.06}  # half widths of the shares that the values are drawn in
 TE_MS = (80.0, 420.0)
 TR_MS = (3000.0, 16000.0)
@@ -32,9 +34,10 @@ def tissue_signals(image: np.ndarray, labels: np.ndarray) -> np.ndarray:
         labels: uint8 (X, Y, Z), drawem9 numbers.
 
     Returns:
-        float32 (10,), > 0; a label without voxels, or without signal, has the mean of the whole image.
+        float32 (10,), > 0; a label without voxels, or without signal, has the mean of all that is brighter than the
+        image's mean: what little of the head stands in it is then not brightened.
     """
-    usual = max(float(image.mean()), 1e-6)
+    usual = max(float(image[image >= image.mean()].mean()), 1e-6)
     signals = np.full(N_LABELS, usual, np.float32)
     for number in np.unique(labels):
         median = float(np.median(image[labels == number]))
@@ -64,7 +67,9 @@ def draw_signals(rng: np.random.Generator) -> np.ndarray:
         )
         for number, tissue in TISSUES.items()
     ]
-    return (np.array(signals) / signals[CSF]).astype(np.float32)
+    signals = np.array(signals) / signals[CSF]
+    signals[list(OUTER)] *= np.exp(OUTER_SPREAD * rng.uniform(-1, 1, len(OUTER)))
+    return signals.astype(np.float32)
 
 
 def resynthesise(image: np.ndarray, labels: np.ndarray, source: np.ndarray, target: np.ndarray) -> np.ndarray:
@@ -74,13 +79,15 @@ def resynthesise(image: np.ndarray, labels: np.ndarray, source: np.ndarray, targ
         image: float32 (X, Y, Z).
         labels: uint8 (X, Y, Z), drawem9 numbers.
         source: float32 (10,), the labels' signals in the image; see `tissue_signals`.
-        target: float32 (10,), those wished for, over that of CSF; see `draw_signals`.
+        target: float32, those wished for, over that of CSF: (10,) as of `draw_signals`, or (X, Y, Z) where they vary
+            within a tissue.
 
     Returns:
         float32 (X, Y, Z). Each voxel is multiplied by the ratio of the signals, mixed by partial volume: at a border
         both signals are those of the neighbourhood's mixture.
     """
-    return image * (source[CSF] * _mixed(target[labels]) / _mixed(source[labels]))
+    wished = target[labels] if target.ndim == 1 else target
+    return image * (source[CSF] * _mixed(wished) / _mixed(source[labels]))
 
 
 def _mixed(signal: np.ndarray) -> np.ndarray:

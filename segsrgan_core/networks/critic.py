@@ -2,6 +2,9 @@
 
 import keras
 
+from segsrgan_core.networks.convolutions import PatchConv3D
+from segsrgan_core.networks.layers import LeakyReLU
+
 
 def build_critic(
     channels: int,
@@ -25,10 +28,9 @@ def build_critic(
     x = inputs
     for level in range(5):
         initial = keras.initializers.GlorotUniform(seed=seed + level)
-        x = keras.layers.Conv3D(
-            width * 2**level, 4, strides=2, padding="same", kernel_initializer=initial, dtype=policy
-        )(x)
-        x = keras.layers.LeakyReLU(negative_slope=0.01, dtype=policy)(x)
+        layer = PatchConv3D if level > 2 else keras.layers.Conv3D
+        x = layer(width * 2**level, 4, strides=2, padding="same", kernel_initializer=initial, dtype=policy)(x)
+        x = LeakyReLU(0.01, dtype=policy)(x)
     x = keras.layers.GlobalAveragePooling3D(dtype="float32")(x)
     initial = keras.initializers.GlorotUniform(seed=seed + 5)
     return keras.Model(inputs, keras.layers.Dense(1, kernel_initializer=initial, dtype="float32")(x), name="critic")

@@ -9,11 +9,8 @@ from collections.abc import Callable
 
 import keras
 
-from segsrgan_core.networks.layers import (
-    ImageAndClasses,
-    InstanceNormalization,
-    ReflectPadding3D,
-)
+from segsrgan_core.networks.convolutions import Convolution, UpsamplingConvolution
+from segsrgan_core.networks.layers import ImageAndClasses, InstanceNormalization
 
 
 class Blocks:
@@ -30,29 +27,23 @@ class Blocks:
             raise ValueError(f"padding: expected 'reflect' or 'zero'. Received: padding={padding!r}")
         self.policy, self.padding, self._seed = policy, padding, seed
 
-    def conv(self, x, channels: int, kernel: int = 3, stride: int = 1, scale: float = 1.0):
-        """Convolve without bias; the grid is kept or halved (stride 2); `scale` is of the first weights' variance."""
+    def conv(self, x, channels: int, kernel: int = 3, stride: int = 1, scale: float = 1.0, layer=Convolution):
+        """Convolve without bias; `scale` is of the first weights' variance."""
         self._seed += 1
-        reflect = self.padding == "reflect" and stride == 1
-        if reflect:
-            x = ReflectPadding3D(kernel // 2, dtype=self.policy)(x)
-        return keras.layers.Conv3D(
-            channels,
-            kernel,
-            strides=stride,
-            padding="valid" if reflect else "same",
-            use_bias=False,
-            kernel_initializer=keras.initializers.VarianceScaling(scale, "fan_avg", "uniform", seed=self._seed),
-            dtype=self.policy,
-        )(x)
+        initial = keras.initializers.VarianceScaling(scale, "fan_avg", "uniform", seed=self._seed)
+        return layer(channels, kernel, stride, self.padding, initial, dtype=self.policy)(x)
 
-    def normalise(self, x):
+    def normalise(self, x, relu: bool = False):
         """Instance normalisation."""
-        return InstanceNormalization(dtype=self.policy)(x)
+        return InstanceNormalization(relu=relu, dtype=self.policy)(x)
 
-    def unit(self, x, channels: int, kernel: int = 3, stride: int = 1):
-        """Convolution, instance normalisation, ReLU."""
-        return keras.layers.ReLU(dtype=self.policy)(self.normalise(self.conv(x, channels, kernel, stride)))
+    def unit(self, x, channels: int, kernel: int = 3, stride: int = 1, layer=Convolution):
+        """Convolution, instance normalisation, ReLU; the grid is kept or halved (stride 2)."""
+        return self.normalise(self.conv(x, channels, kernel, stride, layer=layer), relu=True)
+
+    def upsampled_unit(self, x, channels: int):
+        """The same on the grid doubled by repeating voxels."""
+        return self.unit(x, channels, layer=UpsamplingConvolution)
 
     def residual(self, x, channels: int):
         """Two convolutions around a shortcut; no ReLU after the sum."""
@@ -76,14 +67,15 @@ def residual_body(blocks: Blocks, x, k: int, kernel: int):
     for _ in range(6):
         x = blocks.residual(x, 4 * k)
     for channels in (2 * k, k):
-        x = blocks.unit(blocks.upsample(x), channels)
+        x = blocks.upsampled_unit(x, channels)
     return x
 
 
 def unet_body(blocks: Blocks, x, k: int, kernel: int):
     """Body of a U-Net (Cicek et al. 2016) with strided convolutions, instance normalisation and three levels.
 
-    On the way up the channels are halved before the grid is doubled, where it costs an eighth.
+    On the way up the channels are halved before the grid is doubled, where it costs an eighth. A last unit at full
+    resolution draws the tissues' borders.
     """
     x = blocks.unit(x, k, kernel)
     skips = []
@@ -93,7 +85,7 @@ def unet_body(blocks: Blocks, x, k: int, kernel: int):
     for channels in (4 * k, 2 * k, k):
         x = blocks.upsample(blocks.unit(x, channels))
         x = blocks.unit(blocks.join(x, skips.pop()), channels)
-    return x
+    return blocks.unit(x, k)
 
 
 HEAD_SCALE = 0.01  # of the last convolution's first weights: training starts at the interpolated image

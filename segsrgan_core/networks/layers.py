@@ -14,15 +14,16 @@ class InstanceNormalization(keras.layers.Layer):
 
     Args:
         epsilon: added to the variance.
+        relu: set what is negative afterwards to 0; TensorFlow does it in the same pass.
 
     Input and output: (B, X, Y, Z, C).
 
     Source: Ulyanov et al. 2016, Instance normalization.
     """
 
-    def __init__(self, epsilon: float = 1e-3, **kwargs):
+    def __init__(self, epsilon: float = 1e-3, relu: bool = False, **kwargs):
         super().__init__(**kwargs)
-        self.epsilon = epsilon
+        self.epsilon, self.relu = epsilon, relu
 
     def build(self, input_shape):
         """Create gamma and beta, one each a channel."""
@@ -44,7 +45,7 @@ class InstanceNormalization(keras.layers.Layer):
         as_image = tf.reshape(inputs, (1, shape[1] * shape[2], shape[3], inputs.shape[-1]))
         gamma, beta = tf.cast(self.gamma, tf.float32), tf.cast(self.beta, tf.float32)
         normalised = tf.compat.v1.nn.fused_batch_norm(as_image, gamma, beta, epsilon=self.epsilon, is_training=True)[0]
-        return tf.reshape(normalised, shape)
+        return tf.reshape(tf.nn.relu(normalised) if self.relu else normalised, shape)
 
     def compute_output_shape(self, input_shape):
         """Return the input's shape."""
@@ -52,38 +53,45 @@ class InstanceNormalization(keras.layers.Layer):
 
     def get_config(self):
         """Return the constructor's arguments."""
-        return {**super().get_config(), "epsilon": self.epsilon}
+        return {**super().get_config(), "epsilon": self.epsilon, "relu": self.relu}
 
 
 @keras.saving.register_keras_serializable("segsrgan")
-class ReflectPadding3D(keras.layers.Layer):
-    """Pad the three space axes by mirroring, the edge voxel not repeated.
+class LeakyReLU(keras.layers.Layer):
+    """max(x, slope x), as `keras.layers.LeakyReLU`, with a cheaper second derivative.
+
+    The slope at a voxel is a constant: a gradient penalty need not be propagated through it. TensorFlow's own second
+    derivative is a tensor of zeros, which it then carries back through the whole network.
 
     Args:
-        padding: voxels on each side.
-
-    Input: (B, X, Y, Z, C). Output: (B, X + 2p, Y + 2p, Z + 2p, C).
+        slope: of what is negative.
     """
 
-    def __init__(self, padding: int = 1, **kwargs):
+    def __init__(self, slope: float = 0.01, **kwargs):
         super().__init__(**kwargs)
-        if padding < 0:
-            raise ValueError(f"ReflectPadding3D: expected padding >= 0. Received: padding={padding}")
-        self.padding = padding
+        self.slope = slope
 
     def call(self, inputs):
-        """Pad."""
-        p = self.padding
-        return tf.pad(inputs, [[0, 0], [p, p], [p, p], [p, p], [0, 0]], mode="REFLECT")
+        """Scale what is negative."""
+
+        @tf.custom_gradient
+        def sloped(gradient, features):
+            product = tf.raw_ops.LeakyReluGrad(gradients=gradient, features=features, alpha=self.slope)
+            return product, lambda outer: (sloped(outer, features), None)
+
+        @tf.custom_gradient
+        def rectified(features):
+            return tf.nn.leaky_relu(features, self.slope), lambda outer: sloped(outer, features)
+
+        return rectified(inputs)
 
     def compute_output_shape(self, input_shape):
-        """Return the padded shape."""
-        space = [None if n is None else n + 2 * self.padding for n in input_shape[1:4]]
-        return (input_shape[0], *space, input_shape[4])
+        """Return the input's shape."""
+        return input_shape
 
     def get_config(self):
         """Return the constructor's arguments."""
-        return {**super().get_config(), "padding": self.padding}
+        return {**super().get_config(), "slope": self.slope}
 
 
 @keras.saving.register_keras_serializable("segsrgan")

@@ -15,6 +15,7 @@ from segsrgan_core.figures import (
     assumptions,
     before_after,
     bland_altman,
+    calibration,
     learning,
     methods,
     networks,
@@ -31,7 +32,7 @@ from segsrgan_core.report.variability import reasons, variability_findings, vari
 FIGURES = {
     "data": (anisotropic, simulation),
     "method": (networks, learning),
-    "evaluation": (before_after, methods),
+    "evaluation": (before_after, methods, calibration),
     "variability": (variability_table, te_effect, te_overlay, bland_altman, assumptions),
 }
 PACKAGES = (
@@ -45,7 +46,7 @@ def build_report(results: Path, manifest: pd.DataFrame, settings: Mapping[str, A
 
     Args:
         results: the folder that holds evaluation/, variability/, training/ and figures/, each where its stage ran.
-            `evaluation/not_run.json` and `figures/missing.json` ({name: reason}) are read where they exist.
+            `figures/missing.json` ({name: reason}) is read where it exists.
         manifest: the cohort's manifest.
         settings: the parameters in force (`params.yaml` as a nest of dicts), with "cohort" and "setting".
 
@@ -69,7 +70,7 @@ def build_report(results: Path, manifest: pd.DataFrame, settings: Mapping[str, A
         card=data_card(cohort, manifest),
         tables=tables,
         figures=figures,
-        not_run=_not_run(results, cohort, missing, variability),
+        not_run=_not_run(results, cohort, missing, evaluation.get("methods", {}), variability),
         parameters=list(_flat(settings)),
         versions=list(_versions()),
     )
@@ -129,13 +130,15 @@ def _picture(folder: Path, name: str) -> dict[str, Any] | None:
     return {"uri": f"data:{kind};base64,{base64.b64encode(kinds[kind]).decode()}", "width_mm": round(width_mm)}
 
 
-def _not_run(results: Path, cohort: str, missing: Mapping[str, str], variability: Mapping) -> list[tuple[str, str]]:
+def _not_run(
+    results: Path, cohort: str, missing: Mapping[str, str], methods: Mapping[str, Mapping], variability: Mapping
+) -> list[tuple[str, str]]:
     """What the reader might look for and will not find, and why."""
     rows = []
     for name in ("training/history.csv", "evaluation/metrics.json", "variability/metrics.json"):
         if not (results / name).is_file():
             rows.append((name.partition("/")[0], f"its stage did not run: results/{name} is not there"))
-    rows += sorted(_read(results / "evaluation" / "not_run.json").items())
+    rows += [(facts["title"], facts["reason"]) for facts in methods.values() if "reason" in facts]
     rows += [(f"figure: {name.replace('_', ' ')}", reason) for name, reason in sorted(missing.items())]
     rows += [("statistics", text) for text in reasons(variability)]
     for other, role in (("dhcp", "the quantitative evaluation"), ("epirmex", "the variability analysis")):

@@ -25,7 +25,7 @@ class Table:
         style = frame.style.hide(axis="index").format(escape="latex").format_index(escape="latex", axis=1)
         text = style.to_latex(
             hrules=True,
-            column_format="l" * self.n_text + "r" * (len(self.columns) - self.n_text),
+            column_format=self._alignment(),
             caption=f"{self.title}. {self.caption}".replace("%", "\\%"),
             label=f"tab:{self.name}",
             position="tb",
@@ -33,6 +33,11 @@ class Table:
         )
         minus = re.sub(r"(?<![\w-])-(?=\d)", "$-$", text).replace("\N{MINUS SIGN}", "$-$")
         return minus.replace(MISSING, "--").replace("< ", "$<$ ")
+
+    def _alignment(self) -> str:
+        numbers = len(self.columns) - self.n_text
+        words = "l" * self.n_text if numbers else "l" * (self.n_text - 1) + "p{0.5\\linewidth}"  # the last one is long
+        return words + "r" * numbers
 
 
 def number(value: float | None, decimals: int = 3, factor: float = 1) -> str:

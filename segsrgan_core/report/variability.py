@@ -184,7 +184,7 @@ def _agreement(metrics: Mapping[str, Any]) -> Table:
             if key in entry:
                 rows.append([TITLES[measure], title, number(entry[key]), interval(entry[f"{key}_ci95"]), MISSING])
     for measure, entry in metrics.get("within_patient_cv", {}).items():
-        if "rms" in entry:
+        if isinstance(entry, Mapping) and "rms" in entry:
             title = "coefficient of variation over TE within a patient (%)"
             rows.append([TITLES[measure], title, number(entry["rms"], 2, 100), MISSING, MISSING])
     caption = (

@@ -13,6 +13,7 @@ from segsrgan_core.figures import (
     assumptions,
     before_after,
     bland_altman,
+    calibration,
     learning,
     methods,
     networks,
@@ -29,6 +30,8 @@ from segsrgan_core.paths import Study
 from segsrgan_core.report.page import build_report
 from segsrgan_core.stages.evaluate import example
 from segsrgan_core.stages.fit import build_trainer
+from segsrgan_core.stages.reliability import volume_table
+from segsrgan_core.summary import method_titles
 
 OVERLAID_TE_MS = (120, 280)
 OVERLAID_PATIENTS = 4
@@ -59,7 +62,11 @@ def _figures(study: Study, settings: Settings) -> dict:
         before_after: lambda: before_after.draw(
             shown["low"], shown["spline"], shown["sr"], shown["truth"], shown["labels"], shown["labels_truth"]
         ),
-        methods: lambda: methods.draw(_table(results / "evaluation" / "per_subject.csv")),
+        calibration: lambda: calibration.draw(*_trust(results), shown["sr"], shown["labels"], shown["uncertainty"]),
+        methods: lambda: methods.draw(
+            _table(results / "evaluation" / "per_subject.csv"),
+            method_titles(_json(results / "evaluation" / "metrics.json")),
+        ),
         variability_table: lambda: variability_table.draw(
             _json(results / "variability" / "metrics.json"), with_talk=settings.cohort == "epirmex"
         ),
@@ -68,6 +75,12 @@ def _figures(study: Study, settings: Settings) -> dict:
         bland_altman: lambda: bland_altman.draw(_table(results / "variability" / "volumes.csv")),
         assumptions: lambda: assumptions.draw(_table(results / "variability" / "volumes.csv")),
     }
+
+
+def _trust(results: Path) -> tuple[pd.DataFrame, pd.DataFrame, int]:
+    folder = results / "evaluation"
+    volumes = volume_table(_table(folder / "per_subject.csv"))
+    return _table(folder / "calibration.csv"), volumes, _json(folder / "metrics.json")["standard_errors"]["cases"]
 
 
 def _layers(settings: Settings) -> tuple[list[dict], list[dict]]:

@@ -1,5 +1,6 @@
 """Stage 02: train the networks on the prepared cases and keep the best."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pandas as pd
 from nibabel.nifti1 import Nifti1Image
 
 from segsrgan_core.classes import Classes
-from segsrgan_core.imaging.files import load_image, load_labels, write_csv
+from segsrgan_core.imaging.files import load_image, load_labels, write_csv, write_json
 from segsrgan_core.imaging.geometry import spacing_mm
 from segsrgan_core.metrics import dice, psnr, ssim
 from segsrgan_core.networks.critic import build_critic
@@ -19,6 +20,7 @@ from segsrgan_core.patches import TrainingSubject, prepare_subject
 from segsrgan_core.paths import Study
 from segsrgan_core.progress import Progress
 from segsrgan_core.segmenter import ModelCard, Segmenter, save_model
+from segsrgan_core.stages.calibrate import calibrated
 from segsrgan_core.stages.cases import PreparedCase, prepared_cases
 from segsrgan_core.stages.live import LiveCurve
 from segsrgan_core.training import Trainer, copy_weights, train
@@ -66,6 +68,7 @@ def model_card(settings: Settings, spacing_mm: float) -> ModelCard:
         plane=settings.simulation.plane,
         cohort=settings.cohort,
         threshold=settings.inference.threshold,
+        networks=settings.training.networks,
     )
 
 
@@ -76,32 +79,50 @@ def fit(study: Study, settings: Settings, folder: Path, state: Path) -> pd.DataF
         study: where the prepared cases are.
         settings: of the networks and the training.
         folder: receives `model/` and `history.csv`.
-        state: `.npz` from which an interrupted training goes on; removed at the end. The curve of the running training
-            stands beside it (`.csv`, for `explore_training`) and stays.
+        state: `.npz` from which an interrupted training goes on. Further networks have their own beside it. They stay
+            until another training is finished, so that a stage that is killed after it need not train again. So does
+            the curve of the running training (`.csv`, for `explore_training`).
 
     Returns:
-        The history, one row an epoch.
+        The history, one row an epoch (and network, where there are several).
     """
-    classes = model_classes(settings)
-    trainer = build_trainer(settings)
+    classes, n = model_classes(settings), settings.training.networks
     subjects = [training_subject(case, settings, classes) for case in prepared_cases(study, "train")]
     card = model_card(settings, subjects[0].spacing_mm)
     validation = Validation(list(prepared_cases(study, "val")), card, settings.inference.validation_step)
-    progress = Progress("training", settings.training.epochs * settings.training.steps_per_epoch, unit="step")
+    total = settings.training.epochs * settings.training.steps_per_epoch
+    progress = Progress("training", n * total, unit="step")
+    curve = LiveCurve(state.with_suffix(".csv"), n * total)
+    states = [state.with_stem(f"{state.stem}-{number}") if number else state for number in range(n)]
+    models, histories = [], []
+    for number in range(n):
 
-    curve = LiveCurve(state.with_suffix(".csv"), progress.total)
+        def report(step: int, row: dict, before: int = number * total) -> None:
+            curve.add(before + step, row)
+            progress.reach(before + step, _note(row))
 
-    def report(step: int, row: dict) -> None:
-        curve.add(step, row)
-        progress.reach(step, _note(row))
-
-    history = pd.DataFrame(train(trainer, subjects, classes, validation, state, settings.seed, report))
+        own = settings.model_copy(update={"seed": settings.seed + number})
+        trainer = build_trainer(own)
+        rows = train(trainer, subjects, classes, validation, states[number], own.seed, report)
+        copy_weights(trainer.average, trainer.generator.trainable_variables)
+        models.append(trainer.generator)
+        histories.append(pd.DataFrame(rows) if n == 1 else pd.DataFrame(rows).assign(network=number + 1))
     progress.close()
-    copy_weights(trainer.average, trainer.generator.trainable_variables)
-    save_model(folder / "model", trainer.generator, card)
+    history = pd.concat(histories, ignore_index=True)
+    card = calibrated(study, settings, card, models)
+    save_model(folder / "model", models[0], card, models[1:])
     write_csv(folder / "history.csv", history)
-    state.unlink(missing_ok=True)
+    _forget_all_but(states)
     return history
+
+
+def _forget_all_but(states: list[Path]) -> None:
+    """Remove the states of the training that was finished before this one."""
+    finished = states[0].with_name("finished.json")
+    before = json.loads(finished.read_text(encoding="utf-8")) if finished.is_file() else []
+    write_json(finished, [path.name for path in states])
+    for name in set(before) - {path.name for path in states}:
+        states[0].with_name(name).unlink(missing_ok=True)
 
 
 def _note(row: dict) -> str:

@@ -1,5 +1,9 @@
 """Stage 01: from a manifest to the study's cases, on the study's grid, with a simulated low-resolution image each."""
 
+import shutil
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
 import nibabel as nib
 import numpy as np
 import pandas as pd
@@ -8,10 +12,11 @@ from nibabel.nifti1 import Nifti1Image
 from segsrgan_core.cohorts.download import fetch_missing
 from segsrgan_core.cohorts.labels import to_drawem9
 from segsrgan_core.cohorts.manifest import check_files, image_rows, locate, read_manifest, write_manifest
-from segsrgan_core.cohorts.phantom import PhantomCohort, write_cohort
+from segsrgan_core.cohorts.phantom import COHORT, PhantomCohort, write_cohort
 from segsrgan_core.cohorts.presets import label_mapping
 from segsrgan_core.cohorts.schema import Row
 from segsrgan_core.errors import UserError
+from segsrgan_core.imaging.atomic import PART
 from segsrgan_core.imaging.degrade import thick_slices
 from segsrgan_core.imaging.files import load_image, load_labels, save_image, write_csv
 from segsrgan_core.imaging.geometry import resample_isotropic, resample_labels, spacing_mm
@@ -26,9 +31,25 @@ from segsrgan_core.stages.cases import CASES, case_name
 def make_phantoms(study: Study, settings: Settings) -> pd.DataFrame:
     """Make the cohort `embedded` in `data/embedded` and write its manifest."""
     config = PhantomCohort(**settings.embedded.model_dump(), slice_mm=settings.simulation.slice_mm, seed=settings.seed)
-    manifest = write_cohort(config, study.work)
+    # Made where no stage's outputs are, which DVC deletes before the stage runs: whole phantoms are not made again.
+    bench = study.phantoms
+    manifest = write_cohort(config, bench)
+    _copy(manifest["subject"].unique(), bench / COHORT, study.work / COHORT)
     write_manifest(manifest, study.manifest("embedded"))
     return manifest
+
+
+def _copy(names: Iterable[str], source: Path, target: Path) -> None:
+    """Let a folder hold these subjects and nothing else, all at once; forget those that older code made."""
+    part = target.with_name(f"{PART}{target.name}")
+    for old in (part, target):
+        shutil.rmtree(old, ignore_errors=True)
+    for name in names:
+        shutil.copytree(source / name, part / name)
+    part.replace(target)
+    for old in source.parent.parent.iterdir():
+        if old != source.parent:
+            shutil.rmtree(old)
 
 
 def load_cohort(study: Study, settings: Settings) -> pd.DataFrame:
@@ -40,13 +61,16 @@ def load_cohort(study: Study, settings: Settings) -> pd.DataFrame:
     return manifest
 
 
-def prepare(study: Study, settings: Settings, manifest: pd.DataFrame) -> pd.DataFrame:
+def prepare(
+    study: Study, settings: Settings, manifest: pd.DataFrame, splits: Sequence[str] = ("train", "val", "test")
+) -> pd.DataFrame:
     """Write every training, validation and test case to `data/prepared`.
 
     Args:
         study: where.
         settings: of the simulation.
         manifest: of the cohort.
+        splits: to prepare; each must have images.
 
     Returns:
         One row a case: name, split, age_weeks, image, labels, low, sides (paths relative to `data/prepared`).
@@ -54,8 +78,8 @@ def prepare(study: Study, settings: Settings, manifest: pd.DataFrame) -> pd.Data
     Raises:
         UserError: the cohort lacks a split, or a file is at fault.
     """
-    rows = [row for split in ("train", "val", "test") for row in image_rows(manifest, split)]
-    for split in ("train", "val", "test"):
+    rows = [row for split in splits for row in image_rows(manifest, split)]
+    for split in splits:
         if not any(row.split == split for row in rows):
             raise UserError(
                 f"{study.manifest(settings.cohort)}: expected images of the split {split!r}; received none."

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from segsrgan_core.summary import describe
 from segsrgan_core.variability.agreement import (
     bland_altman_pairs,
     icc,
@@ -14,10 +15,12 @@ from segsrgan_core.variability.agreement import (
     within_patient_cv,
 )
 from segsrgan_core.variability.anova import repeated_measures
+from segsrgan_core.variability.harmonise import harmonisation
 from segsrgan_core.variability.mixed_model import mixed_model
 from segsrgan_core.variability.spread import MEASURES, STATISTICS, bootstrap, check_volumes, spread, wide
 
 TRUTHS = {"cortex": "cortex_true_ml", "icv": "icv_true_ml"}
+SCORES = ("cortex_dice", "psnr", "psnr_spline")
 
 
 def analyse(volumes: pd.DataFrame, seed: int = 0, reference_te_ms: int = 120) -> dict[str, Any]:
@@ -25,15 +28,15 @@ def analyse(volumes: pd.DataFrame, seed: int = 0, reference_te_ms: int = 120) ->
 
     Args:
         volumes: one row per patient and TE: subject, te_ms, age_weeks, cortex_ml, icv_ml, cortex_over_icv and,
-            where the truth is known, cortex_true_ml and icv_true_ml.
+            where the truth is known, cortex_true_ml, icv_true_ml and those of SCORES.
         seed: of the bootstraps.
         reference_te_ms: the TE that the others are compared with; the shortest where this one was not acquired.
 
     Returns:
         A nest of dicts for `imaging.files.write_json`: the entries of `spread`; "mixed_model", "repeated_measures",
-        "within_patient_cv", "icc", "bland_altman" and "difference_to_reference_te" per measure; "pitman_morgan" per
-        TE; "bias" against the truth per volume and TE, and "truth" (the spread of the true volumes), where known. A
-        part that the data cannot give says why.
+        "within_patient_cv", "icc", "bland_altman", "difference_to_reference_te" and "harmonisation" per measure;
+        "pitman_morgan" per TE; "bias" against the truth per volume and TE, "scores" (Dice and PSNR) per TE, and "truth"
+        (the spread of the true volumes), where known. A part that the data cannot give says why.
 
     Raises:
         UserError: a column is missing, or a patient has one TE twice.
@@ -52,8 +55,10 @@ def analyse(volumes: pd.DataFrame, seed: int = 0, reference_te_ms: int = 120) ->
     reference = reference_te_ms if reference_te_ms in tables["cortex"] else int(tables["cortex"].columns[0])
     result["reference_te_ms"] = reference
     result["difference_to_reference_te"] = {m: differences_to(table, reference) for m, table in tables.items()}
+    result["harmonisation"] = {m: harmonisation(volumes, c, reference, seed) for m, c in MEASURES.items()}
     result["pitman_morgan"] = variance_reduction(tables["cortex"], tables["cortex_over_icv"])
     result["bias"] = {name: bias(volumes, f"{name}_ml", column) for name, column in TRUTHS.items()}
+    result["scores"] = scores(volumes, seed)
     result["truth"] = true_spread(volumes, seed)
     return result
 
@@ -102,6 +107,15 @@ def bias(volumes: pd.DataFrame, column: str, truth: str) -> dict[str, Any]:
         return {"reason": "no true volume is known for this cohort"}
     estimates, truths = wide(volumes, column), wide(volumes, truth)
     return {str(te): paired_mean(truths[te], estimates[te]) for te in estimates}
+
+
+def scores(volumes: pd.DataFrame, seed: int = 0) -> dict[str, Any]:
+    """Mean, sd and interval over patients of each score per TE, or {"reason"} where no truth is known."""
+    known = [name for name in SCORES if name in volumes and volumes[name].notna().any()]
+    if not known:
+        return {"reason": "no true segmentation and no true image is known for this cohort"}
+    tables = {name: wide(volumes, name) for name in known}
+    return {name: {str(te): describe(table[te], seed) for te in table} for name, table in tables.items()}
 
 
 def true_spread(volumes: pd.DataFrame, seed: int = 0) -> dict[str, Any]:

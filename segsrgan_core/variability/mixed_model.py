@@ -51,6 +51,29 @@ def mixed_model(volumes: pd.DataFrame, column: str) -> dict[str, Any]:
     return result
 
 
+def te_effects(volumes: pd.DataFrame, column: str) -> tuple[list[int], np.ndarray, np.ndarray, float]:
+    """The REML fit of `mixed_model`, as numbers to compute with.
+
+    Args:
+        volumes: as `mixed_model`; needs three patients and two TE.
+        column: the measure.
+
+    Returns:
+        The TE in ms, ascending; the effect of each against the first, (k,), whose first entry is 0; its covariance,
+        (k, k); and the sd within a patient.
+
+    Raises:
+        ValueError: the fit fails.
+    """
+    data = _data(volumes, column)
+    fit, _ = _fit(data, data.design, reml=True)
+    k = len(data.tes)
+    effects, covariance = np.zeros(k), np.zeros((k, k))
+    effects[1:] = np.asarray(fit.fe_params)[1:k] * data.scale
+    covariance[1:, 1:] = np.asarray(fit.cov_params())[1:k, 1:k] * data.scale**2
+    return data.tes, effects, covariance, float(np.sqrt(fit.scale)) * data.scale
+
+
 def residuals(volumes: pd.DataFrame, column: str) -> pd.DataFrame:
     """What the REML fit of `mixed_model` leaves: one row an image, for plots of its assumptions.
 

@@ -4,8 +4,9 @@ from scipy import ndimage
 
 from segsrgan_core.baselines import em
 from segsrgan_core.baselines.case import Atlas, Case
-from segsrgan_core.baselines.em import Settings, adjacency, expectation_maximisation, mrf
-from segsrgan_core.baselines.partial_volume import correct, small_csf_in_white, small_white
+from segsrgan_core.baselines.em import Settings, adjacency, expectation_maximisation, mrf_strength
+from segsrgan_core.baselines.em_kernel import expectation, moments
+from segsrgan_core.baselines.partial_volume import correct, find_faults, small_csf_in_white, small_white
 from segsrgan_core.baselines.priors import normalised, scaled, tissue_priors
 from segsrgan_core.baselines.registration import Warped
 from tests.baselines.phantoms import dice, image_of, labels_of, nifti
@@ -50,13 +51,47 @@ def lonely(labels):
     return sum(np.sum((labels == number) & one) for number, one in zip(NUMBERS, alike, strict=True))
 
 
-def test_the_mrf_is_the_published_formula():
-    posteriors = np.zeros((4, 3, 3, 3), np.float32)
-    posteriors[1] = 1  # CSF all around
-    field = mrf(posteriors, adjacency(NUMBERS), np.array([0.5, 1.0, 2.0]), weight=1 / 3)
-    near = 2 / 0.5 + 2 / 1.0 + 2 / 2.0
-    expected = np.exp(-np.array([1, 0, 1, 5]) * near / 3)  # outside, CSF, cortex touch CSF; white does not
-    np.testing.assert_allclose(field[:, 1, 1, 1], expected, rtol=1e-5)
+def literal_expectation(image, priors, before, means, variances, graph, spacing_mm, weight, averaged):
+    """One E-step voxel by voxel, as published."""
+    posteriors = np.zeros(priors.shape)
+    for place in np.ndindex(image.shape):
+        near = np.zeros(len(priors))
+        for axis, step in ((axis, step) for axis in range(3) for step in (-1, 1)):
+            beside = np.array(place)
+            beside[axis] = np.clip(beside[axis] + step, 0, image.shape[axis] - 1)
+            near += before[(slice(None), *beside)] / spacing_mm[axis]
+        expected = priors[(slice(None), *place)] * np.exp(-weight * graph.T @ near)
+        expected /= expected.sum()
+        gaussian = np.exp(-((image[place] - means) ** 2) / (2 * variances)) / np.sqrt(2 * np.pi * variances)
+        found = expected * gaussian / (expected * gaussian).sum()
+        prior = priors[(slice(None), *place)]
+        if averaged and found.argmax() != prior.argmax():
+            found = (found + prior) / 2
+        posteriors[(slice(None), *place)] = found
+    return posteriors
+
+
+@pytest.mark.parametrize(("weight", "averaged"), [(0.0, False), (0.0, True), (1 / 3, True)])
+def test_the_compiled_step_is_the_published_one(weight, averaged):
+    rng = np.random.default_rng(0)
+    image = rng.uniform(50, 200, (4, 5, 6)).astype(np.float32)
+    priors, before = (normalised(rng.random((4, 4, 5, 6)).astype(np.float32)) for _ in range(2))
+    means, variances = np.float32([60, 180, 90, 140]), np.float32([100, 900, 400, 600])
+    spacing, graph = np.array([0.5, 1.0, 2.0]), adjacency(NUMBERS)
+    strength = mrf_strength(spacing, weight)
+    found, _ = expectation(image, priors, before, means, variances, graph, strength, averaged)
+    expected = literal_expectation(image, priors, before, means, variances, graph, spacing, weight, averaged)
+    np.testing.assert_allclose(found, expected, atol=2e-5)
+
+
+def test_moments_are_those_of_the_voxels_inside():
+    rng = np.random.default_rng(1)
+    image, weights = rng.random((5, 6, 7)).astype(np.float32), rng.random((2, 5, 6, 7)).astype(np.float32)
+    inside, about = rng.random((5, 6, 7)) > 0.5, np.array([0.2, 0.7])
+    found = moments(image, weights, inside, about)
+    for c in range(2):
+        w, v = weights[c][inside], image[inside]
+        np.testing.assert_allclose(found[:, c], [w.sum(), (w * v).sum(), (w * (v - about[c]) ** 2).sum()], rtol=1e-5)
 
 
 def test_adjacency():
@@ -95,10 +130,10 @@ def test_csf_pieces_in_white_matter_become_white_and_white_islands_csf():
     labels[2, 6, 6] = 3
     np.testing.assert_array_equal(np.argwhere(small_csf_in_white(labels))[:, 0], 14)
     np.testing.assert_array_equal(np.argwhere(small_white(labels)), [[2, 6, 6]])
-    fixed = correct(one_hot(labels), labels, NUMBERS, keep=0.5)
+    fixed = correct(one_hot(labels), find_faults(labels), NUMBERS, keep=0.5)
     np.testing.assert_allclose(fixed[:, 14, 5, 5], [0, 0.5, 0, 0.5])
     np.testing.assert_allclose(fixed[:, 2, 6, 6], [0, 0.5, 0, 0.5])
-    hard = correct(one_hot(labels), labels, NUMBERS, keep=0.0).argmax(axis=0)
+    hard = correct(one_hot(labels), find_faults(labels), NUMBERS, keep=0.0).argmax(axis=0)
     assert hard[14, 5, 5] == 3
     assert hard[2, 6, 6] == 1
     np.testing.assert_allclose(fixed.sum(axis=0), 1)
@@ -107,7 +142,7 @@ def test_csf_pieces_in_white_matter_become_white_and_white_islands_csf():
 def test_without_cortex_there_is_nothing_to_correct():
     labels = np.ones((4, 4, 4), np.uint8)
     maps = np.ones((2, 4, 4, 4), np.float32)
-    assert correct(maps, labels, [0, 1], 0.5) is maps
+    assert correct(maps, find_faults(labels), [0, 1], 0.5) is maps
 
 
 def test_priors_trust_the_atlas_that_looks_like_the_image():

@@ -1,16 +1,20 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from segsrgan_core.baselines import ants_worker, registration
-from segsrgan_core.baselines.case import Atlas, Case
+from segsrgan_core.baselines.case import Atlas, Case, MethodFailed
 from segsrgan_core.baselines.histogram import match_histogram
 from segsrgan_core.baselines.methods import METHODS
-from segsrgan_core.baselines.registration import pair_key, warped_atlases
+from segsrgan_core.baselines.registration import missing_pairs, pair_key, register_all, warped_atlases
 from segsrgan_core.errors import UserError
+from segsrgan_core.params import RegistrationSettings
 from tests.baselines.phantoms import dice, image_of, labels_of, nifti
 
 SHAPE = (40, 38, 36)
 RADII = ((15.0, 12.0, 9.0), (13.0, 10.5, 8.0), (16.0, 13.5, 10.0))
+COARSE = RegistrationSettings(spacing_mm=3.0, affine=(100, 50, 10), syn=(10,))
 MOVES = ((0, 0, 0), (2.0, -1.0, 1.0), (-1.5, 1.0, 0.0))
 
 
@@ -27,14 +31,14 @@ def case(tmp_path_factory):
         nifti(image_of(truth, seed=9)),
         tuple(atlas(number) for number in range(3)),
         tmp_path_factory.mktemp("cache"),
-        registration="miniature",
+        registration=COARSE,
     ), truth
 
 
 @pytest.fixture(scope="module")
 def warped(case):
     seen = []
-    warped = warped_atlases(Case(**{**case[0].__dict__, "progress": lambda step, part: seen.append((step, part))}))
+    warped = warped_atlases(replace(case[0], progress=lambda step, part: seen.append((step, part))))
     assert seen[-1] == ("registration", 1.0)
     return warped
 
@@ -50,11 +54,14 @@ def test_registration_brings_atlases_to_the_image(case, warped):
 
 
 def test_nothing_is_computed_twice_and_all_methods_share(case, warped, monkeypatch):
-    def refuse(*args):
-        raise AssertionError("a registration was computed again")
+    def refuse(function, jobs):
+        assert not jobs, "a registration was computed again"
+        return []
 
-    monkeypatch.setattr(registration, "in_workers", lambda f, jobs, w: [refuse()] if jobs else [])
-    again = warped_atlases(case[0])
+    monkeypatch.setattr(registration, "in_workers", refuse)
+    assert warped_atlases(case[0]) is warped_atlases(replace(case[0], progress=print))  # in memory for the next method
+    warped_atlases.cache_clear()
+    again = warped_atlases(case[0])  # and on disk for the next run
     for one, other in zip(warped, again, strict=True):
         np.testing.assert_array_equal(one.image, other.image)
         np.testing.assert_array_equal(one.labels, other.labels)
@@ -68,6 +75,7 @@ def test_a_damaged_entry_is_computed_again_with_the_same_result(case, warped):
     assert not list(case[0].cache.glob(".part*"))
     whole = {entry: entry.read_bytes() for entry in entries}
     entries[0].write_bytes(whole[entries[0]][:1000])
+    warped_atlases.cache_clear()
     again = warped_atlases(case[0])
     for one, other in zip(warped, again, strict=True):
         np.testing.assert_array_equal(one.image, other.image)
@@ -76,24 +84,26 @@ def test_a_damaged_entry_is_computed_again_with_the_same_result(case, warped):
 
 def test_the_key_depends_on_all_that_matters(case):
     image, one = case[0].image, case[0].atlases[0]
-    setting = dict(registration.SETTINGS["quick"])
-    changed_image = nifti(np.asarray(image.dataobj) + 1)
-    moved = nifti(np.asarray(image.dataobj), spacing_mm=1.9)
     keys = [
-        pair_key(image, one, setting),
-        pair_key(changed_image, one, setting),
-        pair_key(moved, one, setting),
-        pair_key(image, case[0].atlases[1], setting),
-        pair_key(image, Atlas("0", one.image, one.labels), setting),
-        pair_key(image, one, {**setting, "spacing_mm": 1.0}),
+        pair_key(case[0], one),
+        pair_key(replace(case[0], image=nifti(np.asarray(image.dataobj) + 1)), one),
+        pair_key(replace(case[0], image=nifti(np.asarray(image.dataobj), spacing_mm=1.9)), one),
+        pair_key(case[0], case[0].atlases[1]),
+        pair_key(case[0], Atlas("0", one.image, one.labels)),
+        pair_key(replace(case[0], registration=COARSE.model_copy(update={"syn": (9,)})), one),
     ]
     assert len(set(keys)) == len(keys)
-    assert pair_key(image, Atlas("x", one.image, one.labels, one.interpolated), setting) == keys[0]
+    assert pair_key(case[0], Atlas("x", one.image, one.labels, one.interpolated)) == keys[0]
 
 
-def test_an_unknown_setting_is_refused(case):
-    with pytest.raises(UserError, match="received 'fast'"):
-        warped_atlases(Case(**{**case[0].__dict__, "registration": "fast"}))
+def test_a_pair_that_fails_names_its_atlas_and_stops_no_other(case, tmp_path):
+    empty = Atlas("empty", nifti(np.zeros(SHAPE, np.float32)), nifti(np.ones(SHAPE, np.uint8)))
+    broken = replace(case[0], atlases=(empty, case[0].atlases[0]), cache=tmp_path)
+    faults = register_all(missing_pairs([broken]))
+    assert [reason.partition(":")[0] for reason in faults.values()] == ["empty"]
+    assert len(list(tmp_path.glob("*.npz"))) == 1
+    with pytest.raises(MethodFailed, match="registration failed: empty"):
+        METHODS["majority_vote"].run(broken)
 
 
 def test_majority_vote_takes_the_most_frequent_label(case, warped):

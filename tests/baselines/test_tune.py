@@ -1,11 +1,9 @@
-import json
-
 import numpy as np
 import pytest
 
 from segsrgan_core.baselines.case import Atlas, Method
 from segsrgan_core.baselines.methods import METHODS
-from segsrgan_core.baselines.tune import GRIDS, chosen, tune, write_choices
+from segsrgan_core.baselines.tune import GRIDS, as_table, tune
 from segsrgan_core.errors import UserError
 from tests.baselines.phantoms import image_of, labels_of, nifti
 
@@ -46,13 +44,11 @@ def test_a_subject_is_never_its_own_atlas_and_the_nearest_in_age_are_taken(tmp_p
     assert tune(METHOD, SUBJECTS, tmp_path, {}, n_targets=2)["targets"] == ["a", "c"]
 
 
-def test_the_choice_survives_its_file(tmp_path):
-    result = tune(METHOD, SUBJECTS, tmp_path, {"shift": (2,)})
-    path = write_choices([result], tmp_path / "choices.json")
-    assert chosen(METHOD, json.loads(path.read_text())).parameters == {"shift": 2, "side": 0}
-    assert chosen(METHODS["imapa"], {}).parameters == METHODS["imapa"].parameters
-    again = chosen(METHODS["imapa"], {"imapa": {"chosen": {"alphas": [0.0, 0.5]}}})
-    assert again.parameters["alphas"] == (0.0, 0.5)
+def test_the_table_has_a_row_a_run(tmp_path):
+    table = as_table(tune(METHOD, SUBJECTS, tmp_path, {"shift": (1, 2)}))
+    assert table.columns.tolist() == ["shift", "dice", "dice_a", "dice_b", "dice_c"]
+    assert table["shift"].tolist() == [0, 1, 2]
+    assert table["dice"].is_monotonic_increasing
 
 
 def test_progress_ends_at_1(tmp_path):

@@ -86,7 +86,7 @@ def test_no_checksum_no_download(tmp_path, server):
 
 
 def test_a_cohort_of_ones_own_is_not_downloaded(tmp_path, server):
-    with pytest.raises(UserError, match=r"2 files of the manifest are missing, first dhcp/week/srr\.nii\.gz"):
+    with pytest.raises(UserError, match=r"nothing there for 2 of them, first dhcp/week/srr\.nii\.gz"):
         download.fetch_missing(manifest("dhcp"), tmp_path)
     assert not server.asked
 

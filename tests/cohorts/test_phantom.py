@@ -12,6 +12,7 @@ from segsrgan_core.cohorts.labels import DRAWEM9
 from segsrgan_core.cohorts.manifest import check_files, validated
 from segsrgan_core.cohorts.phantom import PhantomCohort, make_subject, subject_name, write_cohort
 from segsrgan_core.cohorts.phantom_anatomy import CEREBELLUM, RIBBON, VENTRICLE, load_anatomy
+from segsrgan_core.cohorts.phantom_image import RELAXATION, draw_relaxation
 from segsrgan_core.cohorts.phantom_shape import LEAST_JACOBIAN, determinant, draw_traits, draw_warp, place
 from segsrgan_core.cohorts.schema import COLUMNS
 from segsrgan_core.errors import UserError
@@ -41,12 +42,22 @@ def written(tmp_path_factory):
     return root, write_cohort(MINI, root, n_workers=1)
 
 
+def test_a_patients_relaxation_is_its_own_within_a_fifth_and_grey_stays_darker():
+    for seed in range(50):
+        drawn = draw_relaxation(np.random.default_rng(seed))
+        for number, usual in RELAXATION.items():
+            assert abs(drawn[number].t2_ms / usual.t2_ms - 1) <= 0.2
+            assert abs(drawn[number].t1_ms / usual.t1_ms - 1) <= 0.2
+        assert drawn[2].t2_ms < drawn[3].t2_ms < drawn[1].t2_ms
+        assert drawn[1] == drawn[5]
+
+
 def test_same_settings_give_the_same_bytes(written, tmp_path):
     root, rows = written
     again = write_cohort(MINI, tmp_path, n_workers=1)
     assert again.equals(rows)
     files = sorted(path.relative_to(root) for path in root.rglob("*") if path.is_file())
-    assert len(files) == 2 * 5 + 8
+    assert len(files) == 2 * 5 + 12
     assert all((root / path).read_bytes() == (tmp_path / path).read_bytes() for path in files)
 
 
@@ -79,7 +90,7 @@ def test_warp_does_not_fold():
     anatomy = load_anatomy()
     for index in range(3):
         rng = np.random.default_rng(index)
-        traits = draw_traits(index, (37, 44), 0.06, anatomy.tissue_ml, rng)
+        traits = draw_traits(index, (37, 44), 0.06, 0.045, anatomy.tissue_ml, rng)
         affine, points_mm = place(anatomy, traits, draw_warp(MINI.warp_mm, rng), 2.0)
         relative = determinant(np.array([np.gradient(p, 2.0) for p in points_mm])) * traits.scale**3
         assert relative.min() > LEAST_JACOBIAN

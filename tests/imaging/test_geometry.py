@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from nibabel.nifti1 import Nifti1Image
+from scipy.interpolate import CubicSpline
 
 from segsrgan_core.errors import UserError
 from segsrgan_core.imaging import geometry
@@ -53,8 +54,22 @@ def test_spline_matrix_keeps_a_constant_beyond_the_edge():
     np.testing.assert_allclose(geometry.spline_matrix(5, np.array([-0.5, 4.5])) @ np.ones(5), 1, atol=1e-5)
 
 
-def test_box_matrix_counts_voxels_by_their_overlap():
-    np.testing.assert_allclose(geometry.box_matrix(4, np.array([1.0]), 2.0)[0], [0.25, 0.5, 0.25, 0])
+def test_box_matrix_integrates_the_spline():
+    # The antiderivative of the cubic cardinal spline at 1, 2, 3 voxels, from scipy.
+    row = geometry.box_matrix(41, np.array([20.0]), 2.0)[0]
+    spline = CubicSpline(np.arange(41.0), np.eye(41), bc_type="natural")
+    np.testing.assert_allclose(row, spline.integrate(19, 21) / 2, atol=0.003)
+    assert row.sum() == pytest.approx(1)
+
+
+@given(st.floats(1.0, 9.0), st.floats(-1.0, 1.0))
+@settings(max_examples=30, deadline=None)
+def test_box_matrix_keeps_the_place_of_what_it_averages(width, shift):
+    x = np.arange(96.0)
+    positions = 47.5 + shift + width * (np.arange(96 // width) - (96 // width - 1) / 2)
+    signal = np.exp(-((x - 47.0) ** 2) / (2 * (2 + width / 2) ** 2))
+    average = geometry.box_matrix(96, positions, width) @ signal
+    assert (average @ positions) / average.sum() == pytest.approx(47.0, abs=0.01)
 
 
 @given(

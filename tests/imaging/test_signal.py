@@ -3,7 +3,7 @@ import pytest
 
 from segsrgan_core.imaging.contrast import exponent, spin_echo
 from segsrgan_core.imaging.intensity import intensity_scale
-from segsrgan_core.imaging.noise import add_rician, bias_field
+from segsrgan_core.imaging.noise import add_rician, bias_field, jitter_slices, random_ramp
 
 
 def test_spin_echo_by_hand():
@@ -43,3 +43,19 @@ def test_the_intensity_scale_is_that_of_the_bright_tissue_whatever_share_is_air(
     few, many = (np.concatenate([tissue, np.zeros(n, np.float32)]) for n in (3000, 30_000))
     assert intensity_scale(few) == pytest.approx(intensity_scale(many), rel=0.01)
     assert intensity_scale(3 * few) == pytest.approx(3 * intensity_scale(few), rel=1e-5)
+
+
+def test_a_ramp_is_smooth_and_1_in_the_middle():
+    field = random_ramp((9, 11, 13), 0.3, np.random.default_rng(0))
+    assert field[4, 5, 6] == pytest.approx(1)
+    assert 0.1 < np.ptp(field) < 6
+    assert np.abs(np.diff(np.log(field), n=3, axis=2)).max() < 1e-5
+
+
+def test_jittered_slices_move_by_a_voxel_at_most():
+    slices = np.zeros((9, 9, 40), np.float32)
+    slices[4, 4] = 1
+    moved = jitter_slices(slices, 0.4, np.random.default_rng(0))
+    assert np.ptp(moved[3:6, 3:6].sum((0, 1))) > 0.2
+    np.testing.assert_allclose(moved.sum((0, 1)), moved[3:6, 3:6].sum((0, 1)))
+    assert 0 < np.count_nonzero(moved[4, 4] == 0) < 20

@@ -3,16 +3,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from segsrgan_core.networks.layers import (
-    ImageAndClasses,
-    InstanceNormalization,
-    ReflectPadding3D,
-)
+from segsrgan_core.networks.layers import ImageAndClasses, InstanceNormalization, LeakyReLU
 
 X = np.random.default_rng(0).normal(3, 2, (2, 6, 4, 8, 3)).astype(np.float32)
 
 
-@pytest.mark.parametrize("layer", [InstanceNormalization(0.01), ReflectPadding3D(2)])
+@pytest.mark.parametrize("layer", [InstanceNormalization(0.01, relu=True), LeakyReLU(0.2)])
 def test_a_layer_survives_its_config(layer):
     twin = type(layer).from_config(layer.get_config())
     np.testing.assert_array_equal(layer(X), twin(X))
@@ -54,15 +50,27 @@ def test_instance_normalisation_wants_volumes():
         InstanceNormalization().build((2, 3, 4, 5))
 
 
-def test_reflection_does_not_repeat_the_edge():
-    line = tf.reshape(tf.range(4.0), (1, 1, 1, 4, 1)) * tf.ones((1, 4, 4, 1, 1))
-    padded = ReflectPadding3D(2)(line)
-    assert padded[0, 3, 3, :, 0].numpy().tolist() == [2, 1, 0, 1, 2, 3, 2, 1]
+def test_instance_normalisation_with_relu_is_both_one_after_the_other():
+    plain, both = InstanceNormalization()(X), InstanceNormalization(relu=True)(X)
+    np.testing.assert_array_equal(both, np.maximum(plain, 0))
+    assert 0.2 < np.mean(both == 0) < 0.8
 
 
-def test_negative_padding_is_refused():
-    with pytest.raises(ValueError, match="padding=-1"):
-        ReflectPadding3D(-1)
+def test_the_leaky_relu_is_keras_own_with_its_second_derivative():
+    results = []
+    for layer in (LeakyReLU(0.01), keras.layers.LeakyReLU(negative_slope=0.01)):
+        x, weights = tf.constant(X - 3), tf.constant(X[::-1].copy())
+        with tf.GradientTape() as outer:
+            outer.watch(weights)
+            with tf.GradientTape() as inner:
+                inner.watch(x)
+                y = layer(x * weights)
+                score = tf.reduce_sum(y)
+            gradient = inner.gradient(score, x)
+            penalty = tf.reduce_sum(gradient**2)
+        results.append([y, gradient, outer.gradient(penalty, weights)])
+    for ours, theirs in zip(*results, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-6)
 
 
 def test_the_image_head_is_a_residual_in_float32_in_units_of_the_windows_deviation():

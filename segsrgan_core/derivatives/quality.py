@@ -1,0 +1,91 @@
+"""Quality of a segmented image in numbers, and which images of a cohort to look at first."""
+
+import numpy as np
+import pandas as pd
+from nibabel.nifti1 import Nifti1Image
+from scipy import ndimage
+
+from segsrgan_core.classes import NUMBERS
+from segsrgan_core.imaging.geometry import through_plane_axis
+from segsrgan_core.imaging.intensity import intensity_scale
+from segsrgan_core.segmenter import Segmentation
+
+FEWEST_CASES = 5  # fewer have no usual value to be far from
+LIMIT = 3.5  # of |z|, as Iglewicz and Hoaglin advise
+MAD_PER_SD = 0.6745
+SHELL_VOXELS = 2
+DARK = 0.05  # of the intensity scale: air
+DARK_SHARE = 0.02
+
+
+def quality(image: Nifti1Image, result: Segmentation) -> dict[str, float]:
+    """Return the signal-to-noise ratio of an image and the contrast at the edge of what was segmented.
+
+    Args:
+        image: as it was given, thick slices.
+        result: of its segmentation.
+
+    Returns:
+        snr: median intensity of the head over the noise's standard deviation (nan without any noise).
+        contrast: of the first class and a shell of two voxels around it, (shell - class) / (shell + class), from
+            medians of the interpolated image; nan where nothing was segmented.
+    """
+    array = np.asarray(image.dataobj)
+    head = array > 0.1 * intensity_scale(array)
+    sd = noise_sd(array, head, through_plane_axis(image))
+    return {"snr": float(np.median(array[head])) / sd if sd else float("nan"), "contrast": _contrast(result)}
+
+
+def noise_sd(array: np.ndarray, inside: np.ndarray, slice_axis: int) -> float:
+    """Estimate the noise in the slices of an image: a Laplacian takes the anatomy away, the median what is left of it.
+
+    Args:
+        array: float32 (X, Y, Z).
+        inside: bool (X, Y, Z), voxels to measure in.
+        slice_axis: slices are stacked along it.
+
+    Source: Immerkaer, Computer Vision and Image Understanding 64, 1996; with the median in place of the mean.
+    """
+    residual = array
+    for axis in {0, 1, 2} - {slice_axis}:
+        residual = ndimage.convolve1d(residual, [1.0, -2.0, 1.0], axis=axis, mode="nearest")
+    return float(np.median(np.abs(residual[inside]))) / (6 * MAD_PER_SD)  # 6: norm of the kernel
+
+
+def _contrast(result: Segmentation) -> float:
+    labels, image = np.asarray(result.labels.dataobj), np.asarray(result.interpolated.dataobj)
+    found = labels == NUMBERS[next(iter(result.volumes_ml))]
+    shell = ndimage.binary_dilation(found, iterations=SHELL_VOXELS) & ~found
+    if not found.any() or not shell.any():
+        return float("nan")
+    inner, outer = float(np.median(image[found])), float(np.median(image[shell]))
+    return (outer - inner) / (outer + inner) if outer + inner else float("nan")
+
+
+def doubts(result: Segmentation) -> list[str]:
+    """Say what no segmentation of a head should show: a class that was not found, tissue in the dark background."""
+    notes = [f"no {name} was found" for name, ml in result.volumes_ml.items() if not ml]
+    image, found = np.asarray(result.interpolated.dataobj), np.asarray(result.labels.dataobj) > 0
+    dark = (image < DARK * intensity_scale(image)) & found
+    share = dark.sum() / max(1, found.sum())
+    if share > DARK_SHARE:
+        notes.append(f"{100 * share:.0f} % of what was segmented lies in the dark background: do not use its volumes")
+    return notes
+
+
+def robust_z(values: pd.Series) -> pd.Series:
+    """Return how far each value lies from the median, in standard deviations estimated from the median deviation.
+
+    A series of fewer than five values, or with more than half of them equal, has no usual spread: all are nan.
+    """
+    deviation = values - values.median()
+    mad = deviation.abs().median()
+    if values.notna().sum() < FEWEST_CASES or not mad > 0:
+        return pd.Series(np.nan, index=values.index)
+    return MAD_PER_SD * deviation / mad
+
+
+def outliers(table: pd.DataFrame, columns: list[str]) -> list[str]:
+    """Say for each row in which columns it lies far from the others, such as `snr (z -4.1)`; "" where in none."""
+    z = pd.DataFrame({column: robust_z(table[column].astype(float)) for column in columns}, index=table.index)
+    return ["; ".join(f"{name} (z {v:+.1f})" for name, v in row.items() if abs(v) > LIMIT) for _, row in z.iterrows()]

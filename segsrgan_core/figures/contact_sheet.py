@@ -1,0 +1,81 @@
+"""One case on one page, to see whether its segmentation can be trusted: three planes, contours on several slices."""
+
+import io
+from dataclasses import replace
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+from matplotlib.figure import Figure
+from nibabel.nifti1 import Nifti1Image
+
+from segsrgan_core.classes import NUMBERS
+from segsrgan_core.figures.panels import PLANES, View, contour, mask_of, scale_bar, show, view_of
+from segsrgan_core.figures.style import CORTEX, CYCLE, STYLE, new_figure, styled
+from segsrgan_core.imaging.files import atomic
+from segsrgan_core.segmenter import Segmentation
+
+SHARES = (0.2, 0.4, 0.6, 0.8)  # where the slices with contours lie, from one end of what is shown to the other
+DPI = 160
+
+
+def colors(names: list[str]) -> dict[str, str]:
+    """Return the colour of each class: red for the cortex, as in the talk."""
+    others = iter(color for _ in names for color in CYCLE)
+    return {name: CORTEX if name == "cortex" else next(others) for name in names}
+
+
+@styled
+def draw(result: Segmentation, title: str) -> Figure:
+    """Draw a case: a row a plane; the interpolated input and the super-resolved image, then slices with contours.
+
+    Args:
+        result: of one image.
+        title: over the page.
+    """
+    view = _view(result)
+    sizes = [view.size_mm(plane) for plane in PLANES]
+    columns = 2 + len(SHARES)
+    heights = [height / width for width, height in sizes]
+    fig = new_figure(height_mm=190 / columns * sum(heights) + 12)
+    axes = fig.subplots(len(PLANES), columns, height_ratios=heights, squeeze=False)
+    for row, plane in zip(axes, PLANES, strict=True):
+        show(row[0], result.interpolated, plane, view)
+        show(row[1], result.image, plane, view)
+        for ax, share in zip(row[2:], SHARES, strict=True):
+            _outlined(ax, result, plane, _moved(view, plane, share))
+    axes[0, 0].set_title("interpolated input")
+    axes[0, 1].set_title("SegSRGAN")
+    for ax, (name, color) in zip(axes[0, 2:], colors(list(result.volumes_ml)).items(), strict=False):
+        ax.set_title(name.replace("_", " "), color=color)
+    scale_bar(axes[0, 0])
+    fig.suptitle(title, fontsize=8)
+    return fig
+
+
+def _view(result: Segmentation) -> View:
+    labels = np.asarray(result.labels.dataobj)
+    found = Nifti1Image((labels > 0).astype(np.uint8), result.labels.affine)
+    return view_of(result.image, found if labels.any() else None)
+
+
+def _moved(view: View, plane: str, share: float) -> View:
+    axis = PLANES[plane][0]
+    low, high = view.box_mm[axis] + np.array([8.0, -8.0])  # without the margin of `view_of`
+    position = np.array(view.position_mm, float)
+    position[axis] = low + share * (high - low)
+    return replace(view, position_mm=position)
+
+
+def _outlined(ax, result: Segmentation, plane: str, view: View) -> None:
+    show(ax, result.image, plane, view)
+    for name, color in colors(list(result.volumes_ml)).items():
+        contour(ax, mask_of(result.labels, NUMBERS[name]), plane, view, color, width=0.5)
+
+
+def write(result: Segmentation, title: str, path: Path) -> Path:
+    """Draw a case and write it as PNG; the same case gives the same bytes."""
+    buffer = io.BytesIO()
+    with matplotlib.rc_context({**matplotlib.rcParamsDefault, **STYLE}):
+        draw(result, title).savefig(buffer, format="png", dpi=DPI, metadata={"Software": None}, facecolor="white")
+    return atomic(path, lambda part: part.write_bytes(buffer.getvalue()))

@@ -1,0 +1,108 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from segsrgan_core.networks.convolutions import Convolution, PatchConv3D, UpsamplingConvolution, mirrored
+
+X = np.random.default_rng(0).normal(size=(2, 8, 12, 8, 3)).astype(np.float32)
+MODES = {"zero": "CONSTANT", "reflect": "REFLECT"}
+
+
+def plain(x, kernel, padding, strides=1):
+    """The textbook form: pad, convolve."""
+    if strides == 2:
+        return tf.nn.conv3d(x, kernel, [1, 2, 2, 2, 1], "SAME")
+    reach = kernel.shape[0] // 2
+    padded = tf.pad(x, [[0, 0], *[[reach, reach]] * 3, [0, 0]], MODES[padding])
+    return tf.nn.conv3d(padded, kernel, [1] * 5, "VALID")
+
+
+def repeated(x):
+    for axis in (1, 2, 3):
+        x = tf.repeat(x, 2, axis)
+    return x
+
+
+def gradients(function, *values):
+    values = [tf.constant(v) for v in values]
+    with tf.GradientTape() as tape:
+        tape.watch(values)
+        y = function(*values)
+        loss = tf.reduce_sum(y * tf.cos(tf.reshape(tf.range(tf.size(y), dtype=tf.float32), tf.shape(y))))
+    return [y, *tape.gradient(loss, values)]
+
+
+def same(layer, function, kernel):
+    """Value and gradients of a layer are those of a plain function of its input and its kernel."""
+
+    def of_layer(x, kernel):
+        layer.kernel = kernel
+        return layer.call(x)
+
+    for ours, theirs in zip(gradients(of_layer, X, kernel), gradients(function, X, kernel), strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=2e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("padding", MODES)
+@pytest.mark.parametrize(("size", "strides"), [(1, 1), (3, 1), (5, 1), (7, 1), (3, 2)])
+def test_a_convolution_is_the_plain_one(size, strides, padding):
+    layer = Convolution(2, size, strides, padding)
+    layer.build(X.shape)
+    kernel = layer.kernel.numpy()
+    assert layer(X).shape == layer.compute_output_shape(X.shape)
+    same(layer, lambda x, k: plain(x, k, padding, strides), kernel)
+
+
+@pytest.mark.parametrize("padding", MODES)
+def test_an_upsampling_convolution_is_the_plain_one_on_repeated_voxels(padding):
+    layer = UpsamplingConvolution(2, padding=padding)
+    layer.build(X.shape)
+    kernel = layer.kernel.numpy()
+    assert layer(X).shape == layer.compute_output_shape(X.shape) == (2, 16, 24, 16, 2)
+    same(layer, lambda x, k: plain(repeated(x), k, padding), kernel)
+
+
+@pytest.mark.parametrize("space", [(4, 6, 8), (1, 1, 1), (3, 2, 5)])
+def test_a_patch_convolution_is_keras_own_with_its_second_derivatives(space):
+    x = np.random.default_rng(1).normal(size=(2, *space, 3)).astype(np.float32)
+    kinds = (PatchConv3D, keras.layers.Conv3D)
+    layers = [kind(5, 4, strides=2, padding="same", bias_initializer="ones") for kind in kinds]
+    results = []
+    for layer in layers:
+        layer.build(x.shape)
+        layer.kernel.assign(layers[0].kernel)
+        with tf.GradientTape() as outer:
+            with tf.GradientTape() as inner:
+                inner.watch(v := tf.constant(x))
+                y = layer(v)
+                score = tf.reduce_sum(tf.sin(y))
+            gradient = inner.gradient(score, v)
+            penalty = tf.reduce_sum(gradient**2)
+        results.append([y, gradient, *outer.gradient(penalty, layer.trainable_variables)])
+    for a, b in zip(*results, strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("repeat_edge", [False, True])
+def test_mirroring_is_that_of_numpy(repeat_edge):
+    margins = (1, 2, 3)
+    padded = np.pad(X, [(0, 0), *((m, m) for m in margins), (0, 0)], "symmetric" if repeat_edge else "reflect")
+    np.testing.assert_array_equal(mirrored(X, margins, repeat_edge), padded)
+
+
+@pytest.mark.parametrize("layer", [Convolution(2, 5, 1, "reflect"), UpsamplingConvolution(4)])
+def test_a_convolution_survives_its_config(layer):
+    twin = type(layer).from_config(layer.get_config())
+    layer.build(X.shape)
+    twin.build(X.shape)
+    twin.set_weights(layer.get_weights())
+    np.testing.assert_array_equal(layer(X), twin(X))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"), [({"padding": "same"}, "'same'"), ({"kernel_size": 4}, "kernel_size=4")]
+)
+def test_bad_arguments_are_named(arguments, says):
+    with pytest.raises(ValueError, match=says):
+        Convolution(2, **arguments)

@@ -1,0 +1,159 @@
+"""Work that is killed, stopped, or has no room: the same command goes on, and the result is the same bit by bit.
+
+KILLS says how often; `make test-kill` asks for 56 over all stages, the tests of every day for 3 over the first ones.
+SEED chooses the moments.
+"""
+
+import hashlib
+import os
+import random
+import re
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+ROOT = Path(__file__).parents[1]
+KILLS = int(os.environ.get("KILLS", "3"))
+SEED = int(os.environ.get("SEED", "1"))
+SMALL = "embedded: {n_train: 1, n_val: 1, n_test: 2, n_patients: 2, spacing_mm: 2.5}"
+COMMANDS = {
+    "phantoms": ["phantoms"],
+    "simulation": ["notebook", "01_simulate"],
+    "training": ["notebook", "02_train"],
+    "evaluation": ["notebook", "03_evaluate_dhcp"],
+    "variability": ["notebook", "04_epirmex_variability"],
+    "reporting": ["notebook", "05_figures"],
+    "segmentation": ["segment", "embedded", "--split", "variability", "--out", "derivatives", "--model",
+                     "results/training/model", "--precision", "float32"],
+}  # fmt: skip
+STAGES = list(COMMANDS)[: None if KILLS > 3 else 3]
+OF_THE_MACHINE = {"results/run.js"}  # times and hardware
+
+
+def start(stage: str, cwd: Path, **options) -> subprocess.Popen:
+    code = "from segsrgan_core.cli import main; main()"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"}
+    environment.pop("SEGSRGAN_DATA", None)
+    command = [sys.executable, "-c", code, *COMMANDS[stage]]
+    return subprocess.Popen(command, cwd=cwd, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+                            text=True, start_new_session=True, **options)  # fmt: skip
+
+
+def run_to_the_end(stage: str, cwd: Path) -> float:
+    begun = time.monotonic()
+    process = start(stage, cwd)
+    _, said = process.communicate()
+    assert process.returncode == 0, said
+    return time.monotonic() - begun
+
+
+def products(root: Path) -> dict[str, str]:
+    """Return the digest of every file that a stage leaves, and of what stands half-written beside them."""
+    folders = ("data", "data_manifests", "results", "derivatives")
+    files = [path for folder in folders for path in (root / folder).rglob("*") if path.is_file()]
+    names = {path.relative_to(root).as_posix(): path for path in files}
+    return {n: hashlib.sha256(p.read_bytes()).hexdigest() for n, p in names.items() if n not in OF_THE_MACHINE}
+
+
+@pytest.fixture(scope="module")
+def reference(tmp_path_factory):
+    """The study before each stage and after the last, undisturbed, and how long each stage took."""
+    home = tmp_path_factory.mktemp("undisturbed")
+    study = home / "study"
+    study.mkdir()
+    for name in ("params.yaml", "dvc.yaml"):
+        shutil.copy(ROOT / name, study)
+    text = (study / "params.yaml").read_text().replace("\nsetting: quick", "\nsetting: miniature")
+    miniature = text.rindex("  miniature:")
+    text = text[:miniature] + re.sub(r"embedded: \{.*\}", SMALL, text[miniature:])
+    (study / "params.yaml").write_text(text)
+    shutil.copytree(ROOT / "notebooks", study / "notebooks")
+    seconds = {}
+    for stage in STAGES:
+        shutil.copytree(study, home / f"before_{stage}")
+        seconds[stage] = run_to_the_end(stage, study)
+    return home, seconds
+
+
+def before_and_after(home: Path, stage: str) -> tuple[Path, dict[str, str]]:
+    following = [*STAGES, None][STAGES.index(stage) + 1]
+    return home / f"before_{stage}", products(home / (f"before_{following}" if following else "study"))
+
+
+def kill(process: subprocess.Popen, whom: str) -> None:
+    """Kill the command alone, all of its processes, or one that it started (as the system does without memory)."""
+    family = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
+    workers = [one for one in family[1:] if "resource_tracker" not in " ".join(one.cmdline())]
+    chosen = {"command": family[:1], "all": family, "worker": workers[-1:] or family[:1]}[whom]
+    for one in chosen:
+        one.kill()
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_killed_stage_goes_on_and_its_result_is_the_same(stage, reference, tmp_path):
+    home, seconds = reference
+    before, expected = before_and_after(home, stage)
+    study = shutil.copytree(before, tmp_path / "study")
+    moments = random.Random(f"{SEED} {stage}")
+    kills, tries = 0, 0
+    while kills < -(-KILLS // len(STAGES)):
+        tries += 1
+        assert tries < 5 * KILLS, "the stage is over before it can be killed"
+        process = start(stage, study)
+        whom = moments.choice(["command", "all", "worker"])
+        try:
+            process.wait(moments.uniform(0.05, 1) * seconds[stage])
+            shutil.rmtree(study)  # it was faster this time: from the beginning
+            shutil.copytree(before, study)
+        except subprocess.TimeoutExpired:
+            kill(process, whom)
+            kills += 1
+        _, said = process.communicate()
+        assert process.returncode in (0, 2, -signal.SIGKILL), said
+        assert "Traceback" not in said
+        whole = {name: digest for name, digest in products(study).items() if ".part-" not in name}
+        assert not [name for name, digest in whole.items() if expected.get(name) != digest], "taken for a whole file"
+    run_to_the_end(stage, study)
+    assert products(study) == expected
+
+
+@pytest.mark.parametrize("stage", ["phantoms", "training"])
+def test_ctrl_c_stops_cleanly_and_the_stage_goes_on(stage, reference, tmp_path):
+    home, seconds = reference
+    before, expected = before_and_after(home, stage)
+    study = shutil.copytree(before, tmp_path / "study")
+    process = start(stage, study)
+    while not psutil.Process(process.pid).children():
+        time.sleep(0.1)
+    time.sleep(0.2 * seconds[stage])
+    family = psutil.Process(process.pid).children(recursive=True)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+    _, said = process.communicate(timeout=120)
+    assert process.returncode == 130, said
+    assert "Traceback" not in said
+    assert not psutil.wait_procs(family, timeout=20)[1]
+    run_to_the_end(stage, study)
+    assert products(study) == expected
+
+
+def test_a_stage_without_room_says_so_and_goes_on(reference, tmp_path):
+    home, _ = reference
+    before, expected = before_and_after(home, "simulation")
+    study = shutil.copytree(before, tmp_path / "study")
+    limit = (60_000, resource.getrlimit(resource.RLIMIT_FSIZE)[1])
+    process = start("simulation", study, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, limit))
+    _, said = process.communicate()
+    assert process.returncode == 2
+    sentence = said.splitlines()[-1]
+    assert re.match(r"segsrgan: .*File too large.*; free space or choose another folder", sentence), said
+    assert "Traceback" not in said
+    assert not [name for name, digest in products(study).items() if expected.get(name) != digest]
+    run_to_the_end("simulation", study)
+    assert products(study) == expected

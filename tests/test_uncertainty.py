@@ -1,0 +1,100 @@
+import numpy as np
+import pytest
+
+from segsrgan_core.classes import Classes
+from segsrgan_core.uncertainty import (
+    averaged,
+    disagreement_ml,
+    error_factor,
+    error_probability,
+    mirrored_channels,
+    spread_channels,
+)
+
+CORTEX = Classes(("cortex",))
+MANY = Classes(("csf", "cortex"), hemispheres=True)
+
+
+def image_and(*maps):
+    return lambda x: np.concatenate([x[..., :1], *[np.full_like(x[..., :1], value) for value in maps]], axis=-1)
+
+
+def ramp(axis):
+    """A network that knows where it is: its probability grows along one axis, whatever it sees."""
+    line = np.linspace(0, 1, 8, dtype=np.float32).reshape([8 if i == axis else 1 for i in range(5)])
+    return lambda x: np.concatenate([x[..., :1], np.broadcast_to(line, x[..., :1].shape)], axis=-1)
+
+
+X = np.random.default_rng(0).random((2, 8, 8, 8, 1)).astype(np.float32)
+
+
+def test_one_pass_gives_the_network_and_the_squares():
+    y = averaged([ramp(2)], [], CORTEX)(X)
+    np.testing.assert_allclose(y[..., :2], ramp(2)(X))
+    np.testing.assert_allclose(y[..., 2], ramp(2)(X)[..., 1] ** 2, rtol=1e-6)
+
+
+def test_mirror_images_are_brought_back_before_they_vote():
+    y = averaged([ramp(1)], ["x"], CORTEX)(X)
+    np.testing.assert_allclose(y[..., 0], X[..., 0], atol=1e-6)  # the image, in its place
+    np.testing.assert_allclose(y[..., 1], 0.5, atol=1e-6)
+    spread = np.sqrt(y[..., 2] - y[..., 1] ** 2)
+    np.testing.assert_allclose(spread[0, :, 0, 0], np.abs(np.linspace(0, 1, 8) - 0.5), atol=1e-3)
+
+
+def test_every_combination_of_flips_is_one_pass_of_each_network():
+    calls = []
+
+    def counted(x):
+        calls.append(x)
+        return ramp(1)(x)
+
+    averaged([counted, counted], ["x", "y"], CORTEX)(X)
+    assert len(calls) == 8
+
+
+def test_networks_disagree():
+    y = averaged([image_and(0.2), image_and(0.6)], [], CORTEX)(X)
+    np.testing.assert_allclose(y[..., 1], 0.4, rtol=1e-5)
+    np.testing.assert_allclose(np.sqrt(y[..., 2] - y[..., 1] ** 2), 0.2, rtol=1e-5)
+
+
+def test_left_and_right_change_places_in_the_mirror():
+    assert mirrored_channels(CORTEX) == [0]
+    assert mirrored_channels(MANY) == [0, 1, 2, 3, 5, 4]
+
+    def sides(x):  # background, csf, cortex, outside, left, right: left is what lies low
+        left = np.broadcast_to((np.arange(8) < 4).astype(np.float32).reshape(1, 8, 1, 1, 1), x[..., :1].shape)
+        zero = np.zeros_like(left)
+        return np.concatenate([x[..., :1], zero, zero, zero, zero, left, 1 - left], axis=-1)
+
+    y = averaged([sides], ["x"], MANY)(X)
+    np.testing.assert_allclose(y[..., :7], sides(X), atol=1e-6)
+    assert y.shape[-1] == 7 + 3
+
+
+def test_spread_is_measured_of_the_named_classes_and_the_outside():
+    assert spread_channels(CORTEX) == [0]
+    assert spread_channels(Classes(("cortex",), hemispheres=True)) == [0, 1]
+    assert spread_channels(MANY) == [1, 2, 3]
+
+
+def test_error_probability_is_what_the_label_lacks():
+    probabilities = {"csf": np.array([0.1, 0.7, 0.0]), "cortex": np.array([0.6, 0.1, 0.3])}
+    wrong = error_probability(probabilities, np.array([2, 1, 0], np.uint8), {"csf": 1, "cortex": 2})
+    np.testing.assert_allclose(wrong, [0.4, 0.3, 0.3])
+
+
+def test_disagreement_by_hand():
+    means, squares = np.zeros((2, 1, 1, 6)), np.zeros((2, 1, 1, 3))
+    means[..., 2], squares[..., 1] = 0.5, 0.25 + np.array([0.01, 0.04]).reshape(2, 1, 1)
+    means[..., 3], squares[..., 2] = 0.2, 0.04 + 0.09
+    sides = np.array([1, 2]).reshape(2, 1, 1)
+    found = disagreement_ml(MANY, means, squares, sides, voxel_ml=2.0)
+    expected = {"csf": 0, "cortex": 2 * 0.3, "left_cortex": 2 * 0.1, "right_cortex": 2 * 0.2, "intracranial": 2 * 0.6}
+    assert {name: found[name] for name in expected} == pytest.approx(expected)
+    assert set(disagreement_ml(CORTEX, means[..., 2:3], squares[..., 1:2], None, 2.0)) == {"cortex"}
+
+
+def test_error_factor_is_a_root_mean_square():
+    assert error_factor([3.0, -8.0], [1.0, 2.0]) == pytest.approx(np.sqrt((9 + 16) / 2))

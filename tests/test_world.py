@@ -1,0 +1,93 @@
+"""Where things are, from the scanner to the saved result, for any geometry that an image can have."""
+
+import itertools
+
+import nibabel as nib
+import numpy as np
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+from nibabel.nifti1 import Nifti1Image
+
+from segsrgan_core.imaging.degrade import thick_slices
+from segsrgan_core.imaging.files import load_image, save_image
+from segsrgan_core.segmenter import ModelCard, Segmenter
+from tests.imaging.test_degrade import blob
+from tests.imaging.test_geometry import centre_mm
+from tests.test_segmenter import ARGUMENTS, identity
+
+FIELD_MM = 48.0
+ORIENTATIONS = [
+    "".join(sides) for axes in itertools.permutations(("LR", "PA", "IS")) for sides in itertools.product(*axes)
+]
+# What is found once need not be made small at length: an example takes a tenth of a second, its shrinking minutes.
+PHASES = (Phase.explicit, Phase.reuse, Phase.generate)
+ANGLES = st.tuples(*[st.floats(-0.7, 0.7)] * 3)
+SHORT = settings(
+    max_examples=20, deadline=None, phases=PHASES, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+
+
+def affine_of(spacing, codes, angles, origin=(0.0, 0.0, 0.0)):
+    turn = nib.eulerangles.euler2mat(*angles)
+    axes = nib.orientations.inv_ornt_aff(nib.orientations.axcodes2ornt(codes), (1, 1, 1))[:3, :3]
+    return nib.affines.from_matvec(turn @ axes @ np.diag(spacing), origin)
+
+
+def segmenter(target_mm):
+    card = ModelCard(ARGUMENTS, ("cortex",), target_mm, 32, (3.0, 3.0), "axial", "embedded")
+    return Segmenter(card, identity, 24)
+
+
+@SHORT
+@given(
+    codes=st.sampled_from(ORIENTATIONS),
+    angles=ANGLES,
+    spacing=st.tuples(*[st.floats(0.5, 1.2)] * 3),
+    thickness=st.floats(1.5, 4.5),
+    plane=st.sampled_from(["axial", "coronal", "sagittal"]),
+    profile=st.sampled_from(["gaussian", "box"]),
+    target=st.floats(0.7, 1.5),
+    offset=st.tuples(*[st.floats(-4, 4)] * 3),
+    origin=st.tuples(*[st.floats(-200, 200)] * 3),
+)
+def test_a_point_source_survives_to_a_hundredth_of_a_millimetre(
+    tmp_path, codes, angles, spacing, thickness, plane, profile, target, offset, origin
+):
+    """Thick slices, saving, interpolation, a network that changes nothing, saving."""
+    shape = tuple(int(FIELD_MM / mm) for mm in spacing)
+    high = blob(affine_of(spacing, codes, angles, origin), shape, offset, sigma_mm=3.0)
+    low = load_image(save_image(thick_slices(high, thickness, plane, profile), tmp_path / "low.nii.gz"))
+    result = segmenter(target)(low)
+    saved = load_image(save_image(result.image, tmp_path / "sr.nii"))
+    for image in (low, result.interpolated, saved):
+        np.testing.assert_allclose(centre_mm(image), centre_mm(high), atol=0.01)
+    np.testing.assert_allclose(nib.affines.voxel_sizes(saved.affine), target, rtol=1e-5)
+    assert nib.aff2axcodes(saved.affine) == nib.aff2axcodes(low.affine)
+
+
+@SHORT
+@given(
+    codes=st.sampled_from(ORIENTATIONS),
+    stored=st.sampled_from(ORIENTATIONS),
+    angles=ANGLES,
+    spacing=st.sampled_from([(1.0, 1.0, 3.0), (0.8, 0.8, 0.8), (0.7, 0.9, 3.3), (1.0, 1.0, 0.5)]),
+)
+def test_the_order_of_storage_changes_nothing(codes, stored, angles, spacing):
+    """Any flip and permutation of the input's axes gives the same result in the world, and the same volumes."""
+    shape = tuple(int(36 / mm) for mm in spacing)
+    image = blob(affine_of(spacing, codes, angles), shape, (2.0, -1.0, 3.0), 4.0)
+    axes, sides = nib.orientations.axcodes2ornt(stored).T
+    turned = image.as_reoriented(np.stack([axes, sides], 1))
+    one, other = segmenter(1.0)(image), segmenter(1.0)(turned)
+    assert one.volumes_ml == other.volumes_ml
+    for a, b in ((one.image, other.image), (one.labels, other.labels), (one.probabilities["cortex"],) * 2):
+        a, b = in_storage_of(a, one.image), in_storage_of(b, one.image)
+        np.testing.assert_allclose(a.affine, b.affine, atol=1e-9)
+        np.testing.assert_array_equal(np.asarray(a.dataobj), np.asarray(b.dataobj))
+
+
+def in_storage_of(image: Nifti1Image, like: Nifti1Image) -> Nifti1Image:
+    """Flip and permute an image's axes to those of another one on the same grid."""
+    voxels = np.linalg.inv(like.affine) @ image.affine
+    ornt = nib.orientations.io_orientation(voxels)
+    return image.as_reoriented(ornt)
