@@ -23,7 +23,7 @@ def head(bright: float = 900.0) -> tuple[Nifti1Image, Nifti1Image]:
     """Shells of CSF, cortex and white matter in air."""
     centred = [np.arange(n) - (n - 1) / 2 for n in SHAPE]
     radius = np.linalg.norm(np.meshgrid(*centred, indexing="ij"), axis=0)
-    labels = np.select([radius < 7, radius < 10, radius < 12], [3, 2, 1], 0).astype(np.uint8)
+    labels = np.select([radius < 6, radius < 9, radius < 13], [3, 2, 1], 0).astype(np.uint8)
     image = np.array([2, bright, 0.35 * bright, 0.5 * bright])[labels]
     affine = np.diag([SPACING_MM] * 3 + [1.0])
     affine[:3, 3] = -SPACING_MM * (np.array(SHAPE) - 1) / 2

@@ -147,7 +147,7 @@ def test_the_demonstration_shows_what_the_command_wrote(study, segmenter, monkey
     base = out / "sub-p01" / "anat" / "sub-p01_acq-te120"
     save_image(result.image, f"{base}_desc-segsrgan_T2w.nii.gz")
     save_image(result.labels, f"{base}_desc-segsrgan_dseg.nii.gz")
-    save_image(result.probabilities["cortex"], f"{base}_label-CGM_desc-segsrgan_probseg.nii.gz")
+    save_image(result.uncertainty, f"{base}_desc-segsrganuncertainty_probseg.nii.gz")
     write_csv(out / "volumes.tsv", pd.DataFrame([{"image": "x", "cortex_ml": 12.34}]), sep="\t")
     monkeypatch.setattr(demo, "COMMAND", (sys.executable, "-c", "import sys; print('segsrgan: 1/1', file=sys.stderr)"))
     page = DemoPage(study)
