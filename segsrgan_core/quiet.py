@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 def start_tensorflow() -> None:
     """Import TensorFlow and let it find its devices; what it says is shown only if that fails."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # what C++ says later is not meant for people
     with _hushed():
         import tensorflow as tf
 

@@ -27,8 +27,8 @@ def quality(image: Nifti1Image, result: Segmentation) -> dict[str, float]:
 
     Returns:
         snr: median intensity of the head over the noise's standard deviation (nan without any noise).
-        contrast: of the first class and a shell of two voxels around it, (shell - class) / (shell + class), from
-            medians of the interpolated image; nan where nothing was segmented.
+        contrast: of the cortex (else the first class) and a shell of two voxels around it, (shell - class) / (shell +
+            class), from medians of the interpolated image; nan where nothing was segmented.
     """
     array = np.asarray(image.dataobj)
     head = array > 0.1 * intensity_scale(array)
@@ -54,7 +54,8 @@ def noise_sd(array: np.ndarray, inside: np.ndarray, slice_axis: int) -> float:
 
 def _contrast(result: Segmentation) -> float:
     labels, image = np.asarray(result.labels.dataobj), np.asarray(result.interpolated.dataobj)
-    found = labels == NUMBERS[next(iter(result.volumes_ml))]
+    name = "cortex" if "cortex" in result.probabilities else next(iter(result.probabilities))
+    found = labels == NUMBERS[name]
     shell = ndimage.binary_dilation(found, iterations=SHELL_VOXELS) & ~found
     if not found.any() or not shell.any():
         return float("nan")
@@ -64,7 +65,7 @@ def _contrast(result: Segmentation) -> float:
 
 def doubts(result: Segmentation) -> list[str]:
     """Say what no segmentation of a head should show: a class that was not found, tissue in the dark background."""
-    notes = [f"no {name} was found" for name, ml in result.volumes_ml.items() if not ml]
+    notes = [f"no {name.replace('_', ' ')} was found" for name in result.probabilities if not result.volumes_ml[name]]
     image, found = np.asarray(result.interpolated.dataobj), np.asarray(result.labels.dataobj) > 0
     dark = (image < DARK * intensity_scale(image)) & found
     share = dark.sum() / max(1, found.sum())

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import matplotlib
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from nibabel.nifti1 import Nifti1Image
 
 from segsrgan_core.classes import NUMBERS
 from segsrgan_core.figures.panels import PLANES, View, contour, mask_of, scale_bar, show, view_of
-from segsrgan_core.figures.style import CORTEX, CYCLE, STYLE, new_figure, styled
+from segsrgan_core.figures.style import CORTEX, CYCLE, SKY, STYLE, new_figure, styled
 from segsrgan_core.imaging.files import atomic
 from segsrgan_core.segmenter import Segmentation
 
@@ -21,7 +22,7 @@ DPI = 160
 
 def colors(names: list[str]) -> dict[str, str]:
     """Return the colour of each class: red for the cortex, as in the talk."""
-    others = iter(color for _ in names for color in CYCLE)
+    others = iter(color for _ in names for color in CYCLE if color != SKY)  # sky blue is the left hemisphere
     return {name: CORTEX if name == "cortex" else next(others) for name in names}
 
 
@@ -46,7 +47,7 @@ def draw(result: Segmentation, title: str) -> Figure:
             _outlined(ax, result, plane, _moved(view, plane, share))
     axes[0, 0].set_title("interpolated input")
     axes[0, 1].set_title("SegSRGAN")
-    for ax, (name, color) in zip(axes[0, 2:], colors(list(result.volumes_ml)).items(), strict=False):
+    for ax, (name, color, _) in zip(axes[0, 2:], _outlines(result), strict=False):
         ax.set_title(name.replace("_", " "), color=color)
     scale_bar(axes[0, 0])
     fig.suptitle(title, fontsize=8)
@@ -67,10 +68,17 @@ def _moved(view: View, plane: str, share: float) -> View:
     return replace(view, position_mm=position)
 
 
-def _outlined(ax, result: Segmentation, plane: str, view: View) -> None:
+def _outlines(result: Segmentation) -> list[tuple[str, str, Nifti1Image]]:
+    """Return name, colour and mask of all that is outlined: the classes, and the left hemisphere where it is known."""
+    hues = colors(list(result.probabilities))
+    masks = [(name, hue, mask_of(result.labels, NUMBERS[name])) for name, hue in hues.items()]
+    return masks if result.sides is None else [*masks, ("left hemisphere", SKY, mask_of(result.sides, 1))]
+
+
+def _outlined(ax: Axes, result: Segmentation, plane: str, view: View) -> None:
     show(ax, result.image, plane, view)
-    for name, color in colors(list(result.volumes_ml)).items():
-        contour(ax, mask_of(result.labels, NUMBERS[name]), plane, view, color, width=0.5)
+    for _, color, mask in _outlines(result):
+        contour(ax, mask, plane, view, color, width=0.5)
 
 
 def write(result: Segmentation, title: str, path: Path) -> Path:

@@ -18,7 +18,7 @@ from segsrgan_core.imaging.geometry import spacing_mm
 from segsrgan_core.networks.functions import choose_policy
 from segsrgan_core.params import Settings
 from segsrgan_core.paths import Study
-from segsrgan_core.segmenter import WEIGHTS, load_segmenter, read_card
+from segsrgan_core.segmenter import load_segmenter, read_card, weight_files
 from segsrgan_core.stages.cases import CASES, case_name, prepared_cases
 from segsrgan_core.stages.evaluate import evaluate
 from segsrgan_core.stages.fit import fit
@@ -88,7 +88,8 @@ def evaluate_aside(study: Study, settings: Settings, model: Path, out: Path) -> 
     (bench.work / "evaluated").replace(out / "images")
     for path in (bench.results / "evaluation").iterdir():
         path.replace(out / path.name)
-    weights = {"name": model.resolve().name, "sha256": sha256(model / WEIGHTS), "trained_on": card.cohort}
+    digests = [sha256(model / name) for name in weight_files(card.networks)]
+    weights = {"name": model.resolve().name, "sha256": digests, "trained_on": card.cohort}
     write_json(out / "evaluation.json", {"weights": weights, "settings": settings.model_dump(mode="json")})
     shutil.rmtree(out / SCRATCH)
     return summary

@@ -11,7 +11,7 @@ from segsrgan_core.segmenter import Segmentation
 
 
 def segmentation(image, labels):
-    return Segmentation(image, image, labels, {}, {"cortex": 1.0}, image, {"cortex": 0.1}, {"cortex": 0.1})
+    return Segmentation(image, image, labels, probabilities={"cortex": image}, volumes_ml={"cortex": 1.0})
 
 
 def ball(noise=0.0, cortex=40.0, shell=120.0):

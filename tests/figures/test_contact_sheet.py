@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from nibabel.nifti1 import Nifti1Image
@@ -10,7 +12,7 @@ from segsrgan_core.segmenter import Segmentation
 def result(images):
     truth, labels = images["truth"], images["labels"]
     cortex = Nifti1Image(np.where(np.asarray(labels.dataobj) == 2, 2, 0).astype(np.uint8), labels.affine)
-    return Segmentation(images["spline"], truth, cortex, {}, {"cortex": 10.0})
+    return Segmentation(images["spline"], truth, cortex, {"cortex": truth}, {"cortex": 10.0})
 
 
 def outlined(ax):
@@ -37,8 +39,17 @@ def test_slices_with_contours_lie_apart(result):
 
 def test_nothing_segmented_is_drawn_all_the_same(result):
     empty = Nifti1Image(np.zeros_like(np.asarray(result.labels.dataobj)), result.labels.affine)
-    nothing = Segmentation(result.interpolated, result.image, empty, {}, {"cortex": 0.0})
+    nothing = replace(result, labels=empty)
     assert not any(outlined(ax) for ax in contact_sheet.draw(nothing, "sub-01").axes)
+
+
+def test_hemispheres_are_outlined_where_they_are_known(result):
+    left = np.zeros(result.image.shape, np.uint8)
+    left[:20] = 1
+    both = replace(result, sides=Nifti1Image(left, result.image.affine), volumes_ml={"cortex": 9.0, "left_cortex": 4.0})
+    axes = contact_sheet.draw(both, "sub-01").axes
+    assert [ax.get_title() for ax in axes[2:4]] == ["cortex", "left hemisphere"]
+    assert len(outlined(axes[3])) == 2
 
 
 def test_the_same_case_gives_the_same_bytes(result, tmp_path):
