@@ -7,7 +7,7 @@ UV := uv==0.13.9
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export TF_CPP_MIN_LOG_LEVEL := 3
 
-.PHONY: repro verify ablations test test-kill fuzz audit lint lab env gpu lock clean
+.PHONY: repro verify ablations test test-browser test-kill fuzz audit lint lab env gpu lock clean
 
 repro: env
 	@dvc repro
@@ -23,6 +23,9 @@ ablations: env
 test: env
 	@ruff check . && ruff format --check . && lint-imports
 	@pytest
+
+test-browser: env
+	@pytest tests/browser
 
 # Over an hour each, and not part of `make test`: 56 kills over all stages; random damage to every file that is read.
 test-kill: env

@@ -66,8 +66,8 @@ def _atropos(array: np.ndarray, inside: np.ndarray, priors: np.ndarray, options:
 
 METHOD = Method(
     name="atropos",
-    title="Atropos with multi-atlas priors",
-    version=lambda: f"antspyx {version('antspyx')}",
+    title="Atropos",
+    version=lambda: f"antspyx {version('antspyx')}, priors from the atlases",
     parameters={
         "prior_weight": 0.5,
         "mrf_weight": 0.1,

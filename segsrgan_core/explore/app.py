@@ -43,7 +43,7 @@ class App:
         """Show a sentence in a box; an empty one takes the box away."""
         ground, edge = COLOURS[kind]
         style = f"background:{ground};border-left:4px solid {edge};padding:.4em .8em;max-width:70em;line-height:1.4"
-        self.message.value = f'<div style="{style}">{escape(text)}</div>' if text else ""
+        self.message.value = f'<div class="segsrgan-{kind}" style="{style}">{escape(text)}</div>' if text else ""
 
     def guarded(self, function: Callable[..., Any]) -> Callable[..., None]:
         """Wrap a callback: a fault of what was given is said on the page, any other one shows in `log`.

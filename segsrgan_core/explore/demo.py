@@ -13,7 +13,7 @@ from nibabel.nifti1 import Nifti1Image
 from segsrgan_core.classes import NUMBERS
 from segsrgan_core.errors import UserError
 from segsrgan_core.explore.app import App, short, table
-from segsrgan_core.explore.looks import ACQUIRED_THICK, LOW, SEGSRGAN, SPLINE, Look, cohorts, entropy, rows_by_subject
+from segsrgan_core.explore.looks import ACQUIRED_THICK, LOW, SEGSRGAN, SPLINE, Look, cohorts, rows_by_subject
 from segsrgan_core.explore.panels import side_by_side, three_dimensions
 from segsrgan_core.figures.panels import mask_of
 from segsrgan_core.imaging.degrade import interpolate
@@ -122,9 +122,9 @@ def derived(out: Path, source: Path | None) -> Look:
     if source is not None:
         low = load_image(source)
         images = {LOW: low, SPLINE: interpolate(low, like=image)}
-    probability = load_image(_only(out, "*_label-CGM_desc-segsrgan_probseg.nii.gz"))
     images[SEGSRGAN] = image
-    return Look(images, {SEGSRGAN: mask_of(labels, NUMBERS["cortex"])}, entropy(probability))
+    doubt = load_image(_only(out, "*_desc-segsrganuncertainty_probseg.nii.gz"))
+    return Look(images, {SEGSRGAN: mask_of(labels, NUMBERS["cortex"])}, doubt)
 
 
 def _only(out: Path, pattern: str) -> Path:

@@ -10,9 +10,7 @@ import pandas as pd
 from nibabel.nifti1 import Nifti1Image
 
 from segsrgan_core.classes import NUMBERS
-from segsrgan_core.cohorts.labels import to_drawem9
 from segsrgan_core.cohorts.manifest import locate, read_manifest
-from segsrgan_core.cohorts.presets import label_mapping
 from segsrgan_core.cohorts.schema import COLUMNS, Row
 from segsrgan_core.errors import UserError
 from segsrgan_core.figures.panels import mask_of
@@ -24,6 +22,7 @@ from segsrgan_core.params import Settings
 from segsrgan_core.paths import Study
 from segsrgan_core.segmenter import Segmenter
 from segsrgan_core.stages.cases import case_name
+from segsrgan_core.stages.echoes import echo_cases
 from segsrgan_core.stages.prepare import load_truth, simulated
 
 LOW, SPLINE, SEGSRGAN, TRUTH = "thick slices", "cubic spline", "SegSRGAN", "truth"
@@ -37,7 +36,7 @@ class Look:
     Attributes:
         images: title to image, in the order of the panels.
         cortex: SEGSRGAN and TRUTH to the mask of the cortex, where known.
-        uncertainty: entropy of the cortex's probability in bits, 0 (sure) to 1; None where no probability is known.
+        uncertainty: the probability that a voxel's label is wrong, where known.
         numbers: what is measured, name to value with unit.
     """
 
@@ -50,7 +49,8 @@ class Look:
 class _Found(NamedTuple):
     image: Nifti1Image
     labels: Nifti1Image
-    probability: Nifti1Image | None = None
+    uncertainty: Nifti1Image | None = None
+    standard_error_ml: float = np.nan
 
 
 def cohorts(study: Study) -> list[str]:
@@ -80,11 +80,12 @@ def look_at(study: Study, settings: Settings, row: Row, segmenter: Segmenter | N
     Raises:
         UserError: an image is missing or at fault.
     """
-    truth = None
+    path = there(study, settings, row)
     if row.split == ACQUIRED_THICK:
-        low, labels = load_image(there(study, settings, row)), _labels(study, settings, row)
+        case = next(case for case in echo_cases(study, settings) if case.image == path)
+        low, labels = load_image(path), case.true_labels()
+        truth = load_image(case.truth) if case.truth else None
     else:
-        there(study, settings, row)
         truth, labels = load_truth(study, settings, row)
         low = simulated(truth, case_name(row.subject, row.session), settings)
     found = _segmented(segmenter, low, truth) if segmenter else _stored(study, settings.cohort, row)
@@ -95,14 +96,8 @@ def look_at(study: Study, settings: Settings, row: Row, segmenter: Segmenter | N
     cortex = {SEGSRGAN: found.labels} if found else {}
     cortex |= {TRUTH: labels} if labels is not None else {}
     cortex = {title: mask_of(numbers, NUMBERS["cortex"]) for title, numbers in cortex.items()}
-    numbers = _numbers(images, cortex) | _intracranial(study, settings.cohort, row)
-    return Look(images, cortex, found and found.probability and entropy(found.probability), numbers)
-
-
-def entropy(probability: Nifti1Image) -> Nifti1Image:
-    """Return the entropy in bits of a probability map: 1 where the network cannot tell, 0 where it is sure."""
-    p = np.clip(np.asarray(probability.dataobj, np.float32), 1e-6, 1 - 1e-6)
-    return Nifti1Image(-(p * np.log2(p) + (1 - p) * np.log2(1 - p)), probability.affine)
+    numbers = _numbers(images, cortex, found) | _intracranial(study, settings.cohort, row)
+    return Look(images, cortex, found.uncertainty if found else None, numbers)
 
 
 def there(study: Study, settings: Settings, row: Row) -> Path:
@@ -120,17 +115,9 @@ def there(study: Study, settings: Settings, row: Row) -> Path:
     return path
 
 
-def _labels(study: Study, settings: Settings, row: Row) -> Nifti1Image | None:
-    if not row.labels:
-        return None
-    source = load_labels(locate(study.data_root(settings.cohort), row.labels))
-    mapping = label_mapping(settings.cohort, study.manifests)
-    return Nifti1Image(to_drawem9(np.asarray(source.dataobj), mapping, row.labels), source.affine)
-
-
 def _segmented(segmenter: Segmenter, low: Nifti1Image, truth: Nifti1Image | None) -> _Found:
     result = segmenter(low, like=truth)
-    return _Found(result.image, result.labels, result.probabilities.get("cortex"))
+    return _Found(result.image, result.labels, result.uncertainty, result.standard_errors_ml.get("cortex", np.nan))
 
 
 def _stored(study: Study, cohort: str, row: Row) -> _Found | None:
@@ -140,17 +127,21 @@ def _stored(study: Study, cohort: str, row: Row) -> _Found | None:
         return None
     name = case_name(row.subject, row.session) + (f"_acq-te{row.te_ms:g}" if thick else "")
     base = study.work / ("measured" if thick else "evaluated") / f"{name}_desc-segsrgan"
-    image, labels = Path(f"{base}_T2w.nii.gz"), Path(f"{base}_dseg.nii.gz")
-    return _Found(load_image(image), load_labels(labels)) if image.is_file() and labels.is_file() else None
+    image, labels, doubt = (Path(f"{base}{end}.nii.gz") for end in ("_T2w", "_dseg", "uncertainty_probseg"))
+    if not (image.is_file() and labels.is_file()):
+        return None
+    return _Found(load_image(image), load_labels(labels), load_image(doubt) if doubt.is_file() else None)
 
 
 def _cohort_of(path: Path) -> str | None:
     return json.loads(path.read_text(encoding="utf-8")).get("cohort") if path.is_file() else None
 
 
-def _numbers(images: dict[str, Nifti1Image], cortex: dict[str, Nifti1Image]) -> dict[str, str]:
+def _numbers(images: dict[str, Nifti1Image], cortex: dict[str, Nifti1Image], found: _Found | None) -> dict[str, str]:
     volumes = {title: voxel_volume_ml(mask) * np.count_nonzero(mask.dataobj) for title, mask in cortex.items()}
     numbers = {f"cortex, {title}": f"{volume:.1f} ml" for title, volume in volumes.items()}
+    if found and np.isfinite(found.standard_error_ml):
+        numbers[f"cortex, {SEGSRGAN}"] += f" (standard error {found.standard_error_ml:.1f} ml)"
     if len(cortex) == 2 and volumes[TRUTH]:
         numbers["error of the volume"] = f"{100 * (volumes[SEGSRGAN] / volumes[TRUTH] - 1):+.1f} %"
         if same_grid(cortex[SEGSRGAN], cortex[TRUTH]):

@@ -3,15 +3,15 @@
 from dataclasses import replace
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from nibabel.nifti1 import Nifti1Image
 
 from segsrgan_core.explore.looks import SEGSRGAN, SPLINE, TRUTH, Look
-from segsrgan_core.figures.panels import PLANES, View, contour, frame, grid, scale_bar, show, view_of
+from segsrgan_core.figures.panels import PLANES, View, contour, grid, heat, scale_bar, show, view_of
 from segsrgan_core.figures.style import CORTEX, SKY, styled
 
 WIDTH_INCHES = 11.0
+UNCERTAINTY = "P(label is wrong)"
 OUTLINES = {SEGSRGAN: CORTEX, TRUTH: SKY}
 
 
@@ -24,7 +24,7 @@ def side_by_side(look: Look, place: float = 0.5, outlines: bool = True, uncertai
         place: where all three planes cut the head, from 0 (right, back, below) to 1 (left, front, above).
         outlines: draw the cortex: SegSRGAN's in red, the true one in blue, each over its own image and the true one
             over SegSRGAN's too.
-        uncertainty: add a column with the entropy, where the look has it.
+        uncertainty: add the map of the probability that a label is wrong, where it is known: black 0, white 0.5.
     """
     view = _view(list(look.images.values())[-1], place)  # the finest one
     maps = [look.uncertainty] if uncertainty and look.uncertainty is not None else []
@@ -41,8 +41,8 @@ def side_by_side(look: Look, place: float = 0.5, outlines: bool = True, uncertai
                 if name in look.cortex:
                     contour(ax, look.cortex[name], plane, view, OUTLINES[name])
         for ax, image in zip(row[len(look.images) :], maps, strict=True):
-            _heat(ax, image, plane, view)
-    for ax, title in zip(axes[0], [*look.images, "uncertainty (bits)"], strict=False):
+            heat(ax, image, plane, view, (0.0, 0.5))
+    for ax, title in zip(axes[0], [*look.images, UNCERTAINTY], strict=False):
         ax.set_title(title, fontsize=10)
     scale_bar(axes[0, 0])
     return fig
@@ -61,14 +61,6 @@ def _view(reference: Nifti1Image, place: float) -> View:
     ends = np.array([shown.edges_mm(axis) for axis in range(3)])
     at = low + np.clip(place, 0, 1) * (high - low)
     return replace(whole, position_mm=np.clip(at, ends[:, 0] + shown.spacing_mm, ends[:, 1] - shown.spacing_mm))
-
-
-def _heat(ax: Axes, image: Nifti1Image, plane: str, view: View) -> None:
-    shown, (_, across, up, *_) = grid(image), PLANES[plane]
-    extent = (*shown.edges_mm(across), *shown.edges_mm(up))
-    pixels = shown.plane(plane, view.position_mm).T
-    ax.imshow(pixels, origin="lower", extent=extent, interpolation="nearest", cmap="magma", vmin=0, vmax=1)
-    frame(ax, plane, view)
 
 
 def three_dimensions(look: Look, height_px: int = 420) -> str:
