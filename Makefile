@@ -7,7 +7,7 @@ UV := uv==0.13.9
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export TF_CPP_MIN_LOG_LEVEL := 3
 
-.PHONY: repro verify ablations test test-browser lint lab env gpu lock clean
+.PHONY: repro verify ablations test test-browser test-kill fuzz audit lint lab env gpu lock clean
 
 repro: env
 	@dvc repro
@@ -26,6 +26,16 @@ test: env
 
 test-browser: env
 	@pytest tests/browser
+
+# Over an hour each, and not part of `make test`: 56 kills over all stages; random damage to every file that is read.
+test-kill: env
+	@KILLS=56 pytest tests/test_interrupted.py
+
+fuzz: env
+	@FUZZ_EXAMPLES=20000 pytest tests/faults/test_fuzz.py
+
+audit: env
+	@pip-audit --strict --disable-pip --require-hashes --requirement requirements.lock
 
 lab: env
 	@jupyter lab --config=notebooks/jupyter_config.py notebooks/explore_subject.ipynb

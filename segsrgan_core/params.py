@@ -178,7 +178,7 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
         UserError: the file is missing or no such YAML.
     """
     try:
-        content = yaml.load(Path(path).read_text(encoding="utf-8"), _Loader)
+        content = yaml.load(Path(path).read_text(encoding="utf-8"), _Loader)  # noqa: S506 (a SafeLoader)
     except OSError as error:
         raise UserError(
             f"{path}: expected the settings of the study; received a file that cannot be read ({error.strerror}); "

@@ -1,0 +1,81 @@
+"""What must never happen, whatever a file holds. Shells, unsafe loaders and unpacking are refused by ruff's rules S."""
+
+import gzip
+import json
+import re
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+from nibabel.nifti1 import Nifti1Extension, Nifti1Image
+
+from segsrgan_core.derivatives.names import Case, name_of_file
+from segsrgan_core.derivatives.run import segment_all
+from segsrgan_core.imaging.files import load_image, save_image
+from tests.derivatives.conftest import job, network  # noqa: F401 (fixtures)
+from tests.test_segmenter import head
+
+CORE = Path(__file__).parents[1] / "segsrgan_core"
+MARK = b"DOE"
+TEXT_FIELDS = ("descrip", "aux_file", "intent_name", "db_name", "data_type")
+
+
+@pytest.fixture
+def personal(tmp_path):
+    """An image with a person's name in every place of its header that holds text, behind it, beside it and above it."""
+    folder = tmp_path / "DOE_JANE"
+    folder.mkdir()
+    source = head()
+    image = Nifti1Image(np.asarray(source.dataobj), source.affine)
+    for field in TEXT_FIELDS:
+        image.header[field] = b"DOE^JANE"
+    image.header.extensions.append(Nifti1Extension("comment", b"DOE^JANE 2020-01-01"))
+    image.header.extensions.append(Nifti1Extension("dicom", b"\x10\x00\x10\x00PN\x08\x00DOE^JANE"))
+    nib.save(image, folder / "sub-07_T2w.nii.gz")
+    (folder / "sub-07_T2w.json").write_text(json.dumps({"PatientName": "DOE^JANE", "EchoTime": 0.12}))
+    assert MARK in content(folder / "sub-07_T2w.nii.gz")
+    return folder / "sub-07_T2w.nii.gz"
+
+
+def content(path: Path) -> bytes:
+    return gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+
+
+@pytest.mark.parametrize("suffix", [".nii", ".nii.gz"])
+def test_a_saved_image_holds_the_geometry_and_nothing_else_of_a_header(personal, tmp_path, suffix):
+    saved = save_image(load_image(personal), tmp_path / f"saved{suffix}")
+    assert MARK not in content(saved)
+    header = nib.load(saved).header
+    assert [header[field].item() for field in TEXT_FIELDS] == [b""] * len(TEXT_FIELDS)
+    assert len(header.extensions) == 0
+
+
+def test_nothing_personal_is_in_any_result(personal, job):  # noqa: F811
+    segment_all([Case(personal, name_of_file(personal), personal.name)], [], job)
+    results = [path for path in job.out.rglob("*") if path.is_file()]
+    assert len(results) > 8
+    assert [path for path in results if MARK in content(path) or "DOE" in str(path.relative_to(job.out))] == []
+
+
+def files_with(pattern: str) -> set[str]:
+    """Return the files of the package in which a pattern stands."""
+    return {path.relative_to(CORE).as_posix() for path in CORE.rglob("*.py") if re.search(pattern, path.read_text())}
+
+
+def test_images_are_written_by_the_one_function_that_cleans_them():
+    assert files_with(r"nib\.save\(|\.to_filename\(|nib\.loadsave") == {"imaging/files.py"}
+
+
+def test_downloads_go_over_https_alone():
+    assert files_with(r"[\"']http://(?!www\.w3\.org|localhost|127\.)") == set()
+    # Whose tests are of addresses, checksums and redirections.
+    downloads = r"urlopen|urlretrieve|requests\.(get|post|Session)|HTTPDownloader|pooch\.retrieve"
+    assert files_with(downloads) == {"cohorts/download.py"}
+
+
+@pytest.mark.parametrize(
+    "pattern", [r"(import|from) (pickle|joblib|dill|marshal)", r"load_model\(", "allow_pickle=True"]
+)
+def test_nothing_that_is_read_can_be_code(pattern):
+    assert files_with(pattern) == set()
