@@ -12,7 +12,7 @@ from multiprocessing import connection, get_context, parent_process
 from segsrgan_core.errors import UserError
 
 
-class ProcessDied(UserError):
+class ProcessDiedError(UserError):
     """A process was killed before its work was done."""
 
 
@@ -26,7 +26,7 @@ def processes(n: int, prepare: Callable[..., None] | None = None, *arguments: ob
         arguments: of `prepare`.
 
     Raises:
-        ProcessDied: a process was killed, most often by the system for lack of memory.
+        ProcessDiedError: a process was killed, most often by the system for lack of memory.
     """
     with ProcessPoolExecutor(n, get_context("spawn"), _start, (prepare, *arguments)) as pool:
         try:
@@ -35,7 +35,7 @@ def processes(n: int, prepare: Callable[..., None] | None = None, *arguments: ob
                     pool.submit(os.getpid)  # starts a process
             yield pool
         except BrokenProcessPool as error:
-            raise ProcessDied(
+            raise ProcessDiedError(
                 "processes: expected each to finish its work; received the death of one, most often for lack of "
                 "memory; close other programs or take a larger machine, and run the same command again."
             ) from error

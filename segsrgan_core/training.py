@@ -15,7 +15,7 @@ from segsrgan_core import losses
 from segsrgan_core.checkpoints import load_state, save_state
 from segsrgan_core.classes import Classes
 from segsrgan_core.networks.functions import as_function
-from segsrgan_core.networks.optimizers import ConvolutionMuon
+from segsrgan_core.networks.optimizers import ConvolutionMuon, OnePassAdam
 from segsrgan_core.params import TrainingSettings
 from segsrgan_core.patches import TrainingSubject, patch_dataset
 
@@ -51,7 +51,7 @@ class Trainer:
         self.average = [tf.Variable(w) for w in generator.trainable_variables]
 
     def _adam(self, model: keras.Model, rate: float) -> keras.optimizers.Optimizer:
-        optimizer = keras.optimizers.Adam(self._schedule(rate), beta_1=self.settings.beta_1, beta_2=0.999)
+        optimizer = OnePassAdam(self._schedule(rate), beta_1=self.settings.beta_1, beta_2=0.999)
         optimizer.build(model.trainable_variables)
         return optimizer
 
@@ -200,7 +200,8 @@ def train(
         validate: gets the averaged network, float32 (1, P, P, P, C) -> (1, P, P, P, 1 + n), and returns scores.
         state_path: `.npz` of the state, written after each epoch.
         seed: of the patches and of the gradient penalty.
-        report: called after each step with its number and, at an epoch's end, the history's row.
+        report: called after each step with its number and its losses (scalar tensors), at an epoch's end with the
+            history's row.
 
     Returns:
         The history, one row an epoch: epoch, step, losses, learning rate, validation scores. The trainer's `average`
@@ -222,7 +223,7 @@ def train(
     for step in range(meta["step"], total):
         values = _step(trainer, stream, adversarial=step >= first_adversarial, seed=[seed, step])
         if (step + 1) % settings.steps_per_epoch:
-            report(step + 1, {})
+            report(step + 1, values)
             continue
         row = _row(step + 1, values, trainer)
         if row["epoch"] % settings.validate_every == 0 or step + 1 == total:

@@ -1,37 +1,17 @@
 """The whole study in miniature, in a fresh clone, as `make repro` runs it."""
 
 import json
-import os
-import shutil
-import subprocess
-import sys
-from pathlib import Path
 
 import pandas as pd
 import pytest
 
-ROOT = Path(__file__).parents[1]
-SCRIPTS = str(Path(sys.executable).parent)
-
-
-def run(*command, cwd):
-    environment = {**os.environ, "PATH": f"{SCRIPTS}{os.pathsep}{os.environ['PATH']}", "TF_CPP_MIN_LOG_LEVEL": "3"}
-    environment.pop("SEGSRGAN_DATA", None)
-    done = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
-    return done.stdout + done.stderr
+from tests.miniature import clone_of_repository, run
 
 
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory):
-    if shutil.which("git") is None or not (ROOT / ".git").exists():
-        pytest.skip("git or the repository's history is not there: a clone cannot be made")
-    folder = tmp_path_factory.mktemp("fresh") / "clone"
-    run("git", "clone", "-q", str(ROOT), str(folder), cwd=ROOT)
-    text = (folder / "params.yaml").read_text()
-    (folder / "params.yaml").write_text(text.replace("\nsetting: quick", "\nsetting: miniature"))
-    said = run("dvc", "repro", cwd=folder)
-    return folder, said
+    folder = clone_of_repository(tmp_path_factory.mktemp("fresh") / "clone")
+    return folder, run("dvc", "repro", cwd=folder)
 
 
 @pytest.mark.slow

@@ -26,7 +26,7 @@ from segsrgan_core.imaging.atomic import atomic
 from segsrgan_core.imaging.files import sha256
 from segsrgan_core.imaging.geometry import resample_isotropic, spacing_mm
 from segsrgan_core.params import RegistrationSettings
-from segsrgan_core.processes import ProcessDied
+from segsrgan_core.processes import ProcessDiedError
 
 # The levels of the affine part, coarse to fine: antspyx's own.
 SHRINK_FACTORS = (6, 4, 2, 1)
@@ -86,7 +86,7 @@ def register_all(pairs: Mapping[Path, tuple], progress: Progress = silent) -> di
         for done, (path, fault) in enumerate(in_workers(_try_to_register, jobs), start=1):
             faults[path] = fault
             progress("registration", done / len(pairs))
-    except ProcessDied:  # the faults say so
+    except ProcessDiedError:  # the faults say so
         pass
     return {path: fault for path, fault in faults.items() if fault}
 
@@ -129,7 +129,7 @@ def register(image: Nifti1Image, atlas: Atlas, settings: RegistrationSettings, p
         to_ants(around_head(image, coarse_mm)),
         to_ants(around_head(atlas.image, coarse_mm)),
         "SyN",
-        aff_random_sampling_rate=0.25,
+        aff_random_sampling_rate=settings.sampling,
         aff_iterations=settings.affine,
         aff_shrink_factors=SHRINK_FACTORS[-levels:],
         aff_smoothing_sigmas=SMOOTHING_VOXELS[-levels:],

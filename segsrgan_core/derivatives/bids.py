@@ -38,6 +38,7 @@ DESCRIPTIONS = {
     "dseg": "Labels, numbered as in desc-segsrgan_dseg.tsv.",
     "probseg": "Probability of one class.",
     "uncertainty": "Probability that the label is wrong.",
+    "hemispheres": "Content of the skull: 1 left, 2 right.",
 }
 PACKAGES = ("keras", "nibabel", "numpy", "scipy", "tensorflow")
 IMAGE_BITS, PROBABILITY_BITS = 14, 8  # finer than scanners store, and than probabilities are meant
@@ -145,7 +146,7 @@ def write_case(case: Case, result: Segmentation, job: Job, facts: dict[str, Any]
             _write(job.out, case, "probseg", name, _rounded(image, PROBABILITY_BITS), facts)
             for name, image in result.probabilities.items()
         ),
-        *([] if result.uncertainty is None else [_write_uncertainty(job.out, case, result.uncertainty, facts)]),
+        *_write_others(job.out, case, result, facts),
     ]
     labels = save_image(result.labels, job.out / case.path("dseg", ".nii.gz"))
     files = [labels, *images, *(_sidecar(path) for path in images), *(job.out / path for path in extra)]
@@ -169,10 +170,16 @@ def _write(out: Path, case: Case, suffix: str, label: str, image: Nifti1Image, f
     return path
 
 
-def _write_uncertainty(out: Path, case: Case, image: Nifti1Image, facts: dict[str, Any]) -> Path:
-    path = save_image(image, out / case.path("probseg", ".nii.gz", desc="segsrganuncertainty"))
-    write_json(_sidecar(path), {**facts, "Description": DESCRIPTIONS["uncertainty"]})
-    return path
+def _write_others(out: Path, case: Case, result: Segmentation, facts: dict[str, Any]) -> list[Path]:
+    """Write the maps that have a description of their own: uncertainty, and the hemispheres where they are known."""
+    maps = {"uncertainty": ("probseg", _rounded(result.uncertainty, PROBABILITY_BITS))}
+    if result.sides is not None:
+        maps["hemispheres"] = ("dseg", result.sides)
+    paths = []
+    for name, (suffix, image) in maps.items():
+        paths.append(save_image(image, out / case.path(suffix, ".nii.gz", desc=f"segsrgan{name}")))
+        write_json(_sidecar(paths[-1]), {**facts, "Description": DESCRIPTIONS[name]})
+    return paths
 
 
 def _sidecar(path: Path) -> Path:

@@ -9,6 +9,7 @@ import pandas as pd
 from nibabel.nifti1 import Nifti1Image
 
 from segsrgan_core.classes import Classes
+from segsrgan_core.environment import environment
 from segsrgan_core.imaging.files import load_image, load_labels, write_csv, write_json
 from segsrgan_core.imaging.geometry import spacing_mm
 from segsrgan_core.metrics import dice, psnr, ssim
@@ -22,6 +23,7 @@ from segsrgan_core.progress import Progress
 from segsrgan_core.segmenter import ModelCard, Segmenter, save_model
 from segsrgan_core.stages.calibrate import calibrated
 from segsrgan_core.stages.cases import PreparedCase, prepared_cases
+from segsrgan_core.stages.live import LiveCurve
 from segsrgan_core.training import Trainer, copy_weights, train
 
 
@@ -79,22 +81,27 @@ def fit(study: Study, settings: Settings, folder: Path, state: Path) -> pd.DataF
         settings: of the networks and the training.
         folder: receives `model/` and `history.csv`.
         state: `.npz` from which an interrupted training goes on. Further networks have their own beside it. They stay
-            until another training is finished, so that a stage that is killed after it need not train again.
+            until another training is finished, so that a stage that is killed after it need not train again. So does
+            the curve of the running training (`.csv`, for `explore_training`).
 
     Returns:
         The history, one row an epoch (and network, where there are several).
     """
+    precision = choose_policy(settings.model.precision)  # measured once, and written down
+    settings = settings.model_copy(update={"model": settings.model.model_copy(update={"precision": precision})})
     classes, n = model_classes(settings), settings.training.networks
     subjects = [training_subject(case, settings, classes) for case in prepared_cases(study, "train")]
     card = model_card(settings, subjects[0].spacing_mm)
     validation = Validation(list(prepared_cases(study, "val")), card, settings.inference.validation_step)
     total = settings.training.epochs * settings.training.steps_per_epoch
     progress = Progress("training", n * total, unit="step")
+    curve = LiveCurve(state.with_suffix(".csv"), n * total)
     states = [state.with_stem(f"{state.stem}-{number}") if number else state for number in range(n)]
     models, histories = [], []
     for number in range(n):
 
         def report(step: int, row: dict, before: int = number * total) -> None:
+            curve.add(before + step, row)
             progress.reach(before + step, _note(row))
 
         own = settings.model_copy(update={"seed": settings.seed + number})
@@ -108,6 +115,7 @@ def fit(study: Study, settings: Settings, folder: Path, state: Path) -> pd.DataF
     card = calibrated(study, settings, card, models)
     save_model(folder / "model", models[0], card, models[1:])
     write_csv(folder / "history.csv", history)
+    write_json(folder / "environment.json", environment(precision))
     _forget_all_but(states)
     return history
 

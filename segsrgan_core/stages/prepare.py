@@ -92,9 +92,7 @@ def prepare(
 def _prepare_one(study: Study, settings: Settings, row: Row) -> dict:
     image, labels = load_truth(study, settings, row)
     name = case_name(row.subject, row.session)
-    # A case's noise depends on its name, not on its place in the manifest.
-    rng = np.random.default_rng([settings.seed, *name.encode()])
-    low = low_resolution(image, settings.simulation, rng)
+    low = simulated(image, name, settings)
     folder = study.work / "prepared"
     files = {
         "image": f"{name}_desc-hr_T2w.nii.gz",
@@ -152,6 +150,11 @@ def _require_isotropic(image: Nifti1Image, row: Row) -> None:
             f"{row.image}: expected isotropic voxels; received {np.round(spacing, 3)} mm; "
             "set simulation.spacing_mm in params.yaml to resample the cohort."
         )
+
+
+def simulated(image: Nifti1Image, name: str, settings: Settings) -> Nifti1Image:
+    """Simulate a case's thick slices; its noise depends on its name, not on its place in the manifest."""
+    return low_resolution(image, settings.simulation, np.random.default_rng([settings.seed, *name.encode()]))
 
 
 def low_resolution(image: Nifti1Image, settings: SimulationSettings, rng: np.random.Generator) -> Nifti1Image:

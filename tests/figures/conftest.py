@@ -91,6 +91,7 @@ def history() -> pd.DataFrame:
     epoch = np.arange(1, 11)
     curve = np.exp(-epoch / 4)
     columns = {"epoch": epoch, "step": 100 * epoch, "loss_rec": curve, "loss_adv": -curve, "loss_critic": curve - 1}
+    columns |= {"loss_ce": curve, "learning_rate": curve / 100}
     scores = {"val_psnr": 27 - curve, "val_psnr_spline": 24.0, "val_dice_cortex": 0.86 - curve / 5}
     return pd.DataFrame(columns | scores)
 

@@ -174,6 +174,22 @@ def test_te_overlay_brings_masks_to_one_grid(head):
     assert table["dice"][0] == pytest.approx(1)
 
 
+def test_learning_shows_the_adversarial_term_from_where_the_critic_takes_part(history):
+    late = history.assign(loss_critic=history["loss_critic"].where(history["epoch"] > 7))
+    table = learning.draw(late)[1]
+    assert table["loss_adv"].notna().sum() == 3
+    without = learning.draw(late.drop(columns="loss_critic"))[1]
+    assert "loss_adv" not in without
+
+
+def test_learning_along_steps_is_smoothed_over_the_losses_alone(history):
+    fig, table = learning.draw(history.drop(columns="epoch"), along="step", smooth=4)
+    assert list(table["step"]) == list(history["step"])
+    raw, mean = (line.get_ydata() for line in fig.axes[0].lines)
+    assert mean[5] == pytest.approx(np.mean(raw[2:6]))
+    assert len(fig.axes[-1].lines) == 1  # the learning rate
+
+
 def test_network_summary_counts_and_blocks(request):
     layers = request.getfixturevalue("networks")
     fig, table = networks.draw(layers["generator"], layers["critic"])

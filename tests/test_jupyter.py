@@ -1,0 +1,61 @@
+"""Looking changes nothing: what JupyterLab saves is what is kept, whatever was run in it."""
+
+from pathlib import Path
+
+import nbformat
+import pytest
+from jupyter_server.services.contents.filemanager import FileContentsManager
+from jupyter_server.services.contents.largefilemanager import AsyncLargeFileManager
+from traitlets.config import PyFileConfigLoader
+
+from segsrgan_core.notebooks import stripped
+
+ROOT = Path(__file__).parents[1]
+pytestmark = pytest.mark.filterwarnings("ignore:Overriding existing pre_save_hook")
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+CONFIG = PyFileConfigLoader(str(ROOT / "notebooks" / "jupyter_config.py")).load_config()
+
+
+def as_run(path: Path) -> nbformat.NotebookNode:
+    """The notebook as a person leaves it: run, with widgets, outputs, timings and a kernel of another name."""
+    book = nbformat.read(path, as_version=4)
+    book.metadata["widgets"] = {"application/vnd.jupyter.widget-state+json": {"state": {"1": {}}}}
+    book.metadata["language_info"] = {"name": "python", "version": "3.99"}
+    book.metadata["kernelspec"]["display_name"] = "Another"
+    for number, cell in enumerate(book.cells):
+        cell["id"] = f"random{number}"
+        cell.metadata["trusted"] = True
+        if cell.cell_type == "code":
+            cell.execution_count = 7
+            cell.metadata["execution"] = {"iopub.execute_input": "2024-01-01T00:00:00Z"}
+            cell.outputs = [nbformat.v4.new_output("stream", text="seen")]
+    return book
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_notebook_that_was_run_and_saved_is_byte_for_byte_the_kept_one(path, tmp_path):
+    (tmp_path / path.name).write_bytes(path.read_bytes())
+    manager = FileContentsManager(config=CONFIG, root_dir=str(tmp_path))
+    manager.save({"type": "notebook", "format": "json", "content": as_run(path)}, path.name)
+    assert (tmp_path / path.name).read_bytes() == path.read_bytes()
+
+
+def test_a_change_of_the_text_is_saved(tmp_path):
+    book = as_run(NOTEBOOKS[0])
+    book.cells[0].source = "# Another title"
+    manager = FileContentsManager(config=CONFIG, root_dir=str(tmp_path))
+    manager.save({"type": "notebook", "format": "json", "content": book}, "book.ipynb")
+    saved = nbformat.read(tmp_path / "book.ipynb", as_version=4)
+    assert saved.cells[0].source == "# Another title"
+    assert (tmp_path / "book.ipynb").read_text() == stripped(saved)
+
+
+def test_jupyterlabs_own_manager_takes_the_hook():
+    """JupyterLab saves with this class; the setting of its parent reaches it."""
+    assert AsyncLargeFileManager(config=CONFIG).pre_save_hook is not None
+
+
+def test_files_that_are_no_notebooks_are_saved_as_they_are(tmp_path):
+    manager = FileContentsManager(config=CONFIG, root_dir=str(tmp_path))
+    manager.save({"type": "file", "format": "text", "content": "a: 1\n"}, "x.yaml")
+    assert (tmp_path / "x.yaml").read_text() == "a: 1\n"
