@@ -14,7 +14,9 @@ from segsrgan_core.notebooks import stripped
 
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
-STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+STUDY = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+ABLATIONS = yaml.safe_load((ROOT / "ablations" / "dvc.yaml").read_text())["stages"]
+STAGES = STUDY | ABLATIONS
 
 
 def test_conda_and_pip_install_the_same():
@@ -105,7 +107,20 @@ def test_every_dependency_of_a_stage_is_there_or_made():
     made = [str(next(iter(out)) if isinstance(out, dict) else out) for s in STAGES.values() for out in s["outs"]]
     for stage in STAGES.values():
         for dep in stage["deps"]:
-            assert "$" in dep or (ROOT / dep).exists() or any(dep.startswith(out) for out in made), dep
+            known = any(dep.startswith(out) or out.startswith(f"{dep}/") for out in made)
+            assert "$" in dep or (ROOT / dep).exists() or known, dep
+
+
+def test_no_stage_of_the_study_runs_the_ablations():
+    made = [str(next(iter(out)) if isinstance(out, dict) else out) for s in ABLATIONS.values() for out in s["outs"]]
+    for stage in STUDY.values():
+        for dep in stage["deps"]:
+            assert not any(out.startswith(dep) or dep.startswith(out) for out in made), dep
+
+
+def test_the_ablations_matrix_is_that_of_their_plan():
+    plan = yaml.safe_load((ROOT / "ablations" / "ablations.yaml").read_text())
+    assert ABLATIONS["run"]["matrix"] == {"run": list(plan["runs"]), "seed": plan["seeds"]}
 
 
 def test_no_notebook_carries_a_path_of_a_machine():

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy import stats
 
-from segsrgan_core.figures.panels import contour, heat, mask_of, scale_bar, show, view_of
+from segsrgan_core.figures.panels import View, contour, heat, mask_of, scale_bar, show, view_of
 from segsrgan_core.figures.style import (
     BLACK,
     BLUE,
@@ -25,9 +25,9 @@ CAPTION = (
     "Uncertainty on the test subjects. (a) SegSRGAN's image with the cortex that it finds in red, and (b) the "
     "probability that a voxel's label is wrong, from overlapping windows, mirror images and, where there are several, "
     "networks. (c) Reliability of the probabilities within 5 mm of the structure: of the voxels with a probability in "
-    "a tenth, the share that is truly inside; on the dotted line the probabilities hold what they promise, above it "
-    "the network doubts too much, below it too little. The bars are the shares of the voxels, on a logarithmic scale "
-    "from 0.1 % to 100 %. (d) Volume of the cortex as measured, with its 95 % interval, against the true one."
+    "a tenth, the share that is truly inside. On the dotted line the probabilities hold what they promise; a flatter "
+    "curve is that of a network which is too sure. The bars are the shares of the voxels, on a logarithmic scale from "
+    "0.1 % to 100 %. (d) Volume of the cortex as measured, with its 95 % interval, against the true one."
 )
 
 
@@ -59,22 +59,24 @@ def draw(
     """
     require_columns(bins, ["structure", "mean_probability", "share_inside"], "results/evaluation/calibration.csv")
     shown = volumes[volumes["structure"] == "cortex"]
-    fig = new_figure(height_mm=130)
-    axes = fig.subplots(2, 2)
-    _images(axes[0], image, labels, uncertainty, cortex, plane)
-    _curves(axes[1, 0], bins)
-    _volumes(axes[1, 1], shown, stats.t.ppf(0.975, max(cases, 1)))
-    panel_letters(list(axes.flat))
+    view = view_of(image, mask_of(labels, cortex), plane)
+    width, height = view.size_mm(plane)
+    fig = new_figure(height_mm=44 * height / width + 16)
+    axes = fig.subplots(1, 4)
+    _images(axes, image, uncertainty, mask_of(labels, cortex), plane, view)
+    _curves(axes[2], bins)
+    _volumes(axes[3], shown, stats.t.ppf(0.975, max(cases, 1)))
+    panel_letters(list(axes))
     return fig, pd.concat([bins, shown], ignore_index=True)
 
 
-def _images(axes: np.ndarray, image, labels, uncertainty, cortex: int, plane: str) -> None:
-    view = view_of(image, mask_of(labels, cortex))
+def _images(axes: np.ndarray, image, uncertainty, cortex, plane: str, view: View) -> None:
     show(axes[0], image, plane, view)
-    contour(axes[0], mask_of(labels, cortex), plane, view, CORTEX)
+    contour(axes[0], cortex, plane, view, CORTEX, width=0.5)
     scale_bar(axes[0])
     drawn = heat(axes[1], uncertainty, plane, view, (0.0, 0.5))
-    axes[1].figure.colorbar(drawn, ax=axes[1], label="probability that the label is wrong", shrink=0.9)
+    bar = {"orientation": "horizontal", "label": "probability of a wrong label", "ticks": [0, 0.25, 0.5]}
+    axes[1].figure.colorbar(drawn, cax=axes[1].inset_axes([0.0, -0.1, 1.0, 0.04]), **bar)
 
 
 def _curves(ax: Axes, bins: pd.DataFrame) -> None:
@@ -89,7 +91,7 @@ def _curves(ax: Axes, bins: pd.DataFrame) -> None:
             height = np.clip(1 + np.log10(share.clip(lower=1e-9)) / 3, 0, None)
             width = part["bin_high"] - part["bin_low"]
             ax.bar(part["bin_low"], height, width, align="edge", color=color, alpha=0.15, linewidth=0)
-    ax.set(xlim=(0, 1), ylim=(0, 1), xlabel="probability", ylabel="share truly inside", aspect="equal")
+    ax.set(xlim=(0, 1), ylim=(0, 1), xlabel="probability", ylabel="share truly inside")
     ax.legend(loc="upper left")
 
 
@@ -104,4 +106,4 @@ def _volumes(ax: Axes, volumes: pd.DataFrame, reach: float) -> None:
         linewidth=0.9,
     )
     ax.axline((float(volumes["volume_true_ml"].mean()),) * 2, slope=1, color=BLACK, linestyle=":", linewidth=0.9)
-    ax.set(xlabel="true volume of the cortex (ml)", ylabel="measured volume (ml)")
+    ax.set(xlabel="true volume of the cortex (ml)", ylabel="measured (ml)")

@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 
 from segsrgan_core.figures import (
+    ablations,
     anisotropic,
     assumptions,
     before_after,
@@ -27,12 +28,13 @@ from segsrgan_core.figures import (
 from segsrgan_core.imaging.files import write_text
 from segsrgan_core.report.data_card import cohort_title, data_card
 from segsrgan_core.report.evaluation import evaluation_findings, evaluation_tables
+from segsrgan_core.report.trust import te_tables, trust_findings, trust_tables
 from segsrgan_core.report.variability import reasons, variability_findings, variability_tables
 
 FIGURES = {
     "data": (anisotropic, simulation),
     "method": (networks, learning),
-    "evaluation": (before_after, methods, calibration),
+    "evaluation": (before_after, methods, calibration, ablations),
     "variability": (variability_table, te_effect, te_overlay, bland_altman, assumptions),
 }
 PACKAGES = (
@@ -56,7 +58,11 @@ def build_report(results: Path, manifest: pd.DataFrame, settings: Mapping[str, A
     results, cohort = Path(results), str(settings["cohort"])
     evaluation = _read(results / "evaluation" / "metrics.json")
     variability = _read(results / "variability" / "metrics.json")
-    tables = {"evaluation": evaluation_tables(evaluation), "variability": variability_tables(variability, cohort)}
+    compared = _read(results / "ablations" / "metrics.json")
+    tables = {
+        "evaluation": evaluation_tables(evaluation) + trust_tables(evaluation, compared),
+        "variability": variability_tables(variability, cohort) + te_tables(variability),
+    }
     for old in (results / "tables").glob("*.tex"):
         old.unlink()
     for table in [*tables["evaluation"], *tables["variability"]]:
@@ -66,7 +72,7 @@ def build_report(results: Path, manifest: pd.DataFrame, settings: Mapping[str, A
         cohort=cohort,
         title=cohort_title(cohort),
         setting=settings.get("setting", ""),
-        findings=evaluation_findings(evaluation) + variability_findings(variability),
+        findings=evaluation_findings(evaluation) + variability_findings(variability) + trust_findings(variability),
         card=data_card(cohort, manifest),
         tables=tables,
         figures=figures,

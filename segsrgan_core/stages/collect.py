@@ -50,11 +50,11 @@ def summarised(scores: pd.DataFrame, plan: Ablations, slice_mm: float) -> dict[s
         slice_mm: the thickness at which the runs are compared.
 
     Returns:
-        "factors": factor, level, score to {"mean", "sd", "n"} over seeds (and the run's name). "psnr_gain" over the
-        spline in dB and "dice" of the cortex on the test cases; over TE, "te_cv", the coefficient of variation of the
-        cortical volume within a patient, "te_bias", its mean relative error, and "te_dice"; a score that the cohort
-        cannot give is None. "curves": run, thickness in mm, "psnr_gain" and "dice". "within_patient_cv": "te_cv" of
-        each level of the factor contrast, mean over seeds.
+        "factors": factor, level, score to {"mean", "sd", "values"} over seeds (and the run's name). "psnr_gain" over
+        the spline in dB and "dice" of the cortex on the test cases; over TE, "te_cv", the coefficient of variation of
+        the cortical volume within a patient, "te_bias", its mean relative error, and "te_dice"; a score that the cohort
+        cannot give is None. "curves": run, thickness in mm, "psnr", "psnr_spline" and "dice". "within_patient_cv":
+        "te_cv" of each level of the factor contrast, mean over seeds.
     """
     of_runs = {run: _over_seeds(_by_seed(part, slice_mm)) for run, part in scores.groupby("run")}
     factors = {
@@ -97,17 +97,13 @@ def _described(values: pd.Series) -> dict[str, Any] | None:
     known = values.dropna()
     if known.empty:
         return None
-    return {"mean": known.mean(), "sd": known.std(ddof=1) if len(known) > 1 else None, "n": len(known)}
+    sd = known.std(ddof=1) if len(known) > 1 else None
+    return {"mean": known.mean(), "sd": sd, "values": known.tolist()}
 
 
 def _curve(scores: pd.DataFrame) -> dict[str, dict[str, Any]]:
-    wide = scores.pivot(index=["condition", "seed", "subject"], columns="metric", values="value")
-    wide["psnr_gain"] = wide["psnr"] - wide["psnr_spline"]
-    by_seed = wide.groupby(["condition", "seed"])[["psnr_gain", "dice"]].mean()
-    return {
-        f"{mm:g}": {name: _described(part[name]) for name in ("psnr_gain", "dice")}
-        for mm, part in by_seed.groupby("condition")
-    }
+    by_seed = scores.groupby(["condition", "seed", "metric"])["value"].mean().unstack()
+    return {f"{mm:g}": {name: _described(part[name]) for name in by_seed} for mm, part in by_seed.groupby("condition")}
 
 
 def ablation_table(metrics: dict[str, Any]) -> pd.DataFrame:

@@ -9,6 +9,7 @@ from nibabel.nifti1 import Nifti1Image
 from segsrgan_core.classes import NUMBERS
 from segsrgan_core.cohorts.manifest import read_manifest
 from segsrgan_core.figures import (
+    ablations,
     anisotropic,
     assumptions,
     before_after,
@@ -63,6 +64,7 @@ def _figures(study: Study, settings: Settings) -> dict:
             shown["low"], shown["spline"], shown["sr"], shown["truth"], shown["labels"], shown["labels_truth"]
         ),
         calibration: lambda: calibration.draw(*_trust(results), shown["sr"], shown["labels"], shown["uncertainty"]),
+        ablations: lambda: ablations.draw(_json(results / "ablations" / "metrics.json")),
         methods: lambda: methods.draw(
             _table(results / "evaluation" / "per_subject.csv"),
             method_titles(_json(results / "evaluation" / "metrics.json")),

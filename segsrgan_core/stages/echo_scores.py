@@ -28,7 +28,7 @@ def measure_one(case: EchoCase, segmenter: Segmenter) -> tuple[Segmentation, dic
     known = labels is not None and np.allclose(spacing_mm(labels), segmenter.card.spacing_mm, rtol=0.02)
     result = segmenter(image, like=labels if known else None)
     row = {"subject": case.name, "te_ms": case.te_ms, "age_weeks": case.age_weeks}
-    row["cortex_ml"] = result.volumes_ml["cortex"]
+    row |= {"cortex_ml": result.volumes_ml["cortex"], "cortex_se_ml": result.standard_errors_ml["cortex"]}
     if result.sides is not None:
         row |= {f"cortex_{side}_ml": result.volumes_ml[f"{side}_cortex"] for side in SIDES}
         row |= {"icv_mask_ml": result.volumes_ml["intracranial"]}

@@ -1,17 +1,20 @@
 """Stage 04: volumes of every patient at every echo time, how good each segmentation is, and what they say."""
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from segsrgan_core.baselines.bet import intracranial_volume_ml
+from segsrgan_core.calibration import cover_of_volumes
 from segsrgan_core.cohorts.manifest import image_rows, read_manifest
 from segsrgan_core.imaging.files import load_image, save_image, write_csv, write_json
 from segsrgan_core.params import Settings
 from segsrgan_core.paths import Study
 from segsrgan_core.processes import processes
 from segsrgan_core.progress import track
+from segsrgan_core.segmenter import Segmenter
 from segsrgan_core.stages.echo_scores import measure_one
 from segsrgan_core.stages.echoes import EchoCase, echo_cases
 from segsrgan_core.stages.evaluate import trained_segmenter
@@ -36,8 +39,11 @@ def measure(study: Study, settings: Settings) -> tuple[pd.DataFrame, dict]:
     if reason:
         volumes, metrics, table = pd.DataFrame(columns=COLUMNS), {"not_run": reason}, pd.DataFrame()
     else:
-        volumes = _volumes(study, settings, cases)
+        segmenter = trained_segmenter(study, settings)
+        volumes = _volumes(study, settings, cases, segmenter)
         metrics = analyse(volumes, settings.seed, settings.variability.reference_te_ms)
+        metrics["within_patient_cv"] |= _of_contrasts(study)
+        metrics["standard_errors"] = _standard_errors(volumes, segmenter.card.error_cases)
         metrics["resynthesised"] = not image_rows(read_manifest(study.manifest(settings.cohort)), "variability")
         harmonised = _taken_out(metrics["harmonisation"])
         table = talk_table(volumes)
@@ -46,6 +52,17 @@ def measure(study: Study, settings: Settings) -> tuple[pd.DataFrame, dict]:
     write_csv(folder / "table.csv", table)
     write_json(folder / "metrics.json", {"cohort": settings.cohort, **metrics})
     return volumes, metrics
+
+
+def _of_contrasts(study: Study) -> dict[str, Any]:
+    """Return the coefficient of variation after training with each augmentation of contrast, from the ablations.
+
+    Their results are read where `make ablations` has left them; no stage makes them.
+    """
+    path = study.results / "ablations" / "metrics.json"
+    if not path.is_file():
+        return {"contrasts": {"reason": "the ablations were not run (`make ablations`)"}}
+    return json.loads(path.read_text(encoding="utf-8"))["within_patient_cv"]
 
 
 def _taken_out(harmonisation: dict[str, Any]) -> pd.DataFrame:
@@ -58,8 +75,16 @@ def _taken_out(harmonisation: dict[str, Any]) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
 
 
-def _volumes(study: Study, settings: Settings, cases: list[EchoCase]) -> pd.DataFrame:
-    segmenter = trained_segmenter(study, settings)
+def _standard_errors(volumes: pd.DataFrame, cases: int) -> dict[str, Any]:
+    """Tell at each TE how the cortical volume's standard errors did, where its true volume is known."""
+    if "cortex_true_ml" not in volumes:
+        return {"reason": "no true volume is known for this cohort"}
+    names = {f"cortex_{key}": f"volume_{key}" for key in ("ml", "true_ml", "se_ml")}
+    by_te = volumes.rename(columns=names).assign(structure=volumes["te_ms"].astype(int).astype(str))
+    return {"cases": cases, "te_ms": cover_of_volumes(by_te, cases)}
+
+
+def _volumes(study: Study, settings: Settings, cases: list[EchoCase], segmenter: Segmenter) -> pd.DataFrame:
     threshold = settings.variability.bet_threshold
     records = []
     with processes(2) as pool:  # BET runs beside the network
@@ -69,6 +94,7 @@ def _volumes(study: Study, settings: Settings, cases: list[EchoCase]) -> pd.Data
             name = f"{case.name}_acq-te{case.te_ms:g}_desc-segsrgan"
             save_image(result.image, study.work / "measured" / f"{name}_T2w.nii.gz")
             save_image(result.labels, study.work / "measured" / f"{name}_dseg.nii.gz")
+            save_image(result.uncertainty, study.work / "measured" / f"{name}uncertainty_probseg.nii.gz")
             records.append({**scores, "icv_ml": icv.result()})
     volumes = pd.DataFrame(records)
     volumes["cortex_over_icv"] = volumes["cortex_ml"] / volumes["icv_ml"]

@@ -6,10 +6,12 @@ from matplotlib.figure import Figure
 
 from segsrgan_core.errors import UserError
 from segsrgan_core.figures import (
+    ablations,
     anisotropic,
     assumptions,
     before_after,
     bland_altman,
+    calibration,
     learning,
     methods,
     networks,
@@ -24,9 +26,52 @@ from segsrgan_core.figures.style import MissingResult
 from segsrgan_core.variability import analyse
 
 NAMES = [
-    "anisotropic", "assumptions", "before_after", "bland_altman", "learning", "methods", "networks", "simulation",
-    "te_effect", "te_overlay", "variability_table",
+    "ablations", "anisotropic", "assumptions", "before_after", "bland_altman", "calibration", "learning", "methods",
+    "networks", "simulation", "te_effect", "te_overlay", "variability_table",
 ]  # fmt: skip
+
+
+def volumes_of(n):
+    """Volumes of n subjects as the evaluation leaves them."""
+    true = np.linspace(100, 150, n)
+    return pd.DataFrame(
+        {
+            "subject": [f"sub-{i}" for i in range(n)],
+            "structure": "cortex",
+            "volume_ml": true + np.linspace(-5, 8, n),
+            "volume_true_ml": true,
+            "volume_se_ml": 4.0,
+        }
+    )
+
+
+def uncertainty_of(labels):
+    """Half a doubt in the cortex, none elsewhere."""
+    doubt = 0.5 * (np.asarray(labels.dataobj) == 2)
+    return type(labels)(doubt.astype(np.float32), labels.affine)
+
+
+@pytest.fixture
+def bins():
+    """A network that doubts too little."""
+    edges = np.linspace(0, 1, 11)
+    p = (edges[1:] + edges[:-1]) / 2
+    columns = {"bin_low": edges[:-1], "bin_high": edges[1:], "n_voxels": 10 + (2000 * (p - 0.5) ** 2).astype(int)}
+    return pd.DataFrame({"structure": "cortex", **columns, "mean_probability": p, "share_inside": 0.1 + 0.8 * p})
+
+
+@pytest.fixture
+def compared():
+    """Two factors; the second is the thickness, drawn as curves."""
+
+    def score(mean):
+        return {"mean": mean, "sd": 0.1 * mean, "values": [0.9 * mean, mean, 1.1 * mean]}
+
+    entry = {"run": "a", "psnr_gain": score(2.0), "dice": score(0.8), "te_cv": score(0.02)}
+    other = {"run": "b", "psnr_gain": score(3.0), "dice": score(0.9), "te_cv": None}
+    curve = {mm: {"psnr": score(25.0), "psnr_spline": score(23.0), "dice": score(0.8)} for mm in ("2", "3", "4")}
+    factors = {"contrast": {"none": entry, "physics": other}, "thickness": {"3 mm": entry, "2 to 4 mm": other}}
+    return {"factors": factors, "curves": {"a": curve, "b": curve}}
 
 
 @pytest.fixture
@@ -35,11 +80,14 @@ def draw(images, head, scores, volumes, history, request):
     layers = request.getfixturevalue("networks")
     pair = tuple(mask_of(labels, 2) for _, labels in (head(), head(shift=0.6)))
     order = [images[name] for name in ("low", "spline", "spline", "truth", "labels", "labels")]
+    trust = (request.getfixturevalue("bins"), volumes_of(4), 4, images["truth"], images["labels"])
     return {
+        "ablations": lambda: ablations.draw(request.getfixturevalue("compared")),
         "anisotropic": lambda: anisotropic.draw(images["low"]),
         "assumptions": lambda: assumptions.draw(volumes),
         "before_after": lambda: before_after.draw(*order),
         "bland_altman": lambda: bland_altman.draw(volumes),
+        "calibration": lambda: calibration.draw(*trust, uncertainty_of(images["labels"])),
         "learning": lambda: learning.draw(history),
         "methods": lambda: methods.draw(scores),
         "networks": lambda: networks.draw(layers["generator"], layers["critic"]),
@@ -192,6 +240,7 @@ def test_what_is_missing_is_named(scores, volumes, history, images):
         (lambda: te_overlay.draw({}), "no patient has cortex masks at both TE = 120 and 280 ms"),
         (lambda: variability_table.draw({}), "sd_over_mean is missing"),
         (lambda: networks.draw([], []), "layers are missing"),
+        (lambda: ablations.draw({}), "run `make ablations`"),
         (lambda: anisotropic.draw(_empty(images["low"])), "empty"),
     ]
     for call, message in cases:
