@@ -7,11 +7,14 @@ UV := uv==0.13.9
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export TF_CPP_MIN_LOG_LEVEL := 3
 
-.PHONY: repro ablations test test-browser lint lab env gpu lock clean
+.PHONY: repro verify ablations test test-browser lint lab env gpu lock clean
 
 repro: env
 	@dvc repro
 	@echo "The report: $(CURDIR)/results/report.html"
+
+verify: env
+	@segsrgan verify
 
 ablations: env
 	@dvc repro ablations/dvc.yaml

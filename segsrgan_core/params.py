@@ -116,8 +116,9 @@ class RegistrationSettings(Section):
     """Registration of an atlas to an image: affine, then SyN, both with Mattes mutual information."""
 
     spacing_mm: float | None = Field(2.0, ge=0.2, le=6)
+    sampling: float = Field(1.0, gt=0, le=1)
     affine: tuple[Annotated[int, Field(ge=0)], ...] = Field((100, 50, 10), min_length=1, max_length=4)
-    syn: tuple[Annotated[int, Field(ge=0)], ...] = Field((30, 15), min_length=1, max_length=4)
+    syn: tuple[Annotated[int, Field(ge=0)], ...] = Field((20, 10), min_length=1, max_length=4)
 
 
 class BaselineSettings(Section):

@@ -4,13 +4,12 @@ import hashlib
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 
+from segsrgan_core.environment import versions
 from segsrgan_core.errors import UserError
 from segsrgan_core.params import Settings
 
-LIBRARIES = ("keras", "nibabel", "nilearn", "numpy", "scipy", "tensorflow")
 NOT_TRAINING = ("baselines", "cli", "derivatives", "figures", "report", "variability", "weights")
 
 
@@ -116,7 +115,7 @@ def code_digest(*without: str) -> str:
     """Return the digest of this package's source, without these folders, and of the libraries that compute."""
     here = Path(__file__).parent
     files = [path for path in sorted(here.rglob("*.py")) if path.relative_to(here).parts[0] not in without]
-    return digest([*files, *(f"{name} {metadata.version(name)}" for name in LIBRARIES)])
+    return digest([*files, *(f"{name} {version}" for name, version in versions().items())])
 
 
 def find_study(start: str | Path | None = None) -> Study:

@@ -15,7 +15,7 @@ from segsrgan_core import losses
 from segsrgan_core.checkpoints import load_state, save_state
 from segsrgan_core.classes import Classes
 from segsrgan_core.networks.functions import as_function
-from segsrgan_core.networks.optimizers import ConvolutionMuon
+from segsrgan_core.networks.optimizers import ConvolutionMuon, OnePassAdam
 from segsrgan_core.params import TrainingSettings
 from segsrgan_core.patches import TrainingSubject, patch_dataset
 
@@ -51,7 +51,7 @@ class Trainer:
         self.average = [tf.Variable(w) for w in generator.trainable_variables]
 
     def _adam(self, model: keras.Model, rate: float) -> keras.optimizers.Optimizer:
-        optimizer = keras.optimizers.Adam(self._schedule(rate), beta_1=self.settings.beta_1, beta_2=0.999)
+        optimizer = OnePassAdam(self._schedule(rate), beta_1=self.settings.beta_1, beta_2=0.999)
         optimizer.build(model.trainable_variables)
         return optimizer
 

@@ -34,7 +34,7 @@ COMMANDS = {
                      "results/training/model", "--precision", "float32"],
 }  # fmt: skip
 STAGES = list(COMMANDS)[: None if KILLS > 3 else 3]
-OF_THE_MACHINE = {"results/run.js"}  # times and hardware
+OF_THE_MACHINE = {"results/run.js", "results/costs.csv"}  # times and hardware
 
 
 def start(stage: str, cwd: Path, **options) -> subprocess.Popen:

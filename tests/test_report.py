@@ -186,11 +186,11 @@ def test_elsewhere_the_talks_table_stands_by_itself(results, manifest):
 def test_methods_stand_with_what_they_are(results, manifest):
     text = Page(build_report(results, manifest, SETTINGS).read_text(encoding="utf-8")).text
     assert "DrawEM (not run: mirtk not found)" in text
-    assert "k 15; alphas 0, 0.25" in text
+    assert "alphas 0, 0.25; k 15" in text
     assert "spacing_mm 2; syn 30, 15" in text
     assert "Dice of the cortex, the best first: SegSRGAN" in text
     latex = (results / "tables" / "methods.tex").read_text()
-    assert "IMAPA & 1 & 2 & k 15" in latex
+    assert "IMAPA & 1 & 2 & alphas 0" in latex
     assert "p{0.5\\linewidth}" in latex
 
 

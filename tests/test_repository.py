@@ -75,7 +75,7 @@ def _imported(source: str) -> set[Path]:
 
 
 # What every stage goes through; a change there that changes results shows in the files that a stage names.
-PLUMBING = {"errors", "params", "paths", "progress", "processes", "notebooks", "cli", "__init__"}
+PLUMBING = {"errors", "params", "paths", "progress", "processes", "environment", "notebooks", "cli", "__init__"}
 
 
 def _code_of(stage: dict) -> str:

@@ -15,6 +15,7 @@ import nibabel as nib
 import numpy as np
 from nibabel.nifti1 import Nifti1Image
 
+from segsrgan_core.environment import cores
 from segsrgan_core.processes import processes
 
 RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
@@ -47,11 +48,6 @@ def in_workers(
     ):
         for future in as_completed([pool.submit(function, *job) for job in jobs]):
             yield future.result()
-
-
-def cores() -> int:
-    """Return the number of cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _prepare(folder: str, threads: int) -> None:

@@ -5,12 +5,13 @@ from importlib.metadata import version
 import numpy as np
 from nibabel.nifti1 import Nifti1Image
 
-from segsrgan_core.baselines.ants_worker import cores, in_workers, to_ants
+from segsrgan_core.baselines.ants_worker import in_workers, to_ants
 from segsrgan_core.baselines.boxes import around, crop
 from segsrgan_core.baselines.case import Case, Method, MethodFailed
 from segsrgan_core.baselines.fusion import matched
 from segsrgan_core.baselines.priors import scaled, tissue_priors
 from segsrgan_core.baselines.registration import labelled_zone, warped_atlases
+from segsrgan_core.environment import cores
 
 
 def label(
@@ -65,8 +66,8 @@ def _atropos(array: np.ndarray, inside: np.ndarray, priors: np.ndarray, options:
 
 METHOD = Method(
     name="atropos",
-    title="Atropos with multi-atlas priors",
-    version=lambda: f"antspyx {version('antspyx')}",
+    title="Atropos",
+    version=lambda: f"antspyx {version('antspyx')}, priors from the atlases",
     parameters={
         "prior_weight": 0.5,
         "mrf_weight": 0.1,

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 from nibabel.nifti1 import Nifti1Image
 
-from segsrgan_core.baselines.ants_worker import cores
 from segsrgan_core.baselines.case import Case, Method, MethodFailed, NotAvailable
+from segsrgan_core.environment import cores
 from segsrgan_core.errors import UserError
 from segsrgan_core.imaging.files import load_labels, same_grid, save_image
 

@@ -6,11 +6,12 @@ import numpy as np
 from nibabel.nifti1 import Nifti1Image
 from scipy import ndimage
 
-from segsrgan_core.baselines.ants_worker import cores, in_workers, to_ants
+from segsrgan_core.baselines.ants_worker import in_workers, to_ants
 from segsrgan_core.baselines.boxes import around, crop
 from segsrgan_core.baselines.case import Case, Method, MethodFailed, one_of
 from segsrgan_core.baselines.histogram import match_histogram
 from segsrgan_core.baselines.registration import Warped, warped_atlases
+from segsrgan_core.environment import cores
 
 
 def majority_vote(case: Case) -> Nifti1Image:

@@ -15,10 +15,10 @@ import numpy as np
 from nibabel.nifti1 import Nifti1Image
 from scipy import ndimage
 
-from segsrgan_core.baselines.ants_worker import cores
 from segsrgan_core.baselines.case import Case, Method, Progress, silent
 from segsrgan_core.baselines.fusion import certain_labels, matched
 from segsrgan_core.baselines.registration import warped_atlases
+from segsrgan_core.environment import cores
 from segsrgan_core.errors import UserError
 
 PLANES_A_CORE = 8  # computed between two reports of progress

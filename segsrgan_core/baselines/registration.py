@@ -129,7 +129,7 @@ def register(image: Nifti1Image, atlas: Atlas, settings: RegistrationSettings, p
         to_ants(around_head(image, coarse_mm)),
         to_ants(around_head(atlas.image, coarse_mm)),
         "SyN",
-        aff_random_sampling_rate=0.25,
+        aff_random_sampling_rate=settings.sampling,
         aff_iterations=settings.affine,
         aff_shrink_factors=SHRINK_FACTORS[-levels:],
         aff_smoothing_sigmas=SMOOTHING_VOXELS[-levels:],

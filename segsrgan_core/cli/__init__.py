@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from segsrgan_core.cli import own_images, study, training
+from segsrgan_core.cli import own_images, study, training, verify
 from segsrgan_core.errors import UserError
 
 app = typer.Typer(
@@ -17,10 +17,12 @@ app = typer.Typer(
 )
 OWN = "Your own images"
 COHORTS = "Cohorts and networks"
+STUDY = "The study"
 STAGES = "Stages of the study (called by `dvc repro`)"
 for panel, commands in {
     OWN: (own_images.segment, own_images.simulate),
     COHORTS: (training.manifest, training.train, training.evaluate, training.tune),
+    STUDY: (verify.verify,),
     STAGES: (study.phantoms, study.baselines, study.notebook, study.ablation, study.ablations),
 }.items():
     for command in commands:

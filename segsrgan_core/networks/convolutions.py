@@ -100,7 +100,8 @@ class UpsamplingConvolution(Convolution):
             return self._transposed(inputs, kernel, fine)
         # Mirroring the fine grid at its edge voxels' centres repeats the coarse one's edge voxels.
         padded = mirrored(inputs, (1, 1, 1), repeat_edge=True)
-        return self._transposed(padded, kernel, fine + 4)[:, 2:-2, 2:-2, 2:-2]
+        size = (tf.shape(inputs)[0], *tf.unstack(fine), self.filters)
+        return tf.slice(self._transposed(padded, kernel, fine + 4), (0, 2, 2, 2, 0), size)
 
     def _transposed(self, inputs, kernel, fine):
         shape = (tf.shape(inputs)[0], *tf.unstack(fine), self.filters)

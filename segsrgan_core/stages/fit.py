@@ -9,6 +9,7 @@ import pandas as pd
 from nibabel.nifti1 import Nifti1Image
 
 from segsrgan_core.classes import Classes
+from segsrgan_core.environment import environment
 from segsrgan_core.imaging.files import load_image, load_labels, write_csv, write_json
 from segsrgan_core.imaging.geometry import spacing_mm
 from segsrgan_core.metrics import dice, psnr, ssim
@@ -86,6 +87,8 @@ def fit(study: Study, settings: Settings, folder: Path, state: Path) -> pd.DataF
     Returns:
         The history, one row an epoch (and network, where there are several).
     """
+    precision = choose_policy(settings.model.precision)  # measured once, and written down
+    settings = settings.model_copy(update={"model": settings.model.model_copy(update={"precision": precision})})
     classes, n = model_classes(settings), settings.training.networks
     subjects = [training_subject(case, settings, classes) for case in prepared_cases(study, "train")]
     card = model_card(settings, subjects[0].spacing_mm)
@@ -112,6 +115,7 @@ def fit(study: Study, settings: Settings, folder: Path, state: Path) -> pd.DataF
     card = calibrated(study, settings, card, models)
     save_model(folder / "model", models[0], card, models[1:])
     write_csv(folder / "history.csv", history)
+    write_json(folder / "environment.json", environment(precision))
     _forget_all_but(states)
     return history
 

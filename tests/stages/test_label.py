@@ -54,7 +54,7 @@ def settings(**baselines):
     content["settings"]["miniature"]["baselines"] = {
         "methods": ["majority_vote", "drawem"],
         "atlases": 2,
-        "registration": {"spacing_mm": 4.0, "affine": [20], "syn": [5]},
+        "registration": {"spacing_mm": 3.0, "affine": [100, 50, 10], "syn": [10]},
         **baselines,
     }
     return parse_params({**content, "setting": "miniature"})
@@ -83,7 +83,7 @@ def test_one_that_cannot_run_or_fails_is_a_row_and_stops_no_other(labelled):
     assert reasons(runs) == {"broken": "failed: MemoryError: too large", "drawem": "not run: mirtk not found"}
     assert (facts["drawem"]["title"], facts["drawem"]["version"]) == ("DrawEM", "not found")
     assert facts["majority_vote"]["atlases"] == {"d": ["a", "b"]}  # the nearest in age
-    assert facts["majority_vote"]["registration"]["spacing_mm"] == 4.0
+    assert facts["majority_vote"]["registration"]["spacing_mm"] == 3.0
 
 
 def test_the_label_maps_are_near_the_truth_and_nothing_is_outside_the_skull(labelled):
