@@ -216,10 +216,49 @@ def test_every_assumption_is_shown(results, manifest):
     assert bland_altman[4] == "6"  # pairs of four TE
 
 
+def test_quality_and_correction_over_te_are_shown(results, manifest, volumes):
+    scored = volumes.assign(cortex_dice=0.8 - volumes["te_ms"] / 2000, psnr=26.0 - volumes["te_ms"] / 1000)
+    write_json(results / "variability" / "metrics.json", analyse(scored))
+    build_report(results, manifest, SETTINGS)
+    scores = (results / "tables" / "scores_by_te.tex").read_text()
+    assert "120 ms & 6 & 0.740 (0.000)" in scores
+    assert "25.72" in scores  # PSNR at 280 ms
+    table = (results / "tables" / "harmonisation.tex").read_text()
+    assert "factor at TE 360 ms" in table
+    assert "variation within a patient before" in table
+
+
+def test_the_objective_of_this_study_is_told(results, manifest):
+    training = {"lambda_rec": 20.0, "lambda_adv": 1e-3, "lambda_gp": 10.0, "lambda_dice": 0.1, "lambda_ce": 0.0}
+    training |= {"adversarial_from": 0.9, "epochs": 2, "steps_per_epoch": 600, "batch": 1, "patch": 64}
+    settings = {**SETTINGS, "training": training, "model": {"generator": "unet"}}
+    text = Page(build_report(results, manifest, settings).read_text(encoding="utf-8")).text
+    assert "a unet generator, weights L_rec 20, L_adv 0.001, gradient penalty 10, soft Dice 0.1;" in text
+    assert "the critic takes part after 90% of the steps; 1,200 generator steps" in text
+
+
+def test_standard_errors_are_shown(results, manifest):
+    metrics = json.loads((results / "evaluation" / "metrics.json").read_text())
+    entry = {"n": 4, "share": 0.75, "z": 1.31, "relative_se": 0.052}
+    metrics["standard_errors"] = {"cases": 2, "structures": {"cortex": entry}}
+    write_json(results / "evaluation" / "metrics.json", metrics)
+    build_report(results, manifest, SETTINGS)
+    assert "cortex & 4 & 5.2 & 75 & 1.31" in (results / "tables" / "standard_errors.tex").read_text()
+
+
 def test_latex_tables_use_booktabs(results, manifest):
     build_report(results, manifest, SETTINGS)
     names = {path.stem for path in (results / "tables").glob("*.tex")}
-    assert {"image", "cortex", "tests", "variability", "mixed_model", "agreement", "pitman_morgan"} <= names
+    assert {
+        "image",
+        "cortex",
+        "tests",
+        "variability",
+        "mixed_model",
+        "repeated_measures",
+        "agreement",
+        "pitman_morgan",
+    } <= names
     text = (results / "tables" / "variability.tex").read_text()
     for word in ("\\toprule", "\\midrule", "\\bottomrule", "\\label{tab:variability}"):
         assert word in text

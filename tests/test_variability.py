@@ -166,6 +166,14 @@ def test_likelihood_ratio_of_balanced_data_by_hand():
     assert lrt["p"] == pytest.approx(stats.chi2.sf(expected, 3), rel=1e-2)
 
 
+def test_what_a_failed_optimiser_said_is_not_told_once_another_converged(recwarn):
+    volumes = patients(8)
+    volumes["cortex_ml"] = np.random.default_rng(0).normal(100, 5, len(volumes))  # no variance between patients
+    model = mixed_model(volumes, "cortex_ml")
+    assert model["converged"]
+    assert not any("Retrying" in text or "failed" in text for text in model["warnings"])
+
+
 def test_residuals_are_what_the_model_leaves():
     frame = residuals(patients(8), "cortex_ml")
     measured = patients(8).sort_values(["subject", "te_ms"])["cortex_ml"]

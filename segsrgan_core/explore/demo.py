@@ -58,7 +58,7 @@ class DemoPage(App):
         source = source if source.is_absolute() else self.study.root / source
         if not self.path.value.strip() or not source.exists():
             raise UserError(
-                f"image: expected a file; received {self.path.value!r}, where nothing is; correct the path."
+                f"image: expected a file; received {self.path.value!r}; nothing is there: correct it."
             )
         out = self.study.scratch / "demo" / stem(source)
         arguments = ["segment", str(source), "--out", str(out), *_model(self.study)]

@@ -18,6 +18,7 @@ CAPTION = (
     "intervals."
 )
 UNITS = {"cortex": "ml", "cortex_over_icv": "cortex / ICV"}
+DECIMALS = {"cortex": 1, "cortex_over_icv": 4}
 
 
 @styled
@@ -37,7 +38,8 @@ def draw(volumes: pd.DataFrame, measure: str = "cortex") -> tuple[Figure, pd.Dat
     axes = list(fig.subplots(rows, min(3, len(pairs)), sharey=True, sharex=True, squeeze=False).flat)
     points = pd.concat([_points(table, *pair) for pair in pairs], ignore_index=True)
     for ax, pair in zip(axes, pairs, strict=False):
-        _panel(ax, points[points["pair"] == f"{pair[1]}-{pair[0]}"], bland_altman(table[pair[0]], table[pair[1]]))
+        shown, limits = points[points["pair"] == f"{pair[1]}-{pair[0]}"], bland_altman(table[pair[0]], table[pair[1]])
+        _panel(ax, shown, limits, DECIMALS[measure])
         ax.set_title(f"TE {pair[1]} ms minus {pair[0]} ms")
     for ax in axes[len(pairs) :]:
         ax.remove()
@@ -61,13 +63,13 @@ def _points(table: pd.DataFrame, first: int, second: int) -> pd.DataFrame:
     )
 
 
-def _panel(ax: Axes, points: pd.DataFrame, limits: dict) -> None:
+def _panel(ax: Axes, points: pd.DataFrame, limits: dict, decimals: int) -> None:
     ax.axhline(0, color="black", linewidth=0.5, linestyle=":")
     for name, colour, line in (("bias", BLUE, "-"), ("lower", RED, "--"), ("upper", RED, "--")):
         ax.axhspan(*limits[f"{name}_ci95"], color=colour, alpha=0.15, linewidth=0)
         ax.axhline(limits[name], color=colour, linestyle=line)
         text = {"ha": "left", "va": "center", "fontsize": 6, "color": colour, "annotation_clip": False}
-        number = f"{limits[name]:.3g}".replace("-", "\N{MINUS SIGN}")
+        number = f"{limits[name]:.{decimals}f}".replace("-", "\N{MINUS SIGN}")
         ax.annotate(number, (1.01, limits[name]), xycoords=("axes fraction", "data"), **text)
     ax.plot(points["mean"], points["difference"], "o", color="black", markersize=2.4, alpha=0.7, markeredgewidth=0)
     ax.margins(x=np.clip(2 / len(points), 0.05, 0.2))

@@ -1,6 +1,6 @@
 """The networks as they are built: generator, residual block and critic, drawn from the real models' layers."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -24,8 +24,9 @@ from segsrgan_core.figures.style import (
 
 NAME = "networks"
 CAPTION = (
-    "The networks, drawn from the layers of the models that were built: the generator, one of its residual blocks "
-    "where it has them, and the critic. A box is a layer; its height stands for the size of the grid (1/2: half as "
+    "The networks, drawn from the layers of the models that were built: this study's generator and critic, and, where "
+    "that is another, the generator as it was published, which was not trained here; each is followed by one of its "
+    "residual blocks where it has them. A box is a layer; its height stands for the size of the grid (1/2: half as "
     "many voxels along each axis), the number under it is the channels. Every convolution of the generator but the "
     "last is followed by instance normalisation, and by ReLU but where a block sums; every one of the critic by a "
     "leaky ReLU. Lines over the boxes are shortcuts."
@@ -73,30 +74,33 @@ def layer_summaries(model: Any) -> list[dict]:
 
 
 @styled
-def draw(generator: Sequence[dict], critic: Sequence[dict]) -> tuple[Figure, pd.DataFrame]:
-    """Draw the networks from their layer summaries.
+def draw(networks: Mapping[str, Sequence[dict]]) -> tuple[Figure, pd.DataFrame]:
+    """Draw networks from their layer summaries, each followed by its residual block where it has one.
+
+    Args:
+        networks: title to `layer_summaries`, in the order of the panels.
 
     Returns:
         The figure, and one row a layer: network, and the fields of `layer_summaries`.
     """
-    require(bool(generator) and bool(critic), "the networks' layers are missing: build the models first.")
-    rows = [(f"generator: {_count(generator)} parameters", _boxes(generator))]
-    block = residual_block(generator)
-    if block:
-        rows.append(("residual block", _block_boxes(block)))
-    rows.append((f"critic: {_count(critic)} parameters", _boxes(critic)))
+    require(bool(networks) and all(networks.values()), "the networks' layers are missing: build the models first.")
+    rows = []
+    for title, layers in networks.items():
+        rows.append((f"{title}: {_count(layers)} parameters", _boxes(layers)))
+        block = residual_block(layers)
+        rows += [(f"residual block of the {title}", _block_boxes(block))] if block else []
     heights = [16.0 + max(box["height"] for box in boxes) + 1.8 * len(_shortcuts(boxes)) for _, boxes in rows]
     fig = Figure(figsize=(TWO_COLUMNS_MM / 25.4, sum(heights) / 25.4))
     ax = fig.add_axes((0, 0, 1, 1), xlim=(0, TWO_COLUMNS_MM), ylim=(0, sum(heights)))  # one unit is one mm
     ax.axis("off")
     top = sum(heights)
-    for letter, (title, boxes), height in zip("abc", rows, heights, strict=False):
+    for letter, (title, boxes), height in zip("abcdef", rows, heights, strict=False):
         ax.text(1.5, top - 3, letter, fontweight="bold", fontsize=9, va="center")
         ax.text(6, top - 3, title, fontsize=7.5, va="center")
         _row(ax, boxes, top - height)
         top -= height
-    named = (("generator", generator), ("critic", critic))
-    table = pd.concat([pd.DataFrame(layers).assign(network=name) for name, layers in named], ignore_index=True)
+    tables = [pd.DataFrame(layers).assign(network=title) for title, layers in networks.items()]
+    table = pd.concat(tables, ignore_index=True)
     return fig, table[["network", *FIELDS]].assign(inputs=table["inputs"].map(" ".join))
 
 

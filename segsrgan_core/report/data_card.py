@@ -71,7 +71,11 @@ def data_card(cohort: str, manifest: pd.DataFrame) -> list[tuple[str, str]]:
         if len(values):
             rows.append((title, f"{_numbers(sorted(values))} {unit}"))
     sites = sorted({site for site in manifest["site"].dropna().astype(str) if site})
-    return [*rows, *([("sites", ", ".join(sites))] if sites else [])]
+    rows += [("sites", ", ".join(sites))] if sites else []
+    rows.append(
+        ("files", f"every one with its SHA-256 digest in data_manifests/{cohort}.csv, checked before it is used")
+    )
+    return [*rows, ("use", "research; not for any decision about a patient")]
 
 
 def _numbers(values: list[float]) -> str:

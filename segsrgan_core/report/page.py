@@ -74,6 +74,7 @@ def build_report(results: Path, manifest: pd.DataFrame, settings: Mapping[str, A
         setting=settings.get("setting", ""),
         findings=evaluation_findings(evaluation) + variability_findings(variability) + trust_findings(variability),
         card=data_card(cohort, manifest),
+        objective=_objective(settings.get("model", {}), settings.get("training", {})),
         tables=tables,
         figures=figures,
         not_run=_not_run(results, cohort, missing, evaluation.get("methods", {}), variability),
@@ -81,6 +82,21 @@ def build_report(results: Path, manifest: pd.DataFrame, settings: Mapping[str, A
         versions=list(_versions()),
     )
     return write_text(results / "report.html", page)
+
+
+def _objective(model: Mapping[str, Any], training: Mapping[str, Any]) -> str:
+    """Return what this study's training minimised, in a sentence; nothing where the settings do not say."""
+    if "lambda_rec" not in training or "generator" not in model:
+        return ""
+    weights = {"L_rec": "rec", "L_adv": "adv", "gradient penalty": "gp", "soft Dice": "dice", "cross-entropy": "ce"}
+    named = [f"{name} {training[f'lambda_{key}']:g}" for name, key in weights.items() if training.get(f"lambda_{key}")]
+    start = training["adversarial_from"]
+    when = "never" if start >= 1 else "from the start" if start <= 0 else f"after {start:.0%} of the steps"
+    return (
+        f"Here: a {model['generator']} generator, weights {', '.join(named)}; the critic takes part {when}; "
+        f"{training['epochs'] * training['steps_per_epoch']:,} generator steps of {training['batch']} patches of "
+        f"{training['patch']} voxels a side. Soft Dice and cross-entropy are not in the published objective."
+    )
 
 
 def _template():
@@ -95,8 +111,9 @@ def _template():
 
 
 def _cell(text: str) -> str:
-    """Numbers as they are printed: a true minus before them, and no line break inside an interval or before an sd."""
+    """Numbers as they are printed: a true minus before them, no line break in an interval, in a p or before an sd."""
     text = re.sub(r"(^|[\s\[(])-(?=\d)", "\\1\N{MINUS SIGN}", str(text))
+    text = re.sub(r"\bp ([=<]) ", "p\N{NO-BREAK SPACE}\\1\N{NO-BREAK SPACE}", text)
     text = re.sub(r"(?<=\d), (?=[^\[\]]*\])", ",\N{NO-BREAK SPACE}", text)
     return re.sub(r"(?<=\d) (?=\()", "\N{NO-BREAK SPACE}", text)
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from segsrgan_core.figures.variability_table import TALK
 from segsrgan_core.report.assumptions import VOLUMES, assumptions_table
+from segsrgan_core.report.correction import harmonisation_table, scores_by_te
 from segsrgan_core.report.tables import MISSING, Table, interval, number, p_value
 from segsrgan_core.variability.spread import TITLES
 
@@ -21,6 +22,8 @@ def variability_tables(metrics: Mapping[str, Any], cohort: str) -> list[Table]:
         _repeated(metrics.get("repeated_measures", {})),
         _contrasts(metrics),
         _against_truth(metrics.get("bias", {})),
+        scores_by_te(metrics.get("scores", {})),
+        harmonisation_table(metrics.get("harmonisation", {})),
         _agreement(metrics),
         assumptions_table(metrics),
     ]

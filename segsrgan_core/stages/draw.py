@@ -26,11 +26,11 @@ from segsrgan_core.figures import (
 from segsrgan_core.figures.panels import mask_of
 from segsrgan_core.figures.style import MissingResult, draw_and_save
 from segsrgan_core.imaging.files import load_labels, write_json
-from segsrgan_core.params import Settings
+from segsrgan_core.params import Settings, read_params
 from segsrgan_core.paths import Study
 from segsrgan_core.report.page import build_report
 from segsrgan_core.stages.evaluate import example
-from segsrgan_core.stages.fit import build_trainer
+from segsrgan_core.stages.fit import build_trainer, generator_arguments
 from segsrgan_core.stages.reliability import volume_table
 from segsrgan_core.summary import method_titles
 
@@ -58,7 +58,7 @@ def _figures(study: Study, settings: Settings) -> dict:
     return {
         anisotropic: lambda: anisotropic.draw(shown["low"]),
         simulation: lambda: simulation.draw(shown["truth"], shown["low"], shown["spline"]),
-        networks: lambda: networks.draw(*_layers(settings)),
+        networks: lambda: networks.draw(_layers(study, settings)),
         learning: lambda: learning.draw(_table(results / "training" / "history.csv")),
         before_after: lambda: before_after.draw(
             shown["low"], shown["spline"], shown["sr"], shown["truth"], shown["labels"], shown["labels_truth"]
@@ -85,12 +85,18 @@ def _trust(results: Path) -> tuple[pd.DataFrame, pd.DataFrame, int]:
     return _table(folder / "calibration.csv"), volumes, _json(folder / "metrics.json")["standard_errors"]["cases"]
 
 
-def _layers(settings: Settings) -> tuple[list[dict], list[dict]]:
+def _layers(study: Study, settings: Settings) -> dict[str, list[dict]]:
+    """Build the study's networks, and the published generator where the study uses another, and list their layers."""
     from segsrgan_core.networks.critic import build_critic
+    from segsrgan_core.networks.generators import build_generator
 
     trainer = build_trainer(settings)
     critic = trainer.critic or build_critic(trainer.generator.output_shape[-1], settings.model.critic_width)
-    return networks.layer_summaries(trainer.generator), networks.layer_summaries(critic)
+    built = {"generator": trainer.generator, "critic": critic}
+    published = read_params(study.params, settings.cohort, "paper")
+    if settings.model.generator != published.model.generator:
+        built["published generator"] = build_generator(**generator_arguments(published))
+    return {title: networks.layer_summaries(model) for title, model in built.items()}
 
 
 def _table(path: Path) -> pd.DataFrame:

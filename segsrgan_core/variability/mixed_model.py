@@ -143,7 +143,10 @@ def _fit(data: _Data, design: pd.DataFrame, reml: bool) -> tuple[Any, list[str]]
         )
     if not np.isfinite(result.llf) or not np.all(np.isfinite(result.fe_params)):
         raise ValueError("the likelihood is not finite")
-    return result, [str(warning.message).splitlines()[0] for warning in caught]
+    said = [str(warning.message).splitlines()[0] for warning in caught]
+    # What an optimiser said before another one converged is of no use to anyone.
+    tried = ("Maximum Likelihood optimization failed", "Retrying MixedLM")
+    return result, [text for text in said if not (result.converged and text.startswith(tried))]
 
 
 def _estimates(fit: Any, data: _Data) -> dict[str, Any]:

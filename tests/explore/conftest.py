@@ -46,11 +46,14 @@ def study(tmp_path) -> Study:
     shutil.copy(ROOT / "dvc.yaml", tmp_path)
     text = (ROOT / "params.yaml").read_text(encoding="utf-8")
     (tmp_path / "params.yaml").write_text(text.replace("\nsetting: quick", "\nsetting: miniature"))
-    here, (image, labels) = Study(tmp_path), head()
-    rows = [row(here.work, f"sub-0{i}", split, 156, image, labels) for i, split in ((1, "train"), (2, "test"))]
-    low = thick_slices(Nifti1Image(np.asarray(image.dataobj, np.float32), image.affine), 5.0)
-    low = Nifti1Image(np.rint(low.dataobj).astype(np.int16), low.affine)
-    rows += [row(here.work, "sub-p01", "variability", te, low, labels) for te in (120, 280)]
+    here, rows = Study(tmp_path), []
+    for name, split, bright in (("sub-01", "train", 880), ("sub-02", "test", 900)):
+        rows.append(row(here.work, name, split, 156, *head(bright)))
+    for te, bright in ((120, 900), (280, 860)):
+        image, labels = head(bright)
+        low = thick_slices(Nifti1Image(np.asarray(image.dataobj, np.float32), image.affine), 5.0)
+        low = Nifti1Image(np.rint(low.dataobj).astype(np.int16), low.affine)
+        rows.append(row(here.work, "sub-p01", "variability", te, low, labels))
     write_manifest(pd.DataFrame(rows)[list(COLUMNS)], here.manifest("embedded"))
     return here
 

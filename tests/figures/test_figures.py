@@ -90,7 +90,7 @@ def draw(images, head, scores, volumes, history, request):
         "calibration": lambda: calibration.draw(*trust, uncertainty_of(images["labels"])),
         "learning": lambda: learning.draw(history),
         "methods": lambda: methods.draw(scores),
-        "networks": lambda: networks.draw(layers["generator"], layers["critic"]),
+        "networks": lambda: networks.draw(layers),
         "simulation": lambda: simulation.draw(images["truth"], images["low"], images["spline"]),
         "te_effect": lambda: te_effect.draw(volumes),
         "te_overlay": lambda: te_overlay.draw({"sub-01": pair, "sub-02": pair}),
@@ -192,11 +192,12 @@ def test_learning_along_steps_is_smoothed_over_the_losses_alone(history):
 
 def test_network_summary_counts_and_blocks(request):
     layers = request.getfixturevalue("networks")
-    fig, table = networks.draw(layers["generator"], layers["critic"])
+    fig, table = networks.draw(layers)
     assert [row["name"] for row in networks.residual_block(layers["generator"])] == ["c", "sum"]
     texts = [text.get_text() for text in fig.axes[0].texts]
     assert "generator: 19,312 parameters" in texts
     assert "residual\nblock \N{MULTIPLICATION SIGN} 2" in texts
+    assert "residual block of the generator" in texts
     assert table["network"].value_counts().to_dict() == {"generator": 12, "critic": 3}
 
 
@@ -239,7 +240,7 @@ def test_what_is_missing_is_named(scores, volumes, history, images):
         (lambda: assumptions.draw(volumes[volumes["subject"] == "sub-0"]), "three patients"),
         (lambda: te_overlay.draw({}), "no patient has cortex masks at both TE = 120 and 280 ms"),
         (lambda: variability_table.draw({}), "sd_over_mean is missing"),
-        (lambda: networks.draw([], []), "layers are missing"),
+        (lambda: networks.draw({"generator": []}), "layers are missing"),
         (lambda: ablations.draw({}), "run `make ablations`"),
         (lambda: anisotropic.draw(_empty(images["low"])), "empty"),
     ]
