@@ -6,9 +6,12 @@ Instance normalisation sees one window at a time in training and in use alike.
 from collections.abc import Callable, Iterable
 
 import numpy as np
+from scipy import ndimage
 
 Network = Callable[[np.ndarray], np.ndarray]
 Walk = Callable[[Iterable], Iterable]
+BLOCK = 4  # voxels
+AIR = 0.1  # of the intensity scale: any tissue is brighter on average, and the noise of a clinical image is not
 
 
 def window_starts(n: int, patch: int, step: int) -> np.ndarray:
@@ -23,10 +26,23 @@ def window_starts(n: int, patch: int, step: int) -> np.ndarray:
     return np.round(np.linspace(0, n - patch, count)).astype(int)
 
 
-def blending_weights(patch: int) -> np.ndarray:
-    """Return the weight of each voxel of a window, float32 (P, P, P), from near 0 at its faces to 1 in the middle."""
+def line_weights(n: int, patch: int, step: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the windows along one axis and what each counts there, so that all that hold a voxel sum up to 1.
+
+    Args:
+        n: voxels of the axis, at least `patch`.
+        patch: window length.
+        step: the largest distance between neighbours.
+
+    Returns:
+        Starts (m,) and weights float32 (m, patch): sin^2, near 0 at a window's ends, over the sum of all windows'.
+    """
+    starts = window_starts(n, patch, step)
     line = np.sin(np.pi * (np.arange(patch) + 0.5) / patch) ** 2
-    return np.einsum("i,j,k->ijk", line, line, line).astype(np.float32)
+    total = np.zeros(n)
+    for start in starts:
+        total[start : start + patch] += line
+    return starts, np.stack([line / total[start : start + patch] for start in starts]).astype(np.float32)
 
 
 def predict(network: Network, image: np.ndarray, patch: int, step: int, channels: int, walk: Walk = iter) -> np.ndarray:
@@ -41,26 +57,68 @@ def predict(network: Network, image: np.ndarray, patch: int, step: int, channels
         walk: goes through the windows, and may show how far it has come.
 
     Returns:
-        float32 (X, Y, Z, channels): the weighted mean over all windows that hold a voxel. Windows without any signal
-        are not run: there the image stays 0 and so do the probabilities.
+        float32 (X, Y, Z, channels): the weighted mean over all windows that hold a voxel. Windows lie on the head's
+        box, and those that hold air alone are not run: in air the image stays as it is, and probabilities are 0.
     """
     if not 1 <= step <= patch:
         raise ValueError(f"predict: expected 1 <= step <= patch. Received: step={step}, patch={patch}")
     margins = [(max(0, patch - n) // 2, max(0, patch - n) - max(0, patch - n) // 2) for n in image.shape[:3]]
-    padded = np.pad(image, [*margins, (0, 0)], "symmetric")
-    total = np.zeros((*padded.shape[:3], channels), np.float32)
-    weight = np.zeros((*padded.shape[:3], 1), np.float32)
-    window_weight = blending_weights(patch)[..., None]
-    for corner in walk(_corners(padded.shape, patch, step)):
-        window = tuple(slice(start, start + patch) for start in corner)
-        weight[window] += window_weight
-        if np.any(padded[window][..., 0]):
-            total[window] += window_weight * network(padded[window][None])[0]
-    total /= weight
+    padded = np.pad(image, [*margins, (0, 0)], "symmetric") if np.any(margins) else image
+    # Channel by channel: memory of a channel is taken where it is written, which is the head and not the air around it.
+    total = np.zeros((channels, *padded.shape[:3]), np.float32)
+    total[0] = padded[..., 0]
+    blocks = tissue_blocks(padded[..., 0])
+    if blocks.any():
+        _add_windows(network, padded, total, blocks, patch, step, walk)
     inside = tuple(slice(low, low + n) for (low, _), n in zip(margins, image.shape[:3], strict=True))
-    return total[inside]
+    return np.moveaxis(total, 0, -1)[inside]
 
 
-def _corners(shape: tuple[int, ...], patch: int, step: int) -> np.ndarray:
-    starts = [window_starts(n, patch, step) for n in shape[:3]]
-    return np.stack(np.meshgrid(*starts, indexing="ij"), axis=-1).reshape(-1, 3)
+def tissue_blocks(image: np.ndarray) -> np.ndarray:
+    """Tell where there is tissue: blocks of 4^3 voxels that are brighter than air on average, and those around them.
+
+    Args:
+        image: float32 (X, Y, Z), scaled.
+
+    Returns:
+        bool (ceil(X / 4), ceil(Y / 4), ceil(Z / 4)).
+    """
+    means = image
+    for axis in range(3):
+        means = np.add.reduceat(means, np.arange(0, image.shape[axis], BLOCK), axis=axis)
+    return ndimage.binary_dilation(means > AIR * BLOCK**3, np.ones((3, 3, 3)))
+
+
+def head_box(blocks: np.ndarray, shape: tuple[int, ...], patch: int) -> list[slice]:
+    """Return the smallest box of voxels that holds all blocks with tissue and is nowhere narrower than a window.
+
+    Args:
+        blocks: of `tissue_blocks`, not all false.
+        shape: (X, Y, Z) of the image, at least `patch`.
+        patch: window edge in voxels.
+    """
+    box = []
+    for part, n in zip(ndimage.find_objects(blocks.astype(np.uint8))[0], shape, strict=True):
+        first, last = BLOCK * part.start, min(BLOCK * part.stop, n)
+        width = max(patch, last - first)
+        start = int(np.clip((first + last - width) // 2, 0, n - width))
+        box.append(slice(start, start + width))
+    return box
+
+
+def _add_windows(network, image, total, blocks, patch, step, walk) -> None:
+    """Replace the head's box in `total` by the weighted mean of the windows."""
+    box = head_box(blocks, image.shape[:3], patch)
+    total[(0, *box)] = 0
+    lines = [line_weights(part.stop - part.start, patch, step) for part in box]
+    for corner in walk(list(np.ndindex(*(len(starts) for starts, _ in lines)))):
+        begins = [part.start + starts[i] for part, (starts, _), i in zip(box, lines, corner, strict=True)]
+        window = tuple(slice(begin, begin + patch) for begin in begins)
+        weight = np.einsum("i,j,k->ijk", *(weights[i] for (_, weights), i in zip(lines, corner, strict=True)))
+        held = tuple(slice(begin // BLOCK, -(-(begin + patch) // BLOCK)) for begin in begins)
+        if blocks[held].any():
+            output = network(np.ascontiguousarray(image[window])[None])[0]
+            for channel, part in zip(total, np.moveaxis(output, -1, 0), strict=True):
+                channel[window] += weight * part
+        else:
+            total[0][window] += weight * image[window][..., 0]

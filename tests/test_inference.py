@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from segsrgan_core.inference import blending_weights, predict, window_starts
+from segsrgan_core.inference import head_box, line_weights, predict, tissue_blocks, window_starts
 
 
 def identity(x):
@@ -11,6 +11,7 @@ def identity(x):
 
 
 @given(st.integers(16, 200), st.integers(1, 16))
+@settings(deadline=None)
 def test_windows_cover_the_axis_and_none_is_further_than_a_step(n, step):
     starts = window_starts(n, 16, step)
     assert starts[0] == 0
@@ -26,11 +27,16 @@ def test_an_identity_network_gives_the_image_back(shape, step):
     np.testing.assert_allclose(predict(identity, image, 16, step, 2)[..., :1], image, atol=1e-5)
 
 
-def test_weights_fall_towards_the_faces():
-    weights = blending_weights(16)
-    assert weights.min() > 0
-    assert weights[8, 8, 8] == weights.max()
-    assert weights[0, 8, 8] < 0.02
+@given(st.integers(16, 60), st.integers(1, 16))
+@settings(deadline=None)
+def test_weights_of_all_windows_sum_up_to_one_and_fall_towards_the_faces(n, step):
+    starts, weights = line_weights(n, 16, step)
+    total = np.zeros(n)
+    for start, line in zip(starts, weights, strict=True):
+        total[start : start + 16] += line
+    np.testing.assert_allclose(total, 1, atol=1e-6)
+    if len(starts) > 1:
+        assert weights[0][-1] <= 0.5 < weights[0][0]
 
 
 def test_windows_are_blended_smoothly():
@@ -43,12 +49,57 @@ def test_windows_are_blended_smoothly():
     assert np.abs(np.diff(line)).max() < 0.3
 
 
-def test_windows_without_signal_are_not_run():
-    image = np.zeros((16, 16, 64, 1), np.float32)
-    image[..., 50, 0] = 1
+def noisy_head(shape=(64, 48, 56), noise=0.03):
+    """A bright ball that is not in the middle, in the noise of a magnitude image."""
+    rng = np.random.default_rng(0)
+    distance = np.linalg.norm(np.indices(shape) - np.reshape([40, 24, 20], (3, 1, 1, 1)), axis=0)
+    signal = (distance < 14) * 0.8
+    return np.hypot(signal + rng.normal(0, noise, shape), rng.normal(0, noise, shape)).astype(np.float32), distance
+
+
+def test_windows_lie_on_the_head_and_those_with_air_alone_are_not_run():
+    image, distance = noisy_head()
     seen = []
-    predict(lambda x: seen.append(1) or identity(x), image, 16, 16, 2)
-    assert len(seen) == 1
+
+    def network(x):
+        seen.append(x[0, ..., 0])
+        return identity(x)
+
+    output = predict(network, image[..., None], 16, 16, 2)
+    assert 8 <= len(seen) <= 3**3
+    assert all((window > 0.4).any() for window in seen)
+    np.testing.assert_allclose(output[..., 0], image, atol=1e-6)
+    assert np.all(output[distance < 14][:, 1] > 0)
+    assert np.all(output[distance > 40][:, 1] == 0)
+
+
+def test_the_box_holds_all_tissue_and_a_window():
+    image, distance = noisy_head()
+    blocks = tissue_blocks(image)
+    for patch in (16, 44, 48):
+        box = head_box(blocks, image.shape, patch)
+        for part, n in zip(box, image.shape, strict=True):
+            assert 0 <= part.start <= part.stop - patch <= n - patch
+        inside = np.zeros(image.shape, bool)
+        inside[tuple(box)] = True
+        assert inside[distance < 14].all()
+
+
+def test_where_the_head_lies_in_its_field_of_view_changes_nothing():
+    image, _ = noisy_head(noise=0.0)
+
+    def network(x):
+        return np.concatenate([x, x - x.mean()], -1)
+
+    wide = np.pad(image, ((8, 12), (4, 0), (0, 40)))
+    small, large = (predict(network, one[..., None], 16, 12, 2) for one in (image, wide))
+    np.testing.assert_allclose(large[8:-12, 4:, :-40], small, atol=1e-6)
+
+
+def test_an_image_of_air_is_left_as_it_is():
+    image = np.full((20, 20, 20, 1), 0.02, np.float32)
+    output = predict(lambda x: pytest.fail("run"), image, 16, 16, 2)
+    np.testing.assert_array_equal(output, np.concatenate([image, 0 * image], -1))
 
 
 @pytest.mark.parametrize("step", [0, 17])
