@@ -57,9 +57,7 @@ class DemoPage(App):
         source = Path(self.path.value).expanduser()
         source = source if source.is_absolute() else self.study.root / source
         if not self.path.value.strip() or not source.exists():
-            raise UserError(
-                f"image: expected a file; received {self.path.value!r}; nothing is there: correct it."
-            )
+            raise UserError(f"image: expected a file; received {self.path.value!r}; nothing is there: correct it.")
         out = self.study.scratch / "demo" / stem(source)
         arguments = ["segment", str(source), "--out", str(out), *_model(self.study)]
         for line in run(arguments, self.study.root):
