@@ -98,7 +98,7 @@ class TrainingSettings(Section):
     def _ordered(self) -> "TrainingSettings":
         low, high = self.thickness_mm
         if not 0 < low <= high:
-            raise ValueError(f"expected thickness_mm: [low, high] with 0 < low <= high, not {[low, high]}")
+            raise ValueError(f"expected thickness_mm: [low, high] with 0 < low <= high, received {[low, high]}")
         return self
 
 
@@ -256,7 +256,7 @@ def _sentence(fault: dict) -> str:
     if fault["type"] != "extra_forbidden":
         expected = re.sub("^(Input should be|Value error, expected) ", "expected ", fault["msg"])
         expected = re.sub("^[A-Z][a-z]+ should ", "expected to ", expected)
-        return f"{name}: {expected}, received {fault['input']!r}"
+        return f"{name}: {expected}" if "received" in expected else f"{name}: {expected}, received {fault['input']!r}"
     section = Settings
     for part in place[:-1]:
         section = section.model_fields[part].annotation

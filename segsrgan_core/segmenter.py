@@ -270,6 +270,9 @@ def read_card(folder: Path) -> ModelCard:
             f"{path}: expected a model card of format {FORMAT}; received one with a fault ({_brief(error)}); copy the "
             "model again, or train again."
         ) from error
+    for name in weight_files(card.networks):
+        if not (folder / name).is_file():
+            raise UserError(f"{folder / name}: expected stored weights; received none (missing); copy the model again.")
     return card
 
 

@@ -237,15 +237,6 @@ def test_the_objective_of_this_study_is_told(results, manifest):
     assert "the critic takes part after 90% of the steps; 1,200 generator steps" in text
 
 
-def test_standard_errors_are_shown(results, manifest):
-    metrics = json.loads((results / "evaluation" / "metrics.json").read_text())
-    entry = {"n": 4, "share": 0.75, "z": 1.31, "relative_se": 0.052}
-    metrics["standard_errors"] = {"cases": 2, "structures": {"cortex": entry}}
-    write_json(results / "evaluation" / "metrics.json", metrics)
-    build_report(results, manifest, SETTINGS)
-    assert "cortex & 4 & 5.2 & 75 & 1.31" in (results / "tables" / "standard_errors.tex").read_text()
-
-
 def test_latex_tables_use_booktabs(results, manifest):
     build_report(results, manifest, SETTINGS)
     names = {path.stem for path in (results / "tables").glob("*.tex")}

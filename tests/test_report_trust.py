@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from segsrgan_core.report.trust import te_tables, trust_findings, trust_tables
+from segsrgan_core.report.trust import trust_findings, trust_tables
 from segsrgan_core.stages.collect import summarised
 from segsrgan_core.variability import analyse
 from tests.stages.test_collect import PLAN, scores_of
@@ -40,17 +40,6 @@ def test_ablations_stand_in_one_row_a_level():
     assert "3 seeds" in table.caption
 
 
-def test_scores_and_harmonisation_over_te(variability):
-    scores, harmonised = te_tables(variability)
-    assert scores.columns == ["score", "TE = 120 ms", "TE = 280 ms"]
-    assert scores.rows[1] == ["PSNR (dB)", "25.00 [25.00, 25.00]", "25.00 [25.00, 25.00]"]
-    name, n, factors, before, after, _, inside = harmonised.rows[0]
-    assert (name, n) == ("cortex volume", "6")
-    assert factors.startswith("280 ms: 1.10")
-    assert float(before) > 6 > 1 > float(after)
-    assert 0 <= float(inside) <= 1
-
-
 def test_findings_say_what_was_made_up_and_what_harmonisation_gives(variability):
     (sentence,) = trust_findings(variability)
     assert "n = 6" in sentence
@@ -60,4 +49,3 @@ def test_findings_say_what_was_made_up_and_what_harmonisation_gives(variability)
 
 def test_without_results_there_is_no_table():
     assert trust_tables({}, {}) == []
-    assert te_tables({}) == []

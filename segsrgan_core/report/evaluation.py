@@ -47,31 +47,9 @@ def evaluation_tables(metrics: Mapping[str, Any]) -> list[Table]:
         _talk() if metrics and cohort != "dhcp" else None,
         _other_structures(others, titles),
         _tests(metrics.get("tests", {}), titles),
-        _standard_errors(metrics.get("standard_errors", {})),
         _methods_run(metrics.get("methods", {})),
     ]
     return [table for table in tables if table and table.rows]
-
-
-def _standard_errors(errors: Mapping[str, Any]) -> Table:
-    rows = [
-        [
-            name.replace("_", " "),
-            str(e["n"]),
-            number(e["relative_se"], 1, 100),
-            number(e["share"], 0, 100),
-            number(e["z"], 2),
-        ]
-        for name, e in errors.get("structures", {}).items()
-    ]
-    caption = (
-        "Standard errors of volumes, learnt from the disagreement of the network's passes on "
-        f"{errors.get('cases', 0)} validation subject{'s'[: errors.get('cases', 0) != 1]}: their size, how often the "
-        "95 % interval holds the true volume, and the root mean square of error over standard error, 1 where they "
-        "are right. With few subjects all of this is rough."
-    )
-    columns = ["structure", "n", "standard error (%)", "interval holds (%)", "error / standard error"]
-    return Table("standard_errors", "Standard errors of volumes", caption, columns, rows)
 
 
 def evaluation_findings(metrics: Mapping[str, Any]) -> list[str]:

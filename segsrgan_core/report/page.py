@@ -28,7 +28,7 @@ from segsrgan_core.figures import (
 from segsrgan_core.imaging.files import write_text
 from segsrgan_core.report.data_card import cohort_title, data_card
 from segsrgan_core.report.evaluation import evaluation_findings, evaluation_tables
-from segsrgan_core.report.trust import te_tables, trust_findings, trust_tables
+from segsrgan_core.report.trust import trust_findings, trust_tables
 from segsrgan_core.report.variability import reasons, variability_findings, variability_tables
 
 FIGURES = {
@@ -61,7 +61,7 @@ def build_report(results: Path, manifest: pd.DataFrame, settings: Mapping[str, A
     compared = _read(results / "ablations" / "metrics.json")
     tables = {
         "evaluation": evaluation_tables(evaluation) + trust_tables(evaluation, compared),
-        "variability": variability_tables(variability, cohort) + te_tables(variability),
+        "variability": variability_tables(variability, cohort),
     }
     for old in (results / "tables").glob("*.tex"):
         old.unlink()

@@ -1,12 +1,10 @@
-"""Tables of what the numbers are worth: calibration, standard errors, ablations, echo times, harmonisation."""
+"""What the numbers are worth: tables of calibration, standard errors and ablations, findings on echo times."""
 
 from collections.abc import Mapping
 from typing import Any
 
-from segsrgan_core.report.tables import MISSING, Table, interval, number
-from segsrgan_core.variability.spread import TITLES
+from segsrgan_core.report.tables import MISSING, Table, number
 
-SCORES = {"cortex_dice": ("Dice of the cortex", 3), "psnr": ("PSNR (dB)", 2), "psnr_spline": ("PSNR, spline (dB)", 2)}
 ABLATED = {
     "psnr_gain": ("gain over spline (dB)", 2, 1),
     "dice": ("Dice", 3, 1),
@@ -18,12 +16,6 @@ ABLATED = {
 def trust_tables(evaluation: Mapping[str, Any], ablations: Mapping[str, Any]) -> list[Table]:
     """The tables beside the evaluation; those without rows are left out."""
     tables = [_calibration(evaluation), _ablations(ablations)]
-    return [table for table in tables if table.rows]
-
-
-def te_tables(variability: Mapping[str, Any]) -> list[Table]:
-    """The tables beside the variability analysis; those without rows are left out."""
-    tables = [_scores(variability.get("scores", {})), _harmonisation(variability.get("harmonisation", {}))]
     return [table for table in tables if table.rows]
 
 
@@ -49,7 +41,9 @@ def _calibration(evaluation: Mapping[str, Any]) -> Table:
     errors = evaluation.get("standard_errors", {})
     rows = []
     for structure, by_method in evaluation.get("ece", {}).items():
-        entry, cover = by_method["segsrgan"], errors.get("structures", {}).get(structure, {})
+        entry, cover = by_method.get("segsrgan", {}), errors.get("structures", {}).get(structure, {})
+        if not entry.get("n"):
+            continue
         ece = f"{number(entry['mean'])} ({number(entry['sd'])})"
         cells = [number(cover.get("relative_se"), 1, 100), number(cover.get("z"), 2), number(cover.get("share"), 2)]
         rows.append([structure.replace("_", " "), str(entry["n"]), ece, *cells])
@@ -84,34 +78,3 @@ def _spread(entry: Mapping[str, Any] | None, decimals: int, scale: float) -> str
         return MISSING
     sd = f" ({number(entry['sd'], decimals, scale)})" if entry["sd"] is not None else ""
     return f"{number(entry['mean'], decimals, scale)}{sd}"
-
-
-def _scores(scores: Mapping[str, Any]) -> Table:
-    known = {name: by_te for name, by_te in scores.items() if name in SCORES}
-    tes = list(next(iter(known.values()), {}))
-    rows = []
-    for name, by_te in known.items():
-        title, decimals = SCORES[name]
-        cells = [f"{number(by_te[te]['mean'], decimals)} {interval(by_te[te]['ci95'], decimals)}" for te in tes]
-        rows.append([title, *cells])
-    caption = "Mean over patients [95 % bootstrap interval], against the true segmentation and image of each echo time."
-    return Table("te_scores", "Quality at each echo time", caption, ["score", *(f"TE = {te} ms" for te in tes)], rows)
-
-
-def _harmonisation(by_measure: Mapping[str, Any]) -> Table:
-    rows = []
-    for measure, entry in by_measure.items():
-        if "factors" not in entry:
-            continue
-        factors = "; ".join(f"{te} ms: {number(factor['value'])}" for te, factor in entry["factors"].items())
-        cv = [number(entry["within_patient_cv"][key]["rms"], 2, 100) for key in ("before", "after")]
-        ratio = f"{number(entry['cv_ratio'], 2)} {interval(entry['cv_ratio_ci95'], 2)}"
-        rows.append([TITLES[measure], str(entry["n"]), factors, *cv, ratio, number(entry["cover"]["share"], 2)])
-    caption = (
-        "Volumes brought to the reference TE by the mixed model of their logarithms: the factor by which each TE moves "
-        "a volume; the coefficient of variation within a patient (%) before and after, each patient corrected by a "
-        "model of the others, and the ratio of the two [95 % bootstrap interval]; the share of corrected volumes whose "
-        "95 % interval holds what the reference TE measured."
-    )
-    columns = ["measure", "patients", "factors", "before", "after", "ratio", "inside"]
-    return Table("harmonisation", "Harmonisation to one echo time", caption, columns, rows)

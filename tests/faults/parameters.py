@@ -1,5 +1,6 @@
 """Faulty settings. Each maker gets the text of params.yaml and returns the file's bytes."""
 
+import re
 from collections.abc import Callable
 
 from tests.faults.fault import Fault
@@ -13,6 +14,15 @@ def _changed(old: str, new: str) -> Callable[[str], bytes]:
     return make
 
 
+def _set(key: str, value: str, new_key: str = "") -> Callable[[str], bytes]:
+    def make(text: str) -> bytes:
+        changed, count = re.subn(rf"\b{key}: [^\s,}}]+", f"{new_key or key}: {value}", text, count=1)
+        assert count, key
+        return changed.encode()
+
+    return make
+
+
 PARAMETERS = [
     Fault("no_yaml", _changed("seed: 2021", "seed: [2021"), "expected YAML"),
     Fault("a_tab", _changed("  patch:", "\tpatch:"), "expected YAML"),
@@ -21,23 +31,23 @@ PARAMETERS = [
     Fault("a_list", lambda text: b"- 1\n", "keys and values; received list"),
     Fault("brackets_without_end", lambda text: b"[" * 5000, "expected YAML"),
     Fault("code", _changed("seed: 2021", "seed: !!python/object/apply:os.getpid []"), "python/object/apply"),
-    Fault("key_misspelt", _changed("epochs: 6", "epoch: 6"), "did you mean 'epochs'"),
+    Fault("key_misspelt", _set("epochs", "6", "epoch"), "did you mean 'epochs'"),
     Fault("section_misspelt", _changed("\ninference:", "\ninferrence:"), "did you mean 'inference'"),
     Fault("key_twice", _changed("seed: 2021", "seed: 2021\nseed: 2022"), "'seed' stands twice"),
     Fault("key_missing", _changed("seed: 2021", ""), "seed: expected a value, received none"),
     Fault("setting_misspelt", _changed("setting: quick", "setting: papr"), "did you mean 'paper'"),
-    Fault("setting_missing", _changed("setting: quick", "setting:"), "one of quick, paper, miniature"),
+    Fault("setting_missing", _changed("setting: quick", "setting:"), "one of quick, paper, general, miniature"),
     Fault("key_misspelt_in_the_setting", _changed("quick: {}", "quick: {training: {bath: 3}}"), "did you mean 'batch'"),
     Fault("setting_without_keys", _changed("quick: {}", "quick: 3"), "settings.quick: expected keys"),
     Fault("settings_a_list", _changed("settings:", "settings: [1]\nothers:"), "sets of changes"),
     Fault("section_a_number", _changed("\ntraining:", "\ntraining: 3\nothers:"), "training: expected"),
-    Fault("text_for_a_number", _changed("learning_rate: 3.0e-3", "learning_rate: fast"), "a valid number"),
-    Fault("comma_for_a_point", _changed("spacing_mm: 0.8", "spacing_mm: 0,8"), "a valid number"),
-    Fault("truth_for_a_number", _changed("epochs: 6", "epochs: yes"), "not a truth value"),
-    Fault("fraction_for_a_count", _changed("epochs: 6", "epochs: 6.5"), "a valid integer"),
-    Fault("nan", _changed("slice_mm: 3.0", "slice_mm: .nan"), "a finite number"),
-    Fault("infinity", _changed("learning_rate: 3.0e-3", "learning_rate: .inf"), "a finite number"),
-    Fault("negative", _changed("slice_mm: 3.0", "slice_mm: -3"), "greater than 0"),
+    Fault("text_for_a_number", _set("learning_rate", "fast"), "a valid number"),
+    Fault("comma_for_a_point", _set("spacing_mm", "0,8"), "a valid number"),
+    Fault("truth_for_a_number", _set("epochs", "yes"), "not a truth value"),
+    Fault("fraction_for_a_count", _set("epochs", "6.5"), "a valid integer"),
+    Fault("nan", _set("slice_mm", ".nan"), "a finite number"),
+    Fault("infinity", _set("learning_rate", ".inf"), "a finite number"),
+    Fault("negative", _set("slice_mm", "-3"), "greater than 0"),
     Fault("zero", _changed("batch: 1 ", "batch: 0 "), "greater than or equal to 1"),
     Fault("too_large", _changed("threshold: 0.5 ", "threshold: 50 "), "less than 1"),
     Fault("no_multiple", _changed("patch: 64", "patch: 60"), "multiple of 16"),
@@ -47,5 +57,5 @@ PARAMETERS = [
     Fault("word_for_a_list", _changed("[cortex]", "cortex"), "a valid list"),
     Fault("no_classes", _changed("[cortex]", "[]"), "at least 1 item"),
     Fault("cohort_a_path", _changed("cohort: embedded", "cohort: ../../etc"), "to match pattern"),
-    Fault("slices_thinner_than_voxels", _changed("slice_mm: 3.0", "slice_mm: 0.3"), "spacing_mm <= slice_mm"),
+    Fault("slices_thinner_than_voxels", _set("slice_mm", "0.3"), "spacing_mm <= slice_mm"),
 ]

@@ -81,7 +81,7 @@ def _zip_of_text(folder: Path) -> None:
 
 
 W = [
-    ("no_folder", "expected a folder with model.json", lambda folder: (folder / CARDS).unlink()),
+    ("no_folder", "a folder with model.json", lambda folder: (folder / CARDS).unlink()),
     ("card_cut", "a fault", lambda folder: (folder / CARDS).write_text('{"generator": {')),
     ("card_a_list", "a fault", lambda folder: (folder / CARDS).write_text("[1, 2]")),
     ("card_binary", "a fault", lambda folder: (folder / CARDS).write_bytes(b"\xff\xfe\x00")),
@@ -96,7 +96,7 @@ W = [
     ("card_with_an_unknown_network", "generator", _network(name="resnet")),
     ("card_with_an_unknown_argument", "layers", _network(layers=3)),
     ("card_of_a_giant", "k: ", _network(k=10**6)),
-    ("weights_missing", "missing or damaged", lambda folder: (folder / WEIGHTS).unlink()),
+    ("weights_missing", "expected stored weights", lambda folder: (folder / WEIGHTS).unlink()),
     ("weights_empty", "missing or damaged", _cut(0)),
     ("weights_cut_early", "missing or damaged", _cut(0.1)),
     ("weights_cut_late", "missing or damaged", _cut(0.98)),
