@@ -30,7 +30,7 @@ class Progress:
         self._begun_at: int | None = None
         self._start = self._last = time.monotonic()
         self._file = os.environ.get(LOG_VARIABLE)
-        interactive = sys.stderr.isatty() or "ipykernel" in sys.modules
+        interactive = sys.stderr.isatty() or _in_a_notebook()
         self._bar = tqdm(total=total, desc=label, unit=unit) if interactive and not self._file else None
 
     def reach(self, done: int, note: str = "") -> None:
@@ -67,6 +67,11 @@ class Progress:
         """Take the bar away."""
         if self._bar is not None:
             self._bar.close()
+
+
+def _in_a_notebook() -> bool:
+    kernel = sys.modules.get("ipykernel.kernelapp")
+    return kernel is not None and kernel.IPKernelApp.initialized()
 
 
 def say(sentence: str) -> None:
