@@ -74,6 +74,8 @@ def _images(axes: np.ndarray, image, uncertainty, cortex, plane: str, view: View
     show(axes[0], image, plane, view)
     contour(axes[0], cortex, plane, view, CORTEX, width=0.5)
     scale_bar(axes[0])
+    for ax in axes[:2]:
+        ax.set_anchor("N")
     drawn = heat(axes[1], uncertainty, plane, view, (0.0, 0.5))
     bar = {"orientation": "horizontal", "label": "probability of a wrong label", "ticks": [0, 0.25, 0.5]}
     axes[1].figure.colorbar(drawn, cax=axes[1].inset_axes([0.0, -0.1, 1.0, 0.04]), **bar)

@@ -44,9 +44,13 @@ BOXES = {
     "Dense": ("score", "head"),
     "ImageAndClasses": ("image +\nclasses", "head"),
     "InstanceNormalization": ("instance\nnorm", "join"),
+    "InstanceNormalization, ReLU": ("instance\nnorm, ReLU", "join"),
+    "ReLU": ("ReLU", "join"),
+    "LeakyReLU": ("leaky\nReLU", "join"),
     "ReflectPadding3D": ("mirror\nedges", "input"),
 }
-SMALL = {"ReLU", "LeakyReLU", "InstanceNormalization", "ReflectPadding3D"}  # part of the convolution before or after
+# Part of the convolution before or after.
+SMALL = {"ReLU", "LeakyReLU", "InstanceNormalization", "InstanceNormalization, ReLU", "ReflectPadding3D"}
 
 
 def layer_summaries(model: Any) -> list[dict]:
@@ -66,9 +70,10 @@ def layer_summaries(model: Any) -> list[dict]:
         before = [tensor._keras_history.operation.name for tensor in tensors]
         inputs = [name for name in before if name != layer.name]
         kernel, stride = (int(getattr(layer, field, (1,))[0]) for field in ("kernel_size", "strides"))
-        up = int(layer.size[0]) if type(layer).__name__.startswith("UpSampling") else 1
+        kind = type(layer).__name__ + (", ReLU" if getattr(layer, "relu", False) else "")
+        up = int(layer.size[0]) if kind.lower().startswith("upsampling") else 1
         sizes[layer.name] = sizes.get(inputs[0] if inputs else "", 1.0) * up / stride
-        facts = (layer.name, type(layer).__name__, int(layer.output.shape[-1]), kernel, stride, sizes[layer.name])
+        facts = (layer.name, kind, int(layer.output.shape[-1]), kernel, stride, sizes[layer.name])
         rows.append(dict(zip(FIELDS, (*facts, inputs, int(layer.count_params())), strict=True)))
     return rows
 
@@ -140,10 +145,13 @@ def _block_boxes(block: Sequence[dict]) -> list[dict]:
 
 
 def _box(layer: dict, shortcuts: list[int]) -> dict:
-    text, kind = BOXES.get(layer["kind"], (layer["kind"], "join"))
-    if layer["kind"].startswith("Conv"):
+    if layer["kind"] == "UpsamplingConvolution":
+        text, kind = f"up {TIMES} 2, conv {layer['kernel']}³", "up"
+    elif "Conv" in layer["kind"]:
         strided = layer["stride"] > 1
         text, kind = f"conv {layer['kernel']}³{' ' + HALVED if strided else ''}", "down" if strided else "conv"
+    else:
+        text, kind = BOXES[layer["kind"]]
     spatial = layer["kind"] not in ("GlobalAveragePooling3D", "Dense")
     size = layer["size"] if spatial else 1.0
     height = 14.0 + (16.0 * size if spatial else 0.0)

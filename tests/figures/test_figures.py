@@ -1,3 +1,5 @@
+import re
+
 import matplotlib
 import numpy as np
 import pandas as pd
@@ -23,6 +25,8 @@ from segsrgan_core.figures import (
 )
 from segsrgan_core.figures.panels import mask_of
 from segsrgan_core.figures.style import MissingResult
+from segsrgan_core.networks.critic import build_critic
+from segsrgan_core.networks.generators import build_generator
 from segsrgan_core.variability import analyse
 
 NAMES = [
@@ -227,6 +231,19 @@ def test_layer_summaries_follow_a_models_graph():
     assert [row["size"] for row in rows] == [1, 0.5, 1, 1]
     assert rows[1] | {"kernel": 3, "stride": 2, "inputs": ["in"], "parameters": 7, "channels": 8} == rows[1]
     assert rows[3]["inputs"] == ["up", "in"]
+
+
+@pytest.mark.parametrize("name", ["residual", "unet"])
+@pytest.mark.parametrize("padding", ["zero", "reflect"])
+def test_the_real_networks_have_a_box_a_layer(name, padding):
+    arguments = {"name": name, "k": 2, "kernel": 7, "padding": padding, "n_classes": 2}
+    layers = {
+        "generator": networks.layer_summaries(build_generator(**arguments)),
+        "critic": networks.layer_summaries(build_critic(2, 2)),
+    }
+    assert layers["generator"][-1]["size"] == 1.0
+    texts = [text.get_text() for text in networks.draw(layers)[0].axes[0].texts]
+    assert not [text for text in texts if re.search("[a-z][A-Z]|_", text.replace("ReLU", ""))], "a class's name"
 
 
 def test_what_is_missing_is_named(scores, volumes, history, images):
