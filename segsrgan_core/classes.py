@@ -93,11 +93,16 @@ class Classes:
             indices = np.argmax(probabilities[..., : self.tissue_channels], axis=-1)
         return np.array([0, *(NUMBERS[name] for name in self.names)], np.uint8)[indices]
 
-    def decode_sides(self, probabilities: np.ndarray) -> np.ndarray | None:
-        """Turn probabilities (X, Y, Z, channels) into uint8 (X, Y, Z): 1 left, 2 right; None without hemispheres."""
+    def votes(self, probabilities: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+        """Return what probabilities (X, Y, Z, channels) say of the hemispheres; None without them.
+
+        Returns:
+            bool (X, Y, Z): within the skull; float32 (X, Y, Z): probability of right less that of left.
+        """
         if not self.hemispheres:
             return None
-        return np.argmax(probabilities[..., self.tissue_channels :], axis=-1).astype(np.uint8)
+        outside, left, right = np.moveaxis(probabilities[..., self.tissue_channels :], -1, 0)
+        return outside < 0.5, right - left
 
     def of(self, probabilities: np.ndarray) -> dict[str, np.ndarray]:
         """Return the probability of each named class, float32 (X, Y, Z)."""

@@ -16,6 +16,7 @@ from segsrgan_core.errors import UserError
 from segsrgan_core.imaging.degrade import interpolate
 from segsrgan_core.imaging.files import write_json
 from segsrgan_core.imaging.geometry import spacing_mm, through_plane_axis, voxel_volume_ml
+from segsrgan_core.imaging.hemispheres import largest_part, split_hemispheres
 from segsrgan_core.imaging.intensity import intensity_scale
 from segsrgan_core.inference import Walk, predict
 from segsrgan_core.params import ModelSettings
@@ -140,7 +141,8 @@ class Segmenter:
         inputs = self._inputs(array / scale, thickness)
         output = predict(network, inputs, self.card.patch, self.step, n + more, walk)
         means, squares = output[..., 1:n], output[..., n:]
-        labels, sides = classes.decode(means, self.card.threshold), classes.decode_sides(means)
+        labels = classes.decode(means, self.card.threshold)
+        sides = _sides(classes.votes(means), Nifti1Image(output[..., 0], interpolated.affine))
         probabilities, voxel_ml = classes.of(means), voxel_volume_ml(interpolated)
         disagreement = disagreement_ml(classes, means, squares, sides, voxel_ml)
 
@@ -185,6 +187,14 @@ class Segmenter:
         if not low - 0.25 <= thickness <= high + 0.25:
             notes.append(f"the slices are {thickness:.3g} mm thick, the network was trained on {low:g} to {high:g} mm")
         return notes
+
+
+def _sides(votes: tuple[np.ndarray, np.ndarray] | None, image: Nifti1Image) -> np.ndarray | None:
+    """Divide what a network finds within the skull along one plane; a window is too small to tell left from right."""
+    if votes is None:
+        return None
+    inside = largest_part(votes[0])
+    return split_hemispheres(image, inside, votes[1]) if inside.any() else inside.astype(np.uint8)
 
 
 def volumes_ml(classes: Classes, labels: np.ndarray, sides: np.ndarray | None, voxel_ml: float) -> dict[str, float]:

@@ -25,7 +25,9 @@ def test_the_truth_decodes_to_itself(names):
     classes = Classes(names, hemispheres=True)
     truth = classes.one_hot(LABELS, SIDES)
     np.testing.assert_array_equal(classes.decode(truth), np.where(np.isin(LABELS, [2, 3][: len(names)]), LABELS, 0))
-    np.testing.assert_array_equal(classes.decode_sides(truth), SIDES)
+    inside, votes = classes.votes(truth)
+    np.testing.assert_array_equal(inside, SIDES > 0)
+    np.testing.assert_array_equal(votes, np.array([0, -1, 1])[SIDES])
     assert classes.of(truth)["cortex"].sum() == 1
 
 

@@ -22,33 +22,44 @@ def intracranial(labels: np.ndarray) -> np.ndarray:
     return ndimage.binary_fill_holes(~np.isin(labels, OUTSIDE_THE_SKULL))
 
 
-def split_hemispheres(image: Nifti1Image, mask: np.ndarray) -> np.ndarray:
+def largest_part(mask: np.ndarray) -> np.ndarray:
+    """Return the largest connected part of a mask, bool (X, Y, Z), with its holes filled."""
+    parts, count = ndimage.label(mask)
+    if count == 0:
+        return np.zeros(mask.shape, bool)
+    return ndimage.binary_fill_holes(parts == 1 + np.argmax(np.bincount(parts.ravel())[1:]))
+
+
+def split_hemispheres(image: Nifti1Image, mask: np.ndarray, votes: np.ndarray | None = None) -> np.ndarray:
     """Split a mask along the head's plane of symmetry.
 
     Args:
         image: float32 (X, Y, Z), any orientation; the mirrored image is compared within the mask.
         mask: bool (X, Y, Z).
+        votes: see `mirror_plane`.
 
     Returns:
         uint8 (X, Y, Z): 1 left, 2 right, 0 outside of the mask. Left and right are those of the world (RAS+).
     """
-    normal, offset_mm = mirror_plane(image, mask)
+    normal, offset_mm = mirror_plane(image, mask, votes)
     points = nib.affines.apply_affine(image.affine, np.argwhere(mask))
     result = np.zeros(mask.shape, np.uint8)
     result[mask] = np.where(points @ normal < offset_mm, LEFT, RIGHT)
     return result
 
 
-def mirror_plane(image: Nifti1Image, mask: np.ndarray) -> tuple[np.ndarray, float]:
-    """Find the plane n . x = d that mirrors an image onto itself best.
+def mirror_plane(image: Nifti1Image, mask: np.ndarray, votes: np.ndarray | None = None) -> tuple[np.ndarray, float]:
+    """Find the plane n . x = d that mirrors an image onto itself best, and divides left from right votes if there are.
 
     Args:
         image: float32 (X, Y, Z), any orientation.
         mask: bool (X, Y, Z), where the image counts.
+        votes: float32 (X, Y, Z), from -1 (left) to 1 (right), such as a network's probabilities of right less left.
 
     Returns:
-        The unit normal (3,) in world coordinates, pointing right, and d in mm: the least mean squared difference
-        between the image and its mirror, from the sagittal plane through the mask's centre on.
+        The unit normal (3,) in world coordinates, pointing right, and d in mm, found from the sagittal plane through
+        the mask's centre on: the least mean squared difference between the image and its mirror, as a share of the
+        image's variance, less the mean agreement with the votes.
     """
     to_voxel = np.linalg.inv(image.affine)
     spacing = nib.affines.voxel_sizes(image.affine)
@@ -58,18 +69,21 @@ def mirror_plane(image: Nifti1Image, mask: np.ndarray) -> tuple[np.ndarray, floa
     voxels = grid[mask[steps]]
     points = nib.affines.apply_affine(image.affine, voxels)
     values, centre = blurred[tuple(voxels.T)], points.mean(axis=0)
+    says = np.zeros(len(points)) if votes is None else votes[tuple(voxels.T)]
 
     def plane(parameters: np.ndarray) -> tuple[np.ndarray, float]:
         tilt_y, tilt_z, shift_mm = parameters
         normal = np.array([1.0, tilt_y, tilt_z]) / np.sqrt(1 + tilt_y**2 + tilt_z**2)
         return normal, float(normal @ centre) + shift_mm
 
-    def asymmetry(parameters: np.ndarray) -> float:
+    def disagreement(parameters: np.ndarray) -> float:
         normal, offset_mm = plane(parameters)
-        mirrored = points - 2 * np.outer(points @ normal - offset_mm, normal)
+        right_of_it_mm = points @ normal - offset_mm
+        mirrored = points - 2 * np.outer(right_of_it_mm, normal)
         seen = ndimage.map_coordinates(blurred, nib.affines.apply_affine(to_voxel, mirrored).T, order=1)
-        return float(np.mean((seen - values) ** 2))
+        asymmetry = np.mean((seen - values) ** 2) / max(values.var(), np.finfo(np.float32).tiny)
+        return float(asymmetry - np.mean(says * np.tanh(right_of_it_mm / SAMPLE_MM)))
 
     first = [[0, 0, 0], [0.1, 0, 0], [0, 0.1, 0], [0, 0, 4.0]]
-    options = {"initial_simplex": first, "xatol": 1e-3, "fatol": 1e-6 * float(values.var())}
-    return plane(optimize.minimize(asymmetry, np.zeros(3), method="Nelder-Mead", options=options).x)
+    options = {"initial_simplex": first, "xatol": 1e-3, "fatol": 1e-6}
+    return plane(optimize.minimize(disagreement, np.zeros(3), method="Nelder-Mead", options=options).x)

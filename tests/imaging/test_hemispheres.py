@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from nibabel.nifti1 import Nifti1Image
 
-from segsrgan_core.imaging.hemispheres import LEFT, RIGHT, intracranial, mirror_plane, split_hemispheres
+from segsrgan_core.imaging.hemispheres import LEFT, RIGHT, intracranial, largest_part, mirror_plane, split_hemispheres
 
 NORMAL = np.array([0.985, 0.12, -0.12]) / np.linalg.norm([0.985, 0.12, -0.12])
 FORWARD = np.cross([0, 0, 1], NORMAL) / np.linalg.norm(np.cross([0, 0, 1], NORMAL))
@@ -48,3 +48,25 @@ def test_unlabelled_deep_structures_are_within_the_skull():
     inside = np.zeros(labels.shape, bool)
     inside[2:7, 2:7, 2:7] = True
     np.testing.assert_array_equal(intracranial(labels), inside)
+
+
+def test_votes_decide_where_the_image_looks_the_same_from_every_side(head):
+    image, mask, _ = head
+    points = nib.affines.apply_affine(image.affine, np.stack(np.indices(mask.shape), -1))
+    ball = np.linalg.norm(points - [2, 0, 0], axis=-1)
+    image = Nifti1Image(np.exp(-((ball / 20) ** 2)).astype(np.float32), image.affine)
+    normal = np.array([0.98, -0.19, 0.05]) / np.linalg.norm([0.98, -0.19, 0.05])
+    rng = np.random.default_rng(0)
+    votes = (0.2 * np.sign(points @ normal - 3) + rng.normal(0, 0.5, mask.shape)).clip(-1, 1).astype(np.float32)
+    found, offset_mm = mirror_plane(image, ball < 35, votes)
+    np.testing.assert_allclose(found, normal, atol=0.06)
+    assert offset_mm == pytest.approx(2.5, abs=0.6)  # between the ball's centre and the votes
+
+
+def test_the_largest_part_is_kept_whole():
+    mask = np.zeros((9, 9, 9), bool)
+    mask[1:6, 1:6, 1:6] = True
+    whole = mask.copy()
+    mask[3, 3, 3], mask[8, 8, 8] = False, True
+    np.testing.assert_array_equal(largest_part(mask), whole)
+    assert not largest_part(np.zeros_like(mask)).any()
