@@ -8,6 +8,7 @@ One word says where, the setting `workers` of `params.yaml` and the option `--wo
     slurm:20  in 20 jobs; what a job asks for stands in dask-jobqueue's own file, see docs/cluster.md
 
 What is done is not done again where the function that is called sees to it, as `segsrgan segment` and the stages do.
+Starting processes takes about 3 seconds; `auto` starts none where one case at a time is as fast.
 """
 
 import logging
@@ -19,14 +20,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from segsrgan_core.environment import CORES_VARIABLE, cores
 from segsrgan_core.errors import UserError
-from segsrgan_core.processes import deaf_to_ctrl_c
+from segsrgan_core.processes import deaf_to_ctrl_c, kill_children
 from segsrgan_core.progress import Progress, say
 
 if TYPE_CHECKING:
     from distributed import Client
 
-THREADS = ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
+THREADS = (CORES_VARIABLE, "OMP_NUM_THREADS", "NUMBA_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
 DIED = (
     "expected its process to finish; it was killed, alone as well as beside others, most often for lack of memory; "
     "take a larger machine or a smaller image"
@@ -54,6 +56,7 @@ def map_cases(
     label: str,
     workers: str = "1",
     memory_gib: float = 3.0,
+    cores_each: int = 1,
     name: Callable[[Any], str] = str,
 ) -> list[Outcome]:
     """Call a function for each case; one that fails is told and does not stop the others.
@@ -65,6 +68,7 @@ def map_cases(
         label: of the progress, such as "segmented".
         workers: where, see above.
         memory_gib: that one case may need; `auto` starts no more processes than there is memory for.
+        cores_each: how many cores one case keeps busy by itself; `auto` starts no more processes than they are for.
         name: of a case, for messages.
 
     Returns:
@@ -74,15 +78,17 @@ def map_cases(
     Raises:
         UserError: `workers` is none of these words, or a library is missing.
     """
-    where, count = parse_workers(workers)
+    where, count = place(workers, len(items), memory_gib, cores_each)
     progress = Progress(label, len(items))
     found: dict[int, Outcome] = {}
-    for index, outcome in _run(function, items, where, count or width(memory_gib, len(items))):
-        found[index] = outcome
-        if outcome.reason:
-            say(f"{name(outcome.item)}: {outcome.reason}.")
-        progress.reach(len(found))
-    progress.close()
+    try:
+        for index, outcome in _run(function, items, where, count):
+            found[index] = outcome
+            if outcome.reason:
+                say(f"{name(outcome.item)}: {outcome.reason}.")
+            progress.reach(len(found))
+    finally:
+        progress.close()
     return [found[index] for index in sorted(found)]
 
 
@@ -97,17 +103,29 @@ def parse_workers(workers: str) -> tuple[str, int]:
     return ("slurm" if match[2] else "here" if count == 1 else "local"), count
 
 
-def width(memory_gib: float, cases: int) -> int:
-    """Return how many cases run at a time on this machine: one a core, as far as memory that is free now goes."""
+def place(workers: str, cases: int, memory_gib: float = 3.0, cores_each: int = 1) -> tuple[str, int]:
+    """Return where so many cases run, "here", "local" or "slurm", and how many at a time; see `map_cases`."""
+    where, count = parse_workers(workers)
+    if where == "slurm":
+        return where, count
+    count = min(count or width(memory_gib, cores_each), cases)
+    return ("local", count) if count > 1 else ("here", 1)
+
+
+def width(memory_gib: float, cores_each: int = 1) -> int:
+    """Return how many cases run at a time on this machine, as far as its cores and the memory free now go."""
+    most = cores() // cores_each
+    if most <= 1:
+        return 1
     import psutil
-    from distributed.system import CPU_COUNT, MEMORY_LIMIT
+    from distributed.system import MEMORY_LIMIT  # a container's, where it has one
 
     free = min(psutil.virtual_memory().available, MEMORY_LIMIT)
-    return max(1, min(CPU_COUNT, int(free / (memory_gib * 2**30)), cases))
+    return max(1, min(most, int(free / (memory_gib * 2**30))))
 
 
 def _run(function: Callable, items: Sequence[Any], where: str, count: int) -> Iterator[tuple[int, Outcome]]:
-    if where != "slurm" and min(count, len(items)) <= 1:
+    if where == "here":
         yield from ((index, _attempt(function, item)) for index, item in enumerate(items))
         return
     with _client(where, count) as client:
@@ -152,17 +170,20 @@ def _client(where: str, count: int) -> Iterator["Client"]:
     """Start workers, one case at a time each, and take them away at the end."""
     import dask
     from distributed import Client
-    from distributed.system import CPU_COUNT
 
     logging.getLogger("distributed").setLevel(logging.ERROR)
     settings = {
         "distributed.scheduler.allowed-failures": 0,  # which case kills is found out here, not by guessing
         "distributed.worker.daemon": False,  # a case may start processes of its own
-        "distributed.nanny.pre-spawn-environ": dict.fromkeys(THREADS, str(max(1, CPU_COUNT // count))),
+        "distributed.nanny.pre-spawn-environ": dict.fromkeys(THREADS, str(max(1, cores() // count))),
     }
     start = _slurm if where == "slurm" else _local
     with dask.config.set(settings), start(count) as cluster, Client(cluster) as client:
-        yield client
+        try:
+            yield client
+        except KeyboardInterrupt:
+            kill_children()
+            raise
 
 
 def _local(count: int) -> Any:
@@ -193,3 +214,24 @@ def _slurm(count: int) -> Any:
 def failures(outcomes: Iterable[Outcome]) -> list[Outcome]:
     """Return those that failed."""
     return [outcome for outcome in outcomes if outcome.reason]
+
+
+def results(outcomes: Sequence[Outcome], what: str, name: Callable[[Any], str] = str) -> list[Any]:
+    """Return the results, where no case may be missing.
+
+    Args:
+        outcomes: of `map_cases`.
+        what: the cases are, for the message.
+        name: of a case.
+
+    Raises:
+        UserError: a case failed; the others are done.
+    """
+    failed = failures(outcomes)
+    if failed:
+        reasons = "; ".join(f"{name(one.item)}: {one.reason}" for one in failed)
+        raise UserError(
+            f"{what}: expected all {len(outcomes)}; {len(failed)} failed and the others are done ({reasons}); "
+            "mend what is named and run the same command again."
+        )
+    return [outcome.result for outcome in outcomes]

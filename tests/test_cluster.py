@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from segsrgan_core import cluster
-from segsrgan_core.cluster import failures, map_cases, parse_workers, width
+from segsrgan_core.cluster import failures, map_cases, parse_workers, place, results, width
+from segsrgan_core.environment import cores
 from segsrgan_core.errors import UserError
 
 ITEMS = ["a", "bad", "b", "killed once", "c", "always killed", "bug", "d"]
@@ -40,7 +41,9 @@ def first(tmp_path_factory):
 def test_a_killed_worker_costs_no_case_but_the_one_that_kills_always(first):
     folder, outcomes = first
     assert [one.item for one in outcomes] == ITEMS
-    assert [one.result for one in outcomes] == ["A", None, "B", "KILLED ONCE", "C", None, None, "D"]
+    # A result that lay on the worker when it was killed is asked for again: then the case is there.
+    done = [one.item for one in outcomes if one.result in (one.item.upper(), "there")]
+    assert done == ["a", "b", "killed once", "c", "d"]
     reasons = {one.item: one.reason for one in failures(outcomes)}
     assert sorted(reasons) == ["always killed", "bad", "bug"]
     assert reasons["bad"] == "bad: expected a head; received a phantom"
@@ -82,9 +85,24 @@ def test_other_words_are_refused(word):
 
 
 def test_no_more_cases_at_a_time_than_memory_cores_and_cases_allow():
-    assert width(1e6, 10) == 1
-    assert width(1e-6, 1) == 1
-    assert 1 <= width(1e-6, 10**6) <= (os.cpu_count() or 1)
+    assert width(1e6) == 1
+    assert width(1e-6) == cores()
+    assert width(1e-6, cores_each=10**6) == 1
+    assert place("auto", 1, 1e-6) == ("here", 1)
+    assert place("7", 3) == ("local", 3)
+    assert place("slurm:20", 3) == ("slurm", 20)
+
+
+def test_a_process_among_several_is_told_its_share_of_the_cores(monkeypatch):
+    monkeypatch.setenv("SEGSRGAN_CORES", "3")
+    assert cores() == 3
+
+
+def test_where_no_case_may_be_missing_all_that_failed_are_named(tmp_path):
+    outcomes = map_cases(partial(work, tmp_path), ["a", "bad", "bug"], "worked", "1")
+    with pytest.raises(UserError, match=r"cases: expected all 3; 2 failed and the others are done \(bad: .*; bug: "):
+        results(outcomes, "cases")
+    assert results(outcomes[:1], "cases") == ["A"]
 
 
 def test_slurm_without_its_library_says_what_to_install(monkeypatch):
