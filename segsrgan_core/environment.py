@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 LIBRARIES = ("keras", "nibabel", "nilearn", "numpy", "scipy", "tensorflow")
+CORES_VARIABLE = "SEGSRGAN_CORES"
 INSTRUCTIONS = ("amx_bf16", "avx512_bf16", "avx512f", "avx2", "avx")  # the first that is there decides the kernels
 
 
@@ -37,7 +38,10 @@ def versions() -> dict[str, str]:
 
 
 def cores() -> int:
-    """Return the number of cores that this process may use."""
+    """Return the number of cores that this process may use; one among several processes is told its share."""
+    share = os.environ.get(CORES_VARIABLE)
+    if share:
+        return int(share)
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 

@@ -143,6 +143,8 @@ class Settings(Section):
     cohort: str = Field(pattern="^[A-Za-z0-9][A-Za-z0-9_-]*$")  # it names files
     setting: str
     seed: int = Field(ge=0)
+    # See cluster.py. It changes no result, and so it is no part of what identifies one.
+    workers: str = Field("auto", pattern=r"^(auto|(slurm:)?[1-9]\d{0,3})$", coerce_numbers_to_str=True, exclude=True)
     embedded: EmbeddedSettings
     simulation: SimulationSettings
     model: ModelSettings

@@ -10,7 +10,17 @@ from segsrgan_core.environment import versions
 from segsrgan_core.errors import UserError
 from segsrgan_core.params import Settings
 
-NOT_TRAINING = ("baselines", "cli", "derivatives", "figures", "report", "variability", "weights")
+NOT_TRAINING = (
+    "baselines",
+    "benchmarks",
+    "cli",
+    "cluster.py",
+    "derivatives",
+    "figures",
+    "report",
+    "variability",
+    "weights",
+)
 
 
 @dataclass(frozen=True)

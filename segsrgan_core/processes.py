@@ -30,7 +30,7 @@ def processes(n: int, prepare: Callable[..., None] | None = None, *arguments: ob
     """
     with ProcessPoolExecutor(n, get_context("spawn"), _start, (prepare, *arguments)) as pool:
         try:
-            with _deaf_to_ctrl_c():
+            with deaf_to_ctrl_c():
                 for _ in range(n):
                     pool.submit(os.getpid)  # starts a process
             yield pool
@@ -58,7 +58,7 @@ def kill_children() -> None:
 
 
 @contextmanager
-def _deaf_to_ctrl_c() -> Iterator[None]:
+def deaf_to_ctrl_c() -> Iterator[None]:
     """Let processes that start here ignore Ctrl-C, which comes to this process, too: it ends them then."""
     if threading.current_thread() is not threading.main_thread():
         yield

@@ -14,6 +14,7 @@ from tqdm.auto import tqdm
 
 LOG_VARIABLE = "SEGSRGAN_PROGRESS"
 SECONDS_BETWEEN_LINES = 15.0
+_shown: list["Progress"] = []  # the innermost last
 
 
 class Progress:
@@ -32,6 +33,7 @@ class Progress:
         self._file = os.environ.get(LOG_VARIABLE)
         interactive = sys.stderr.isatty() or _in_a_notebook()
         self._bar = tqdm(total=total, desc=label, unit=unit) if interactive and not self._file else None
+        _shown.append(self)
 
     def reach(self, done: int, note: str = "") -> None:
         """Say that `done` are done; `note` is said beside it. What was done before the first call took no time here."""
@@ -65,6 +67,8 @@ class Progress:
 
     def close(self) -> None:
         """Take the bar away."""
+        if self in _shown:
+            _shown.remove(self)
         if self._bar is not None:
             self._bar.close()
 
@@ -72,6 +76,12 @@ class Progress:
 def _in_a_notebook() -> bool:
     kernel = sys.modules.get("ipykernel.kernelapp")
     return kernel is not None and kernel.IPKernelApp.initialized()
+
+
+def tell(text: str) -> None:
+    """Say what is being done meanwhile beside the progress that is shown, if this process shows any."""
+    if _shown:
+        _shown[-1].tell(text)
 
 
 def say(sentence: str) -> None:

@@ -78,3 +78,11 @@ def test_a_file_that_is_no_settings_is_named(tmp_path, text, says):
         path.write_text(text)
     with pytest.raises(UserError, match=says):
         read_params(path)
+
+
+def test_where_cases_run_is_no_part_of_what_identifies_a_result(content):
+    settings = [parse_params({**content, "workers": workers}) for workers in (4, "slurm:20")]
+    assert [one.workers for one in settings] == ["4", "slurm:20"]
+    assert settings[0].model_dump() == settings[1].model_dump()
+    with pytest.raises(UserError, match="workers: "):
+        parse_params({**content, "workers": "many"})

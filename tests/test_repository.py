@@ -77,7 +77,8 @@ def _imported(source: str) -> set[Path]:
 
 
 # What every stage goes through; a change there that changes results shows in the files that a stage names.
-PLUMBING = {"errors", "params", "paths", "progress", "processes", "environment", "notebooks", "cli", "__init__"}
+PLUMBING = {"errors", "params", "paths", "progress", "processes", "cluster", "environment", "notebooks", "cli"}
+PLUMBING |= {"__init__"}
 
 
 def _code_of(stage: dict) -> str:

@@ -38,6 +38,9 @@ def segment(
         Literal["none", "x", "xy", "xyz"],
         typer.Option(help="Axes (x is left-right) whose mirror images vote; each doubles the time."),
     ] = "x",
+    workers: Annotated[
+        str, typer.Option(help="Images at a time: auto (as memory and cores allow), a number, or slurm:NUMBER.")
+    ] = "auto",
 ) -> None:
     """Segment thick-slice images: super-resolved image, labels, uncertainty and volumes of each.
 
@@ -65,7 +68,7 @@ def segment(
     say(f"weights {folder.resolve().name!r}, trained on {read_card(folder).cohort}.")
     with tempfile.TemporaryDirectory() as scratch:
         found = find_cases(images, Path(scratch), series, split)
-        outcomes = segment_all(found.cases, found.failures, job)
+        outcomes = segment_all(found.cases, found.failures, job, workers)
     count = {state: sum(one.state == state for one in outcomes) for state in ("done", "there", "failed")}
     say(f"{count['done']} segmented, {count['there']} there already, {count['failed']} failed: {out / 'report.html'}")
     if count["failed"]:

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 from nibabel.nifti1 import Nifti1Image
 
+from segsrgan_core.cluster import map_cases, results
 from segsrgan_core.cohorts.phantom_anatomy import load_anatomy
 from segsrgan_core.cohorts.phantom_image import RELAXATION, build_body, draw_relaxation, signal
 from segsrgan_core.cohorts.phantom_shape import draw_traits, draw_warp, place
@@ -23,8 +24,6 @@ from segsrgan_core.errors import UserError
 from segsrgan_core.imaging.degrade import thick_slices
 from segsrgan_core.imaging.files import save_image, sha256, write_json
 from segsrgan_core.imaging.noise import add_rician
-from segsrgan_core.processes import processes
-from segsrgan_core.progress import track
 
 COHORT = "embedded"
 PARTS = ("term", "te")
@@ -171,29 +170,25 @@ def _rounded(array: np.ndarray, affine: np.ndarray) -> Nifti1Image:
     return Nifti1Image(np.rint(array).astype(np.int16), affine)
 
 
-def write_cohort(config: PhantomCohort, data_root: Path, n_workers: int = 2) -> pd.DataFrame:
+def write_cohort(config: PhantomCohort, data_root: Path, workers: str = "auto") -> pd.DataFrame:
     """Make the cohort's files; subjects that are there, whole and of these settings, are kept.
 
     Args:
         config: the cohort's settings.
         data_root: the files go to its folder `embedded`.
-        n_workers: processes; 1 works in this one.
+        workers: where, see `cluster`.
 
     Returns:
         The manifest's rows, one an image, with the columns of `cohorts.schema`.
 
     Raises:
-        UserError: settings whose warp would fold.
+        UserError: settings whose warp would fold, or a subject could not be made; the others are.
     """
     members = list(config.members())
     jobs = [(config, part, index, Path(data_root)) for part, index, _ in members]
     missing = [job for job in jobs if not _is_whole(*job)]
-    if n_workers > 1 and len(missing) > 1:
-        with processes(min(n_workers, len(missing))) as pool:
-            list(track(pool.map(_write_subject, *zip(*missing, strict=True)), "phantoms", len(missing)))
-    else:
-        for job in track(missing, "phantoms"):
-            _write_subject(*job)
+    made = map_cases(_write_subject, missing, "phantoms", workers, memory_gib=1.0, name=_job_name)
+    results(made, "phantoms", _job_name)
     rows = [row for (_, _, split), job in zip(members, jobs, strict=True) for row in _rows(*job, split)]
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
@@ -223,7 +218,12 @@ def _image_name(name: str, part: str, te_ms: float, desc: str = "") -> str:
     return f"anat/{name}_{f'acq-te{te_ms:g}_' if part == 'te' else ''}{desc}T2w.nii.gz"
 
 
-def _write_subject(config: PhantomCohort, part: str, index: int, data_root: Path) -> None:
+def _job_name(job: tuple[PhantomCohort, str, int, Path]) -> str:
+    return subject_name(*job[1:3])
+
+
+def _write_subject(job: tuple[PhantomCohort, str, int, Path]) -> None:
+    config, part, index, data_root = job
     subject = make_subject(config, part, index)
     record = _record_path(part, index, data_root)
     record.unlink(missing_ok=True)

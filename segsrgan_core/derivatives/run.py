@@ -1,10 +1,11 @@
 """Segment many images: what is done is not done again, what fails is told and does not stop the others."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import dataclass, replace
+from functools import lru_cache, partial
 from typing import Any
 
+from segsrgan_core.cluster import map_cases
 from segsrgan_core.derivatives.bids import Job, is_done, remove_case, versions, write_case, write_top
 from segsrgan_core.derivatives.names import Case
 from segsrgan_core.derivatives.quality import doubts, quality
@@ -34,22 +35,33 @@ class Outcome:
     reason: str = ""
 
 
-def segment_all(cases: list[Case], failures: Iterable[tuple[str, str]], job: Job) -> list[Outcome]:
+RESOURCES = {"memory_gib": 4.0, "cores_each": 4}  # that one image needs
+
+
+def segment_all(cases: list[Case], failures: Iterable[tuple[str, str]], job: Job, workers: str = "1") -> list[Outcome]:
     """Segment images and write the tables and the page of the whole folder.
 
     Args:
         cases: to segment, each with a name of its own.
         failures: source and reason of inputs that gave no case.
         job: weights, options and the folder of the derivatives.
+        workers: where, see `cluster`.
 
     Returns:
         What became of each input; the failures are named on standard error, too.
     """
     write_top(job.out)
     outcomes = [Outcome("", source, "failed", reason) for source, reason in failures]
-    walk = _windows if len(cases) == 1 else iter  # of many images one bar is enough
-    for case in track(cases, "segmented"):
-        outcomes.append(segment_case(case, job, walk))
+    identity = job.identity()
+    missing = [case for case in cases if not is_done(case, job.out, identity)]
+    if missing:
+        job = _measured(job)
+        segmenter_of(job)  # a fault of the network is not an image's, and stops the run
+    walk = _windows if len(missing) == 1 else iter  # of many images one bar is enough
+    work = partial(segment_case, job=job, identity=identity, walk=walk)
+    found = map_cases(work, missing, "segmented", workers, **RESOURCES, name=lambda case: str(case.file))
+    made = {one.item: one.result or Outcome(one.item.name, one.item.source, "failed", one.reason) for one in found}
+    outcomes += [made.get(case) or Outcome(case.name, case.source, "there") for case in cases]
     write_tables(job.out, {one.source: (one.name, one.reason) for one in outcomes if one.state == "failed"})
     return outcomes
 
@@ -58,12 +70,25 @@ def _windows(corners: Iterable) -> Iterable:
     return track(corners, "windows")
 
 
-def segment_case(case: Case, job: Job, walk: Walk = iter) -> Outcome:
-    """Segment one image unless that is done; needs nothing but its arguments, so that it can run in any process."""
-    identity = job.identity()
-    if is_done(case, job.out, identity):
-        return Outcome(case.name, case.source, "there")
-    segmenter_of(job)  # a fault of the network is not this image's, and stops the run
+def _measured(job: Job) -> Job:
+    """Choose the precision now: processes that measure side by side might choose differently."""
+    if job.precision != "auto":
+        return job
+    start_tensorflow()
+    from segsrgan_core.networks.functions import choose_policy
+
+    return replace(job, precision=choose_policy(job.precision))
+
+
+def segment_case(case: Case, job: Job, identity: dict[str, Any], walk: Walk = iter) -> Outcome:
+    """Segment one image; needs nothing but its arguments, so that it can run in any process.
+
+    Args:
+        case: the image.
+        job: weights, options and the folder of the derivatives.
+        identity: of the job as it was asked for, see `Job.identity`.
+        walk: see `inference.predict`.
+    """
     remove_case(case, job.out)
     try:
         _segment(case, job, identity, walk)

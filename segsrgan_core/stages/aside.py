@@ -133,7 +133,7 @@ def _prepare_all(
         names += [case_name(row.subject, row.session) for split in splits for row in image_rows(manifest, split)]
         if len(set(names)) < len(names):
             raise UserError(f"{bench.manifest(cohort)}: expected subjects that no other cohort names; rename them.")
-        tables.append(prepare(bench, one, manifest, splits))
+        tables.append(prepare(bench, one, manifest, splits, keep=True))
     write_csv(bench.work / "prepared" / CASES, pd.concat(tables))
     write_text(done, "")
 

@@ -2,11 +2,12 @@
 
 All get the same interpolated image, and see nothing else of a test subject but its age. Registrations and labels are
 kept in `.work/`: an interrupted run goes on where it was, and other parameters of one method compute that one alone.
+The methods keep several cores busy, so that one machine takes one image at a time unless it has many cores.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -18,14 +19,17 @@ from segsrgan_core.baselines.methods import Atlas, Case, Method, chosen_methods
 from segsrgan_core.baselines.registration import missing_pairs, register_all
 from segsrgan_core.baselines.run import run
 from segsrgan_core.classes import NUMBERS
-from segsrgan_core.cost import metered, note_costs
+from segsrgan_core.cluster import map_cases, place
+from segsrgan_core.cost import Cost, metered, note_costs
 from segsrgan_core.imaging.degrade import interpolate
 from segsrgan_core.imaging.files import load_image, load_labels, save_image, write_csv, write_json
 from segsrgan_core.params import Settings
 from segsrgan_core.paths import Study
-from segsrgan_core.progress import Progress
+from segsrgan_core.progress import Progress, tell
 from segsrgan_core.stages.cases import PreparedCase, prepared_cases
 from segsrgan_core.stages.labelled import labels_path, methods_path, runs_path
+
+RESOURCES = {"memory_gib": 6.0, "cores_each": 8}  # that one image and its methods need
 
 
 def label_all(study: Study, settings: Settings) -> pd.DataFrame:
@@ -39,42 +43,62 @@ def label_all(study: Study, settings: Settings) -> pd.DataFrame:
     """
     options = settings.baselines
     methods = chosen_methods(options.methods, options.parameters)
-    cases = baseline_cases(study, settings)
-    if any(method.needs_atlases for method in methods):
-        _register(study, cases.values())
+    names = [test.name for test in prepared_cases(study, "test")]
+    here = place(settings.workers, len(names), **RESOURCES)[0] == "here"
+    if here and any(method.needs_atlases for method in methods):  # elsewhere each case registers its own
+        _register(study, baseline_cases(study, settings).values())
+    label = partial(label_case, study, settings)
+    outcomes = map_cases(label, names, "labelled", settings.workers, **RESOURCES)
     rows, costs = [], {method.title: {} for method in methods}
-    progress = Progress("labelled", len(cases) * len(methods), unit="label map")
-    for name, case in cases.items():
+    for one in outcomes:
         for method in methods:
-            outcome = run(method, _telling(case, progress, f"{name}, {method.title}"), study.scratch / "labels")
-            if outcome.labels:
-                save_image(outcome.labels, labels_path(study, name, method.name))
-                costs[method.title][name] = outcome.cost
-            rows.append({"subject": name, "method": method.name, "outcome": outcome.text})
-            progress.reach(len(rows), f"{name}, {method.title}: {outcome.text}")
-    progress.close()
+            text, cost = one.result[method.name] if one.result else (f"failed: {one.reason}", None)
+            rows.append({"subject": one.item, "method": method.name, "outcome": text})
+            if cost:
+                costs[method.title][one.item] = cost
     note_costs(study.costs, "baselines", costs)
     runs = pd.DataFrame(rows, columns=["subject", "method", "outcome"])
     write_csv(runs_path(study), runs)
-    write_json(methods_path(study), {method.name: _facts(method, settings, cases) for method in methods})
+    write_json(methods_path(study), {method.name: _facts(method, study, settings) for method in methods})
     return runs
 
 
-def baseline_cases(study: Study, settings: Settings) -> dict[str, Case]:
-    """Return every test image, as all methods get it, by the name of its case."""
-    train = list(prepared_cases(study, "train"))
-    read = lru_cache(maxsize=None)(lambda subject: read_atlas(subject, settings))
-    cases = {}
-    for test in prepared_cases(study, "test"):
-        near = nearest_in_age(train, test.age_weeks, settings.baselines.atlases)
-        cases[test.name] = Case(
+def label_case(study: Study, settings: Settings, name: str) -> dict[str, tuple[str, Cost | None]]:
+    """Label one test image by every method, needing nothing but the files of the study, in any process.
+
+    Returns:
+        By method, its outcome in words and what it took; see `baselines.run.Outcome`.
+    """
+    options, found = settings.baselines, {}
+    case = baseline_cases(study, settings, [name])[name]
+    for method in chosen_methods(options.methods, options.parameters):
+        outcome = run(method, _telling(case, f"{name}, {method.title}"), study.scratch / "labels")
+        if outcome.labels:
+            save_image(outcome.labels, labels_path(study, name, method.name))
+        tell(f"{name}, {method.title}: {outcome.text}")
+        found[method.name] = outcome.text, outcome.cost
+    return found
+
+
+def baseline_cases(study: Study, settings: Settings, names: Iterable[str] | None = None) -> dict[str, Case]:
+    """Return test images, as all methods get them, by the names of their cases; all if none are named."""
+    return {
+        test.name: Case(
             image=interpolated(test),
-            atlases=tuple(read(subject) for subject in near),
+            atlases=tuple(_read_atlas(subject, "background" in settings.model.classes) for subject in near),
             cache=study.scratch / "registrations",
             age_weeks=test.age_weeks,
             registration=settings.baselines.registration,
         )
-    return cases
+        for test, near in _with_atlases(study, settings)
+        if names is None or test.name in names
+    }
+
+
+def _with_atlases(study: Study, settings: Settings) -> Iterator[tuple[PreparedCase, list[PreparedCase]]]:
+    train = list(prepared_cases(study, "train"))
+    for test in prepared_cases(study, "test"):
+        yield test, nearest_in_age(train, test.age_weeks, settings.baselines.atlases)
 
 
 def read_atlas(subject: PreparedCase, settings: Settings) -> Atlas:
@@ -82,9 +106,14 @@ def read_atlas(subject: PreparedCase, settings: Settings) -> Atlas:
 
     What is outside the skull counts as outside, unless the study segments it: the methods take less time.
     """
+    return _read_atlas(subject, "background" in settings.model.classes)
+
+
+@lru_cache(maxsize=64)  # the test images share most of their atlases
+def _read_atlas(subject: PreparedCase, background: bool) -> Atlas:
     labels = load_labels(subject.labels)
     array = np.asarray(labels.dataobj).astype(np.uint8)
-    if "background" not in settings.model.classes:
+    if not background:
         array[array == NUMBERS["background"]] = 0
     labels = Nifti1Image(array, labels.affine)
     return Atlas(subject.name, load_image(subject.image), labels, interpolated(subject), subject.age_weeks)
@@ -106,13 +135,13 @@ def _register(study: Study, cases: Iterable[Case]) -> None:
     progress.close()
 
 
-def _telling(case: Case, progress: Progress, what: str) -> Case:
-    return replace(case, progress=lambda step, part: progress.tell(f"{what}: {step} {part:.0%}"))
+def _telling(case: Case, what: str) -> Case:
+    return replace(case, progress=lambda step, part: tell(f"{what}: {step} {part:.0%}"))
 
 
-def _facts(method: Method, settings: Settings, cases: Mapping[str, Case]) -> dict[str, Any]:
+def _facts(method: Method, study: Study, settings: Settings) -> dict[str, Any]:
     facts = {"title": method.title, "version": method.version(), "parameters": dict(method.parameters)}
     if not method.needs_atlases:
         return facts
-    atlases = {name: [atlas.subject for atlas in case.atlases] for name, case in cases.items()}
+    atlases = {test.name: [atlas.name for atlas in near] for test, near in _with_atlases(study, settings)}
     return facts | {"atlases": atlases, "registration": settings.baselines.registration.model_dump()}

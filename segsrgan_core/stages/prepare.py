@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Iterable, Sequence
+from functools import partial
 from pathlib import Path
 
 import nibabel as nib
@@ -9,6 +10,7 @@ import numpy as np
 import pandas as pd
 from nibabel.nifti1 import Nifti1Image
 
+from segsrgan_core.cluster import map_cases, results
 from segsrgan_core.cohorts.download import fetch_missing
 from segsrgan_core.cohorts.labels import to_drawem9
 from segsrgan_core.cohorts.manifest import check_files, image_rows, locate, read_manifest, write_manifest
@@ -24,8 +26,10 @@ from segsrgan_core.imaging.hemispheres import intracranial, split_hemispheres
 from segsrgan_core.imaging.noise import add_rician
 from segsrgan_core.params import Settings, SimulationSettings
 from segsrgan_core.paths import Study
-from segsrgan_core.progress import track
 from segsrgan_core.stages.cases import CASES, case_name
+
+# That one case needs. It takes a second or two: on a few cores, starting processes would cost more than they save.
+RESOURCES = {"memory_gib": 1.5, "cores_each": 4}
 
 
 def make_phantoms(study: Study, settings: Settings) -> pd.DataFrame:
@@ -33,7 +37,7 @@ def make_phantoms(study: Study, settings: Settings) -> pd.DataFrame:
     config = PhantomCohort(**settings.embedded.model_dump(), slice_mm=settings.simulation.slice_mm, seed=settings.seed)
     # Made where no stage's outputs are, which DVC deletes before the stage runs: whole phantoms are not made again.
     bench = study.phantoms
-    manifest = write_cohort(config, bench)
+    manifest = write_cohort(config, bench, settings.workers)
     _copy(manifest["subject"].unique(), bench / COHORT, study.work / COHORT)
     write_manifest(manifest, study.manifest("embedded"))
     return manifest
@@ -62,7 +66,11 @@ def load_cohort(study: Study, settings: Settings) -> pd.DataFrame:
 
 
 def prepare(
-    study: Study, settings: Settings, manifest: pd.DataFrame, splits: Sequence[str] = ("train", "val", "test")
+    study: Study,
+    settings: Settings,
+    manifest: pd.DataFrame,
+    splits: Sequence[str] = ("train", "val", "test"),
+    keep: bool = False,
 ) -> pd.DataFrame:
     """Write every training, validation and test case to `data/prepared`.
 
@@ -71,12 +79,13 @@ def prepare(
         settings: of the simulation.
         manifest: of the cohort.
         splits: to prepare; each must have images.
+        keep: cases that are there are not prepared again; for a folder that belongs to these settings and images alone.
 
     Returns:
         One row a case: name, split, age_weeks, image, labels, low, sides (paths relative to `data/prepared`).
 
     Raises:
-        UserError: the cohort lacks a split, or a file is at fault.
+        UserError: the cohort lacks a split, or a file is at fault; the other cases are then prepared.
     """
     rows = [row for split in splits for row in image_rows(manifest, split)]
     for split in splits:
@@ -84,15 +93,19 @@ def prepare(
             raise UserError(
                 f"{study.manifest(settings.cohort)}: expected images of the split {split!r}; received none."
             )
-    table = pd.DataFrame([_prepare_one(study, settings, row) for row in track(rows, "prepared")])
+    work = partial(_prepare_one, study, settings, keep)
+    outcomes = map_cases(work, rows, "prepared", settings.workers, **RESOURCES, name=_name)
+    table = pd.DataFrame(results(outcomes, "cases to prepare", _name))
     write_csv(study.work / "prepared" / CASES, table)
     return table
 
 
-def _prepare_one(study: Study, settings: Settings, row: Row) -> dict:
-    image, labels = load_truth(study, settings, row)
-    name = case_name(row.subject, row.session)
-    low = simulated(image, name, settings)
+def _name(row: Row) -> str:
+    return case_name(row.subject, row.session)
+
+
+def _prepare_one(study: Study, settings: Settings, keep: bool, row: Row) -> dict:
+    name = _name(row)
     folder = study.work / "prepared"
     files = {
         "image": f"{name}_desc-hr_T2w.nii.gz",
@@ -100,9 +113,11 @@ def _prepare_one(study: Study, settings: Settings, row: Row) -> dict:
         "low": f"{name}_desc-lr_T2w.nii.gz",
         "sides": f"{name}_desc-hemispheres_dseg.nii.gz",
     }
-    sides = hemispheres(study, settings, row, image, labels)
-    for key, volume in {"image": image, "labels": labels, "low": low, "sides": sides}.items():
-        save_image(volume, folder / files[key])
+    if not (keep and all((folder / file).is_file() for file in files.values())):
+        image, labels = load_truth(study, settings, row)
+        low, sides = simulated(image, name, settings), hemispheres(study, settings, row, image, labels)
+        for key, volume in {"image": image, "labels": labels, "low": low, "sides": sides}.items():
+            save_image(volume, folder / files[key])
     return {"name": name, "split": row.split, "age_weeks": row.age_weeks, **files}
 
 

@@ -39,7 +39,7 @@ def patient():
 @pytest.fixture(scope="module")
 def written(tmp_path_factory):
     root = tmp_path_factory.mktemp("data")
-    return root, write_cohort(MINI, root, n_workers=1)
+    return root, write_cohort(MINI, root, workers="1")
 
 
 def test_a_patients_relaxation_is_its_own_within_a_fifth_and_grey_stays_darker():
@@ -54,7 +54,7 @@ def test_a_patients_relaxation_is_its_own_within_a_fifth_and_grey_stays_darker()
 
 def test_same_settings_give_the_same_bytes(written, tmp_path):
     root, rows = written
-    again = write_cohort(MINI, tmp_path, n_workers=1)
+    again = write_cohort(MINI, tmp_path, workers="1")
     assert again.equals(rows)
     files = sorted(path.relative_to(root) for path in root.rglob("*") if path.is_file())
     assert len(files) == 2 * 5 + 12
@@ -198,14 +198,14 @@ def test_whole_subjects_are_kept_and_broken_ones_remade(written):
     kept, broken = (root / rows.loc[i, "image"] for i in (0, 1))
     before = kept.stat().st_mtime_ns
     broken.write_bytes(broken.read_bytes()[:-7])
-    assert write_cohort(MINI, root, n_workers=1).equals(rows)
+    assert write_cohort(MINI, root, workers="1").equals(rows)
     assert kept.stat().st_mtime_ns == before
 
 
 def test_other_settings_remake_a_subject(written, tmp_path):
     small = replace(MINI, n_val=0, n_patients=0)
-    first = write_cohort(small, tmp_path, n_workers=1)
-    second = write_cohort(replace(small, term_noise=20.0), tmp_path, n_workers=1)
+    first = write_cohort(small, tmp_path, workers="1")
+    second = write_cohort(replace(small, term_noise=20.0), tmp_path, workers="1")
     assert first.loc[0, "sha256"] != second.loc[0, "sha256"]
     record = json.loads((tmp_path / "embedded/sub-01/sub-01_phantom.json").read_text())
     assert record["recipe"]["term_noise"] == 20.0

@@ -142,6 +142,22 @@ def test_one_bad_image_does_not_stop_the_others(cases, job, tmp_path, capsys):
     assert not list(job.out.rglob("*bad*"))
 
 
+def test_a_fault_of_the_program_costs_one_case(cases, job, monkeypatch, capsys):
+    def broken(case, *rest):
+        if case.name == "sub-01":
+            raise ZeroDivisionError("oh")
+        whole(case, *rest)
+
+    whole = running._segment
+    monkeypatch.setattr(running, "_segment", broken)
+    outcomes = segment_all(cases, [], job)
+    assert states(outcomes) == ["done", "failed", "done"]
+    assert outcomes[1].reason == "ZeroDivisionError: oh"
+    assert f"{cases[1].file}: ZeroDivisionError: oh" in capsys.readouterr().err
+    monkeypatch.setattr(running, "_segment", whole)
+    assert states(segment_all(cases, [], job)) == ["there", "done", "there"]
+
+
 def test_a_case_that_fails_later_leaves_nothing_of_before(cases, job):
     segment_all(cases, [], job)
     cases[1].file.write_bytes(b"broken now")
