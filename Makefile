@@ -22,7 +22,7 @@ ablations: env
 
 test: env
 	@ruff check . && ruff format --check . && lint-imports
-	@pytest
+	@pytest -n 2 --dist loadfile  # more would need more memory than a laptop has
 
 test-browser: env
 	@pytest tests/browser
