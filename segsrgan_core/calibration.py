@@ -66,7 +66,8 @@ def cover_of_volumes(volumes: pd.DataFrame, cases: int) -> Mapping[str, dict]:
     result = {}
     for structure, rows in known.groupby("structure"):
         z = (rows["volume_ml"] - rows["volume_true_ml"]) / rows["volume_se_ml"]
-        relative = float(rows["volume_se_ml"].mean() / rows["volume_ml"].mean())
+        volume = rows["volume_ml"].mean()
+        relative = float(rows["volume_se_ml"].mean() / volume) if volume > 0 else float("nan")
         share, spread = float((z.abs() <= reach).mean()), float(np.sqrt((z**2).mean()))
         result[structure] = {"n": len(rows), "share": share, "z": spread, "relative_se": relative}
     return result

@@ -2,7 +2,7 @@
 
 All get the same interpolated image, and see nothing else of a test subject but its age. Registrations and labels are
 kept in `.work/`: an interrupted run goes on where it was, and other parameters of one method compute that one alone.
-The methods keep several cores busy, so that one machine takes one image at a time unless it has many cores.
+Much of a method runs on one core, so that as many images as there are cores take less time than one after the other.
 """
 
 from collections.abc import Iterable, Iterator
@@ -29,7 +29,7 @@ from segsrgan_core.progress import Progress, tell
 from segsrgan_core.stages.cases import PreparedCase, prepared_cases
 from segsrgan_core.stages.labelled import labels_path, methods_path, runs_path
 
-RESOURCES = {"memory_gib": 6.0, "cores_each": 8}  # that one image and its methods need
+RESOURCES = {"memory_gib": 2.5, "cores_each": 1}  # that one image and its methods need
 
 
 def label_all(study: Study, settings: Settings) -> pd.DataFrame:
