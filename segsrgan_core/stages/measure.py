@@ -42,7 +42,7 @@ def measure(study: Study, settings: Settings) -> tuple[pd.DataFrame, dict]:
         segmenter = trained_segmenter(study, settings)
         volumes = _volumes(study, settings, cases, segmenter)
         metrics = analyse(volumes, settings.seed, settings.variability.reference_te_ms)
-        metrics["within_patient_cv"] |= _of_contrasts(study)
+        metrics["within_patient_cv"] |= _of_contrasts(study, settings.cohort)
         metrics["standard_errors"] = _standard_errors(volumes, segmenter.card.error_cases)
         metrics["resynthesised"] = not image_rows(read_manifest(study.manifest(settings.cohort)), "variability")
         harmonised = _taken_out(metrics["harmonisation"])
@@ -54,15 +54,17 @@ def measure(study: Study, settings: Settings) -> tuple[pd.DataFrame, dict]:
     return volumes, metrics
 
 
-def _of_contrasts(study: Study) -> dict[str, Any]:
+def _of_contrasts(study: Study, cohort: str) -> dict[str, Any]:
     """Return the coefficient of variation after training with each augmentation of contrast, from the ablations.
 
     Their results are read where `make ablations` has left them; no stage makes them.
     """
     path = study.results / "ablations" / "metrics.json"
-    if not path.is_file():
-        return {"contrasts": {"reason": "the ablations were not run (`make ablations`)"}}
-    return json.loads(path.read_text(encoding="utf-8"))["within_patient_cv"]
+    found = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {"cohort": "none"}
+    if found["cohort"] != cohort:
+        reason = f"the ablations were run on {found['cohort']}, not on {cohort} (`make ablations`)"
+        return {"contrasts": {"reason": reason}}
+    return found["within_patient_cv"]
 
 
 def _taken_out(harmonisation: dict[str, Any]) -> pd.DataFrame:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from segsrgan_core.cohorts.manifest import read_manifest
-from segsrgan_core.imaging.files import load_image
+from segsrgan_core.imaging.files import load_image, write_json
 from segsrgan_core.params import read_params
 from segsrgan_core.paths import Study
 from segsrgan_core.segmenter import ModelCard, Segmenter
@@ -98,11 +98,15 @@ def test_the_analysis_says_that_the_images_were_not_acquired(measured):
     assert len(list((study.work / "measured").glob("*uncertainty_probseg.nii.gz"))) == 4
 
 
-def test_the_ablations_results_stand_beside_the_studys_own(measured):
+def test_the_ablations_of_the_same_cohort_stand_beside_the_studys_own(measured):
     study, measure = measured
-    folder = study.results / "ablations"
-    folder.mkdir(parents=True)
-    (folder / "metrics.json").write_text(json.dumps({"within_patient_cv": {"none": 0.1, "physics": 0.01}}))
+    path = study.results / "ablations" / "metrics.json"
+    write_json(path, {"cohort": "another", "within_patient_cv": {"none": 0.1}})
+    cv = measure()[1]["within_patient_cv"]
+    assert "run on another" in cv["contrasts"]["reason"]
+    assert "none" not in cv
+    cohort = json.loads((study.results / "variability" / "metrics.json").read_text())["cohort"]
+    write_json(path, {"cohort": cohort, "within_patient_cv": {"none": 0.1, "physics": 0.01}})
     cv = measure()[1]["within_patient_cv"]
     assert (cv["none"], cv["physics"]) == (0.1, 0.01)
     assert "cortex" in cv
