@@ -107,7 +107,7 @@ class InferenceSettings(Section):
 
     step: int = Field(32, ge=1)
     validation_step: int = Field(48, ge=1)
-    threshold: float = Field(0.5, gt=0, lt=1)
+    threshold: float | None = Field(None, gt=0, lt=1)
     flips: list[Literal["x", "y", "z"]] = ["x"]
     calibration_cases: int = Field(4, ge=1)
 

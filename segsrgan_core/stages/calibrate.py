@@ -1,4 +1,4 @@
-"""The last step of stage 02: how large the errors of volumes are, on cases whose true volumes are known."""
+"""The last step of stage 02, on cases whose truth is known: the threshold, and how large the errors of volumes are."""
 
 from dataclasses import replace
 from itertools import chain, islice
@@ -8,6 +8,7 @@ import numpy as np
 
 from segsrgan_core.imaging.files import load_image, load_labels
 from segsrgan_core.imaging.geometry import voxel_volume_ml
+from segsrgan_core.metrics import dice
 from segsrgan_core.networks.functions import as_function
 from segsrgan_core.params import Settings
 from segsrgan_core.paths import Study
@@ -16,9 +17,12 @@ from segsrgan_core.segmenter import ModelCard, Segmentation, Segmenter, volumes_
 from segsrgan_core.stages.cases import PreparedCase, prepared_cases
 from segsrgan_core.uncertainty import error_factor
 
+Results = list[tuple[Segmentation, PreparedCase]]
+THRESHOLDS = (0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6)
+
 
 def calibrated(study: Study, settings: Settings, card: ModelCard, models: list[Any]) -> ModelCard:
-    """Learn the standard errors' factors and return the card with them.
+    """Choose the threshold, unless it is set, learn the standard errors' factors, and return the card with them.
 
     The cases are all of the split val, filled up from train to `inference.calibration_cases`: with a single case the
     error would be a matter of luck. Those of train are errors of heads that the network has seen, and so rather small.
@@ -30,18 +34,43 @@ def calibrated(study: Study, settings: Settings, card: ModelCard, models: list[A
     more = max(0, settings.inference.calibration_cases - len(validation))
     cases = list(chain(validation, islice(prepared_cases(study, "train"), more)))
     results = [(segmenter(load_image(c.low), like=load_image(c.image)), c) for c in track(cases, "calibrated")]
+    if settings.inference.threshold is None and len(card.classes) == 1:
+        card = replace(card, threshold=best_threshold(card, results))
     return replace(card, error_factors=_factors(card, results), error_cases=len(cases))
 
 
-def _factors(card: ModelCard, results: list[tuple[Segmentation, PreparedCase]]) -> dict[str, float]:
+def best_threshold(card: ModelCard, results: Results) -> float:
+    """Return the threshold of the highest mean Dice: where a network is unsure of thin tissue, it is below 0.5."""
+    name, number = next(iter(card.tissues.numbers.items()))
+    truths = [np.asarray(load_labels(case.labels).dataobj) == number for _, case in results]
+    found = [np.asarray(result.probabilities[name].dataobj) for result, _ in results]
+
+    def score(threshold: float) -> float:
+        return float(np.mean([dice(truth, p > threshold) for truth, p in zip(truths, found, strict=True)]))
+
+    return max(THRESHOLDS, key=score)
+
+
+def _factors(card: ModelCard, results: Results) -> dict[str, float]:
     errors: dict[str, list[float]] = {}
     spreads: dict[str, list[float]] = {}
     for result, case in results:
+        found = _volumes_ml(card, result)
         for name, true in true_volumes_ml(card, case).items():
-            errors.setdefault(name, []).append(result.volumes_ml[name] - true)
+            errors.setdefault(name, []).append(found[name] - true)
             spreads.setdefault(name, []).append(result.disagreement_ml[name])
     factors = {name: error_factor(errors[name], spreads[name]) for name in errors if min(spreads[name]) > 0}
     return {name: float(f"{factor:.6g}") for name, factor in factors.items()}
+
+
+def _volumes_ml(card: ModelCard, result: Segmentation) -> dict[str, float]:
+    """Return the volumes at the card's threshold."""
+    channels = [np.asarray(image.dataobj) for image in result.probabilities.values()]
+    if len(channels) > 1:
+        return result.volumes_ml
+    labels = card.tissues.decode(channels[0][..., None], card.threshold)
+    sides = None if result.sides is None else np.asarray(result.sides.dataobj)
+    return volumes_ml(card.tissues, labels, sides, voxel_volume_ml(result.labels))
 
 
 def true_volumes_ml(card: ModelCard, case: PreparedCase) -> dict[str, float]:

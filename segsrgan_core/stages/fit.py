@@ -68,7 +68,7 @@ def model_card(settings: Settings, spacing_mm: float) -> ModelCard:
         thickness_mm=settings.training.thickness_mm,
         plane=settings.simulation.plane,
         cohort=settings.cohort,
-        threshold=settings.inference.threshold,
+        threshold=settings.inference.threshold or 0.5,
         networks=settings.training.networks,
     )
 

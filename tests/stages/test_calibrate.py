@@ -1,0 +1,49 @@
+"""The threshold that is chosen, and the errors of volumes at that threshold."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from nibabel.nifti1 import Nifti1Image
+
+from segsrgan_core.imaging.files import save_image
+from segsrgan_core.params import read_params
+from segsrgan_core.segmenter import ModelCard, Segmentation
+from segsrgan_core.stages import calibrate
+from segsrgan_core.stages.calibrate import best_threshold, calibrated
+from segsrgan_core.stages.cases import PreparedCase
+
+ARGUMENTS = {"name": "unet", "k": 2, "kernel": 3, "padding": "zero", "n_classes": 1, "hemispheres": False}
+CARD = ModelCard({**ARGUMENTS, "thickness_channel": False}, ("cortex",), 1.0, 16, (3.0, 3.0), "axial", "balls")
+
+
+@pytest.fixture
+def results(tmp_path):
+    """A cortex of 512 voxels seen with 0.33, beside 8 voxels with 0.28 that are none; 0.1 elsewhere."""
+    labels, seen = np.zeros((20, 20, 20), np.uint8), np.full((20, 20, 20), 0.1, np.float32)
+    labels[4:12, 4:12, 4:12] = 2
+    seen[labels == 2] = 0.33
+    seen[14:16, 14:16, 14:16] = 0.28
+    path = save_image(Nifti1Image(labels, np.eye(4)), tmp_path / "labels.nii.gz")
+    case = PreparedCase("sub-1", "val", 40.0, path, path, path, path)
+    image, found = Nifti1Image(seen, np.eye(4)), Nifti1Image((seen > 0.5).astype(np.uint8), np.eye(4))
+    result = Segmentation(image, image, found, {"cortex": image}, {"cortex": 0.0}, disagreement_ml={"cortex": 0.1})
+    return [(result, case)]
+
+
+def test_the_threshold_of_the_highest_dice_is_chosen(results):
+    assert best_threshold(CARD, results) == 0.3
+
+
+@pytest.mark.parametrize(("wished", "used", "error_ml"), [(None, 0.3, 0.0), (0.25, 0.25, 0.008), (0.5, 0.5, 0.512)])
+def test_the_errors_are_those_at_the_threshold(results, monkeypatch, wished, used, error_ml):
+    result, case = results[0]
+    params = Path(__file__).parents[2] / "params.yaml"
+    settings = read_params(params, "embedded", "miniature", {"inference.threshold": wished})
+    monkeypatch.setattr(calibrate, "Segmenter", lambda *_: lambda *_, **__: result)
+    monkeypatch.setattr(calibrate, "as_function", lambda model: model)
+    monkeypatch.setattr(calibrate, "prepared_cases", lambda _, split: [case] if split == "val" else [])
+    card = calibrated(None, settings, replace(CARD, threshold=wished or 0.5), [None])
+    assert (card.threshold, card.error_cases) == (used, 1)
+    assert card.error_factors["cortex"] == pytest.approx(error_ml / 0.1, abs=1e-6)
