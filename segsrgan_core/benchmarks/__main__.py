@@ -15,6 +15,7 @@ def run(folder: Path, size: Size) -> dict[str, float]:
     """Run every benchmark, write one JSON file each, the figure and `summary.json`; return the summary's medians."""
     from segsrgan_core.benchmarks import figure
     from segsrgan_core.benchmarks.machine import load, machine
+    from segsrgan_core.benchmarks.plan import plan
     from segsrgan_core.figures.style import save
 
     found = {}
@@ -25,6 +26,7 @@ def run(folder: Path, size: Size) -> dict[str, float]:
         write_json(folder / f"{name}.json", {**facts, "result": found[name]})
     medians = summary(found)
     write_json(folder / "summary.json", medians)
+    write_json(folder / "plan.json", plan(found))
     fig, table = figure.draw(found)
     save(fig, figure.NAME, folder, table)
     return medians

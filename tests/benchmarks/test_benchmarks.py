@@ -7,6 +7,7 @@ from segsrgan_core.benchmarks.__main__ import summary
 from segsrgan_core.benchmarks.host import IMAPA, RATIO, starts
 from segsrgan_core.benchmarks.machine import load, machine
 from segsrgan_core.benchmarks.peak import _flop
+from segsrgan_core.benchmarks.plan import critic_gflop, iteration_gflop, plan
 from segsrgan_core.benchmarks.size import SMALL, head
 from segsrgan_core.benchmarks.timing import Times, comparison, interleaved
 from segsrgan_core.benchmarks.training import training_iteration
@@ -98,6 +99,22 @@ def test_the_summary_holds_three_medians():
         "inference_speedup": 60.0,
         "generator_share_of_peak": 0.4,
     }
+
+
+def test_the_plan_is_the_arithmetic_of_the_page():
+    assert critic_gflop() == pytest.approx(2.28, abs=0.005)
+    assert iteration_gflop(24.08) == pytest.approx(334, abs=0.5)
+    found = {
+        "peak": {"published": {"gflop": 24.08, "peak_gflops": 780.0}},
+        "training": {"batch 4": {"fast_s": of(4 * 1.125)}},
+        "inference": {"shipped": {"fast_s": of(24.0)}},
+        "memory": {"head": 2.0},
+    }
+    costs = plan(found)
+    assert costs["training_hours"]["here"] == pytest.approx(1000)
+    assert costs["training_hours"]["A100"] == pytest.approx([2.5, 10])
+    assert costs["epirmex_hours"]["here"] == pytest.approx(10)
+    assert costs["share_of_peak_in_training"] == pytest.approx(334 / 1.125 / 780, rel=1e-3)
 
 
 def test_the_figure_shows_every_ratio_and_layer(tmp_path):
