@@ -7,7 +7,7 @@ UV := uv==0.13.9
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export TF_CPP_MIN_LOG_LEVEL := 3
 
-.PHONY: repro verify ablations test test-browser test-kill fuzz audit lint lab env gpu lock clean
+.PHONY: repro verify ablations bench test test-browser test-kill fuzz audit lint lab env gpu lock clean
 
 repro: env
 	@dvc repro
@@ -19,6 +19,10 @@ verify: env
 ablations: env
 	@dvc repro ablations/dvc.yaml
 	@dvc repro
+
+# How fast it all is, against the published design: about 25 minutes; let nothing else run meanwhile.
+bench: env
+	@python -m segsrgan_core.benchmarks
 
 test: env
 	@ruff check . && ruff format --check . && lint-imports

@@ -65,6 +65,7 @@ class TrainingSettings(Section):
 
     patch: int = Field(64, ge=16, le=512, multiple_of=16)
     batch: int = Field(1, ge=1)
+    devices: int = Field(1, ge=1)
     networks: int = Field(1, ge=1, le=20)
     epochs: int = Field(10, ge=1)
     steps_per_epoch: int = Field(100, ge=1)
@@ -99,6 +100,12 @@ class TrainingSettings(Section):
         low, high = self.thickness_mm
         if not 0 < low <= high:
             raise ValueError(f"expected thickness_mm: [low, high] with 0 < low <= high, received {[low, high]}")
+        return self
+
+    @model_validator(mode="after")
+    def _shared(self) -> "TrainingSettings":
+        if self.batch % self.devices:
+            raise ValueError(f"expected a batch that {self.devices} devices can share, not {self.batch}")
         return self
 
 

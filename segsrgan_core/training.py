@@ -1,6 +1,7 @@
 """Adversarial training (WGAN-GP) of a generator, and the curve of its validation.
 
 A run is a function of its settings, its subjects and its seed; interrupted at any moment, it goes on bit-exactly.
+On several devices each takes its share of every batch: sums are then made in another order, and nothing else differs.
 """
 
 import math
@@ -14,6 +15,7 @@ import tensorflow as tf
 from segsrgan_core import losses
 from segsrgan_core.checkpoints import load_state, save_state
 from segsrgan_core.classes import Classes
+from segsrgan_core.errors import UserError
 from segsrgan_core.networks.functions import as_function
 from segsrgan_core.networks.optimizers import ConvolutionMuon, OnePassAdam
 from segsrgan_core.params import TrainingSettings
@@ -35,6 +37,8 @@ class Trainer:
 
     Batches are walked through one sample at a time: the networks have no batch statistics, so that the mean of the
     gradients is the batch's gradient, and the memory is that of one patch.
+
+    Several devices share the batches where networks and trainer are made in the scope of a strategy, see `devices`.
     """
 
     def __init__(
@@ -45,10 +49,13 @@ class Trainer:
         groups: tuple[int, ...] = (1,),
     ):
         self.generator, self.critic, self.settings, self.groups = generator, critic, settings, groups
+        self.strategy = tf.distribute.get_strategy()
         build = self._muon if settings.optimizer == "muon" else self._adam
         self.generator_optimizer = build(generator, settings.learning_rate)
         self.critic_optimizer = self._adam(critic, settings.critic_learning_rate) if critic else None
-        self.average = [tf.Variable(w) for w in generator.trainable_variables]
+        # Every device has the same, so that any device's will do.
+        one = tf.VariableAggregation.ONLY_FIRST_REPLICA
+        self.average = [tf.Variable(w.value, aggregation=one) for w in generator.trainable_variables]
 
     def _adam(self, model: keras.Model, rate: float) -> keras.optimizers.Optimizer:
         optimizer = OnePassAdam(self._schedule(rate), beta_1=self.settings.beta_1, beta_2=0.999)
@@ -85,7 +92,7 @@ class Trainer:
     @tf.function(jit_compile=False)
     def reconstruct(self, x: tf.Tensor, y: tf.Tensor) -> dict[str, tf.Tensor]:
         """One generator step on L_rec alone; x (B, P, P, P, C), y (B, P, P, P, 1 + n)."""
-        return self._generator_step(x, y, adversarial=False)
+        return self._on_devices(lambda: self._generator_step(x, y, adversarial=False))
 
     @tf.function(jit_compile=False)
     def adversarial(self, x: tf.Tensor, y: tf.Tensor, epsilon: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -96,16 +103,24 @@ class Trainer:
             y: (n_critic + 1, B, P, P, P, 1 + n).
             epsilon: (n_critic, B), in [0, 1].
         """
-        loss = tf.constant(0.0)
-        for i in tf.range(self.settings.n_critic):
+        return self._on_devices(lambda: self._iteration(x, y, epsilon))
+
+    def _iteration(self, x: tf.Tensor, y: tf.Tensor, epsilon: tf.Tensor) -> dict[str, tf.Tensor]:
+        loss, n = tf.constant(0.0), self.settings.n_critic
+        # Devices cannot exchange gradients from within a loop of the graph.
+        for i in tf.range(n) if self.settings.devices == 1 else range(n):
             loss = self._critic_step(x[i], y[i], epsilon[i])
         return {**self._generator_step(x[-1], y[-1], adversarial=True), "loss_critic": loss}
 
+    def _on_devices(self, step: Callable[[], dict[str, tf.Tensor]]) -> dict[str, tf.Tensor]:
+        """Take a step on every device; the losses are of the whole batch."""
+        values = self.strategy.run(step)
+        return {name: self.strategy.reduce("SUM", value, axis=None) for name, value in values.items()}
+
     def _generator_step(self, x: tf.Tensor, y: tf.Tensor, adversarial: bool) -> dict[str, tf.Tensor]:
         parts, gradients = self._mean_over_batch(
-            lambda i: self._generator_loss(x[i : i + 1], y[i : i + 1], adversarial),
+            lambda i: self._generator_loss(x[i][None], y[i][None], adversarial),
             self.generator.trainable_variables,
-            len(GENERATOR_PARTS),
             x.shape[0],
         )
         self.generator_optimizer.apply(gradients, self.generator.trainable_variables)
@@ -138,38 +153,61 @@ class Trainer:
 
     def _critic_step(self, x: tf.Tensor, y: tf.Tensor, epsilon: tf.Tensor) -> tf.Tensor:
         def loss(i: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor]]:
-            one = x[i : i + 1]
+            one = x[i][None]
             fake = self._with_thickness(self.generator(one, training=True), one)
-            real = self._with_thickness(soften(y[i : i + 1]), one)
+            real = self._with_thickness(soften(y[i][None]), one)
             both = self.critic(tf.concat([real, fake], 0), training=True)
             score = losses.adversarial(both[:1], both[1:])
-            penalty = losses.gradient_penalty(self.critic, real, fake, epsilon[i : i + 1])
+            penalty = losses.gradient_penalty(self.critic, real, fake, epsilon[i][None])
             value = self.settings.lambda_gp * penalty - score
             return value, [value]
 
         variables = self.critic.trainable_variables
-        parts, gradients = self._mean_over_batch(loss, variables, 1, x.shape[0])
+        parts, gradients = self._mean_over_batch(loss, variables, x.shape[0])
         self.critic_optimizer.apply(gradients, variables)
         return parts[0]
 
     def _with_thickness(self, pair: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
         return tf.concat([pair, x[..., 1:]], -1) if x.shape[-1] > 1 else pair
 
-    def _mean_over_batch(self, loss, variables: list, n_parts: int, batch: int) -> tuple[tf.Tensor, list[tf.Tensor]]:
+    def _mean_over_batch(self, loss, variables: list, batch: int) -> tuple[tf.Tensor, list[tf.Tensor]]:
+        """Return this device's part of the mean: the parts of all devices add up to it, and optimisers add them up."""
+
         def one(i: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor]]:
             with tf.GradientTape(watch_accessed_variables=False) as tape:
                 tape.watch([v.value for v in variables])
                 value, parts = loss(i)
             return tf.stack(parts), tape.gradient(value, [v.value for v in variables])
 
-        parts, gradients = one(tf.constant(0))
+        share = batch // self.settings.devices
+        first = share * tf.cast(tf.distribute.get_replica_context().replica_id_in_sync_group, tf.int32)
+        parts, gradients = one(first)
         if batch == 1:
             return parts, gradients
-        for i in tf.range(1, batch):
+        for i in tf.range(first + 1, first + share):
             more_parts, more = one(i)
             parts += more_parts
             gradients = [a + b for a, b in zip(gradients, more, strict=True)]
         return parts / batch, [g / batch for g in gradients]
+
+
+def devices(count: int) -> tf.distribute.Strategy:
+    """Return a strategy that shares batches among the first GPUs of this machine (among CPUs where it has none).
+
+    Args:
+        count: of devices; with one, nothing is shared.
+
+    Raises:
+        UserError: the machine has fewer.
+    """
+    if count == 1:
+        return tf.distribute.get_strategy()
+    there = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
+    if len(there) < count:
+        raise UserError(
+            f"training.devices: expected at most {len(there)}, which this machine has; received {count}; correct it."
+        )
+    return tf.distribute.MirroredStrategy([device.name for device in there[:count]])
 
 
 def soften(real: tf.Tensor) -> tf.Tensor:

@@ -8,8 +8,6 @@ with XLA, which is 10 to 30 times slower on a processor; TensorFlow 2.15 did not
 Arrays are (B, C, P, P, P). Weights are in the order of our own networks, so that both can be given the same.
 """
 
-from collections.abc import Callable
-
 import keras
 import numpy as np
 import tensorflow as tf
@@ -158,6 +156,3 @@ def predict_windows(model: keras.Model, windows: np.ndarray) -> np.ndarray:
 def as_first(array: np.ndarray) -> np.ndarray:
     """Turn (..., X, Y, Z, C) into (..., C, X, Y, Z)."""
     return np.ascontiguousarray(np.moveaxis(array, -1, -4))
-
-
-Published = Callable[[np.ndarray, np.ndarray, np.ndarray], float]

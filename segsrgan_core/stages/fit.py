@@ -24,7 +24,7 @@ from segsrgan_core.segmenter import ModelCard, Segmenter, save_model
 from segsrgan_core.stages.calibrate import calibrated
 from segsrgan_core.stages.cases import PreparedCase, prepared_cases
 from segsrgan_core.stages.live import LiveCurve
-from segsrgan_core.training import Trainer, copy_weights, train
+from segsrgan_core.training import Trainer, copy_weights, devices, train
 
 
 def model_classes(settings: Settings) -> Classes:
@@ -47,7 +47,12 @@ def generator_arguments(settings: Settings) -> dict:
 
 
 def build_trainer(settings: Settings) -> Trainer:
-    """Build the networks and their optimisers."""
+    """Build the networks and their optimisers, on as many devices as the settings name."""
+    with devices(settings.training.devices).scope():
+        return _build_trainer(settings)
+
+
+def _build_trainer(settings: Settings) -> Trainer:
     model = settings.model
     policy = choose_policy(model.precision)
     generator = build_generator(**generator_arguments(settings), policy=policy, seed=settings.seed)

@@ -1,0 +1,96 @@
+"""The share of the measured convolution peak that a generator reaches, whole and layer by layer.
+
+The peak is the best rate of plain 3^3 convolutions of 64 and 128 channels in bfloat16. A layer's work is the products
+that its definition needs: 27 a voxel and pair of channels for a 3^3 kernel, 8 where the grid is doubled, for there are
+no more different ones. What layouts, edges and normalisation add counts as lost.
+"""
+
+from collections.abc import Callable
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from segsrgan_core.benchmarks.heads import SHIPPED
+from segsrgan_core.benchmarks.size import Size
+from segsrgan_core.benchmarks.timing import interleaved, spread
+from segsrgan_core.networks.convolutions import Convolution, UpsamplingConvolution
+from segsrgan_core.networks.generators import build_generator
+
+GENERATORS = {"shipped": SHIPPED, "published": {"name": "residual"}}
+POLICY = "mixed_bfloat16"
+
+
+def share_of_peak(size: Size) -> dict:
+    """Measure both generators on one patch; see `_generator`."""
+    return {
+        title: _generator(size, build_generator(k=size.k, policy=POLICY, **one)) for title, one in GENERATORS.items()
+    }
+
+
+def _generator(size: Size, model: keras.Model) -> dict:
+    """Measure one generator.
+
+    Returns:
+        `forward` and `training` (forward and backward: three times the products): shares of the peak, round by round;
+        `peak_gflops`; `layers`: name, shape of its input, GFLOP, milliseconds and share.
+    """
+    x = tf.random.stateless_normal((1, *[size.patch] * 3, 1), (0, 0))
+    layers = [layer for layer in model.layers if isinstance(layer, Convolution)]
+    inputs = keras.Model(model.input, [layer.input for layer in layers])(x)
+    flops = [_flop(layer, one.shape) for layer, one in zip(layers, inputs, strict=True)]
+    peaks = {f"peak {n}": _plain(n, size) for n in (64, 128)}
+    work = {name: run for name, (run, _) in peaks.items()}
+    times = interleaved({**work, "forward": _forward(model, x), "training": _training(model, x)}, 2 * size.rounds)
+    rounds = range(2 * size.rounds)
+    peak = [max(flop / times[name].clock[i] for name, (_, flop) in peaks.items()) for i in rounds]
+    shares = {
+        name: spread([factor * sum(flops) / times[name].clock[i] / peak[i] for i in rounds])
+        for name, factor in (("forward", 1), ("training", 3))
+    }
+    rows = [_layer(*one, float(np.median(peak))) for one in zip(layers, inputs, flops, strict=True)]
+    return {**shares, "peak_gflops": float(np.median(peak)) / 1e9, "gflop": sum(flops) / 1e9, "layers": rows}
+
+
+def _flop(layer: Convolution, shape: tf.TensorShape) -> float:
+    out = layer.compute_output_shape(shape)
+    taps = 8 if isinstance(layer, UpsamplingConvolution) else layer.kernel_size[0] ** 3
+    return 2.0 * taps * shape[-1] * out[-1] * np.prod(out[1:4])
+
+
+def _layer(layer: Convolution, x: tf.Tensor, flop: float, peak: float) -> dict:
+    x = tf.cast(x, tf.bfloat16)
+    seconds = spread(interleaved({"layer": _traced(lambda: layer(x))}, 5)["layer"].clock)["median"]
+    return {
+        "name": layer.name,
+        "input": list(x.shape[1:]),
+        "filters": layer.filters,
+        "gflop": flop / 1e9,
+        "ms": 1000 * seconds,
+        "share": flop / seconds / peak,
+    }
+
+
+def _plain(channels: int, size: Size) -> tuple[Callable, float]:
+    edge = size.patch * 32 // channels
+    x = tf.ones((1, edge, edge, edge, channels), tf.bfloat16)
+    kernel = tf.ones((3, 3, 3, channels, channels), tf.bfloat16)
+    return _traced(lambda: tf.nn.conv3d(x, kernel, [1] * 5, "SAME")), 2.0 * 27 * channels**2 * edge**3
+
+
+def _forward(model: keras.Model, x: tf.Tensor) -> Callable:
+    return _traced(lambda: model(x, training=False))
+
+
+def _training(model: keras.Model, x: tf.Tensor) -> Callable:
+    def step() -> tf.Tensor:
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_mean(tf.square(model(x, training=True)))
+        return tf.add_n([tf.reduce_sum(one) for one in tape.gradient(loss, model.trainable_variables)])
+
+    return _traced(step)
+
+
+def _traced(function: Callable) -> Callable:
+    traced = tf.function(function, jit_compile=False)
+    return lambda: traced().numpy()

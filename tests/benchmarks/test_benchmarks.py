@@ -1,0 +1,124 @@
+import numpy as np
+import pytest
+
+from segsrgan_core.baselines.imapa import soft_labels
+from segsrgan_core.benchmarks import figure, plain
+from segsrgan_core.benchmarks.__main__ import summary
+from segsrgan_core.benchmarks.host import IMAPA, RATIO, starts
+from segsrgan_core.benchmarks.machine import load, machine
+from segsrgan_core.benchmarks.peak import _flop
+from segsrgan_core.benchmarks.plan import critic_gflop, iteration_gflop, plan
+from segsrgan_core.benchmarks.size import SMALL, head
+from segsrgan_core.benchmarks.timing import Times, comparison, interleaved
+from segsrgan_core.benchmarks.training import training_iteration
+from segsrgan_core.figures.style import save
+from segsrgan_core.imaging.degrade import degrade_matrices
+from segsrgan_core.metrics import hd95_mm
+from segsrgan_core.networks.convolutions import Convolution, UpsamplingConvolution
+
+
+def test_a_head_is_bright_within_and_touches_no_edge():
+    image = head((20, 24, 16))
+    assert image[10, 12, 8] > 0.5
+    assert 0.35 < (image > 0).mean() < 0.55  # an ellipsoid fills pi / 6 of its box
+    assert not image[[0, -1]].any()
+
+
+def test_the_plain_simulation_is_ours():
+    image = head((6, 5, 60))
+    down, up = degrade_matrices(60, 1.0, RATIO)
+    np.testing.assert_allclose(plain.simulate(image, RATIO), image @ down.T @ up.T, atol=1e-5)
+
+
+def test_the_plain_imapa_is_ours():
+    images = np.stack([head((8, 7, 9), seed) for seed in range(3)])
+    labels = np.digitize(images[1:], (0.25, 1.0)).astype(np.uint8)
+    numbers, soft = soft_labels(images[0], images[1:], labels, **IMAPA, alphas=(0.0,))
+    found = plain.imapa(images[0], images[1:], labels, **IMAPA)
+    assert numbers.tolist() == [0, 1, 2]
+    np.testing.assert_allclose(found, soft, atol=2e-3)
+
+
+def test_the_plain_distance_is_ours():
+    a, b = head((20, 22, 24)) > 0.9, head((20, 22, 24), 1) > 0.9
+    assert plain.hd95_mm(a, b, 0.5) == pytest.approx(hd95_mm(a, b, (0.5,) * 3))
+
+
+def test_work_is_done_in_turn_and_compared_round_by_round():
+    done = []
+    times = interleaved({name: lambda name=name: done.append(name) for name in "ab"}, 2)
+    assert "".join(done) == "ab" + "ab" + "ba"
+    assert [len(one.clock) for one in times.values()] == [2, 2]
+    ratio = comparison(Times([4.0, 9.0], [1.0, 1.0]), Times([2.0, 3.0], [1.0, 2.0]), scale=10)["ratio"]
+    assert ratio == {"median": 25, "low": 20, "high": 30, "rounds": 2}
+
+
+def test_the_products_of_a_layer_are_those_of_its_definition():
+    shape = (1, 8, 8, 8, 4)
+    assert _flop(Convolution(6, 3), shape) == 2 * 27 * 4 * 6 * 8**3
+    assert _flop(Convolution(6, 3, strides=2), shape) == 2 * 27 * 4 * 6 * 4**3
+    assert _flop(UpsamplingConvolution(6), shape) == 2 * 8 * 4 * 6 * 16**3
+
+
+def test_machine_and_load_are_told():
+    assert {"processor", "cores", "memory", "instructions", "libraries"} <= set(machine())
+    assert load() >= 0
+
+
+def test_the_command_starts_in_less_time_than_anyone_waits():
+    found = starts(SMALL)
+    assert found["segsrgan --help"]["median"] > found["python"]["median"] > 0
+
+
+def test_a_training_iteration_is_compared_with_the_published_one():
+    found = training_iteration(SMALL)["batch 1"]
+    assert found["ratio"]["low"] > 0
+    assert found["share_outside"]["median"] < 1
+
+
+def of(value):
+    return {"median": value, "low": 0.8 * value, "high": 1.2 * value, "rounds": 3}
+
+
+RESULTS = {
+    "training": {"batch 1": {"ratio": of(9.0)}, "batch 4": {"ratio": of(11.0)}},
+    "inference": {"shipped": {"ratio": of(60.0)}, "shipped without mirror images": {"ratio": of(120.0)}},
+    "peak": {
+        "shipped": {
+            "forward": of(0.4),
+            "layers": [{"name": "first", "input": [64, 64, 64, 1], "filters": 16, "share": 0.1}] * 3,
+        }
+    },
+    "without_networks": {name: {"ratio": of(300.0)} for name in ("simulation", "imapa", "hd95")},
+}
+
+
+def test_the_summary_holds_three_medians():
+    assert summary(RESULTS) == {
+        "training_iteration_speedup": 11.0,
+        "inference_speedup": 60.0,
+        "generator_share_of_peak": 0.4,
+    }
+
+
+def test_the_plan_is_the_arithmetic_of_the_page():
+    assert critic_gflop() == pytest.approx(2.28, abs=0.005)
+    assert iteration_gflop(24.08) == pytest.approx(334, abs=0.5)
+    found = {
+        "peak": {"published": {"gflop": 24.08, "peak_gflops": 780.0}},
+        "training": {"batch 4": {"fast_s": of(4 * 1.125)}},
+        "inference": {"shipped": {"fast_s": of(24.0)}},
+        "memory": {"head": 2.0},
+    }
+    costs = plan(found)
+    assert costs["training_hours"]["here"] == pytest.approx(1000)
+    assert costs["training_hours"]["A100"] == pytest.approx([2.5, 10])
+    assert costs["epirmex_hours"]["here"] == pytest.approx(10)
+    assert costs["share_of_peak_in_training"] == pytest.approx(334 / 1.125 / 780, rel=1e-3)
+
+
+def test_the_figure_shows_every_ratio_and_layer(tmp_path):
+    fig, table = figure.draw(RESULTS)
+    assert table["panel"].value_counts().to_dict() == {"ratio": 7, "share of peak": 3}
+    save(fig, figure.NAME, tmp_path, table)
+    assert (tmp_path / "speed.png").stat().st_size > 10_000
