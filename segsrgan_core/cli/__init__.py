@@ -21,7 +21,7 @@ STUDY = "The study"
 STAGES = "Stages of the study (called by `dvc repro`)"
 for panel, commands in {
     OWN: (own_images.segment, own_images.simulate),
-    COHORTS: (training.manifest, training.train, training.evaluate, training.tune),
+    COHORTS: (training.manifest, training.train, training.calibrate, training.evaluate, training.tune),
     STUDY: (verify.verify,),
     STAGES: (study.phantoms, study.baselines, study.notebook, study.ablation, study.ablations),
 }.items():

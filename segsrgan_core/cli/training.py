@@ -1,4 +1,4 @@
-"""`segsrgan manifest`, `train` and `evaluate`: from a folder of images to a network, and to its scores."""
+"""`segsrgan manifest`, `train`, `calibrate` and `evaluate`: from a folder of images to a network, and to its scores."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -96,6 +96,39 @@ def train(
     trained = train_aside(study, settings, names, out)
     state = "trained" if trained else "trained before"
     say(f"{state}: {out}; next: segsrgan evaluate {names[0]} --model {out} --out eval")
+
+
+def calibrate(
+    cohorts: Annotated[
+        list[str], typer.Argument(help="Names of cohorts, or paths of their manifests.", show_default=False)
+    ],
+    model: Annotated[str, typer.Option(help="A trained model's folder, or packaged weights by name.")],
+    out: Annotated[Path, typer.Option(help="Folder for the model with its new card.")],
+    setting: Setting = None,
+    params: Params = None,
+) -> None:
+    """Choose a network's threshold and learn the standard errors of its volumes on cohorts whose labels are known.
+
+    The weights stay as they are. `inference.calibration_cases` says how many cases are used: first those of the split
+    val, then of train. Calibrate on images like those that you will segment.
+
+    For example:
+
+    segsrgan calibrate alberts --model general --out mine
+    """
+    from segsrgan_core.params import read_params
+    from segsrgan_core.progress import say
+    from segsrgan_core.quiet import start_tensorflow
+    from segsrgan_core.weights import find_model
+
+    found = [_find(cohort) for cohort in cohorts]
+    names, study = [name for _, name in found], found[0][0]
+    settings, folder = read_params(params or study.params, names[0], setting), find_model(model)
+    start_tensorflow()
+    from segsrgan_core.stages.aside import calibrate_aside
+
+    card = calibrate_aside(study, settings, names, folder, out)
+    say(f"calibrated on {card.error_cases} cases, threshold {card.threshold:g}: {out}")
 
 
 def evaluate(

@@ -1,10 +1,10 @@
-"""A network trained or evaluated outside the study's stages, in a folder of its own, by the functions of the stages."""
+"""A network trained, calibrated or evaluated outside the study, in its own folder, by the functions of the stages."""
 
 import hashlib
 import json
 import shutil
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import nibabel as nib
@@ -13,18 +13,19 @@ import pandas as pd
 import segsrgan_core
 from segsrgan_core.cohorts.manifest import image_rows
 from segsrgan_core.errors import UserError
-from segsrgan_core.imaging.files import sha256, write_csv, write_json, write_text
+from segsrgan_core.imaging.files import atomic, sha256, write_csv, write_json, write_text
 from segsrgan_core.imaging.geometry import spacing_mm
 from segsrgan_core.networks.functions import choose_policy
 from segsrgan_core.params import Settings
 from segsrgan_core.paths import Study
-from segsrgan_core.segmenter import load_segmenter, read_card, weight_files
+from segsrgan_core.segmenter import ModelCard, load_segmenter, read_card, weight_files
+from segsrgan_core.stages.calibrate import calibrated
 from segsrgan_core.stages.cases import CASES, case_name, prepared_cases
 from segsrgan_core.stages.evaluate import evaluate
 from segsrgan_core.stages.fit import fit
 from segsrgan_core.stages.prepare import load_cohort, make_phantoms, prepare
 
-FACTS = "training.json"
+FACTS, MODEL = "training.json", "model.json"
 SCRATCH = ".work"
 
 
@@ -62,6 +63,36 @@ def train_aside(study: Study, settings: Settings, cohorts: Sequence[str], out: P
     return True
 
 
+def calibrate_aside(study: Study, settings: Settings, cohorts: Sequence[str], model: Path, out: Path) -> ModelCard:
+    """Choose a network's threshold and learn its standard errors on cohorts of one's own; its weights stay.
+
+    Args:
+        study: the repository, for manifests and data.
+        settings: of simulation and inference; the voxel size is the network's where they name none.
+        cohorts: names of cohorts with a manifest; their splits val and train are used.
+        model: folder of a trained network.
+        out: receives a copy of the model with the new card, and calibration.json (what it was calibrated on).
+
+    Returns:
+        The new card.
+    """
+    settings = _at_the_spacing_of(read_card(model), settings).model_copy(update={"cohort": "+".join(cohorts)})
+    bench = _bench(study, out, settings, cohorts)
+    _prepare_all(bench, settings, cohorts, splits=("train", "val"))
+    policy = choose_policy(settings.model.precision)
+    segmenter = load_segmenter(model, settings.inference.step, policy, settings.inference.flips)
+    card = calibrated(bench, settings, segmenter)
+    if out.resolve() != model.resolve():
+        for path in model.iterdir():
+            atomic(out / path.name, lambda part, path=path: shutil.copyfile(path, part))
+    write_json(out / MODEL, asdict(card))
+    used = {"simulation": settings.simulation, "inference": settings.inference}
+    facts = {name: section.model_dump(mode="json") for name, section in used.items()}
+    write_json(out / "calibration.json", {"cohorts": list(cohorts), **facts, "version": segsrgan_core.__version__})
+    shutil.rmtree(out / SCRATCH)
+    return card
+
+
 def evaluate_aside(study: Study, settings: Settings, model: Path, out: Path) -> dict:
     """Score a network on the test cases of a cohort.
 
@@ -75,11 +106,8 @@ def evaluate_aside(study: Study, settings: Settings, model: Path, out: Path) -> 
         The summary, as in metrics.json.
     """
     card = read_card(model)
-    simulation = settings.simulation.model_copy(
-        update={"spacing_mm": settings.simulation.spacing_mm or card.spacing_mm}
-    )
     no_baselines = settings.baselines.model_copy(update={"methods": []})
-    settings = settings.model_copy(update={"simulation": simulation, "baselines": no_baselines})
+    settings = _at_the_spacing_of(card, settings).model_copy(update={"baselines": no_baselines})
     bench = _bench(study, out, settings, [settings.cohort])
     _prepare_all(bench, settings, [settings.cohort], splits=("test",))
     segmenter = load_segmenter(model, settings.inference.step, choose_policy(settings.model.precision))
@@ -93,6 +121,11 @@ def evaluate_aside(study: Study, settings: Settings, model: Path, out: Path) -> 
     write_json(out / "evaluation.json", {"weights": weights, "settings": settings.model_dump(mode="json")})
     shutil.rmtree(out / SCRATCH)
     return summary
+
+
+def _at_the_spacing_of(card: ModelCard, settings: Settings) -> Settings:
+    spacing = settings.simulation.spacing_mm or card.spacing_mm
+    return settings.model_copy(update={"simulation": settings.simulation.model_copy(update={"spacing_mm": spacing})})
 
 
 def _manifest_digest(study: Study, cohort: str) -> str:

@@ -1,15 +1,12 @@
 """The last step of stage 02, on cases whose truth is known: the threshold, and how large the errors of volumes are."""
 
 from dataclasses import replace
-from itertools import chain, islice
-from typing import Any
 
 import numpy as np
 
 from segsrgan_core.imaging.files import load_image, load_labels
 from segsrgan_core.imaging.geometry import voxel_volume_ml
 from segsrgan_core.metrics import dice
-from segsrgan_core.networks.functions import as_function
 from segsrgan_core.params import Settings
 from segsrgan_core.paths import Study
 from segsrgan_core.progress import track
@@ -21,22 +18,25 @@ Results = list[tuple[Segmentation, PreparedCase]]
 THRESHOLDS = (0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6)
 
 
-def calibrated(study: Study, settings: Settings, card: ModelCard, models: list[Any]) -> ModelCard:
-    """Choose the threshold, unless it is set, learn the standard errors' factors, and return the card with them.
+def calibrated(study: Study, settings: Settings, segmenter: Segmenter) -> ModelCard:
+    """Choose a network's threshold, unless it is set, learn its standard errors' factors, return its card with them.
 
     The cases are all of the split val, filled up from train to `inference.calibration_cases`: with a single case the
     error would be a matter of luck. Those of train are errors of heads that the network has seen, and so rather small.
     """
-    network, *others = (as_function(model) for model in models)
-    step, flips = min(settings.inference.step, card.patch), tuple(settings.inference.flips)
-    segmenter = Segmenter(card, network, step, tuple(others), flips)
-    validation = list(prepared_cases(study, "val"))
-    more = max(0, settings.inference.calibration_cases - len(validation))
-    cases = list(chain(validation, islice(prepared_cases(study, "train"), more)))
+    cases = _cases(study, settings.inference.calibration_cases)
     results = [(segmenter(load_image(c.low), like=load_image(c.image)), c) for c in track(cases, "calibrated")]
+    card = segmenter.card
     if settings.inference.threshold is None and len(card.classes) == 1:
         card = replace(card, threshold=best_threshold(card, results))
     return replace(card, error_factors=_factors(card, results), error_cases=len(cases))
+
+
+def _cases(study: Study, wished: int) -> list[PreparedCase]:
+    """All of val, and as many of train as are wanted, from its first to its last."""
+    validation, train = (list(prepared_cases(study, split)) for split in ("val", "train"))
+    more = min(max(0, wished - len(validation)), len(train))
+    return [*validation, *(train[round(place)] for place in np.linspace(0, len(train) - 1, more))]
 
 
 def best_threshold(card: ModelCard, results: Results) -> float:

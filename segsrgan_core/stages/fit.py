@@ -14,7 +14,7 @@ from segsrgan_core.imaging.files import load_image, load_labels, write_csv, writ
 from segsrgan_core.imaging.geometry import spacing_mm
 from segsrgan_core.metrics import dice, psnr, ssim
 from segsrgan_core.networks.critic import build_critic
-from segsrgan_core.networks.functions import choose_policy
+from segsrgan_core.networks.functions import as_function, choose_policy
 from segsrgan_core.networks.generators import build_generator
 from segsrgan_core.params import Settings
 from segsrgan_core.patches import TrainingSubject, prepare_subject
@@ -117,7 +117,9 @@ def fit(study: Study, settings: Settings, folder: Path, state: Path) -> pd.DataF
         histories.append(pd.DataFrame(rows) if n == 1 else pd.DataFrame(rows).assign(network=number + 1))
     progress.close()
     history = pd.concat(histories, ignore_index=True)
-    card = calibrated(study, settings, card, models)
+    network, *others = (as_function(model) for model in models)
+    step, flips = min(settings.inference.step, card.patch), tuple(settings.inference.flips)
+    card = calibrated(study, settings, Segmenter(card, network, step, tuple(others), flips))
     save_model(folder / "model", models[0], card, models[1:])
     write_csv(folder / "history.csv", history)
     write_json(folder / "environment.json", environment(precision))

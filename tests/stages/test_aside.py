@@ -82,6 +82,20 @@ def test_from_cohort_to_model_to_scores(study, run):
         assert not folder.exists()
 
 
+def test_a_network_is_calibrated_on_another_cohort(study, run):
+    run(*TRAIN)
+    code, said = run("calibrate", "balls", "--model", "model", "--out", "mine", "--setting", "tiny")
+    assert code == 0, said
+    assert "calibrated on" in said
+    before, after = (json.loads((study / name / "model.json").read_text()) for name in ("model", "mine"))
+    assert after["error_cases"] >= 1
+    assert {**after, **{key: before[key] for key in ("threshold", "error_factors", "error_cases")}} == before
+    weights = [(study / name / "generator.npz").read_bytes() for name in ("model", "mine")]
+    assert weights[0] == weights[1]
+    assert json.loads((study / "mine" / "calibration.json").read_text())["cohorts"] == ["balls"]
+    assert not (study / "mine" / ".work").exists()
+
+
 def test_the_same_training_is_not_done_twice_and_another_not_over_it(study, run):
     run(*TRAIN)
     before = (study / "model" / "generator.npz").stat().st_mtime_ns

@@ -1,6 +1,6 @@
 """The threshold that is chosen, and the errors of volumes at that threshold."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +16,17 @@ from segsrgan_core.stages.cases import PreparedCase
 
 ARGUMENTS = {"name": "unet", "k": 2, "kernel": 3, "padding": "zero", "n_classes": 1, "hemispheres": False}
 CARD = ModelCard({**ARGUMENTS, "thickness_channel": False}, ("cortex",), 1.0, 16, (3.0, 3.0), "axial", "balls")
+
+
+@dataclass
+class Known:
+    """In place of a segmenter: its result is known."""
+
+    card: ModelCard
+    result: Segmentation
+
+    def __call__(self, image, like):
+        return self.result
 
 
 @pytest.fixture
@@ -41,9 +52,15 @@ def test_the_errors_are_those_at_the_threshold(results, monkeypatch, wished, use
     result, case = results[0]
     params = Path(__file__).parents[2] / "params.yaml"
     settings = read_params(params, "embedded", "miniature", {"inference.threshold": wished})
-    monkeypatch.setattr(calibrate, "Segmenter", lambda *_: lambda *_, **__: result)
-    monkeypatch.setattr(calibrate, "as_function", lambda model: model)
     monkeypatch.setattr(calibrate, "prepared_cases", lambda _, split: [case] if split == "val" else [])
-    card = calibrated(None, settings, replace(CARD, threshold=wished or 0.5), [None])
+    card = calibrated(None, settings, Known(replace(CARD, threshold=wished or 0.5), result))
     assert (card.threshold, card.error_cases) == (used, 1)
     assert card.error_factors["cortex"] == pytest.approx(error_ml / 0.1, abs=1e-6)
+
+
+def test_the_cases_are_spread_over_the_training_subjects(monkeypatch):
+    cases = {"val": ["v"], "train": list("abcde")}
+    monkeypatch.setattr(calibrate, "prepared_cases", lambda _, split: cases[split])
+    assert calibrate._cases(None, 1) == ["v"]
+    assert calibrate._cases(None, 4) == ["v", "a", "c", "e"]
+    assert calibrate._cases(None, 20) == ["v", *"abcde"]
