@@ -101,8 +101,8 @@ class Classes:
         """
         if not self.hemispheres:
             return None
-        outside, left, right = np.moveaxis(probabilities[..., self.tissue_channels :], -1, 0)
-        return outside < 0.5, right - left
+        _, left, right = np.moveaxis(probabilities[..., self.tissue_channels :], -1, 0)
+        return left + right > 0.5, right - left  # all are 0 where the network was not run
 
     def of(self, probabilities: np.ndarray) -> dict[str, np.ndarray]:
         """Return the probability of each named class, float32 (X, Y, Z)."""

@@ -34,6 +34,8 @@ DIED = (
     "take a larger machine or a smaller image"
 )
 
+ROOM = "free space or choose another folder"
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -139,6 +141,8 @@ def _attempt(function: Callable, item: Any) -> Outcome:
         return Outcome(item, reason=" ".join(str(error).split()).rstrip("."))
     except MemoryError:
         return Outcome(item, reason="expected enough memory for this case; there was not")
+    except OSError as error:
+        return Outcome(item, reason=f"{error.filename or 'file'}: {error.strerror or error}; {ROOM}")
     except Exception as error:  # the other cases go on; the traceback is for whoever mends it
         traceback.print_exc(file=sys.stderr)
         return Outcome(item, reason=f"{type(error).__name__}: {' '.join(str(error).split())}")
@@ -171,7 +175,8 @@ def _client(where: str, count: int) -> Iterator["Client"]:
     import dask
     from distributed import Client
 
-    logging.getLogger("distributed").setLevel(logging.ERROR)
+    for name in ("distributed", "distributed.client"):  # what matters is told by `map_cases`
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     settings = {
         "distributed.scheduler.allowed-failures": 0,  # which case kills is found out here, not by guessing
         "distributed.worker.daemon": False,  # a case may start processes of its own

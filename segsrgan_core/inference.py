@@ -11,7 +11,7 @@ from scipy import ndimage
 Network = Callable[[np.ndarray], np.ndarray]
 Walk = Callable[[Iterable], Iterable]
 BLOCK = 4  # voxels
-AIR = 0.1  # of the intensity scale: any tissue is brighter on average, and the noise of a clinical image is not
+NOTHING = 1e-3  # of the intensity scale: noise is brighter on average, what was masked out is not
 
 
 def window_starts(n: int, patch: int, step: int) -> np.ndarray:
@@ -58,7 +58,7 @@ def predict(network: Network, image: np.ndarray, patch: int, step: int, channels
 
     Returns:
         float32 (X, Y, Z, channels): the weighted mean over all windows that hold a voxel. Windows lie on the head's
-        box, and those that hold air alone are not run: in air the image stays as it is, and probabilities are 0.
+        box, and those that hold nothing, not even noise, are not run: there the image stays, and probabilities are 0.
     """
     if not 1 <= step <= patch:
         raise ValueError(f"predict: expected 1 <= step <= patch. Received: step={step}, patch={patch}")
@@ -67,15 +67,15 @@ def predict(network: Network, image: np.ndarray, patch: int, step: int, channels
     # Channel by channel: memory of a channel is taken where it is written, which is the head and not the air around it.
     total = np.zeros((channels, *padded.shape[:3]), np.float32)
     total[0] = padded[..., 0]
-    blocks = tissue_blocks(padded[..., 0])
+    blocks = bright_blocks(padded[..., 0])
     if blocks.any():
         _add_windows(network, padded, total, blocks, patch, step, walk)
     inside = tuple(slice(low, low + n) for (low, _), n in zip(margins, image.shape[:3], strict=True))
     return np.moveaxis(total, 0, -1)[inside]
 
 
-def tissue_blocks(image: np.ndarray) -> np.ndarray:
-    """Tell where there is tissue: blocks of 4^3 voxels that are brighter than air on average, and those around them.
+def bright_blocks(image: np.ndarray) -> np.ndarray:
+    """Tell where there is anything: blocks of 4^3 voxels that are brighter than nothing, and those around them.
 
     Args:
         image: float32 (X, Y, Z), scaled.
@@ -86,14 +86,14 @@ def tissue_blocks(image: np.ndarray) -> np.ndarray:
     means = image
     for axis in range(3):
         means = np.add.reduceat(means, np.arange(0, image.shape[axis], BLOCK), axis=axis)
-    return ndimage.binary_dilation(means > AIR * BLOCK**3, np.ones((3, 3, 3)))
+    return ndimage.binary_dilation(means > NOTHING * BLOCK**3, np.ones((3, 3, 3)))
 
 
 def head_box(blocks: np.ndarray, shape: tuple[int, ...], patch: int) -> list[slice]:
-    """Return the smallest box of voxels that holds all blocks with tissue and is nowhere narrower than a window.
+    """Return the smallest box of voxels that holds all bright blocks and is nowhere narrower than a window.
 
     Args:
-        blocks: of `tissue_blocks`, not all false.
+        blocks: of `bright_blocks`, not all false.
         shape: (X, Y, Z) of the image, at least `patch`.
         patch: window edge in voxels.
     """

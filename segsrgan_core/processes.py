@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
-from multiprocessing import connection, get_context, parent_process
+from multiprocessing import connection, get_context, parent_process, resource_tracker
 
 from segsrgan_core.errors import UserError
 
@@ -59,15 +59,16 @@ def kill_children() -> None:
 
 @contextmanager
 def deaf_to_ctrl_c() -> Iterator[None]:
-    """Let processes that start here ignore Ctrl-C, which comes to this process, too: it ends them then."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """Let processes that start here not hear Ctrl-C, which comes to this process, too: it ends them then.
+
+    One that comes meanwhile is heard at the end: the signal is blocked, and processes inherit that.
+    """
+    resource_tracker.ensure_running()  # its start, with the first process, would lift the block
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _start(prepare: Callable[..., None] | None, *arguments: object) -> None:

@@ -28,6 +28,7 @@ def test_the_truth_decodes_to_itself(names):
     inside, votes = classes.votes(truth)
     np.testing.assert_array_equal(inside, SIDES > 0)
     np.testing.assert_array_equal(votes, np.array([0, -1, 1])[SIDES])
+    assert not classes.votes(np.zeros_like(truth))[0].any()  # where the network was not run
     assert classes.of(truth)["cortex"].sum() == 1
 
 

@@ -1,10 +1,12 @@
 import os
 import signal
+import subprocess
 import sys
 import time
 from functools import partial
 from pathlib import Path
 
+import psutil
 import pytest
 
 from segsrgan_core import cluster
@@ -12,6 +14,7 @@ from segsrgan_core.cluster import failures, map_cases, parse_workers, place, res
 from segsrgan_core.environment import cores
 from segsrgan_core.errors import UserError
 
+ROOT = Path(__file__).parents[1]
 ITEMS = ["a", "bad", "b", "killed once", "c", "always killed", "bug", "d"]
 
 
@@ -109,3 +112,31 @@ def test_slurm_without_its_library_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "dask_jobqueue", None)
     with pytest.raises(UserError, match="dask-jobqueue"):
         cluster._slurm(2)
+
+
+SLEEPERS = """
+import time
+from segsrgan_core.cluster import map_cases
+if __name__ == "__main__":
+    map_cases(time.sleep, [300] * 4, "slept", "2")
+"""
+
+
+def test_ctrl_c_ends_every_process_at_once_and_quietly():
+    options = {"cwd": ROOT, "stderr": subprocess.PIPE, "text": True, "start_new_session": True}
+    process = subprocess.Popen([sys.executable, "-c", SLEEPERS], **options)
+    family = []
+    while len(family) < 3:  # two workers, and what multiprocessing starts
+        family = psutil.Process(process.pid).children(recursive=True)
+        time.sleep(0.1)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: while they start
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == -signal.SIGINT
+    assert said.count("Traceback") == 1, said  # Python's own, of this process
+    assert not psutil.wait_procs(family, timeout=20)[1]
+
+
+def test_a_file_that_cannot_be_written_is_said_without_a_traceback(tmp_path, capsys):
+    (outcome,) = map_cases(open, [str(tmp_path / "no" / "file")], "opened", "1")
+    assert outcome.reason.endswith("No such file or directory; free space or choose another folder")
+    assert "Traceback" not in capsys.readouterr().err

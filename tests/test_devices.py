@@ -25,29 +25,27 @@ tf.config.set_logical_device_configuration(
 )
 from segsrgan_core.classes import Classes
 from segsrgan_core.networks.critic import build_critic
-from segsrgan_core.networks.generators import build_generator
+from segsrgan_core.networks.generators import BODIES, build_generator
 from segsrgan_core.params import TrainingSettings
 from segsrgan_core.patches import prepare_subject
 from segsrgan_core.training import Trainer, devices, train
 
+BODIES["tiny"] = lambda blocks, x, k, kernel: blocks.unit(blocks.unit(x, k), k)  # soon traced
 image = np.random.default_rng(0).random((24, 24, 32)).astype(np.float32)
 classes = Classes(("cortex",))
 subject = prepare_subject("s", image, 2 * (image > 0.6).astype(np.uint8), classes, 0.8, 3.0, 16, 0)
 found = {{}}
-for optimizer in ("adam", "muon"):
-    for count in (1, 2):
-        settings = TrainingSettings(
-            patch=16, batch=4, devices=count, epochs={STEPS}, steps_per_epoch=1, adversarial_from=0.5, n_critic=2,
-            lambda_dice=1.0, optimizer=optimizer,
-        )
-        with devices(count).scope():
-            generator = build_generator("unet", k=4, kernel=3, padding="zero", seed=1)
-            trainer = Trainer(generator, build_critic(2, width=2, seed=2), settings)
-        with tempfile.TemporaryDirectory() as folder:
-            score = lambda network: {{"val_score": float(network(np.full((1, 16, 16, 16, 1), 0.5, np.float32)).mean())}}
-            found[f"{{optimizer}} {{count}}"] = train(
-                trainer, [subject], classes, score, Path(folder, "state.npz"), seed=5
-            )
+for count in (1, 2):
+    settings = TrainingSettings(
+        patch=16, batch=4, devices=count, epochs={STEPS}, steps_per_epoch=1, validate_every={STEPS},
+        adversarial_from=0.5, n_critic=2, lambda_dice=1.0, optimizer="muon",
+    )
+    with devices(count).scope():
+        generator = build_generator("tiny", k=4, kernel=3, padding="zero", seed=1)
+        trainer = Trainer(generator, build_critic(2, width=2, seed=2), settings)
+    with tempfile.TemporaryDirectory() as folder:
+        score = lambda network: {{"val_score": float(network(np.full((1, 16, 16, 16, 1), 0.5, np.float32)).mean())}}
+        found[count] = train(trainer, [subject], classes, score, Path(folder, "state.npz"), seed=5)
 print(json.dumps(found))
 """
 # The gradients of a batch are summed in another order, and Adam's first steps follow their signs.
@@ -61,9 +59,9 @@ def curves():
     return json.loads(done.stdout.splitlines()[-1])
 
 
-@pytest.mark.parametrize("optimizer", ["adam", "muon"])
-def test_two_devices_give_the_loss_curve_of_one(curves, optimizer):
-    one, two = curves[f"{optimizer} 1"], curves[f"{optimizer} 2"]
+def test_two_devices_give_the_loss_curve_of_one(curves):
+    """Muon for the generator, Adam for the critic."""
+    one, two = curves["1"], curves["2"]
     assert [set(row) for row in one] == [set(row) for row in two]
     assert "loss_critic" in one[-1]
     for a, b in zip(one, two, strict=True):

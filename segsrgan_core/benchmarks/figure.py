@@ -64,4 +64,4 @@ def _draw_layers(ax: Axes, layers: list[Mapping], whole: float) -> None:
     ax.axvline(100 * whole, color="black", linewidth=0.8, linestyle=":", label="the whole generator")
     ax.set_yticks(places, labels)
     ax.set_xlabel("share of the convolution peak, bfloat16 (%)")
-    ax.legend(loc="lower right")
+    ax.legend(loc="lower right", bbox_to_anchor=(1, 1))

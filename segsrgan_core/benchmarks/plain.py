@@ -19,7 +19,7 @@ def simulate(image: np.ndarray, ratio: float) -> np.ndarray:
         slices.append(np.average(image, axis=2, weights=weights))
     grid = np.indices(image.shape).astype(float)
     grid[2] = (grid[2] - positions[0]) / ratio
-    return ndimage.map_coordinates(np.stack(slices, axis=2), grid, order=3, mode="mirror")
+    return ndimage.map_coordinates(np.stack(slices, axis=2), grid, order=3, mode="reflect")
 
 
 def imapa(target: np.ndarray, atlases: np.ndarray, labels: np.ndarray, half_patch: int, half_window: int, k: int):
