@@ -1,10 +1,12 @@
 """The most memory that a whole head and a training hold, each measured in a process of its own."""
 
+import re
 import resource
 import subprocess
 import sys
 from dataclasses import asdict
 from json import dumps, loads
+from pathlib import Path
 
 import numpy as np
 
@@ -57,10 +59,16 @@ def _training(size: Size) -> None:
         trainer.adversarial(x, tf.concat([x, tf.round(x)], -1), tf.ones((N_CRITIC, 4)) / 2)
 
 
+def _peak_gib() -> float:
+    status = Path("/proc/self/status")
+    if status.is_file():  # Linux counts the memory of the process that started this one into ru_maxrss
+        return int(re.search(r"VmHWM:\s+(\d+) kB", status.read_text())[1]) / 2**20
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**30  # in bytes, as macOS has it
+
+
 WORK = {"start": _start, "head": _head, "training": _training}
 
 if __name__ == "__main__":
     values = loads(sys.argv[2])
     WORK[sys.argv[1]](Size(**{name: tuple(v) if isinstance(v, list) else v for name, v in values.items()}))
-    unit = 2**30 if sys.platform == "darwin" else 2**20  # bytes there, KiB elsewhere
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit)
+    print(_peak_gib())
