@@ -69,6 +69,8 @@ def _ablations(metrics: Mapping[str, Any]) -> Table:
         "and the Dice of the cortex on test subjects, of the coefficient of variation of the cortical volume over echo "
         "times within a patient, and of the mean error of that volume."
     )
+    if metrics.get("not_run"):
+        caption += f" Not run: {', '.join(metrics['not_run'])}."
     columns = ["factor", "level", *(title for title, _, _ in ABLATED.values())]
     return Table("ablations", "Ablations", caption, columns, rows, n_text=2)
 

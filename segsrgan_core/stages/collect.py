@@ -15,20 +15,24 @@ SCORES = ("psnr_gain", "dice", "te_cv", "te_bias", "te_dice")
 
 
 def collect_ablations(study: Study) -> dict[str, Any]:
-    """Write `results/ablations/table.csv` and `metrics.json` from all runs of the plan.
+    """Write `results/ablations/table.csv` and `metrics.json` from the runs of the plan that were made with every seed.
 
     Returns:
-        As `metrics.json`: "factors", "curves" and "within_patient_cv", see `summarised`; "cohort" and "setting".
+        As `metrics.json`: "factors", "curves", "within_patient_cv" and "not_run", see `summarised`; "cohort" and
+        "setting".
 
     Raises:
-        UserError: a run is missing.
+        UserError: no run was made with every seed.
     """
     plan, folder = read_ablations(study.ablations), study.results / "ablations"
-    paths = [folder / "runs" / f"{run}-{seed}.csv" for run in plan.runs for seed in plan.seeds]
-    missing = ", ".join(path.stem for path in paths if not path.is_file())
-    if missing:
-        raise UserError(f"{folder / 'runs'}: expected a table of every run; received none of {missing}.")
-    scores = pd.concat([pd.read_csv(path, dtype={"subject": str}) for path in paths], ignore_index=True)
+    paths = {run: [folder / "runs" / f"{run}-{seed}.csv" for seed in plan.seeds] for run in plan.runs}
+    made = [path for run in plan.runs if all(path.is_file() for path in paths[run]) for path in paths[run]]
+    if not made:
+        raise UserError(
+            f"{folder / 'runs'}: expected the tables of at least one run, one for each of the seeds {plan.seeds}; "
+            "received none; run `make ablations`."
+        )
+    scores = pd.concat([pd.read_csv(path, dtype={"subject": str}) for path in made], ignore_index=True)
     settings = settings_of(plan, next(iter(plan.runs)), plan.seeds[0], study.params)
     if settings.simulation.slice_mm not in plan.thickness_mm:
         raise UserError(
@@ -54,16 +58,19 @@ def summarised(scores: pd.DataFrame, plan: Ablations, slice_mm: float) -> dict[s
         the spline in dB and "dice" of the cortex on the test cases; over TE, "te_cv", the coefficient of variation of
         the cortical volume within a patient, "te_bias", its mean relative error, and "te_dice"; a score that the cohort
         cannot give is None. "curves": run, thickness in mm, "psnr", "psnr_spline" and "dice". "within_patient_cv":
-        "te_cv" of each level of the factor contrast, mean over seeds.
+        "te_cv" of each level of the factor contrast, mean over seeds. "not_run": runs of the plan without scores; their
+        levels are left out.
     """
     of_runs = {run: _over_seeds(_by_seed(part, slice_mm)) for run, part in scores.groupby("run")}
     factors = {
-        factor: {level: {"run": run, **of_runs[run]} for level, run in levels.items()}
+        factor: {level: {"run": run, **of_runs[run]} for level, run in levels.items() if run in of_runs}
         for factor, levels in plan.factors.items()
     }
     curves = {run: _curve(part) for run, part in scores[scores["part"] == "thickness"].groupby("run")}
     cv = {level: entry["te_cv"]["mean"] for level, entry in factors.get(CONTRAST, {}).items() if entry["te_cv"]}
-    return {"seeds": plan.seeds, "slice_mm": slice_mm, "factors": factors, "curves": curves, "within_patient_cv": cv}
+    not_run = [run for run in plan.runs if run not in of_runs]
+    known = {"seeds": plan.seeds, "slice_mm": slice_mm, "not_run": not_run}
+    return {**known, "factors": factors, "curves": curves, "within_patient_cv": cv}
 
 
 def _by_seed(scores: pd.DataFrame, slice_mm: float) -> pd.DataFrame:

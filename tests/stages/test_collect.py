@@ -62,6 +62,15 @@ def test_curves_over_thickness(metrics):
     assert curve["2"]["dice"]["mean"] == pytest.approx(0.81)
 
 
+def test_what_was_not_run_is_named_and_left_out(metrics):
+    assert metrics["not_run"] == []
+    scores = pd.concat([scores_of("none", seed, 3, 0.8, 1) for seed in PLAN.seeds])
+    partly = summarised(scores, PLAN, 3.0)
+    assert partly["not_run"] == ["reference"]
+    assert list(partly["factors"]["contrast"]) == list(partly["within_patient_cv"]) == ["none"]
+    assert len(ablation_table(partly)) == 1
+
+
 def test_the_table_has_a_row_a_level(metrics):
     table = ablation_table(metrics)
     assert list(table["level"]) == ["none", "physics"]
