@@ -12,6 +12,7 @@ Starting processes takes about 3 seconds; `auto` starts none where one case at a
 """
 
 import logging
+import os
 import re
 import sys
 import traceback
@@ -170,6 +171,19 @@ def _run_on(client: "Client", function: Callable, items: Sequence[Any]) -> Itera
 
 
 @contextmanager
+def _same_variables() -> Iterator[None]:
+    """Give this process its environment back: what is meant for the workers is set here, too, when they start."""
+    before = {name: os.environ.get(name) for name in THREADS}
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name, None)
+            if value is not None:
+                os.environ[name] = value
+
+
+@contextmanager
 def _client(where: str, count: int) -> Iterator["Client"]:
     """Start workers, one case at a time each, and take them away at the end."""
     import dask
@@ -183,7 +197,7 @@ def _client(where: str, count: int) -> Iterator["Client"]:
         "distributed.nanny.pre-spawn-environ": dict.fromkeys(THREADS, str(max(1, cores() // count))),
     }
     start = _slurm if where == "slurm" else _local
-    with dask.config.set(settings), start(count) as cluster, Client(cluster) as client:
+    with _same_variables(), dask.config.set(settings), start(count) as cluster, Client(cluster) as client:
         try:
             yield client
         except KeyboardInterrupt:

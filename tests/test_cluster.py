@@ -57,6 +57,14 @@ def test_a_killed_worker_costs_no_case_but_the_one_that_kills_always(first):
     assert str(os.getpid()) not in processes
 
 
+def test_this_process_keeps_its_environment(monkeypatch, tmp_path):
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    monkeypatch.delenv("NUMBA_NUM_THREADS", raising=False)
+    map_cases(partial(work, tmp_path), ["a", "b"], "worked", "2")
+    assert os.environ["OMP_NUM_THREADS"] == "7"
+    assert "NUMBA_NUM_THREADS" not in os.environ
+
+
 def test_a_restart_does_only_what_is_missing(first):
     folder, _ = first
     (folder / "c").unlink()

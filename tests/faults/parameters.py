@@ -49,7 +49,7 @@ PARAMETERS = [
     Fault("infinity", _set("learning_rate", ".inf"), "a finite number"),
     Fault("negative", _set("slice_mm", "-3"), "greater than 0"),
     Fault("zero", _changed("batch: 1 ", "batch: 0 "), "greater than or equal to 1"),
-    Fault("too_large", _changed("threshold: 0.5 ", "threshold: 50 "), "less than 1"),
+    Fault("too_large", _set("threshold", "50"), "less than 1"),
     Fault("no_multiple", _changed("patch: 64", "patch: 60"), "multiple of 16"),
     Fault("unknown_word", _changed("generator: unet", "generator: resnet"), "'residual' or 'unet'"),
     Fault("range_upside_down", _changed("[3.0, 3.0]", "[4.0, 2.0]"), "low <= high"),
