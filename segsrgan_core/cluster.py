@@ -22,7 +22,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from segsrgan_core.environment import CORES_VARIABLE, cores
-from segsrgan_core.errors import UserError
+from segsrgan_core.errors import UserError, about_file
+from segsrgan_core.params import WORKERS
 from segsrgan_core.processes import deaf_to_ctrl_c, kill_children
 from segsrgan_core.progress import Progress, say
 
@@ -34,8 +35,6 @@ DIED = (
     "expected its process to finish; it was killed, alone as well as beside others, most often for lack of memory; "
     "take a larger machine or a smaller image"
 )
-
-ROOM = "free space or choose another folder"
 
 
 @dataclass(frozen=True)
@@ -97,7 +96,7 @@ def map_cases(
 
 def parse_workers(workers: str) -> tuple[str, int]:
     """Return where and how many: ("here", 1), ("local", n), ("local", 0) for `auto`, ("slurm", n)."""
-    match = re.fullmatch(r"(auto)|(slurm:)?([1-9]\d{0,3})", str(workers))
+    match = re.fullmatch(WORKERS, str(workers))
     if not match:
         raise UserError(f"workers: expected a number, auto or slurm:NUMBER; received {workers!r}.")
     if match[1]:
@@ -143,7 +142,7 @@ def _attempt(function: Callable, item: Any) -> Outcome:
     except MemoryError:
         return Outcome(item, reason="expected enough memory for this case; there was not")
     except OSError as error:
-        return Outcome(item, reason=f"{error.filename or 'file'}: {error.strerror or error}; {ROOM}")
+        return Outcome(item, reason=about_file(error))
     except Exception as error:  # the other cases go on; the traceback is for whoever mends it
         traceback.print_exc(file=sys.stderr)
         return Outcome(item, reason=f"{type(error).__name__}: {' '.join(str(error).split())}")

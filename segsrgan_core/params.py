@@ -11,6 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationIn
 
 from segsrgan_core.errors import UserError
 
+WORKERS = r"(auto)|(slurm:)?([1-9]\d{0,3})"  # the words of `workers`, see cluster.py
+
 
 class Section(BaseModel):
     """A part of the settings: unknown keys are errors, values cannot be changed."""
@@ -151,7 +153,7 @@ class Settings(Section):
     setting: str
     seed: int = Field(ge=0)
     # See cluster.py. It changes no result, and so it is no part of what identifies one.
-    workers: str = Field("auto", pattern=r"^(auto|(slurm:)?[1-9]\d{0,3})$", coerce_numbers_to_str=True, exclude=True)
+    workers: str = Field("auto", pattern=f"^({WORKERS})$", coerce_numbers_to_str=True, exclude=True)
     embedded: EmbeddedSettings
     simulation: SimulationSettings
     model: ModelSettings

@@ -2,25 +2,20 @@
 
 import os
 from importlib.metadata import version
-from pathlib import Path
 
+from segsrgan_core.environment import instructions, versions
 from segsrgan_core.report.run import hardware
-
-FLAGS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16")
-LIBRARIES = ("tensorflow", "keras", "numpy", "numba")
 
 
 def machine() -> dict:
-    """Return processor, cores, memory, the instructions that matter here, and the libraries' versions."""
-    info = Path("/proc/cpuinfo")
-    words = set(info.read_text().split()) if info.is_file() else set()
+    """Return processor, cores, memory, the newest instructions that matter here, and the libraries' versions."""
     import tensorflow as tf
 
     return {
         **hardware(),
-        "instructions": [flag for flag in FLAGS if flag in words],
+        "instructions": instructions(),
         "gpus": len(tf.config.list_physical_devices("GPU")),
-        "libraries": {name: version(name) for name in LIBRARIES},
+        "libraries": {**versions(), "numba": version("numba")},
     }
 
 

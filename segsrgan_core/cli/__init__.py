@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from segsrgan_core.cli import own_images, study, training, verify
-from segsrgan_core.errors import UserError
+from segsrgan_core.errors import UserError, about_file
 
 app = typer.Typer(
     help="Super-resolution and segmentation of thick-slice neonatal brain MRI. For research; not a medical device.",
@@ -52,4 +52,4 @@ def _sentence(error: BaseException) -> str:
         return (
             "expected enough memory for this image or cohort; there was not; use a larger machine or a smaller image."
         )
-    return f"{error.filename or 'file'}: {error.strerror or error}; free space or choose another folder."
+    return f"{about_file(error)}."

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from segsrgan_core.environment import cores
 from segsrgan_core.imaging.files import write_csv, write_text
 
 
@@ -48,7 +49,7 @@ def _summary(costs: list[Mapping[str, float]]) -> list[str]:
 
 def hardware() -> dict[str, str]:
     """The machine in words: processor, cores, memory, system, Python."""
-    facts = {"processor": _processor(), "cores": str(len(_cores()))}
+    facts = {"processor": _processor(), "cores": str(cores())}
     if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
         memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30
         facts["memory"] = f"{memory:.1f} GiB"
@@ -60,10 +61,6 @@ def _processor() -> str:
     lines = info.read_text().splitlines() if info.is_file() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.processor() or platform.machine()
-
-
-def _cores() -> range | set[int]:
-    return os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
 
 
 def _duration(seconds: float) -> str:

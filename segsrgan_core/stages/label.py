@@ -85,7 +85,7 @@ def baseline_cases(study: Study, settings: Settings, names: Iterable[str] | None
     return {
         test.name: Case(
             image=interpolated(test),
-            atlases=tuple(_read_atlas(subject, "background" in settings.model.classes) for subject in near),
+            atlases=tuple(read_atlas(subject, "background" in settings.model.classes) for subject in near),
             cache=study.scratch / "registrations",
             age_weeks=test.age_weeks,
             registration=settings.baselines.registration,
@@ -101,16 +101,15 @@ def _with_atlases(study: Study, settings: Settings) -> Iterator[tuple[PreparedCa
         yield test, nearest_in_age(train, test.age_weeks, settings.baselines.atlases)
 
 
-def read_atlas(subject: PreparedCase, settings: Settings) -> Atlas:
+@lru_cache(maxsize=64)  # the test images share most of their atlases
+def read_atlas(subject: PreparedCase, background: bool) -> Atlas:
     """Read a training subject with its labels and its interpolated image.
 
-    What is outside the skull counts as outside, unless the study segments it: the methods take less time.
+    Args:
+        subject: the case.
+        background: keep the label of what is outside the skull, for a study that segments it; without it the methods
+            take less time.
     """
-    return _read_atlas(subject, "background" in settings.model.classes)
-
-
-@lru_cache(maxsize=64)  # the test images share most of their atlases
-def _read_atlas(subject: PreparedCase, background: bool) -> Atlas:
     labels = load_labels(subject.labels)
     array = np.asarray(labels.dataobj).astype(np.uint8)
     if not background:

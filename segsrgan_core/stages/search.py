@@ -43,7 +43,7 @@ def search(study: Study, settings: Settings, name: str, n_targets: int | None = 
     """
     options = settings.baselines
     (method,) = chosen_methods([name], {name: options.parameters.get(name, {})})
-    subjects = [read_atlas(case, settings) for case in prepared_cases(study, "train")]
+    subjects = [read_atlas(case, "background" in settings.model.classes) for case in prepared_cases(study, "train")]
     progress = Progress(f"tune {name}", 100, unit="%")
     result = tune(
         method,
