@@ -131,25 +131,19 @@ class Trainer:
     def _generator_loss(self, x: tf.Tensor, y: tf.Tensor, adversarial: bool) -> tuple[tf.Tensor, list[tf.Tensor]]:
         settings = self.settings
         fake = self.generator(x, training=True)
-        tissues, sides = self._parts(y, fake)
-        rec = losses.reconstruction(*tissues)
+        images, tissues, *sides = losses.parts(y, fake, self.groups)
+        rec = losses.reconstruction(images, tissues)
         dice = losses.soft_dice(*tissues) if settings.lambda_dice else tf.zeros(())
         entropy = losses.cross_entropy(*tissues) if settings.lambda_ce else tf.zeros(())
         total = settings.lambda_rec * rec + settings.lambda_dice * dice + settings.lambda_ce * entropy
-        if sides:
-            total += settings.lambda_sides * (losses.soft_dice(*sides) + losses.cross_entropy(*sides))
+        for pair in sides:
+            total += settings.lambda_sides * (losses.soft_dice(*pair) + losses.cross_entropy(*pair))
         adv = tf.zeros(())
         if adversarial:
             # E[D((X, S_X))] does not depend on G.
             adv = -tf.reduce_mean(self.critic(self._with_thickness(fake, x), training=True))
             total += settings.lambda_adv * adv
         return total, [rec, dice, entropy, adv]
-
-    def _parts(self, y: tf.Tensor, fake: tf.Tensor) -> tuple[tuple[tf.Tensor, tf.Tensor], ...]:
-        """Split truth and guess into image with tissues, and hemispheres behind a channel that does not count."""
-        n = self.groups[0]
-        tissues = y[..., : 1 + n], fake[..., : 1 + n]
-        return tissues, (y[..., n:], fake[..., n:]) if len(self.groups) > 1 else ()
 
     def _critic_step(self, x: tf.Tensor, y: tf.Tensor, epsilon: tf.Tensor) -> tf.Tensor:
         def loss(i: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor]]:

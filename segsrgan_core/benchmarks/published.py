@@ -49,9 +49,9 @@ class FirstHead(ImageAndClasses):
     """Our head on channels-first scores."""
 
     def call(self, scores, inputs):
-        """Transpose, apply, transpose back."""
-        last, back = (0, 2, 3, 4, 1), (0, 4, 1, 2, 3)
-        return tf.transpose(super().call(tf.transpose(scores, last), tf.transpose(inputs, last)), back)
+        """Add and squash."""
+        swapped = (1, 0, 2, 3, 4)
+        return tf.transpose(self.heads(tf.transpose(scores, swapped), inputs[:, 0]), swapped)
 
 
 def published_generator(k: int = 16, kernel: int = 7) -> keras.Model:

@@ -25,6 +25,28 @@ class ConvolutionMuon(keras.optimizers.Muon):
         update = self.zeropower_via_newtonschulz5(direction, self.ns_steps)
         self.assign_sub(variable, ops.reshape(self.lr_adjust(lr * update), variable.shape))
 
+    def zeropower_via_newtonschulz5(self, x, steps):
+        """Iterate as Keras does, but on the matrix of inner products along the short side.
+
+        Each iteration multiplies `x` by a polynomial of that matrix: the factors are gathered, and meet `x` once. With
+        thousands of weights of a receptive field to a hundred channels that saves most of the products.
+
+        Args:
+            x: float32 (m, n).
+            steps: iterations.
+
+        Returns:
+            float32 (m, n), of singular values near 1.
+        """
+        tall = x.shape[0] > x.shape[1]
+        x = x / (ops.norm(x) + 1e-7)
+        products = tf.matmul(x, x, transpose_a=tall, transpose_b=not tall)
+        factors = one = tf.eye(min(x.shape))
+        for _ in range(steps):
+            factor = self.muon_a * one + self.muon_b * products + self.muon_c * products @ products
+            factors, products = factor @ factors, factor @ products @ factor
+        return x @ factors if tall else factors @ x
+
 
 class OnePassAdam(keras.optimizers.Adam):
     """`keras.optimizers.Adam` through TensorFlow's own kernel: the same formula and variables, a third of the time.

@@ -25,6 +25,18 @@ def test_a_kernels_step_has_nearly_equal_singular_values():
     assert np.vdot(moved, gradient) < 0
 
 
+@pytest.mark.parametrize("shape", [(432, 16), (16, 432), (64, 64)])
+def test_the_iteration_on_inner_products_is_kerass(shape):
+    direction = np.random.default_rng(2).normal(size=shape).astype(np.float32)
+    direction[:, 0] *= 1000  # the others are then small to it
+    ours, theirs = (
+        np.asarray(kind(0.1).zeropower_via_newtonschulz5(tf.constant(direction), 5))
+        for kind in (ConvolutionMuon, keras.optimizers.Muon)
+    )
+    np.testing.assert_allclose(ours, theirs, atol=2e-3)
+    assert np.median(np.linalg.svd(ours, compute_uv=False)) > 0.3
+
+
 @pytest.mark.parametrize("shape", [(16,), (3, 3, 3, 1, 16), (3, 3, 3, 16, 2)])
 def test_scales_and_outer_convolutions_take_adams_step(shape):
     gradient = np.random.default_rng(1).normal(size=shape).astype(np.float32)
