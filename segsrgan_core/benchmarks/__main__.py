@@ -43,10 +43,11 @@ def summary(found: dict[str, dict]) -> dict[str, float]:
 
 
 def _benchmarks() -> dict[str, Callable[[Size], dict]]:
-    from segsrgan_core.benchmarks import heads, host, memory, peak, training
+    from segsrgan_core.benchmarks import heads, host, memory, peak, repro, training
 
     return {
         "start": host.starts,
+        "repro": repro.repro,
         "memory": memory.memory,
         "without_networks": host.without_networks,
         "peak": peak.share_of_peak,
@@ -56,7 +57,7 @@ def _benchmarks() -> dict[str, Callable[[Size], dict]]:
 
 
 def main() -> None:
-    """Measure in the study's results folder; `--small` shows in a minute that everything works."""
+    """Measure in the study's results folder; `--small` shows in minutes that everything works."""
     start_tensorflow()
     small = "--small" in sys.argv[1:]
     study = find_study()

@@ -1,10 +1,7 @@
 """Run the committed study again in a fresh clone, and compare."""
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,6 +12,7 @@ from segsrgan_core.verify.causes import (
     causes_in_the_repository,
     first_stage_that_differs,
 )
+from segsrgan_core.verify.clone import make_clone, run_in
 from segsrgan_core.verify.compare import Difference, compare_results
 
 ENVIRONMENT = "results/training/environment.json"
@@ -66,8 +64,8 @@ def verify(study: Study, folder: Path) -> Verdict:
         shutil.copytree(study.root / MODEL, committed / MODEL, dirs_exist_ok=True)
     else:
         notes.append(f"{MODEL} is not here: the weights are compared by their checksum in dvc.lock")
-    status = json.loads(_run(clone, "dvc", "status", "--json", quiet=True))
-    _run(clone, "dvc", "repro", "--force", "--no-run-cache", data=study.work if study.work.is_dir() else None)
+    status = json.loads(run_in(clone, "dvc", "status", "--json", quiet=True))
+    run_in(clone, "dvc", "repro", "--force", "--no-run-cache", data=study.work if study.work.is_dir() else None)
     facts = [_facts(place) for place in (committed, clone)]
     elsewhere = causes_in_the_environment(*facts)
     differences = compare_results(committed, clone, same_environment=not elsewhere)
@@ -87,37 +85,14 @@ def _clone(root: Path, clone: Path) -> list[str]:
         raise UserError(f"{root}: expected a git repository, and git; received none; clone the repository with git.")
     if clone.parent.is_dir() and any(clone.parent.iterdir()):
         raise UserError(f"{clone.parent}: expected an empty folder; received one with files; name another.")
-    _run(root, "git", "clone", "--quiet", str(root), str(clone), quiet=True)
-    changed = _run(root, "git", "status", "--porcelain", quiet=True).splitlines()
+    make_clone(root, clone)
+    changed = run_in(root, "git", "status", "--porcelain", quiet=True).splitlines()
     return [f"{len(changed)} files here are not committed and were left out"] if changed else []
 
 
 def _facts(folder: Path) -> dict:
     path = folder / ENVIRONMENT
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-
-
-def _run(folder: Path, *command: str, quiet: bool = False, data: Path | None = None) -> str:
-    """Run a program with the clone's own code and this environment's libraries; return what it says.
-
-    Args:
-        folder: where.
-        command: program and arguments.
-        quiet: return the output instead of showing it.
-        data: the data root where SEGSRGAN_DATA names none.
-    """
-    paths = [str(Path(sys.executable).parent), os.environ.get("PATH", "")]
-    environment = {**os.environ, "PATH": os.pathsep.join(paths), "PYTHONPATH": str(folder)}
-    if data is not None:
-        environment.setdefault("SEGSRGAN_DATA", str(data))
-    output = subprocess.PIPE if quiet else None
-    done = subprocess.run(command, cwd=folder, env=environment, stdout=output, text=True, check=False)
-    if done.returncode:
-        raise UserError(
-            f"{' '.join(command)}: expected it to finish in {folder}; received exit code {done.returncode}; what it "
-            "says stands above."
-        )
-    return done.stdout or ""
 
 
 def table(verdict: Verdict) -> str:

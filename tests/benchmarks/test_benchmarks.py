@@ -1,3 +1,7 @@
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -8,6 +12,7 @@ from segsrgan_core.benchmarks.host import IMAPA, RATIO, starts
 from segsrgan_core.benchmarks.machine import load, machine
 from segsrgan_core.benchmarks.peak import _flop
 from segsrgan_core.benchmarks.plan import critic_gflop, iteration_gflop, plan
+from segsrgan_core.benchmarks.repro import seconds_of_repro
 from segsrgan_core.benchmarks.size import SMALL, head
 from segsrgan_core.benchmarks.timing import Times, comparison, interleaved
 from segsrgan_core.benchmarks.training import training_iteration
@@ -68,6 +73,29 @@ def test_machine_and_load_are_told():
 def test_the_command_starts_in_less_time_than_anyone_waits():
     found = starts(SMALL)
     assert found["segsrgan --help"]["median"] > found["python"]["median"] > 0
+
+
+TOY = """
+import time
+from pathlib import Path
+assert "setting: miniature" in Path("params.yaml").read_text()
+time.sleep(1)
+Path("result.txt").write_text("1")
+"""
+
+
+def test_a_study_is_timed_from_nothing_again_and_after_a_change(tmp_path):
+    bin_ = Path(sys.executable).parent
+    stage = f"{{cmd: {sys.executable} toy.py, deps: [toy.py], outs: [result.txt]}}"
+    texts = {"toy.py": TOY, "params.yaml": "setting: quick\n", "dvc.yaml": f"stages: {{one: {stage}}}"}
+    for name, text in texts.items():
+        (tmp_path / name).write_text(text)
+    commit = "git -c user.name=x -c user.email=x@example.org commit -q -m study"
+    for command in ("git init -q", f"{bin_}/dvc init -q", "git add -A", commit):
+        subprocess.run(command.split(), cwd=tmp_path, check=True, capture_output=True)
+    seconds = seconds_of_repro(tmp_path, "toy.py")
+    assert seconds["nothing changed"] < min(seconds["from nothing"], seconds["evaluation changed"])
+    assert not (tmp_path / "result.txt").exists()
 
 
 def test_a_training_iteration_is_compared_with_the_published_one():
