@@ -68,7 +68,7 @@ def _dots(ax: Axes, factors: Mapping[str, Mapping], score: str) -> list[dict]:
     if score == "te_cv" and rows:
         ax.set_xscale("log")
         ax.xaxis.set_major_formatter("{x:g}")
-        ax.xaxis.set_minor_formatter(lambda x, _: f"{x:g}" if f"{x:e}"[0] in "25" else "")
+        ax.xaxis.set_minor_formatter(lambda x, _: f"{x:g}" if f"{x:e}"[0] in "2357" else "")
     return rows
 
 
