@@ -26,7 +26,7 @@ bench: env
 
 test: env
 	@ruff check . && ruff format --check . && lint-imports
-	@pytest -n 2 --dist loadfile  # more would need more memory than a laptop has
+	@pytest -n 2 --dist loadfile --no-loadscope-reorder  # more would need more memory than a laptop has
 
 test-browser: env
 	@pytest tests/browser

@@ -1,7 +1,16 @@
+import signal
 import sys
 
 import nibabel as nib
 import pytest
+
+# A shell's background job ignores Ctrl-C, and all that it starts would, too.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_modifyitems(items):
+    """Start what takes minutes first, so that no process waits for it at the end."""
+    items.sort(key=lambda item: "slow" not in item.keywords)
 
 
 @pytest.fixture

@@ -7,6 +7,8 @@ import pytest
 
 from tests.miniature import clone_of_repository, run
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory):
@@ -14,7 +16,6 @@ def clone(tmp_path_factory):
     return folder, run("dvc", "repro", cwd=folder)
 
 
-@pytest.mark.slow
 def test_every_stage_leaves_its_results(clone):
     folder, said = clone
     results = folder / "results"
@@ -36,7 +37,6 @@ def test_every_stage_leaves_its_results(clone):
     assert "left" in said  # progress was shown
 
 
-@pytest.mark.slow
 def test_a_second_run_has_nothing_to_do(clone):
     folder, _ = clone
     before = run("git", "status", "--porcelain", cwd=folder)
@@ -45,7 +45,6 @@ def test_a_second_run_has_nothing_to_do(clone):
     assert run("git", "status", "--porcelain", cwd=folder) == before
 
 
-@pytest.mark.slow
 def test_no_stage_leaves_anything_half_written(clone):
     folder, _ = clone
     assert [str(p) for p in folder.rglob(".part-*")] == []
