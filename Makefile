@@ -20,7 +20,7 @@ ablations: env
 	@dvc repro ablations/dvc.yaml
 	@dvc repro
 
-# How fast it all is, against the published design: about 25 minutes; let nothing else run meanwhile.
+# How fast it all is, against the published design: about half an hour; let nothing else run meanwhile.
 bench: env
 	@python -m segsrgan_core.benchmarks
 

@@ -1,5 +1,6 @@
 """`python -m segsrgan_core.benchmarks`, which is `make bench`: measure, write results/benchmarks, say the summary."""
 
+import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -11,8 +12,14 @@ from segsrgan_core.progress import say, track
 from segsrgan_core.quiet import start_tensorflow
 
 
-def run(folder: Path, size: Size) -> dict[str, float]:
-    """Run every benchmark, write one JSON file each, the figure and `summary.json`; return the summary's medians."""
+def run(folder: Path, size: Size, keep: bool = False) -> dict[str, float]:
+    """Run every benchmark, write one JSON file each, the figure and `summary.json`; return the summary's medians.
+
+    Args:
+        folder: receives the files.
+        size: of networks and images.
+        keep: do not run those again whose file is there.
+    """
     from segsrgan_core.benchmarks import figure
     from segsrgan_core.benchmarks.machine import load, machine
     from segsrgan_core.benchmarks.plan import plan
@@ -20,10 +27,14 @@ def run(folder: Path, size: Size) -> dict[str, float]:
 
     found = {}
     for name, measure in track(list(_benchmarks().items()), "measured"):
+        path = folder / f"{name}.json"
+        if keep and path.is_file():
+            found[name] = json.loads(path.read_text(encoding="utf-8"))["result"]
+            continue
         before = load()
         found[name] = measure(size)
         facts = {"machine": machine(), "load_before": before, "load_after": load()}
-        write_json(folder / f"{name}.json", {**facts, "result": found[name]})
+        write_json(path, {**facts, "result": found[name]})
     medians = summary(found)
     write_json(folder / "summary.json", medians)
     write_json(folder / "plan.json", plan(found))
@@ -57,12 +68,12 @@ def _benchmarks() -> dict[str, Callable[[Size], dict]]:
 
 
 def main() -> None:
-    """Measure in the study's results folder; `--small` shows in minutes that everything works."""
+    """Measure in the study's results folder; `--small` shows in minutes that all works, `--keep` goes on."""
     start_tensorflow()
     small = "--small" in sys.argv[1:]
     study = find_study()
     folder = study.scratch / "benchmarks" if small else study.results / "benchmarks"
-    for name, value in run(folder, SMALL if small else FULL).items():
+    for name, value in run(folder, SMALL if small else FULL, keep="--keep" in sys.argv[1:]).items():
         say(f"{name}: {value:.3g}")
     say(f"written: {folder}")
 

@@ -30,7 +30,7 @@ class Size:
     window: int = 128
     volume: tuple[int, int, int] = (100, 115, 96)
     imapa: int = 16
-    rounds: int = 5
+    rounds: int = 3
 
 
 FULL = Size()

@@ -1,3 +1,4 @@
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -6,6 +7,7 @@ import numpy as np
 import pytest
 
 from segsrgan_core.baselines.imapa import soft_labels
+from segsrgan_core.benchmarks import __main__ as bench
 from segsrgan_core.benchmarks import figure, plain
 from segsrgan_core.benchmarks.__main__ import summary
 from segsrgan_core.benchmarks.host import IMAPA, RATIO, starts
@@ -18,6 +20,7 @@ from segsrgan_core.benchmarks.timing import Times, comparison, interleaved
 from segsrgan_core.benchmarks.training import training_iteration
 from segsrgan_core.figures.style import save
 from segsrgan_core.imaging.degrade import degrade_matrices
+from segsrgan_core.imaging.files import write_json
 from segsrgan_core.metrics import hd95_mm
 from segsrgan_core.networks.convolutions import Convolution, UpsamplingConvolution
 
@@ -127,6 +130,27 @@ def test_the_summary_holds_three_medians():
         "inference_speedup": 60.0,
         "generator_share_of_peak": 0.4,
     }
+
+
+def test_what_is_there_is_kept_where_one_asks_for_it(tmp_path, monkeypatch):
+    whole = {
+        "training": {"batch 4": {"ratio": of(11.0), "fast_s": of(4.5)}},
+        "inference": {name: {**one, "fast_s": of(24.0)} for name, one in RESULTS["inference"].items()},
+        "peak": {**RESULTS["peak"], "published": {"gflop": 24.08, "peak_gflops": 780.0}},
+        "without_networks": RESULTS["without_networks"],
+        "memory": {"head": 2.0},
+    }
+    measured = []
+
+    def one(name):
+        return lambda size: measured.append(name) or whole[name]
+
+    monkeypatch.setattr(bench, "_benchmarks", lambda: {name: one(name) for name in whole})
+    write_json(tmp_path / "training.json", {"result": {"batch 4": {"ratio": of(99.0), "fast_s": of(1.0)}}})
+    assert bench.run(tmp_path, SMALL, keep=True)["training_iteration_speedup"] == 99.0
+    assert measured == [name for name in whole if name != "training"]
+    assert bench.run(tmp_path, SMALL)["training_iteration_speedup"] == 11.0
+    assert json.loads((tmp_path / "training.json").read_text())["machine"]["cores"]
 
 
 def test_the_plan_is_the_arithmetic_of_the_page():
