@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from segsrgan_core.verify.clone import make_clone
+
 ROOT = Path(__file__).parents[1]
 SCRIPTS = str(Path(sys.executable).parent)
 
@@ -30,7 +32,5 @@ def clone_of_repository(folder: Path) -> Path:
     """Clone the repository's last commit, with `setting: miniature`."""
     if shutil.which("git") is None or not (ROOT / ".git").exists():
         pytest.skip("git or the repository's history is not there: a clone cannot be made")
-    run("git", "clone", "-q", str(ROOT), str(folder), cwd=ROOT)
-    text = (folder / "params.yaml").read_text()
-    (folder / "params.yaml").write_text(text.replace("\nsetting: quick", "\nsetting: miniature"))
+    make_clone(ROOT, folder, setting="miniature")
     return folder

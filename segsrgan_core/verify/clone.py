@@ -1,6 +1,7 @@
 """A fresh clone of the repository, and programs run in it."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -8,9 +9,19 @@ from pathlib import Path
 from segsrgan_core.errors import UserError
 
 
-def make_clone(root: Path, clone: Path) -> None:
-    """Clone a repository's last commit to a folder that is not there yet."""
+def make_clone(root: Path, clone: Path, setting: str = "") -> None:
+    """Clone a repository's last commit.
+
+    Args:
+        root: the repository.
+        clone: a folder that is not there yet.
+        setting: of params.yaml in the clone; as committed if not given.
+    """
     run_in(root, "git", "clone", "--quiet", str(root), str(clone), quiet=True)
+    if setting:
+        params = clone / "params.yaml"
+        text = params.read_text(encoding="utf-8")
+        params.write_text(re.sub(r"(?m)^setting: \w+", f"setting: {setting}", text), encoding="utf-8")
 
 
 def run_in(folder: Path, *command: str, quiet: bool = False, data: Path | None = None) -> str:

@@ -1,7 +1,5 @@
 import json
-import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -23,6 +21,7 @@ from segsrgan_core.imaging.degrade import degrade_matrices
 from segsrgan_core.imaging.files import write_json
 from segsrgan_core.metrics import hd95_mm
 from segsrgan_core.networks.convolutions import Convolution, UpsamplingConvolution
+from tests.toy import commit, repository
 
 
 def test_a_head_is_bright_within_and_touches_no_edge():
@@ -88,14 +87,9 @@ Path("result.txt").write_text("1")
 
 
 def test_a_study_is_timed_from_nothing_again_and_after_a_change(tmp_path):
-    bin_ = Path(sys.executable).parent
     stage = f"{{cmd: {sys.executable} toy.py, deps: [toy.py], outs: [result.txt]}}"
     texts = {"toy.py": TOY, "params.yaml": "setting: quick\n", "dvc.yaml": f"stages: {{one: {stage}}}"}
-    for name, text in texts.items():
-        (tmp_path / name).write_text(text)
-    commit = "git -c user.name=x -c user.email=x@example.org commit -q -m study"
-    for command in ("git init -q", f"{bin_}/dvc init -q", "git add -A", commit):
-        subprocess.run(command.split(), cwd=tmp_path, check=True, capture_output=True)
+    commit(repository(tmp_path, texts))
     seconds = seconds_of_repro(tmp_path, "toy.py")
     assert seconds["nothing changed"] < min(seconds["from nothing"], seconds["evaluation changed"])
     assert not (tmp_path / "result.txt").exists()

@@ -4,17 +4,18 @@ import json
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 from segsrgan_core.errors import UserError
 from segsrgan_core.paths import Study
 from segsrgan_core.verify.rerun import table, verify
+from tests.toy import DVC, commit, repository, run
 
 STAGE = """
 import json
 from pathlib import Path
+
 import yaml
 seed = yaml.safe_load(Path("params.yaml").read_text())["seed"]
 factor = int(Path("segsrgan_core/losses.py").read_text())
@@ -40,30 +41,13 @@ stages:
 SCORES = "results/evaluation/per_subject.csv"
 
 
-def run(folder, *command):
-    subprocess.run(command, cwd=folder, check=True, capture_output=True)
-
-
-def commit(folder):
-    run(folder, "git", "add", "-A")
-    run(folder, "git", "-c", "user.name=x", "-c", "user.email=x@example.org", "commit", "-q", "-m", "results")
-
-
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    root = tmp_path_factory.mktemp("toy")
-    (root / "segsrgan_core").mkdir()
-    for name, text in {
-        "stage.py": STAGE,
-        "dvc.yaml": DVC_YAML,
-        "params.yaml": "seed: 3\n",
-        "segsrgan_core/losses.py": "7",
-    }.items():
-        (root / name).write_text(text)
-    run(root, "git", "init", "-q")
-    dvc = str(Path(sys.executable).with_name("dvc"))
-    run(root, dvc, "init", "-q")
-    run(root, dvc, "repro", "-q")
+    root = repository(
+        tmp_path_factory.mktemp("toy"),
+        {"stage.py": STAGE, "dvc.yaml": DVC_YAML, "params.yaml": "seed: 3\n", "segsrgan_core/losses.py": "7"},
+    )
+    run(root, DVC, "repro", "-q")
     commit(root)
     return root
 
