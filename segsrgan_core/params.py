@@ -95,7 +95,7 @@ class TrainingSettings(Section):
     motion: float = Field(0.0, ge=0, le=0.5)
     stripped: float = Field(0.0, ge=0, le=1)
     thickness_mm: tuple[float, float] = (3.0, 3.0)
-    flips: bool = True
+    flips: list[Literal["x", "y", "z"]] = ["x", "y", "z"]
 
     @model_validator(mode="after")
     def _ordered(self) -> "TrainingSettings":

@@ -111,7 +111,7 @@ def draw_patch(
     window = tuple(slice(start, start + size) for start in place)
     thickness = round(float(rng.uniform(*settings.thickness_mm)), 1)
     truth, interpolated = _degraded(subject, place, size, thickness, settings, rng)
-    flips = tuple(axis for axis in range(3) if settings.flips and rng.random() < 0.5)
+    flips = tuple("xyz".index(axis) for axis in settings.flips if rng.random() < 0.5)
     segmentation = classes.one_hot(subject.labels[window], _sides(subject, window, mirrored=0 in flips))
     y = np.flip(np.concatenate([truth[..., None], segmentation], axis=-1), flips)
     x = np.flip(interpolated, flips)[..., None]

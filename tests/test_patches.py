@@ -8,7 +8,7 @@ from segsrgan_core.params import TrainingSettings
 from segsrgan_core.patches import draw_patch, patch_dataset, prepare_subject
 
 CORTEX = Classes(("cortex",))
-PLAIN = TrainingSettings(patch=16, contrast=0, noise=0, flips=False)
+PLAIN = TrainingSettings(patch=16, contrast=0, noise=0, flips=[])
 
 
 @pytest.fixture(scope="module")
@@ -82,12 +82,24 @@ def test_a_mirrored_head_has_its_hemispheres_exchanged(subject):
     sides = np.where(np.arange(24) < 12, 1, 2)[:, None, None] * np.ones(image.shape, int)
     classes = Classes(("cortex",), hemispheres=True)
     both = prepare_subject("s", image, labels, classes, 0.8, 3.0, 16, 0, sides.astype(np.uint8))
-    settings = TrainingSettings(patch=16, flips=True)
+    settings = TrainingSettings(patch=16)
     for number in range(8):
         _, y = draw_patch([both], settings, classes, False, np.random.default_rng(number))
         left, right = (np.argwhere(y[..., channel] > 0)[:, 0].mean() for channel in (3, 4))
         assert left < right
         np.testing.assert_array_equal(y[..., 2:].sum(-1), 1)
+
+
+def test_only_the_named_axes_are_mirrored():
+    x, y, z = np.meshgrid(*[np.arange(16.0)] * 3, indexing="ij")
+    image = (1 + x + 20 * y + 400 * z).astype(np.float32)
+    subject = prepare_subject("s", image, np.full(image.shape, 2, np.uint8), CORTEX, 0.8, 3.0, 16, seed=0)
+    settings = PLAIN.model_copy(update={"flips": ["x", "z"], "contrast_model": "none"})
+    signs = set()
+    for number in range(40):
+        _, truth = draw_patch([subject], settings, CORTEX, False, np.random.default_rng(number))
+        signs.add(tuple(np.sign(np.diff(truth[..., 0], axis=axis).mean()) for axis in range(3)))
+    assert signs == {(a, 1, c) for a in (1, -1) for c in (1, -1)}
 
 
 def test_physics_changes_the_contrast_of_truth_and_input_alike():
