@@ -24,7 +24,7 @@ from nibabel.nifti1 import Nifti1Image
 from segsrgan_core.baselines.boxes import head_box
 from segsrgan_core.baselines.case import NotAvailable
 from segsrgan_core.errors import UserError
-from segsrgan_core.imaging.files import save_image
+from segsrgan_core.imaging.files import load_image, save_image
 from segsrgan_core.imaging.geometry import resample_isotropic, voxel_volume_ml
 
 PROGRAMS = ("auto", "brainextractor", "fsl")
@@ -40,6 +40,14 @@ def intracranial_volume_ml(
     """Return the volume of `bet_mask` in ml; same arguments and errors."""
     mask = bet_mask(image, threshold, program, spacing_mm)
     return float(np.count_nonzero(mask.dataobj) * voxel_volume_ml(mask))
+
+
+def intracranial_volume_of_file_ml(path: Path, threshold: float) -> float:
+    """Return the same of an image file.
+
+    A process that is started for it needs this module alone, and not TensorFlow, which takes seconds to import.
+    """
+    return intracranial_volume_ml(load_image(path), threshold)
 
 
 def bet_mask(
@@ -114,11 +122,14 @@ def brain_surface(image: Nifti1Image, threshold: float = 0.5, spacing_mm: float 
 def _extractor(coarse: Nifti1Image, threshold: float, spacing_mm: float):
     from brainextractor import BrainExtractor
 
+    from segsrgan_core.baselines.bet_kernel import step
+
     filled = np.count_nonzero(coarse.dataobj) / np.prod(coarse.shape)
     low, high = RADII_OF_CURVATURE_MM
     extractor = BrainExtractor(
         coarse, t98t=1 - 0.02 * filled, bt=threshold, rmin=low / spacing_mm, rmax=high / spacing_mm
     )
+    extractor.step_of_deformation = step
     extractor.vertices = extractor.c + (extractor.vertices - extractor.c) * START / 0.5
     extractor.update_surface_attributes()
     return extractor

@@ -147,6 +147,8 @@ def _block_boxes(block: Sequence[dict]) -> list[dict]:
 def _box(layer: dict, shortcuts: list[int]) -> dict:
     if layer["kind"] == "UpsamplingConvolution":
         text, kind = f"up {TIMES} 2, conv {layer['kernel']}³", "up"
+    elif layer["kind"] == "UpsamplingJoin":
+        text, kind = f"up {TIMES} 2, concat,\nconv {layer['kernel']}³", "join"
     elif "Conv" in layer["kind"]:
         strided = layer["stride"] > 1
         text, kind = f"conv {layer['kernel']}³{' ' + HALVED if strided else ''}", "down" if strided else "conv"

@@ -116,6 +116,44 @@ class UpsamplingConvolution(Convolution):
 
 
 @keras.saving.register_keras_serializable("segsrgan")
+class UpsamplingJoin(Convolution):
+    """The coarse grid doubled by repeating voxels, its channels before those of a fine grid, then a 3^3 convolution.
+
+    A convolution of joined channels is the sum of two; that of the repeated voxels is a transposed one with 8 products
+    where there were 27 (see `UpsamplingConvolution`). In use this is a third faster, and equal within rounding.
+    Training keeps the plain form and its gradient (`convolved_by_planes`), as do reflected edges and low precision.
+
+    Args: as `Convolution`; `kernel_size` is 3 and `strides` 1.
+    Input: a list of (B, X / 2, ..., C) and (B, X, ..., C'). Output: (B, X, ..., filters).
+    """
+
+    size = (2, 2, 2)
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self._double = keras.layers.UpSampling3D(2, dtype=self.dtype_policy)
+
+    def build(self, input_shape):
+        """Create the kernel."""
+        coarse, fine = input_shape
+        super().build((*fine[:-1], coarse[-1] + fine[-1]))
+
+    def call(self, inputs, training=None):
+        """Repeat, join and convolve."""
+        coarse, fine = inputs
+        if training is not False or self.padding == "reflect" or self.compute_dtype != "float32":
+            return super().call(tf.concat([self._double(coarse), fine], axis=-1))
+        of_coarse, of_fine = self.kernel[..., : coarse.shape[-1], :], self.kernel[..., coarse.shape[-1] :, :]
+        shape = (*tf.unstack(tf.shape(fine)[:4]), self.filters)
+        repeated = tf.nn.conv3d_transpose(coarse, doubled_kernel(of_coarse), shape, 2, "SAME")
+        return repeated + _convolved(fine, of_fine, "SAME")
+
+    def compute_output_shape(self, input_shape):
+        """Return the shape of the output."""
+        return (*input_shape[1][:4], self.filters)
+
+
+@keras.saving.register_keras_serializable("segsrgan")
 class PatchConv3D(keras.layers.Conv3D):
     """`keras.layers.Conv3D` with kernel 4, stride 2 and padding "same" on small grids, as one matrix product.
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import keras
 
-from segsrgan_core.networks.convolutions import Convolution, UpsamplingConvolution
+from segsrgan_core.networks.convolutions import Convolution, UpsamplingConvolution, UpsamplingJoin
 from segsrgan_core.networks.layers import ImageAndClasses, InstanceNormalization
 
 
@@ -50,13 +50,9 @@ class Blocks:
         y = self.normalise(self.conv(self.unit(x, channels), channels))
         return keras.layers.Add(dtype=self.policy)([x, y])
 
-    def upsample(self, x):
-        """Double the grid by repeating voxels."""
-        return keras.layers.UpSampling3D(2, dtype=self.policy)(x)
-
-    def join(self, x, skip):
-        """Concatenate along the channels."""
-        return keras.layers.Concatenate(dtype=self.policy)([x, skip])
+    def joined_unit(self, x, skip, channels: int):
+        """The same on the grid doubled by repeating voxels, and a shortcut's channels beside those of `x`."""
+        return self.unit([x, skip], channels, layer=UpsamplingJoin)
 
 
 def residual_body(blocks: Blocks, x, k: int, kernel: int):
@@ -83,8 +79,7 @@ def unet_body(blocks: Blocks, x, k: int, kernel: int):
         skips.append(x)
         x = blocks.unit(blocks.unit(x, channels, stride=2), channels)
     for channels in (4 * k, 2 * k, k):
-        x = blocks.upsample(blocks.unit(x, channels))
-        x = blocks.unit(blocks.join(x, skips.pop()), channels)
+        x = blocks.joined_unit(blocks.unit(x, channels), skips.pop(), channels)
     return blocks.unit(x, k)
 
 

@@ -1,15 +1,14 @@
 """Stage 04: volumes of every patient at every echo time, how good each segmentation is, and what they say."""
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from segsrgan_core.baselines.bet import intracranial_volume_ml
+from segsrgan_core.baselines.bet import intracranial_volume_of_file_ml
 from segsrgan_core.calibration import cover_of_volumes
 from segsrgan_core.cohorts.manifest import image_rows, read_manifest
-from segsrgan_core.imaging.files import load_image, save_image, write_csv, write_json
+from segsrgan_core.imaging.files import save_image, write_csv, write_json
 from segsrgan_core.params import Settings
 from segsrgan_core.paths import Study
 from segsrgan_core.processes import processes
@@ -90,7 +89,7 @@ def _volumes(study: Study, settings: Settings, cases: list[EchoCase], segmenter:
     threshold = settings.variability.bet_threshold
     records = []
     with processes(2) as pool:  # BET runs beside the network
-        intracranial = [pool.submit(_intracranial_ml, case.image, threshold) for case in cases]
+        intracranial = [pool.submit(intracranial_volume_of_file_ml, case.image, threshold) for case in cases]
         for case, icv in zip(track(cases, "measured"), intracranial, strict=True):
             result, scores = measure_one(case, segmenter)
             name = f"{case.name}_acq-te{case.te_ms:g}_desc-segsrgan"
@@ -103,7 +102,3 @@ def _volumes(study: Study, settings: Settings, cases: list[EchoCase], segmenter:
     if "icv_mask_ml" in volumes:
         volumes["cortex_over_icv_mask"] = volumes["cortex_ml"] / volumes["icv_mask_ml"]
     return volumes[[*COLUMNS, *(name for name in volumes if name not in COLUMNS)]]
-
-
-def _intracranial_ml(path: Path, threshold: float) -> float:
-    return intracranial_volume_ml(load_image(path), threshold)

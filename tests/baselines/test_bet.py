@@ -1,5 +1,9 @@
+import contextlib
+import io
 import os
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -42,6 +46,15 @@ def test_the_brain_is_found(found):
     assert dice(np.asarray(mask.dataobj) > 0, truth) > 0.97
 
 
+def test_a_step_is_brainextractors_own():
+    with contextlib.redirect_stdout(io.StringIO()):
+        ours, own = (bet._extractor(bet.head(head()[0], 2.0), 0.6, 2.0) for _ in range(2))
+        del own.step_of_deformation  # the class's own is left
+        ours.run(30)
+        own.run(30)
+    np.testing.assert_allclose(ours.vertices, own.vertices, rtol=0, atol=1e-9)
+
+
 def test_thick_turned_slices_give_the_same_volume(found):
     mask, _ = found
     angle = np.pi / 7
@@ -52,6 +65,12 @@ def test_thick_turned_slices_give_the_same_volume(found):
     assert dice(np.asarray(thick.dataobj) > 0, truth) > 0.96
     expected_ml = np.sum(mask.dataobj) * 0.008
     assert np.sum(thick.dataobj) * 0.016 == pytest.approx(expected_ml, rel=0.02)
+
+
+def test_a_process_for_brain_extraction_does_not_import_tensorflow():
+    code = "import sys, segsrgan_core.baselines.bet; sys.exit('tensorflow' in sys.modules)"
+    assert bet.intracranial_volume_of_file_ml.__module__ == bet.__name__
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_volume_in_ml_hardly_depends_on_the_grid_of_the_surface():

@@ -3,7 +3,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from segsrgan_core.networks.convolutions import Convolution, PatchConv3D, UpsamplingConvolution, mirrored
+from segsrgan_core.networks.convolutions import (
+    Convolution,
+    PatchConv3D,
+    UpsamplingConvolution,
+    UpsamplingJoin,
+    mirrored,
+)
 
 X = np.random.default_rng(0).normal(size=(2, 8, 12, 8, 3)).astype(np.float32)
 MODES = {"zero": "CONSTANT", "reflect": "REFLECT"}
@@ -61,6 +67,17 @@ def test_an_upsampling_convolution_is_the_plain_one_on_repeated_voxels(padding):
     kernel = layer.kernel.numpy()
     assert layer(X).shape == layer.compute_output_shape(X.shape) == (2, 16, 24, 16, 2)
     same(layer, lambda x, k: plain(repeated(x), k, padding), kernel)
+
+
+@pytest.mark.parametrize("padding", MODES)
+@pytest.mark.parametrize("training", [True, False])
+def test_an_upsampling_join_is_the_plain_convolution_of_joined_channels(padding, training):
+    fine = np.random.default_rng(2).normal(size=(2, 16, 24, 16, 5)).astype(np.float32)
+    layer = UpsamplingJoin(4, padding=padding)
+    output = layer([X, fine], training=training)
+    assert output.shape == layer.compute_output_shape([X.shape, fine.shape]) == (2, 16, 24, 16, 4)
+    expected = plain(tf.concat([repeated(X), fine], axis=-1), layer.kernel, padding)
+    np.testing.assert_allclose(output, expected, atol=1e-5)
 
 
 @pytest.mark.parametrize("space", [(4, 6, 8), (1, 1, 1), (3, 2, 5)])

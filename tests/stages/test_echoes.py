@@ -75,7 +75,7 @@ def measured(prepared, monkeypatch):
     resynthesise_cases(study, settings, manifest)
     monkeypatch.setattr(measuring, "trained_segmenter", lambda *_: Segmenter(CARD, identity, 16))
     monkeypatch.setattr(measuring, "processes", _one_thread)
-    monkeypatch.setattr(measuring, "_intracranial_ml", lambda *_: 5.0)
+    monkeypatch.setattr(measuring, "intracranial_volume_of_file_ml", lambda *_: 5.0)
     return study, lambda: measuring.measure(study, settings)
 
 
