@@ -28,3 +28,13 @@ def crop(image: Nifti1Image, box: Box) -> Nifti1Image:
     affine = image.affine.copy()
     affine[:3, 3] += affine[:3, :3] @ [part.start for part in box]
     return Nifti1Image(np.asarray(image.dataobj, dtype=np.float32)[box], affine)
+
+
+def padded_box(array: np.ndarray, box: Box, margin: int) -> np.ndarray:
+    """Cut a box and `margin` voxels more on each side out of an array (..., X, Y, Z), with 0 beyond its edges."""
+    wide = tuple(slice(max(part.start - margin, 0), part.stop + margin) for part in box)
+    sizes = array.shape[-3:]
+    beyond = [
+        (max(margin - part.start, 0), max(part.stop + margin - size, 0)) for part, size in zip(box, sizes, strict=True)
+    ]
+    return np.ascontiguousarray(np.pad(array[(..., *wide)], [(0, 0)] * (array.ndim - 3) + beyond))

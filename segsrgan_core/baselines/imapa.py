@@ -13,8 +13,8 @@ from collections.abc import Sequence
 
 import numpy as np
 from nibabel.nifti1 import Nifti1Image
-from scipy import ndimage
 
+from segsrgan_core.baselines.boxes import Box, around, padded_box
 from segsrgan_core.baselines.case import Case, Method, Progress, silent
 from segsrgan_core.baselines.fusion import certain_labels, matched
 from segsrgan_core.baselines.registration import warped_atlases
@@ -74,17 +74,14 @@ def soft_labels(
     if not zone.any():
         return numbers, soft
     pad = half_patch + half_window
-    box = ndimage.find_objects(zone.astype(np.uint8))[0]
-    around = tuple(slice(part.start, part.stop + 2 * pad) for part in box)
+    box = around(zone)
     scale = np.float32(target.max())
-    images = [_padded(np.asarray(array, np.float32) / scale, pad, around) for array in (target, atlases)]
-    classes = _padded(classes, pad, around)
+    images = [padded_box(np.asarray(array, np.float32), box, pad) / scale for array in (target, atlases)]
+    classes = padded_box(classes, box, pad)
     sizes = {"half_patch": half_patch, "half_window": half_window, "k": k}
-    before = maps[np.zeros_like(certain)]  # outside everywhere, as published
-    beyond = 2 - 2 * maps[0]  # the misfits of the outside, which goes on beyond the edges
+    before = np.broadcast_to(maps[0], soft.shape)  # outside everywhere, as published
     for step, a in enumerate(alphas):
-        misfit = 1 + (before**2).sum(axis=-1, keepdims=True) - 2 * before
-        misfit = np.pad(misfit - beyond, [(pad, pad)] * 3 + [(0, 0)])[around] + beyond
+        misfit = _misfit(before, box, pad) if a > 0 else np.empty((0, 0, 0, len(numbers)), np.float32)
         fused = soft[box].copy()
         for done in _planes(*images, classes, misfit, np.ascontiguousarray(zone[box]), fused, **sizes, a=a):
             progress("imapa", (step + done) / len(alphas))
@@ -93,9 +90,11 @@ def soft_labels(
     return numbers, soft
 
 
-def _padded(array: np.ndarray, pad: int, around: tuple[slice, ...]) -> np.ndarray:
-    width = [(0, 0)] * (array.ndim - 3) + [(pad, pad)] * 3
-    return np.ascontiguousarray(np.pad(array, width)[(..., *around)])
+def _misfit(soft: np.ndarray, box: Box, pad: int) -> np.ndarray:
+    """Return the squared difference of soft maps (X, Y, Z, C) and each label in a box and around it, like `soft`."""
+    maps = padded_box(np.moveaxis(soft, -1, 0), box, pad)
+    maps[0] += 1 - maps.sum(axis=0)  # the outside goes on beyond the edges
+    return np.ascontiguousarray(np.moveaxis(1 + (maps**2).sum(axis=0) - 2 * maps, 0, -1))
 
 
 def _planes(target, atlases, classes, misfit, zone, fused, **options):

@@ -40,7 +40,7 @@ def fuse_planes(
             p = half_patch + half_window.
         atlases: float32 (N, X + 2 p, Y + 2 p, Z + 2 p), on the same scale.
         labels: uint8 of the atlases' shape.
-        misfit: float32 (X + 2 p, Y + 2 p, Z + 2 p, C), of the soft labels so far with each class.
+        misfit: float32 (X + 2 p, Y + 2 p, Z + 2 p, C), of the soft labels so far with each class; unused if a is 0.
         zone: bool (X, Y, Z), voxels to label.
         fused: float32 (X, Y, Z, C), written where `zone` is true.
         half_patch: half width of a patch in voxels.
@@ -174,59 +174,55 @@ def _keep(row_distance, number, distance, candidate, worst):
 @njit(cache=True)
 def _fuse_voxel(voxel, target, atlases, labels, misfit, fused, half_patch, half_window, a, distance, candidate):
     k, window, side = candidate.size, 2 * half_window + 1, 2 * half_patch + 1
-    pad = half_patch + half_window
     x, y, z = voxel[0] + half_window, voxel[1] + half_window, voxel[2] + half_window  # corner of the target's patch
-    size = side**3
-    differences = np.empty((k, size))
-    classes = np.empty((k, size), np.uint8)
-    centre = np.empty(k, np.int64)
+    corners = np.empty((k, 4), np.int64)  # of the candidates: atlas and voxel
+    centre = np.empty(k, np.uint8)
+    same = True
     for j in range(k):
         number = candidate[j]
-        oz = number % window - half_window
-        oy = number // window % window - half_window
-        ox = number // window**2 % window - half_window
         atlas = number // window**3
-        centre[j] = labels[atlas, voxel[0] + pad + ox, voxel[1] + pad + oy, voxel[2] + pad + oz]
-        at = 0
-        for px in range(side):
-            for py in range(side):
-                for pz in range(side):
-                    there = atlases[atlas, x + px + ox, y + py + oy, z + pz + oz]
-                    differences[j, at] = there - target[x + px, y + py, z + pz]
-                    classes[j, at] = labels[atlas, x + px + ox, y + py + oy, z + pz + oz]
-                    at += 1
-    same = True
-    for j in range(1, k):
+        ox, oy, oz = number // window**2 % window, number // window % window, number % window
+        corners[j] = atlas, x + ox - half_window, y + oy - half_window, z + oz - half_window
+        centre[j] = labels[atlas, voxel[0] + half_patch + ox, voxel[1] + half_patch + oy, voxel[2] + half_patch + oz]
         same = same and centre[j] == centre[0]
     out = fused[voxel[0], voxel[1], voxel[2]]
     out[:] = 0
     if same:  # whatever the weights
         out[centre[0]] = 1
         return
-    patch = misfit[x : x + side, y : y + side, z : z + side]
-    weights = bounded_weights(_gram(differences, classes, patch, a), distance)
+    differences = np.empty((k, side**3))
+    classes = np.empty((k, side**3), np.uint8)
+    costs = np.zeros(k)  # misfit of each candidate's labels
+    for j in range(k):
+        atlas, cx, cy, cz = corners[j]
+        at = 0
+        for px in range(side):
+            for py in range(side):
+                for pz in range(side):
+                    there = atlases[atlas, cx + px, cy + py, cz + pz]
+                    differences[j, at] = there - target[x + px, y + py, z + pz]
+                    if a > 0:
+                        label = labels[atlas, cx + px, cy + py, cz + pz]
+                        classes[j, at] = label
+                        costs[j] += misfit[x + px, y + py, z + pz, label]
+                    at += 1
+    weights = bounded_weights(_gram(differences, classes, costs, a), distance)
     for j in range(k):
         out[centre[j]] += weights[j] / weights.sum()
 
 
 @njit(cache=True)
-def _gram(differences, classes, patch, a):
+def _gram(differences, classes, costs, a):
     """Inner products of the patches' differences to the target's patch: (1 - a) intensities + a labels, (k, k).
 
     With the misfits m, half of (S - L_i).(S - L_j) is (m[i] + m[j]) / 4, less 1/2 where the labels differ.
     """
-    k, size = differences.shape
-    gram = np.empty((k, k))
-    costs = np.ascontiguousarray(patch).reshape(size, patch.shape[3])
-    for i in range(k):
-        for j in range(i + 1):
-            alike, labels = 0.0, 0.0
-            for at in range(size):
-                alike += differences[i, at] * differences[j, at]
-            if a > 0:
-                for at in range(size):
-                    labels += 0.25 * (costs[at, classes[i, at]] + costs[at, classes[j, at]])
-                    if classes[i, at] != classes[j, at]:
-                        labels -= 0.5
-            gram[i, j] = gram[j, i] = (1 - a) * alike + a * labels
+    gram = (1 - a) * (differences @ differences.T)
+    if a > 0:
+        for i in range(len(costs)):
+            for j in range(len(costs)):
+                differing = 0
+                for at in range(classes.shape[1]):
+                    differing += classes[i, at] != classes[j, at]
+                gram[i, j] += a * (0.25 * (costs[i] + costs[j]) - 0.5 * differing)
     return gram

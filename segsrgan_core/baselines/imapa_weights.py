@@ -24,18 +24,21 @@ def bounded_weights(gram: np.ndarray, distance: np.ndarray) -> np.ndarray:
     k = len(distance)
     trace = np.trace(gram)
     c = gram + np.eye(k) * (RIDGE * trace if trace > 0 else RIDGE)
-    matrix, aim = c @ c, c.sum(axis=0)
+    aim = c.sum(axis=0)
     weights = np.minimum(1.0, distance.astype(np.float64) ** -0.5)
+    if weights.min() == 1.0 and (c @ aim <= aim).all():  # mostly so: all weights stay at 1
+        return weights
+    matrix = c @ c
+    slopes = matrix @ weights - aim
     for _ in range(SWEEPS):
         largest = 0.0
         for j in range(k):
-            slope = -aim[j]
-            for i in range(k):
-                slope += matrix[j, i] * weights[i]
-            moved = min(1.0, max(0.0, weights[j] - slope / matrix[j, j])) - weights[j]
-            weights[j] += moved
-            largest = max(largest, abs(moved))
-        if largest == 0.0:  # mostly so at once, with all weights at 1
+            moved = min(1.0, max(0.0, weights[j] - slopes[j] / matrix[j, j])) - weights[j]
+            if moved != 0.0:
+                weights[j] += moved
+                slopes += moved * matrix[j]
+                largest = max(largest, abs(moved))
+        if largest == 0.0:
             return weights
     _active_set(matrix, aim, weights)
     return weights
