@@ -11,14 +11,13 @@ from importlib.metadata import version
 
 import numpy as np
 from nibabel.nifti1 import Nifti1Image
-from scipy import ndimage
 
 from segsrgan_core.baselines.ants_worker import in_workers, to_ants
 from segsrgan_core.baselines.boxes import around, crop
 from segsrgan_core.baselines.case import Case, Method, Progress, silent
 from segsrgan_core.baselines.fusion import matched
 from segsrgan_core.baselines.partial_volume import correct, find_faults
-from segsrgan_core.baselines.priors import normalised, scaled, tissue_priors
+from segsrgan_core.baselines.priors import normalised, scaled, smoothed, tissue_priors
 from segsrgan_core.baselines.registration import labelled_zone, warped_atlases
 
 ITERATIONS = 20
@@ -166,7 +165,7 @@ def mrf_strength(spacing_mm: np.ndarray, weight: float) -> np.ndarray:
 
 def relaxed(priors: np.ndarray, posteriors: np.ndarray, graph: np.ndarray, settings: Settings) -> np.ndarray:
     """Mix the priors with the smoothed posteriors; a tissue keeps its share where those that touch it are near."""
-    smooth = np.stack([ndimage.gaussian_filter(p, settings.relax_sigma_voxels) for p in posteriors])
+    smooth = smoothed(posteriors, settings.relax_sigma_voxels)
     mixed = settings.relax_factor * priors + (1 - settings.relax_factor) * smooth
     beside = np.tensordot((graph <= 1).astype(np.float32), mixed, axes=(0, 0))
     return normalised(mixed * beside)

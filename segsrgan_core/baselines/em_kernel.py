@@ -35,13 +35,15 @@ def expectation(
     tissues, nx, ny, nz = priors.shape
     posteriors = np.empty(priors.shape, np.float32)
     density = np.empty((nx, ny, nz), np.float32)
+    one, two = np.float32(1), np.float32(2)
+    peaks, falls = one / np.sqrt(np.float32(2 * np.pi) * variances), one / (two * variances)
     for x in prange(nx):
         near = np.zeros((tissues, nz), np.float32)
         for y in range(ny):
             if strength.max() > 0:
                 _neighbourhood(before, x, y, strength, near)
             for z in range(nz):
-                _voxel(x, y, z, image, priors, means, variances, graph, near, averaged, posteriors, density)
+                _voxel(x, y, z, image, priors, means, peaks, falls, graph, near, averaged, posteriors, density)
     return posteriors, density
 
 
@@ -58,25 +60,30 @@ def _neighbourhood(before, x, y, strength, near):
 
 
 @njit(cache=True)
-def _voxel(x, y, z, image, priors, means, variances, graph, near, averaged, posteriors, density):
+def _voxel(x, y, z, image, priors, means, peaks, falls, graph, near, averaged, posteriors, density):
+    """Compute the posteriors of a voxel; tissues with a prior of 0, which is most of them, cost nothing."""
     tissues = len(means)
     total, sum_of_priors = np.float32(0), np.float32(0)
+    best, best_before = 0, 0
     for c in range(tissues):
+        prior = priors[c, x, y, z]
+        posteriors[c, x, y, z] = 0
+        if prior == 0:
+            continue
         energy = np.float32(0)
         for k in range(tissues):
             energy += graph[k, c] * near[k, z]
-        expected = priors[c, x, y, z] * np.exp(-energy)
+        expected = prior * np.exp(-energy) if energy != 0 else prior
         sum_of_priors += expected
         apart = image[x, y, z] - means[c]
-        likelihood = np.exp(-apart * apart / (2 * variances[c])) / np.sqrt(np.float32(2 * np.pi) * variances[c]) + TINY
+        likelihood = peaks[c] * np.exp(-apart * apart * falls[c]) + TINY
         posteriors[c, x, y, z] = expected * likelihood
         total += posteriors[c, x, y, z]
+        best_before = c if prior > priors[best_before, x, y, z] else best_before
     density[x, y, z] = total / sum_of_priors if sum_of_priors > 0 else 0
-    best, best_before = 0, 0
     for c in range(tissues):
         posteriors[c, x, y, z] = posteriors[c, x, y, z] / total if total > 0 else np.float32(1 / tissues)
         best = c if posteriors[c, x, y, z] > posteriors[best, x, y, z] else best
-        best_before = c if priors[c, x, y, z] > priors[best_before, x, y, z] else best_before
     if averaged and best != best_before:
         for c in range(tissues):
             posteriors[c, x, y, z] = (posteriors[c, x, y, z] + priors[c, x, y, z]) / 2

@@ -5,8 +5,11 @@ from collections.abc import Sequence
 import numpy as np
 from scipy import ndimage
 
+from segsrgan_core.baselines.boxes import around
+
 FULL_SCALE = 200.0  # intensities of the brain run from 0 to about this, the scale of the constant below
 SIMILARITY = 10_000.0
+REACH = 4.0  # of a Gaussian, in standard deviations
 
 
 def scaled(image: np.ndarray, inside: np.ndarray) -> np.ndarray:
@@ -42,8 +45,19 @@ def tissue_priors(
         weight = np.exp(-27 * apart / SIMILARITY) + 1e-6  # the last term: equal votes where no atlas is like the image
         for vote, number in zip(votes, numbers, strict=True):
             vote += weight * (label == number)
-    votes = np.stack([ndimage.gaussian_filter(vote, sigma_voxels) for vote in normalised(votes)])
-    return normalised(votes)
+    return normalised(smoothed(normalised(votes), sigma_voxels))
+
+
+def smoothed(maps: np.ndarray, sigma_voxels: float) -> np.ndarray:
+    """Smooth maps (C, X, Y, Z) with a Gaussian, each in the box that its values above 0 reach; same shape, float32."""
+    reach = int(REACH * sigma_voxels + 0.5)  # as scipy counts it
+    result = np.zeros(maps.shape, np.float32)
+    for before, after in zip(maps, result, strict=True):
+        some = before > 0
+        if some.any():
+            box = around(some, reach)
+            ndimage.gaussian_filter(before[box], sigma_voxels, output=after[box], truncate=REACH)
+    return result
 
 
 def normalised(maps: np.ndarray) -> np.ndarray:

@@ -144,7 +144,7 @@ def register(image: Nifti1Image, atlas: Atlas, settings: RegistrationSettings, p
     low = high if atlas.interpolated is None else warp(atlas.interpolated)
     labels = np.round(warp(atlas.labels, "nearestNeighbor")).astype(np.uint8)
     arrays = {"image": high.astype(np.float32), "interpolated": low.astype(np.float32), "labels": labels}
-    atomic(path, lambda part: np.savez_compressed(part, **arrays))
+    atomic(path, lambda part: np.savez(part, **arrays))  # compressed, noisy images are hardly smaller, and slow
 
 
 def labelled_zone(case: Case, warped: Sequence[Warped], margin: int) -> np.ndarray:
