@@ -1,10 +1,7 @@
 """Atropos (Avants et al. 2011, doi 10.1007/s12021-011-9109-y; antspyx) with the priors of the registered atlases."""
 
 from importlib.metadata import version
-from pathlib import Path
-from tempfile import mkdtemp
 
-import nibabel as nib
 import numpy as np
 from nibabel.nifti1 import Nifti1Image
 
@@ -44,44 +41,27 @@ def label(
         labels = [atlas.labels[box] for atlas in warped]
         numbers = np.unique(np.stack(labels)[:, inside])
         priors = tissue_priors(array, atlases, labels, numbers, prior_sigma_voxels)
-        options = {"prior_weight": prior_weight, "mrf_weight": mrf_weight, "iterations": iterations}
+        options = {"priorweight": prior_weight, "m": f"[{mrf_weight},1x1x1]", "c": f"[{iterations},0]"}
         (classes,) = in_workers(_atropos, [(array, inside, priors, options)], workers=1, threads=cores())
         result[box] = np.where(inside, numbers[classes], 0)
     return Nifti1Image(result, case.image.affine)
 
 
 def _atropos(array: np.ndarray, inside: np.ndarray, priors: np.ndarray, options: dict) -> np.ndarray:
-    """Return the class of each voxel, 0 ... C - 1; runs in a worker process, whose temporary folder goes with it.
+    """Return the class of each voxel, 0 ... C - 1; runs in a worker process, for Atropos leaves files behind.
 
-    Priors and results travel through files. antspyx's own `atropos` compresses them, which takes as long as the rest:
-    so its compiled function is called as it calls it, with files that are not compressed. Voxels of 1 mm at the origin:
-    files hold positions less exactly than Atropos asks for.
+    Voxels of 1 mm at the origin: the priors travel through files, which hold positions less exactly than it asks for.
     """
     import ants
-    from ants.internal import get_lib_fn, get_pointer_string, process_arguments
 
     def convert(one: np.ndarray):
         return to_ants(Nifti1Image(one.astype(np.float32), np.eye(4)))
 
-    folder = Path(mkdtemp())
-    for number, prior in enumerate(priors, start=1):
-        ants.image_write(convert(prior), str(folder / f"prior{number:02d}.nii"))
-    image, mask = convert(array), convert(inside).clone("unsigned int")
-    classes = mask.clone()
-    arguments = {
-        "d": 3,
-        "a": image,
-        "x": mask,
-        "i": f"PriorProbabilityImages[{len(priors)},{folder}/prior%02d.nii,{options['prior_weight']}]",
-        "m": f"[{options['mrf_weight']},1x1x1]",
-        "c": f"[{options['iterations']},0]",
-        "o": f"[{get_pointer_string(classes)},{folder}/map%02d.nii]",
-    }
-    status = get_lib_fn("Atropos")(process_arguments(arguments))
-    maps = [np.asarray(nib.load(path).dataobj) for path in sorted(folder.glob("map*.nii"))]
-    if status != 0 or len(maps) != len(priors) or not np.any([one[inside].any() for one in maps]):
-        raise MethodFailed(f"Atropos ended with status {status} and {len(maps)} maps for {len(priors)} priors")
-    return np.argmax(maps, axis=0)
+    found = ants.atropos(convert(array), convert(inside), i=[convert(prior) for prior in priors], **options)
+    maps = np.stack([one.numpy() for one in found["probabilityimages"]])
+    if len(maps) != len(priors) or not maps[:, inside].any():
+        raise MethodFailed(f"Atropos gave {len(maps)} usable maps for {len(priors)} priors")
+    return maps.argmax(axis=0)
 
 
 METHOD = Method(
