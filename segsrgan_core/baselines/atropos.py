@@ -11,7 +11,6 @@ from segsrgan_core.baselines.case import Case, Method, MethodFailed
 from segsrgan_core.baselines.fusion import matched
 from segsrgan_core.baselines.priors import scaled, tissue_priors
 from segsrgan_core.baselines.registration import labelled_zone, warped_atlases
-from segsrgan_core.environment import cores
 
 
 def label(
@@ -42,7 +41,8 @@ def label(
         numbers = np.unique(np.stack(labels)[:, inside])
         priors = tissue_priors(array, atlases, labels, numbers, prior_sigma_voxels)
         options = {"priorweight": prior_weight, "m": f"[{mrf_weight},1x1x1]", "c": f"[{iterations},0]"}
-        (classes,) = in_workers(_atropos, [(array, inside, priors, options)], workers=1, threads=cores())
+        # On several threads Atropos gives another result each time.
+        (classes,) = in_workers(_atropos, [(array, inside, priors, options)], workers=1, threads=1)
         result[box] = np.where(inside, numbers[classes], 0)
     return Nifti1Image(result, case.image.affine)
 
