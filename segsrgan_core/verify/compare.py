@@ -20,7 +20,8 @@ PICTURE_DATA = re.compile(r"(?<=base64,)[A-Za-z0-9+/=]+|(?<=\"image/png\": \")[^
 TOLERANCES: tuple[tuple[str, float, float], ...] = (
     (r".*dice.*|val_score|ssim|val_ssim|volume_error", 0.02, 0),
     (r"psnr|val_psnr", 0.5, 0),
-    (r"hd95_mm|asd_mm", 0.3, 0),
+    (r"asd_mm", 0.3, 0),
+    (r"hd95_mm", 0.8, 0),  # it moves in steps of up to a voxel
     (r".*_ml|cortex_over.*", 0, 0.03),
     (r"loss_.*|n_components", math.inf, 0),  # of one step; of single voxels
 )
