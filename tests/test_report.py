@@ -290,7 +290,10 @@ def test_data_card_counts_subjects(manifest):
 
 
 def test_run_js_holds_each_methods_time_and_memory(tmp_path):
-    runs = {"a": {"seconds": 58.0, "peak_mib": 1024.0}, "b": {"seconds": 62.0, "peak_mib": 1536.0}}
+    runs = {
+        "a": {"peak_mib": 1024.0, "seconds": 58.0},
+        "b": {"peak_mib": 1536.0, "seconds": 62.0},
+    }  # as JSON sorts them
     costs = {"baselines": {"IMAPA": runs, "DrawEM": {}}, "evaluate": {"SegSRGAN": {"a": runs["a"]}}}
     text = write_run(tmp_path, {"train": 301.0}, costs=costs).read_text()
     shown = json.loads(text.partition("window.segsrganCosts = ")[2].rstrip(";\n"))
@@ -298,6 +301,7 @@ def test_run_js_holds_each_methods_time_and_memory(tmp_path):
     table = pd.read_csv(tmp_path / "costs.csv")
     assert table.columns.tolist() == ["method", "subject", "seconds", "peak_mib"]
     assert table["subject"].tolist() == ["a", "b", "a"]
+    assert table["seconds"].tolist() == [58, 62, 58]
     assert "segsrganCosts = []" in write_run(tmp_path, {"train": 301.0}).read_text()
 
 

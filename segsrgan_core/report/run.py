@@ -31,7 +31,11 @@ def write_run(
     if len(stages_s) > 1:
         rows["time of all stages"] = _duration(sum(stages_s.values()))
     by_method = {method: runs for stage in (costs or {}).values() for method, runs in stage.items() if runs}
-    table = [[method, subject, *cost.values()] for method, runs in by_method.items() for subject, cost in runs.items()]
+    table = [
+        {"method": method, "subject": subject, **cost}
+        for method, runs in by_method.items()
+        for subject, cost in runs.items()
+    ]
     write_csv(Path(results) / "costs.csv", pd.DataFrame(table, columns=["method", "subject", "seconds", "peak_mib"]))
     shown = [[method, *_summary(list(runs.values()))] for method, runs in by_method.items()]
     content = {"segsrganRun": rows, "segsrganCosts": shown}
