@@ -1,4 +1,7 @@
-"""JupyterLab for this study: notebooks are saved without outputs, so that looking at one changes nothing."""
+"""JupyterLab for this study.
+
+Notebooks are saved without outputs, so that looking at one changes nothing, and nothing is fetched from the network.
+"""
 
 import nbformat
 
@@ -15,3 +18,5 @@ def strip(model, **_):
 
 
 c.FileContentsManager.pre_save_hook = strip
+c.LabApp.news_url = None
+c.LabApp.check_for_updates_class = "jupyterlab.NeverCheckForUpdate"

@@ -41,7 +41,8 @@ OF_THE_MACHINE = {"results/run.js", "results/costs.csv"}  # times and hardware
 def start(stage: str, cwd: Path, **options) -> subprocess.Popen:
     code = "from segsrgan_core.cli import main; main()"
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"}
-    environment.pop("SEGSRGAN_DATA", None)
+    for name in ("SEGSRGAN_DATA", "COVERAGE_PROCESS_CONFIG"):  # a tracer would leave files of its own
+        environment.pop(name, None)
     command = [sys.executable, "-c", code, *COMMANDS[stage]]
     return subprocess.Popen(command, cwd=cwd, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
                             text=True, start_new_session=True, **options)  # fmt: skip

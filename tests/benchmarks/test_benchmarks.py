@@ -83,16 +83,22 @@ from pathlib import Path
 assert "setting: miniature" in Path("params.yaml").read_text()
 time.sleep(1)
 Path("result.txt").write_text("1")
+with Path({!r}).open("a") as runs:
+    runs.write("run\\n")
 """
 
 
 def test_a_study_is_timed_from_nothing_again_and_after_a_change(tmp_path):
     stage = f"{{cmd: {sys.executable} toy.py, deps: [toy.py], outs: [result.txt]}}"
-    texts = {"toy.py": TOY, "params.yaml": "setting: quick\n", "dvc.yaml": f"stages: {{one: {stage}}}"}
-    commit(repository(tmp_path, texts))
-    seconds = seconds_of_repro(tmp_path, "toy.py")
-    assert seconds["nothing changed"] < min(seconds["from nothing"], seconds["evaluation changed"])
-    assert not (tmp_path / "result.txt").exists()
+    root, runs = tmp_path / "study", tmp_path / "runs"
+    toy = TOY.format(str(runs))
+    texts = {"toy.py": toy, "params.yaml": "setting: quick\n", "dvc.yaml": f"stages: {{one: {stage}}}"}
+    commit(repository(root, texts))
+    seconds = seconds_of_repro(root, "toy.py")
+    assert list(seconds) == ["from nothing", "nothing changed", "evaluation changed"]
+    assert min(seconds["from nothing"], seconds["evaluation changed"]) > 1  # the stage sleeps for 1 s
+    assert runs.read_text() == "run\nrun\n"  # and is not run where nothing changed
+    assert not (root / "result.txt").exists()
 
 
 def test_a_training_iteration_is_compared_with_the_published_one():

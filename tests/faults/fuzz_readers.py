@@ -1,0 +1,76 @@
+"""Damage to the files that are read, led by the code that it reaches (atheris): `make fuzz` runs each reader.
+
+`python -m tests.faults.fuzz_readers READER [libFuzzer's options]`. A file is read whole or refused by a sentence that
+names it; any other error, more than 20 s or more than 4 GB for one file ends the run with the file that did it.
+"""
+
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import atheris
+
+with atheris.instrument_imports(include=["segsrgan_core", "nibabel"]):
+    import nibabel as nib
+
+    from segsrgan_core.checkpoints import save_state
+    from segsrgan_core.cohorts.manifest import read_manifest
+    from segsrgan_core.imaging.files import load_image, load_labels
+    from segsrgan_core.params import read_params
+    from tests.faults.images import image
+    from tests.faults.labels import tissues
+    from tests.faults.test_fuzz import ROOT, Variable, read_or_refused, read_weights
+
+LIMITS = ["-timeout=20", "-rss_limit_mb=4096", "-max_len=6000", "-print_final_stats=1"]
+
+
+def whole_image(path: Path) -> None:
+    nib.save(image(), path)
+
+
+def whole_labels(path: Path) -> None:
+    nib.save(image(tissues()), path)
+
+
+def whole_manifest(path: Path) -> None:
+    path.write_bytes((ROOT / "data_manifests" / "fetal_atlas.csv").read_bytes()[:2000].rpartition(b"\n")[0])
+
+
+def whole_settings(path: Path) -> None:
+    path.write_bytes((ROOT / "params.yaml").read_bytes())
+
+
+def whole_weights(path: Path) -> None:
+    save_state(path, {"generator": [Variable(), Variable()]}, {"step": 1})
+
+
+# Reader: the file's name, what writes a whole one, what reads it.
+READERS: dict[str, tuple[str, Callable, Callable]] = {
+    "image": ("image.nii", whole_image, load_image),
+    "labels": ("labels.nii", whole_labels, load_labels),
+    "manifest": ("mine.csv", whole_manifest, read_manifest),
+    "settings": ("params.yaml", whole_settings, read_params),
+    "weights": ("weights.npz", whole_weights, read_weights),
+}
+
+
+def main() -> None:
+    """Fuzz one reader from a whole file."""
+    name, write, read = READERS[sys.argv[1]]
+    folder = Path(tempfile.mkdtemp())  # libFuzzer leaves without a word: the system clears it
+    seeds = folder / "seeds"
+    seeds.mkdir()
+    write(seeds / name)
+    path = folder / name
+
+    def one(content: bytes) -> None:
+        path.write_bytes(content)
+        read_or_refused(read, path)
+
+    atheris.Setup([sys.argv[0], *LIMITS, *sys.argv[2:], str(seeds)], one)
+    atheris.Fuzz()
+
+
+if __name__ == "__main__":
+    main()
