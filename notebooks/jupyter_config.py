@@ -18,5 +18,12 @@ def strip(model, **_):
 
 
 c.FileContentsManager.pre_save_hook = strip
-c.LabApp.news_url = None
-c.LabApp.check_for_updates_class = "jupyterlab.NeverCheckForUpdate"
+
+
+def without_news(_, page):
+    """Switch off the extension that offers news and looks for updates."""
+    page["disabledExtensions"].append("@jupyterlab/apputils-extension:announcements")
+    return page
+
+
+c.ServerApp.tornado_settings = {"page_config_hook": without_news}

@@ -94,6 +94,24 @@ def test_epsilon_mixes_each_sample_alike_in_all_channels():
     np.testing.assert_allclose(mixed[0][1], 0.0)
 
 
+def test_the_penalty_is_taken_at_the_mixture_and_is_the_mean_over_samples():
+    # D(x) = |x|^2 / 2 has the gradient x. (1 - eps) real + eps fake: 0.75 * 4 + 0.25 * 8 = 5 and 0.5 * 2 + 0.5 * 4 = 3.
+    def critic(x, training=True):
+        return tf.reduce_sum(tf.square(x), axis=[1, 2, 3, 4])[:, None] / 2
+
+    real, fake = (tf.reshape(tf.constant(values), (2, 1, 1, 1, 1)) for values in ([4.0, 2.0], [8.0, 4.0]))
+    value = losses.gradient_penalty(critic, real, fake, tf.constant([0.25, 0.5]))
+    assert float(value) == pytest.approx(((5 - 1) ** 2 + (3 - 1) ** 2) / 2, rel=1e-6)
+
+
+def test_a_flat_critic_has_a_finite_penalty_and_gradient():
+    critic = LinearCritic([0.0, 0.0])
+    with tf.GradientTape() as tape:
+        value = losses.gradient_penalty(critic, seen([1, 2], [3, 4]), seen([0, 0], [0, 0]), tf.constant([0.3]))
+    assert float(value) == pytest.approx(1, abs=1e-5)
+    assert np.isfinite(tape.gradient(value, critic.a)).all()
+
+
 def test_cross_entropy_by_hand():
     # one class: -(log 0.8 + log(1 - 0.4)) / 2; three classes: -(log 0.5 + log 0.7) / 2
     one = losses.cross_entropy(volume([1, 0]), volume([0.8, 0.4]))
@@ -108,6 +126,8 @@ def test_cross_entropy_stays_finite_where_a_wrong_answer_is_certain(classes):
     truth = tf.one_hot([[[[0, 0]]]], classes, axis=0)
     guess = tf.one_hot([[[[classes - 1 if classes > 1 else -1] * 2]]], classes, axis=0)
     assert float(losses.cross_entropy(truth, guess)) == pytest.approx(-np.log(1e-6), rel=0.01)
+    other_way = losses.cross_entropy(tf.zeros_like(truth), tf.ones_like(guess))
+    assert float(other_way) == pytest.approx(-np.log(1e-6) if classes == 1 else 0, rel=0.01)
 
 
 def test_soft_dice_is_the_mean_over_samples_and_classes():
@@ -115,6 +135,9 @@ def test_soft_dice_is_the_mean_over_samples_and_classes():
     guess = tf.zeros_like(truth)
     # (1/3 + 1) / 2 for the first sample, (1 + 1/2) / 2 for the second
     assert float(losses.soft_dice(truth, guess)) == pytest.approx(1 - (1 / 3 + 1 + 1 + 1 / 2) / 4, abs=1e-6)
+    # one class: (2 + 1) / (2 + 1) where it is found, 1 / (2 + 1) where something else is
+    truth, guess = tf.concat([volume([1, 0])] * 2, 1), tf.concat([volume([1, 0]), volume([0, 1])], 1)
+    assert float(losses.soft_dice(truth, guess)) == pytest.approx(1 - (1 + 1 / 3) / 2, abs=1e-6)
 
 
 def assert_gradient_is_that_of_finite_differences(loss, x: np.ndarray):

@@ -1,10 +1,17 @@
 """The whole study in miniature, in a fresh clone, as `make repro` runs it."""
 
 import json
+import shutil
 
+import numpy as np
 import pandas as pd
 import pytest
 
+from segsrgan_core.params import read_params
+from segsrgan_core.paths import Study
+from segsrgan_core.stages.ablate import run_ablation
+from segsrgan_core.stages.collect import collect_ablations
+from segsrgan_core.stages.search import THRESHOLDS, search, search_bet
 from tests.miniature import clone_of_repository, run
 
 pytestmark = pytest.mark.slow
@@ -48,3 +55,59 @@ def test_a_second_run_has_nothing_to_do(clone):
 def test_no_stage_leaves_anything_half_written(clone):
     folder, _ = clone
     assert [str(p) for p in folder.rglob(".part-*")] == []
+
+
+@pytest.fixture
+def beside(clone, tmp_path):
+    """A study of its own on the clone's data: what is run by hand leaves the clone as it is."""
+    folder, _ = clone
+    for name in ("params.yaml", "dvc.yaml"):
+        shutil.copy(folder / name, tmp_path)
+    for name in ("ablations", "data_manifests"):
+        shutil.copytree(folder / name, tmp_path / name)
+    (tmp_path / "data").symlink_to(folder / "data")
+    return Study(tmp_path)
+
+
+def test_a_method_is_tuned_on_training_subjects_alone(beside):
+    path, chosen = search(beside, read_params(beside.params), "majority_vote")
+    table = pd.read_csv(path)
+    assert chosen == {}  # it has no parameters
+    assert [name for name in table if name.startswith("dice_")] == ["dice_sub-01", "dice_sub-02"]
+    assert 0.2 < table["dice"].item() < 0.9
+
+
+def test_bet_is_scored_at_every_threshold_and_echo_time(beside):
+    table = pd.read_csv(search_bet(beside, read_params(beside.params), 1))
+    groups = {("train", None), *(("variability", te) for te in (120, 200, 280, 360))}
+    found = {(split, None if np.isnan(te) else te) for split, te in zip(table["split"], table["te_ms"], strict=True)}
+    assert found == groups
+    assert len(table) == len(groups) * len(THRESHOLDS)
+    assert (table["n"] == 1).all()
+    for _, group in table.groupby("te_ms", dropna=False):
+        assert group["volume_ratio"].is_monotonic_decreasing  # a higher threshold, a smaller brain
+    assert table["dice"].max() > 0.85
+
+
+def test_an_ablation_is_trained_scored_and_collected(beside):
+    plan = beside.ablations.read_text()
+    for old, new in {
+        "seeds: [1, 2, 3]": "seeds: [1]",
+        "test_cases: 2": "test_cases: 1",
+        "patients: 2": "patients: 1",
+        "thickness_mm: [2.0, 3.0, 4.0]": "thickness_mm: [3.0]",
+        "steps_per_epoch: 400": "steps_per_epoch: 2",
+        "training.patch: 48": "training.patch: 32",
+    }.items():
+        assert old in plan
+        plan = plan.replace(old, new)
+    beside.ablations.write_text(plan)
+    scores = run_ablation(beside, "no_critic", 1)
+    assert set(scores[scores["part"] == "thickness"]["metric"]) == {"psnr", "psnr_spline", "dice"}
+    echoes = scores[scores["part"] == "echoes"]
+    assert sorted(echoes["condition"].unique()) == [120, 200, 280, 360]
+    assert (echoes[echoes["metric"] == "cortex_true_ml"]["value"].nunique()) == 1  # one anatomy
+    metrics = collect_ablations(beside)
+    assert metrics["factors"]["adversarial term"]["without"]["run"] == "no_critic"
+    assert "with" not in metrics["factors"]["adversarial term"]
+    assert len(metrics["not_run"]) == 7

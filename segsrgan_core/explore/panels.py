@@ -1,9 +1,11 @@
 """Images side by side in three planes, with outlines of the cortex; and one of them in three dimensions."""
 
+import warnings
 from dataclasses import replace
 
 import numpy as np
 from matplotlib.figure import Figure
+from nibabel.affines import apply_affine
 from nibabel.nifti1 import Nifti1Image
 
 from segsrgan_core.explore.looks import SEGSRGAN, SPLINE, TRUTH, Look
@@ -73,10 +75,14 @@ def three_dimensions(look: Look, height_px: int = 420) -> str:
     title = next(name for name in (SEGSRGAN, TRUTH, SPLINE) if name in look.images)
     image, mask = look.images[title], look.cortex.get(title)
     background = Nifti1Image(np.asarray(image.dataobj, np.float32), image.affine)
-    overlay = mask if mask is not None else Nifti1Image(np.zeros(image.shape, np.uint8), image.affine)
-    overlay = Nifti1Image(np.asarray(overlay.dataobj, np.float32), overlay.affine)
+    mask = mask or Nifti1Image(np.zeros(image.shape, np.uint8), image.affine)
+    cortex = np.asarray(mask.dataobj, np.float32)
+    overlay = Nifti1Image(cortex, mask.affine)
     options = {"threshold": 0.5, "vmax": 1, "symmetric_cmap": False, "cmap": "autumn", "colorbar": False}
-    page = view_img(
-        overlay, background, opacity=0.5, black_bg=True, title=title, resampling_interpolation="nearest", **options
-    )
+    options |= {"opacity": 0.5, "black_bg": True, "resampling_interpolation": "nearest"}
+    with warnings.catch_warnings():
+        if not cortex.any():  # the image alone, from its centre
+            warnings.filterwarnings("ignore", "The given float value must not exceed")
+            options["cut_coords"] = tuple(apply_affine(image.affine, (np.array(image.shape) - 1) / 2))
+        page = view_img(overlay, background, title=title, **options)
     return page.get_iframe(width="100%", height=height_px)

@@ -77,6 +77,7 @@ def lab(driver, address, unchanged, request) -> Lab:
     opened.run_all()
     yield opened
     opened.shoot(SHOTS / f"{name}.png")
+    assert not opened.find(".Toastify__toast")  # JupyterLab asks for nothing
     assert opened.told("fault") == []
     opened.menu("File", "Save Notebook")
     opened.rest()

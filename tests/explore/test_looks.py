@@ -103,3 +103,11 @@ def test_the_3d_view_needs_no_network(study, settings, segmenter):
     assert "brainsprite" in page
     assert "src=&quot;http" not in page
     assert 'src="http' not in page
+
+
+def test_the_3d_view_shows_a_head_without_cortex_and_says_nothing(study, settings, recwarn):
+    look = look_at(study, settings, rows_by_subject(study, "embedded")["sub-02"][0])
+    for name, mask in look.cortex.items():
+        look.cortex[name] = type(mask)(np.zeros(mask.shape, np.uint8), mask.affine)
+    assert "brainsprite" in three_dimensions(look)
+    assert [str(one.message) for one in recwarn if "Casting data" not in str(one.message)] == []
