@@ -28,6 +28,7 @@ COMMANDS = {
     "phantoms": ["phantoms"],
     "simulation": ["notebook", "01_simulate"],
     "training": ["notebook", "02_train"],
+    "baselines": ["baselines"],
     "evaluation": ["notebook", "03_evaluate_dhcp"],
     "variability": ["notebook", "04_epirmex_variability"],
     "reporting": ["notebook", "05_figures"],

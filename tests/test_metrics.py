@@ -137,6 +137,8 @@ def test_rows_of_the_long_table(image):
     labels = 2 * cube((2, 2, 3)).astype(int)
     names = {2: "cortex", 5: "ventricles", 9: "hippocampi_amygdala"}
     rows = metrics.image_scores(image, image * 0.9, WHO)
+    scores = {"psnr": metrics.psnr(image, image * 0.9), "ssim": metrics.ssim(image, image * 0.9)}
+    assert rows == [{**WHO, "structure": "image", "metric": name, "value": value} for name, value in scores.items()]
     rows += metrics.label_scores(truth, labels, (1, 1, 2), names, WHO)
     table = metrics.score_table(rows)
     assert list(table.columns) == ["cohort", "subject", "method", "structure", "metric", "value"]

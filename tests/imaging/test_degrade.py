@@ -87,3 +87,14 @@ def test_interpolation_to_a_voxel_size_keeps_the_field_of_view():
     fine = degrade.interpolate(low, 0.5)
     assert fine.shape == (20, 20, 60)
     np.testing.assert_allclose(np.asarray(fine.dataobj), 1, atol=1e-5)
+
+
+@pytest.mark.parametrize("thickness_mm", [2.4, 3.0, 4.1])
+def test_the_matrices_of_a_line_are_those_of_an_image(thickness_mm):
+    array = np.random.default_rng(0).random((3, 4, 40)).astype(np.float32)
+    image = Nifti1Image(array, np.diag([0.8, 0.8, 0.8, 1.0]))
+    thick = degrade.thick_slices(image, thickness_mm)
+    down, up = degrade.degrade_matrices(40, 0.8, thickness_mm)
+    np.testing.assert_allclose(array @ down.T, np.asarray(thick.dataobj), atol=1e-5)
+    back = degrade.interpolate(thick, like=image)
+    np.testing.assert_allclose(array @ down.T @ up.T, np.asarray(back.dataobj), atol=1e-4)

@@ -53,6 +53,17 @@ def test_csv_is_rounded(tmp_path):
     assert path.read_text() == "x,name\n0.333333,s\n"
 
 
+def test_a_stem_has_no_image_suffix_and_keeps_its_dots():
+    names = {"a/sub-1_T2w.nii.gz": "sub-1_T2w", "b.c.NII": "b.c", "d.mgz": "d", "e.txt": "e", "folder": "folder"}
+    assert {name: files.stem(name) for name in names} == names
+
+
+def test_tables_have_the_same_line_ends_everywhere(tmp_path, monkeypatch):
+    monkeypatch.setattr("os.linesep", "\r\n")
+    path = files.write_csv(tmp_path / "a.tsv", pd.DataFrame({"x": [1], "y": [2]}), sep="\t")
+    assert path.read_bytes() == b"x\ty\n1\t2\n"
+
+
 def test_same_grid_is_within_a_hundredth_of_a_millimetre():
     a = Nifti1Image(np.zeros((4, 4, 4)), np.eye(4))
     moved = np.eye(4)

@@ -102,4 +102,19 @@ def test_labels_become_the_class_with_the_largest_share():
     labels[:3] = 3
     coarse = geometry.resample_labels(Nifti1Image(labels, np.eye(4)), 2.0)
     assert np.asarray(coarse.dataobj)[0].tolist() == np.full((2, 2), 3).tolist()
+    assert np.asarray(coarse.dataobj).dtype == np.uint8
+    same = geometry.resample_isotropic(Nifti1Image(labels.astype(np.float32), np.eye(4)), 2.0)
+    np.testing.assert_array_equal(coarse.affine, same.affine)
     assert set(np.unique(coarse.dataobj)) <= {0, 3}
+
+
+def test_labels_on_their_own_grid_are_left_alone_and_on_a_slightly_other_one_are_not():
+    labels = Nifti1Image(np.arange(27, dtype=np.uint8).reshape(3, 3, 3), np.eye(4))
+    assert geometry.resample_labels(labels, 1.0) is labels
+    assert geometry.resample_labels(labels, 1.001) is not labels
+
+
+def test_a_finer_label_is_that_of_the_nearest_voxel():
+    labels = np.array([1, 1, 4, 4, 2, 2], np.uint8).reshape(6, 1, 1) * np.ones((6, 6, 6), np.uint8)
+    fine = np.asarray(geometry.resample_labels(Nifti1Image(labels, np.eye(4)), 0.5).dataobj)
+    assert fine[:, 6, 6].tolist() == [1] * 4 + [4] * 4 + [2] * 4

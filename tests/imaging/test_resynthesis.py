@@ -1,7 +1,18 @@
 import numpy as np
 import pytest
 
-from segsrgan_core.imaging.resynthesis import CSF, draw_signals, resynthesise, tissue_signals
+from segsrgan_core.imaging.resynthesis import (
+    CSF,
+    OUTER,
+    OUTER_SPREAD,
+    SPREAD,
+    TE_MS,
+    TISSUES,
+    TR_MS,
+    draw_signals,
+    resynthesise,
+    tissue_signals,
+)
 
 GREY, WHITE = 2, 3
 
@@ -51,6 +62,42 @@ def test_drawn_signals_are_those_of_spin_echoes():
     assert np.median(drawn[:, GREY] / drawn[:, WHITE]) < 0.9
     assert np.mean(drawn[:, WHITE] < 1) > 0.9
     assert np.ptp(drawn[:, GREY]) > 0.4
+
+
+class Extreme:
+    """A generator whose every draw is the lowest or the highest possible."""
+
+    def __init__(self, highest: bool):
+        self.highest = highest
+
+    def uniform(self, low, high, size=None):
+        value = high if self.highest else low
+        return value if size is None else np.full(size, float(value))
+
+
+@pytest.mark.parametrize("highest", [False, True])
+def test_the_most_that_can_be_drawn_is_within_the_spreads(highest):
+    side, te_ms, tr_ms = (1, TE_MS[1], TR_MS[1]) if highest else (-1, TE_MS[0], TR_MS[0])
+    factor = {name: 1 + side * width for name, width in SPREAD.items()}
+
+    def signal(tissue):
+        t1_ms, t2_ms = tissue.t1_ms * factor["t1"], tissue.t2_ms * factor["t2"]
+        return tissue.m0 * factor["m0"] * (1 - np.exp(-tr_ms / t1_ms)) * np.exp(-te_ms / t2_ms)
+
+    expected = np.array([signal(TISSUES[number]) for number in range(10)]) / signal(TISSUES[CSF])
+    expected[list(OUTER)] *= np.exp(side * OUTER_SPREAD)
+    np.testing.assert_allclose(draw_signals(Extreme(highest)), expected, rtol=1e-5)
+
+
+def test_signals_are_medians_and_what_has_none_gets_the_usual_one():
+    labels = np.repeat(np.array([GREY, WHITE, 7], np.uint8), 9).reshape(3, 3, 3)
+    image = np.repeat(np.array([0.4, 0.6, 0.01], np.float32), 9).reshape(3, 3, 3)
+    image[0, 0, 0] = 0.9  # an outlier moves no median
+    usual = image[image >= image.mean()].mean()
+    expected = np.full(10, usual)
+    expected[[GREY, WHITE]] = 0.4, 0.6  # that of label 7 is below 2 % of the usual one
+    np.testing.assert_allclose(tissue_signals(image, labels), expected, rtol=1e-6)
+    assert tissue_signals(np.where(labels == 7, 0.02, image), labels)[7] == pytest.approx(0.02)
 
 
 def test_a_label_without_signal_does_not_divide_by_nothing(head):

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from segsrgan_core.imaging.contrast import exponent, spin_echo
+from segsrgan_core.imaging.contrast import Relaxation, contrast_to_noise, exponent, spin_echo
 from segsrgan_core.imaging.intensity import intensity_scale
 from segsrgan_core.imaging.noise import add_rician, bias_field, jitter_slices, random_ramp
 
@@ -9,6 +9,13 @@ from segsrgan_core.imaging.noise import add_rician, bias_field, jitter_slices, r
 def test_spin_echo_by_hand():
     # 2 (1 - e^-1) e^-0.5 = 0.7667861
     assert spin_echo(2.0, 1000.0, 200.0, te_ms=100, tr_ms=1000) == pytest.approx(2 * (1 - np.exp(-1)) * np.exp(-0.5))
+
+
+def test_contrast_to_noise_by_hand():
+    first, second = Relaxation(t1_ms=1000, t2_ms=200, m0=2.0), Relaxation(t1_ms=500, t2_ms=100, m0=1.0)
+    one, other = 2 * (1 - np.exp(-2)) * np.exp(-0.5), (1 - np.exp(-4)) * np.exp(-1)
+    for pair in ((first, second), (second, first)):
+        assert contrast_to_noise(*pair, te_ms=100, tr_ms=2000, noise=0.1) == pytest.approx((one - other) / 0.1)
 
 
 def test_exponent_of_one_changes_nothing_and_undershoot_keeps_its_sign():
@@ -20,6 +27,7 @@ def test_exponent_of_one_changes_nothing_and_undershoot_keeps_its_sign():
 def test_rician_noise_in_air_is_rayleigh_and_in_signal_nearly_gaussian():
     rng = np.random.default_rng(1)
     air = add_rician(np.zeros(200_000, np.float32), 2.0, rng)
+    assert air.dtype == np.float32
     assert air.mean() == pytest.approx(2.0 * np.sqrt(np.pi / 2), rel=0.01)
     signal = add_rician(np.full(200_000, 100, np.float32), 2.0, rng)
     assert signal.std() == pytest.approx(2.0, rel=0.01)
@@ -36,6 +44,7 @@ def test_the_bias_field_is_smooth_positive_and_bounded():
     assert field.shape == (20, 24, 28)
     assert np.exp(-0.3) - 1e-6 <= field.min() < field.max() <= np.exp(0.3) + 1e-6
     assert np.abs(np.diff(field, axis=0)).max() < 0.2
+    assert field.dtype == np.float32
 
 
 def test_the_intensity_scale_is_that_of_the_bright_tissue_whatever_share_is_air():
@@ -50,12 +59,18 @@ def test_a_ramp_is_smooth_and_1_in_the_middle():
     assert field[4, 5, 6] == pytest.approx(1)
     assert 0.1 < np.ptp(field) < 6
     assert np.abs(np.diff(np.log(field), n=3, axis=2)).max() < 1e-5
+    assert field.dtype == np.float32
+    draws = [np.log(random_ramp((9, 9, 9), 0.3, np.random.default_rng(seed))) for seed in range(200)]
+    ends = np.array([draw[place] for draw in draws for place in ((0, 4, 4), (4, -1, 4), (4, 4, 0))])
+    assert 0.5 < np.abs(ends).max() <= 0.6 + 1e-6  # slope and curvature, each up to 0.3
+    assert abs(ends.mean()) < 0.05
 
 
 def test_jittered_slices_move_by_a_voxel_at_most():
     slices = np.zeros((9, 9, 40), np.float32)
     slices[4, 4] = 1
     moved = jitter_slices(slices, 0.4, np.random.default_rng(0))
-    assert np.ptp(moved[3:6, 3:6].sum((0, 1))) > 0.2
+    brightness = moved[3:6, 3:6].sum((0, 1))
+    assert 0.6 <= brightness.min() < 0.8 < 1.2 < brightness.max() <= 1.4
     np.testing.assert_allclose(moved.sum((0, 1)), moved[3:6, 3:6].sum((0, 1)))
     assert 0 < np.count_nonzero(moved[4, 4] == 0) < 20
