@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from nibabel.nifti1 import Nifti1Image
+from scipy import ndimage
 
 from segsrgan_core.classes import NUMBERS
 from segsrgan_core.figures.panels import PLANES, View, contour, mask_of, scale_bar, show, view_of
@@ -17,6 +18,7 @@ from segsrgan_core.imaging.files import atomic
 from segsrgan_core.segmenter import Segmentation
 
 SHARES = (0.2, 0.4, 0.6, 0.8)  # where the slices with contours lie, from one end of what is shown to the other
+SPECK = 0.05  # a piece below this share of the largest one does not decide what is shown
 DPI = 160
 
 
@@ -55,9 +57,14 @@ def draw(result: Segmentation, title: str) -> Figure:
 
 
 def _view(result: Segmentation) -> View:
-    labels = np.asarray(result.labels.dataobj)
-    found = Nifti1Image((labels > 0).astype(np.uint8), result.labels.affine)
-    return view_of(result.image, found if labels.any() else None)
+    """The view around what was segmented; specks far from the rest do not widen it."""
+    pieces, count = ndimage.label(np.asarray(result.labels.dataobj) > 0, np.ones((3, 3, 3)))
+    if not count:
+        return view_of(result.image, None)
+    sizes = np.bincount(pieces.ravel())
+    sizes[0] = 0
+    large = sizes >= SPECK * sizes.max()
+    return view_of(result.image, Nifti1Image(large[pieces].astype(np.uint8), result.labels.affine))
 
 
 def _moved(view: View, plane: str, share: float) -> View:

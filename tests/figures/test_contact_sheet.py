@@ -37,6 +37,14 @@ def test_slices_with_contours_lie_apart(result):
     assert (pictures[2] != pictures[3]).any()
 
 
+def test_specks_do_not_move_the_slices(result):
+    labels = np.asarray(result.labels.dataobj).copy()
+    labels[0, 0, 0] = labels[-1, -1, -1] = 2
+    strays = replace(result, labels=Nifti1Image(labels, result.labels.affine))
+    for ax, other in zip(*(contact_sheet.draw(one, "sub-01").axes for one in (result, strays)), strict=True):
+        np.testing.assert_array_equal(ax.images[0].get_array(), other.images[0].get_array())
+
+
 def test_nothing_segmented_is_drawn_all_the_same(result):
     empty = Nifti1Image(np.zeros_like(np.asarray(result.labels.dataobj)), result.labels.affine)
     nothing = replace(result, labels=empty)
