@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from distributed import Client
 
 THREADS = (CORES_VARIABLE, "OMP_NUM_THREADS", "NUMBA_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
+QUIET = "DASK_LOGGING__DISTRIBUTED"  # a worker whose master is killed would print tracebacks
 DIED = (
     "expected its process to finish; it was killed, alone as well as beside others, most often for lack of memory; "
     "take a larger machine or a smaller image"
@@ -172,7 +173,7 @@ def _run_on(client: "Client", function: Callable, items: Sequence[Any]) -> Itera
 @contextmanager
 def _same_variables() -> Iterator[None]:
     """Give this process its environment back: what is meant for the workers is set here, too, when they start."""
-    before = {name: os.environ.get(name) for name in THREADS}
+    before = {name: os.environ.get(name) for name in (*THREADS, QUIET)}
     try:
         yield
     finally:
@@ -193,7 +194,10 @@ def _client(where: str, count: int) -> Iterator["Client"]:
     settings = {
         "distributed.scheduler.allowed-failures": 0,  # which case kills is found out here, not by guessing
         "distributed.worker.daemon": False,  # a case may start processes of its own
-        "distributed.nanny.pre-spawn-environ": dict.fromkeys(THREADS, str(max(1, cores() // count))),
+        "distributed.nanny.pre-spawn-environ": {
+            **dict.fromkeys(THREADS, str(max(1, cores() // count))),
+            QUIET: "critical",
+        },
     }
     start = _slurm if where == "slurm" else _local
     with _same_variables(), dask.config.set(settings), start(count) as cluster, Client(cluster) as client:

@@ -22,6 +22,8 @@ from segsrgan_core.progress import LOG_VARIABLE
 KERNEL = "python3"  # the kernel of this environment, whatever name the notebook was saved with
 # Faults of the machine, not of the code: a full disk or quota, a file that is too large or may not be written.
 OF_THE_MACHINE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EPERM, errno.EROFS}
+OF_THE_USER = {"UserError", "MissingResult", "ProcessDiedError"}  # names of exceptions that are one sentence
+DEAD = "Kernel died"  # how the messages begin with which nbclient tells it, before and after the kernel's first word
 
 
 def run_notebook(study: Study, name: str, parameters: dict[str, Any] | None = None) -> Path:
@@ -41,7 +43,6 @@ def run_notebook(study: Study, name: str, parameters: dict[str, Any] | None = No
         RuntimeError: a cell failed; the partly executed notebook is kept in `.work/notebooks/`.
     """
     import papermill
-    from nbclient.exceptions import DeadKernelError
     from papermill.exceptions import PapermillExecutionError
 
     source = study.notebooks / f"{name}.ipynb"
@@ -55,14 +56,16 @@ def run_notebook(study: Study, name: str, parameters: dict[str, Any] | None = No
         try:
             options = {"kernel_name": KERNEL, "cwd": study.root, "progress_bar": False}
             executed = _interruptible(lambda: papermill.execute_notebook(source, failed, parameters, **options))
-        except DeadKernelError as error:
+        except RuntimeError as error:
+            if DEAD not in str(error):
+                raise
             raise UserError(
                 f"{name}: expected the notebook's kernel to finish; received its death, most often for lack of memory; "
                 "close other programs or take a larger machine, and run the same command again."
             ) from error
         except PapermillExecutionError as error:
             number = re.match(r"\[Errno (\d+)\] ", error.evalue)
-            if error.ename in ("UserError", "MissingResult"):
+            if error.ename in OF_THE_USER:
                 raise UserError(error.evalue) from error
             if number and int(number[1]) in OF_THE_MACHINE:
                 raise OSError(int(number[1]), f"{error.evalue[number.end() :]} ({name})") from error

@@ -143,7 +143,10 @@ def test_rows_of_the_long_table(image):
     table = metrics.score_table(rows)
     assert list(table.columns) == ["cohort", "subject", "method", "structure", "metric", "value"]
     assert set(table["structure"]) == {"image", "cortex", "ventricles"}  # a structure that is nowhere gives no row
+    assert table.index.tolist() == list(range(len(table)))
     cortex = table[table["structure"] == "cortex"].set_index("metric")["value"]
+    kinds = {"dice", "hd95_mm", "asd_mm", "volume_ml", "volume_true_ml", "volume_error", "n_components"}
+    assert set(cortex.index) == kinds
     assert cortex["dice"] == pytest.approx(2 / 3)
     assert cortex["volume_ml"] == pytest.approx(27 * 2 / 1000)
     assert cortex["volume_error"] == 0

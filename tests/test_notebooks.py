@@ -2,7 +2,7 @@ import nbformat
 import pytest
 
 from segsrgan_core.errors import UserError
-from segsrgan_core.notebooks import normalised, run_notebook, stripped
+from segsrgan_core.notebooks import OF_THE_USER, normalised, run_notebook, stripped
 from segsrgan_core.paths import Study
 
 
@@ -82,6 +82,34 @@ def test_a_kernel_that_is_killed_is_one_sentence(study):
     here = study("x = 1", "import os, signal; os.kill(os.getpid(), signal.SIGKILL)")
     with pytest.raises(UserError, match="story: expected the notebook's kernel to finish; received its death"):
         run_notebook(here, "story")
+
+
+def test_a_kernel_that_is_killed_before_its_first_word_is_one_sentence(study, monkeypatch):
+    def start(*_, **__):
+        raise RuntimeError("Kernel died before replying to kernel_info")
+
+    monkeypatch.setattr("papermill.execute_notebook", start)
+    with pytest.raises(UserError, match="story: expected the notebook's kernel to finish; received its death"):
+        run_notebook(study("x = 1"), "story")
+
+
+def test_a_killed_process_of_a_notebook_is_one_sentence(study):
+    killed = (
+        "import os\nfrom segsrgan_core.processes import processes\nwith processes(1) as pool:\n"
+        "    pool.submit(os.kill, pool.submit(os.getpid).result(), 9).result()"
+    )
+    with pytest.raises(UserError, match=r"^processes: expected each to finish its work"):
+        run_notebook(study("x = 1", killed), "story")
+
+
+def test_the_exceptions_that_are_one_sentence_are_known_by_name():
+    import segsrgan_core.figures.style
+    import segsrgan_core.processes  # noqa: F401
+
+    def names(kind):
+        return {kind.__name__}.union(*map(names, kind.__subclasses__()))
+
+    assert names(UserError) == OF_THE_USER
 
 
 def test_a_full_disk_inside_is_the_machines_fault(study):

@@ -43,6 +43,23 @@ def test_values_that_are_no_labels_are_refused(tmp_path, value):
         files.load_labels(tmp_path / "labels.nii")
 
 
+@pytest.mark.parametrize(("largest", "accepted"), [(32767, True), (32768, False)])
+def test_labels_fit_into_16_bits(tmp_path, largest, accepted):
+    data = np.zeros((3, 3, 3), np.float32)
+    data[1, 1, 1] = largest
+    nib.save(Nifti1Image(data, np.eye(4)), tmp_path / "labels.nii")
+    if accepted:
+        assert np.asarray(files.load_labels(tmp_path / "labels.nii").dataobj).max() == largest
+    else:
+        with pytest.raises(UserError, match="range 0 to 32768"):
+            files.load_labels(tmp_path / "labels.nii")
+
+
+def test_a_saved_image_says_that_it_is_in_the_scanners_space(good):
+    header = nib.load(good).header
+    assert (int(header["qform_code"]), int(header["sform_code"])) == (1, 1)
+
+
 def test_json_is_sorted_and_rounded_and_has_no_nan(tmp_path):
     path = files.write_json(tmp_path / "a.json", {"b": np.float32(0.123456789), "a": float("nan"), 1: (np.int64(2),)})
     assert path.read_text() == '{\n  "1": [\n    2\n  ],\n  "a": null,\n  "b": 0.123457\n}\n'
@@ -62,6 +79,14 @@ def test_tables_have_the_same_line_ends_everywhere(tmp_path, monkeypatch):
     monkeypatch.setattr("os.linesep", "\r\n")
     path = files.write_csv(tmp_path / "a.tsv", pd.DataFrame({"x": [1], "y": [2]}), sep="\t")
     assert path.read_bytes() == b"x\ty\n1\t2\n"
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_grids_are_apart_by_their_farthest_corner(axis):
+    shape = (4, 50, 600)
+    wider = np.diag([1.01 if other == axis else 1.0 for other in range(3)] + [1.0])
+    apart = files.grid_distance_mm(Nifti1Image(np.zeros(shape), np.eye(4)), Nifti1Image(np.zeros(shape), wider))
+    assert apart == pytest.approx(0.01 * shape[axis])
 
 
 def test_same_grid_is_within_a_hundredth_of_a_millimetre():
