@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 from segsrgan_core.environment import CORES_VARIABLE, cores
 from segsrgan_core.errors import UserError, about_file
 from segsrgan_core.params import WORKERS
-from segsrgan_core.processes import deaf_to_ctrl_c, kill_children
+from segsrgan_core.processes import ProcessDiedError, deaf_to_ctrl_c, kill_children
 from segsrgan_core.progress import Progress, say
 
 if TYPE_CHECKING:
@@ -211,8 +211,22 @@ def _client(where: str, count: int) -> Iterator["Client"]:
 def _local(count: int) -> Any:
     from distributed import LocalCluster
 
-    with deaf_to_ctrl_c():
-        return LocalCluster(n_workers=count, threads_per_worker=1, memory_limit=0, dashboard_address=None)
+    with deaf_to_ctrl_c(), _whole_start():
+        return LocalCluster(n_workers=count, threads_per_worker=1, memory_limit=0, dashboard_address=":0")
+
+
+@contextmanager
+def _whole_start() -> Iterator[None]:
+    """Say in one sentence that a worker was killed before it could work."""
+    try:
+        yield
+    except RuntimeError as error:
+        if "failed to start" not in str(error):
+            raise
+        raise ProcessDiedError(
+            "workers: expected each to start; one was killed before it could, most often for lack of memory; "
+            "close other programs or name fewer workers, and run the same command again."
+        ) from error
 
 
 def _slurm(count: int) -> Any:

@@ -148,3 +148,12 @@ def test_a_file_that_cannot_be_written_is_said_without_a_traceback(tmp_path, cap
     (outcome,) = map_cases(open, [str(tmp_path / "no" / "file")], "opened", "1")
     assert outcome.reason.endswith("No such file or directory; free space or choose another folder")
     assert "Traceback" not in capsys.readouterr().err
+
+
+def test_a_worker_that_is_killed_while_it_starts_is_one_sentence(monkeypatch):
+    def start(*_, **__):
+        raise RuntimeError("Nanny failed to start.")
+
+    monkeypatch.setattr("distributed.LocalCluster", start)
+    with pytest.raises(UserError, match=r"^workers: expected each to start; one was killed before it could"):
+        map_cases(str, [1, 2], "named", "2")
