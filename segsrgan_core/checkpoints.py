@@ -37,7 +37,7 @@ def load_state(path: Path, variables: dict[str, list]) -> dict[str, Any]:
     """
     try:
         with np.load(path, allow_pickle=False) as stored:  # a pickle could execute code
-            arrays = dict(stored)
+            arrays = {name: np.asarray(stored[name]) for name in stored}  # bytes, where it is no array
         meta = dict(json.loads(arrays.pop("meta").tobytes()))
     except Exception as error:  # numpy and zipfile raise many kinds
         raise UserError(

@@ -5,6 +5,7 @@ FUZZ_EXAMPLES says how many of each; `make fuzz` asks for many.
 
 import os
 import resource
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -130,6 +131,19 @@ def test_damaged_weights_are_read_whole_or_refused(tmp_path, damage):
     save_state(path, {"generator": [Variable(), Variable()]}, {"step": 1})
     path.write_bytes(damaged(path.read_bytes(), damage))
     read_or_refused(read_weights, path)
+
+
+def test_weights_with_a_part_that_is_no_array_are_refused(tmp_path):
+    """Found by fuzz_readers: numpy gives the bytes of such a part."""
+    path = tmp_path / "weights.npz"
+    save_state(path, {"generator": [Variable(), Variable()]}, {"step": 1})
+    with zipfile.ZipFile(path) as whole:
+        parts = {name: whole.read(name) for name in whole.namelist()}
+    for name in parts:
+        with zipfile.ZipFile(path, "w") as changed:
+            for other, content in parts.items():
+                changed.writestr(other, b"no array" if other == name else content)
+        assert read_or_refused(read_weights, path) is None
 
 
 @pytest.fixture(autouse=True)
