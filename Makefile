@@ -4,6 +4,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 UV := uv==0.13.9
+# More processes would need more memory than a laptop has.
+PYTEST := pytest -n 2 --dist loadfile --no-loadscope-reorder
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export TF_CPP_MIN_LOG_LEVEL := 3
 unexport PYTHONDONTWRITEBYTECODE  # without bytecode each of many processes compiles TensorFlow again: 15 s
@@ -27,16 +29,16 @@ bench: env
 
 test: env
 	@ruff check . && ruff format --check . && lint-imports
-	@pytest -n 2 --dist loadfile --no-loadscope-reorder  # more would need more memory than a laptop has
+	@$(PYTEST)
 
 # The same tests, and which statements of segsrgan_core they reach; half as long again.
 coverage: env
-	@pytest -n 2 --dist loadfile --no-loadscope-reorder --cov --cov-report=term-missing:skip-covered
+	@$(PYTEST) --cov --cov-report=term-missing:skip-covered
 
 test-browser: env
 	@pytest tests/browser
 
-# About an hour each, and not part of `make test`: 56 kills over all stages; random damage to every file that is read,
+# An hour or two each, and not part of `make test`: 56 kills over all stages; random damage to every file that is read,
 # then ten minutes a reader led by the code that it reaches; changed code that a test must notice.
 test-kill: env
 	@KILLS=56 pytest tests/test_interrupted.py

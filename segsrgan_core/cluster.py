@@ -171,9 +171,9 @@ def _run_on(client: "Client", function: Callable, items: Sequence[Any]) -> Itera
 
 
 @contextmanager
-def _same_variables() -> Iterator[None]:
+def _same_variables(names: Iterable[str]) -> Iterator[None]:
     """Give this process its environment back: what is meant for the workers is set here, too, when they start."""
-    before = {name: os.environ.get(name) for name in (*THREADS, QUIET)}
+    before = {name: os.environ.get(name) for name in names}
     try:
         yield
     finally:
@@ -191,16 +191,14 @@ def _client(where: str, count: int) -> Iterator["Client"]:
 
     for name in ("distributed", "distributed.client"):  # what matters is told by `map_cases`
         logging.getLogger(name).setLevel(logging.CRITICAL)
+    variables = {**dict.fromkeys(THREADS, str(max(1, cores() // count))), QUIET: "critical"}
     settings = {
         "distributed.scheduler.allowed-failures": 0,  # which case kills is found out here, not by guessing
         "distributed.worker.daemon": False,  # a case may start processes of its own
-        "distributed.nanny.pre-spawn-environ": {
-            **dict.fromkeys(THREADS, str(max(1, cores() // count))),
-            QUIET: "critical",
-        },
+        "distributed.nanny.pre-spawn-environ": variables,
     }
     start = _slurm if where == "slurm" else _local
-    with _same_variables(), dask.config.set(settings), start(count) as cluster, Client(cluster) as client:
+    with _same_variables(variables), dask.config.set(settings), start(count) as cluster, Client(cluster) as client:
         try:
             yield client
         except KeyboardInterrupt:
@@ -211,16 +209,11 @@ def _client(where: str, count: int) -> Iterator["Client"]:
 def _local(count: int) -> Any:
     from distributed import LocalCluster
 
-    with deaf_to_ctrl_c(), _whole_start():
-        return LocalCluster(n_workers=count, threads_per_worker=1, memory_limit=0, dashboard_address=":0")
-
-
-@contextmanager
-def _whole_start() -> Iterator[None]:
-    """Say in one sentence that a worker was killed before it could work."""
+    options = {"dashboard_address": None, "scheduler_kwargs": {"dashboard_address": "127.0.0.1:0"}}  # a free port
     try:
-        yield
-    except RuntimeError as error:
+        with deaf_to_ctrl_c():
+            return LocalCluster(n_workers=count, threads_per_worker=1, memory_limit=0, **options)
+    except RuntimeError as error:  # a worker was killed before it could work
         if "failed to start" not in str(error):
             raise
         raise ProcessDiedError(

@@ -23,7 +23,7 @@ KERNEL = "python3"  # the kernel of this environment, whatever name the notebook
 # Faults of the machine, not of the code: a full disk or quota, a file that is too large or may not be written.
 OF_THE_MACHINE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EPERM, errno.EROFS}
 OF_THE_USER = {"UserError", "MissingResult", "ProcessDiedError"}  # names of exceptions that are one sentence
-DEAD = "Kernel died"  # how the messages begin with which nbclient tells it, before and after the kernel's first word
+DEAD = "Kernel died"  # how the messages begin that tell it, before and after the kernel's first word
 
 
 def run_notebook(study: Study, name: str, parameters: dict[str, Any] | None = None) -> Path:
@@ -57,7 +57,7 @@ def run_notebook(study: Study, name: str, parameters: dict[str, Any] | None = No
             options = {"kernel_name": KERNEL, "cwd": study.root, "progress_bar": False}
             executed = _interruptible(lambda: papermill.execute_notebook(source, failed, parameters, **options))
         except RuntimeError as error:
-            if DEAD not in str(error):
+            if not str(error).startswith(DEAD):
                 raise
             raise UserError(
                 f"{name}: expected the notebook's kernel to finish; received its death, most often for lack of memory; "

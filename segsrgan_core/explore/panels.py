@@ -75,14 +75,15 @@ def three_dimensions(look: Look, height_px: int = 420) -> str:
     title = next(name for name in (SEGSRGAN, TRUTH, SPLINE) if name in look.images)
     image, mask = look.images[title], look.cortex.get(title)
     background = Nifti1Image(np.asarray(image.dataobj, np.float32), image.affine)
-    mask = mask or Nifti1Image(np.zeros(image.shape, np.uint8), image.affine)
+    if mask is None:
+        mask = Nifti1Image(np.zeros(image.shape, np.uint8), image.affine)
     cortex = np.asarray(mask.dataobj, np.float32)
     overlay = Nifti1Image(cortex, mask.affine)
     options = {"threshold": 0.5, "vmax": 1, "symmetric_cmap": False, "cmap": "autumn", "colorbar": False}
-    options |= {"opacity": 0.5, "black_bg": True, "resampling_interpolation": "nearest"}
+    options |= {"opacity": 0.5, "black_bg": True, "resampling_interpolation": "nearest", "title": title}
     with warnings.catch_warnings():
         if not cortex.any():  # the image alone, from its centre
             warnings.filterwarnings("ignore", "The given float value must not exceed")
             options["cut_coords"] = tuple(apply_affine(image.affine, (np.array(image.shape) - 1) / 2))
-        page = view_img(overlay, background, title=title, **options)
+        page = view_img(overlay, background, **options)
     return page.get_iframe(width="100%", height=height_px)

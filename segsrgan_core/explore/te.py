@@ -115,9 +115,11 @@ def _numbers(
     ratio = contrast_to_noise(tissues["grey"], tissues["white"], *at, noise)
     numbers["contrast-to-noise, grey to white"] = f"{ratio:.1f}"
     if echo.found is not None:
-        change = f"{echo.volume_ml / reference.volume_ml - 1:+.1%}" if reference.volume_ml else "no cortex found there"
+        change = "no cortex found there"
+        if reference.volume_ml:
+            change = f"{100 * (echo.volume_ml / reference.volume_ml - 1):+.1f} %"
         numbers["cortex in this slab"] = f"{echo.volume_ml:.1f} ml (truth {slab.cortex_ml:.1f} ml)"
-        numbers["against TE 120 ms, TR 12 s"] = change.replace("%", " %")
+        numbers["against TE 120 ms, TR 12 s"] = change
         numbers["Dice with the truth"] = f"{echo.dice:.3f}"
     return numbers
 

@@ -4,6 +4,7 @@
 names it; any other error, more than 20 s or more than 4 GB for one file ends the run with the file that did it.
 """
 
+import shutil
 import sys
 import tempfile
 from collections.abc import Callable
@@ -14,44 +15,23 @@ import atheris
 with atheris.instrument_imports(include=["segsrgan_core", "nibabel"]):
     import nibabel as nib
 
-    from segsrgan_core.checkpoints import save_state
     from segsrgan_core.cohorts.manifest import read_manifest
     from segsrgan_core.imaging.files import load_image, load_labels
     from segsrgan_core.params import read_params
     from tests.faults.images import image
     from tests.faults.labels import tissues
-    from tests.faults.test_fuzz import ROOT, Variable, read_or_refused, read_weights
+    from tests.faults.test_fuzz import ROOT, read_or_refused, read_weights, whole_manifest, write_weights
 
 LIMITS = ["-timeout=20", "-rss_limit_mb=4096", "-max_len=6000", "-print_final_stats=1"]
 
 
-def whole_image(path: Path) -> None:
-    nib.save(image(), path)
-
-
-def whole_labels(path: Path) -> None:
-    nib.save(image(tissues()), path)
-
-
-def whole_manifest(path: Path) -> None:
-    path.write_bytes((ROOT / "data_manifests" / "fetal_atlas.csv").read_bytes()[:2000].rpartition(b"\n")[0])
-
-
-def whole_settings(path: Path) -> None:
-    path.write_bytes((ROOT / "params.yaml").read_bytes())
-
-
-def whole_weights(path: Path) -> None:
-    save_state(path, {"generator": [Variable(), Variable()]}, {"step": 1})
-
-
 # Reader: the file's name, what writes a whole one, what reads it.
-READERS: dict[str, tuple[str, Callable, Callable]] = {
-    "image": ("image.nii", whole_image, load_image),
-    "labels": ("labels.nii", whole_labels, load_labels),
-    "manifest": ("mine.csv", whole_manifest, read_manifest),
-    "settings": ("params.yaml", whole_settings, read_params),
-    "weights": ("weights.npz", whole_weights, read_weights),
+READERS: dict[str, tuple[str, Callable[[Path], object], Callable[[Path], object]]] = {
+    "image": ("image.nii", lambda path: nib.save(image(), path), load_image),
+    "labels": ("labels.nii", lambda path: nib.save(image(tissues()), path), load_labels),
+    "manifest": ("mine.csv", lambda path: path.write_bytes(whole_manifest()), read_manifest),
+    "settings": ("params.yaml", lambda path: shutil.copy(ROOT / "params.yaml", path), read_params),
+    "weights": ("weights.npz", write_weights, read_weights),
 }
 
 

@@ -57,6 +57,11 @@ def read_or_refused(read: Callable[[Path], Any], path: Path) -> Any:
     return None
 
 
+def whole_manifest() -> bytes:
+    """Return a manifest of a few rows."""
+    return (ROOT / "data_manifests" / "fetal_atlas.csv").read_bytes()[:2000].rpartition(b"\n")[0]
+
+
 @fuzzed
 @given(damages(352), st.sampled_from(["nii", "nii.gz", "mgh"]))
 def test_a_damaged_image_is_read_whole_or_refused(tmp_path, damage, suffix):
@@ -83,8 +88,7 @@ def test_damaged_labels_are_read_whole_or_refused(tmp_path, damage):
 @example(b'"')
 def test_a_damaged_manifest_is_read_or_refused(tmp_path, damage):
     path = tmp_path / "mine.csv"
-    content = (ROOT / "data_manifests" / "fetal_atlas.csv").read_bytes()[:2000].rpartition(b"\n")[0]
-    path.write_bytes(damage if isinstance(damage, bytes) else damaged(content, damage))
+    path.write_bytes(damage if isinstance(damage, bytes) else damaged(whole_manifest(), damage))
     read = read_or_refused(read_manifest, path)
     assert read is None or len(read)
 
@@ -112,6 +116,11 @@ class Variable:
         self.value = value
 
 
+def write_weights(path: Path) -> None:
+    """Write the weights that `read_weights` expects."""
+    save_state(path, {"generator": [Variable(), Variable()]}, {"step": 1})
+
+
 def read_weights(path: Path) -> list[Variable]:
     """Read weights into two variables, which must not change where the file is refused."""
     variables = [Variable(), Variable()]
@@ -128,7 +137,7 @@ def read_weights(path: Path) -> list[Variable]:
 @given(damages(900))
 def test_damaged_weights_are_read_whole_or_refused(tmp_path, damage):
     path = tmp_path / "weights.npz"
-    save_state(path, {"generator": [Variable(), Variable()]}, {"step": 1})
+    write_weights(path)
     path.write_bytes(damaged(path.read_bytes(), damage))
     read_or_refused(read_weights, path)
 
@@ -136,7 +145,7 @@ def test_damaged_weights_are_read_whole_or_refused(tmp_path, damage):
 def test_weights_with_a_part_that_is_no_array_are_refused(tmp_path):
     """Found by fuzz_readers: numpy gives the bytes of such a part."""
     path = tmp_path / "weights.npz"
-    save_state(path, {"generator": [Variable(), Variable()]}, {"step": 1})
+    write_weights(path)
     with zipfile.ZipFile(path) as whole:
         parts = {name: whole.read(name) for name in whole.namelist()}
     for name in parts:
