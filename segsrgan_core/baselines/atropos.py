@@ -12,6 +12,9 @@ from segsrgan_core.baselines.fusion import matched
 from segsrgan_core.baselines.priors import scaled, tissue_priors
 from segsrgan_core.baselines.registration import labelled_zone, warped_atlases
 
+# The MRF visits the voxels in a random order; without this Atropos takes its seed from the clock.
+SAME_ORDER = {"r": 0}
+
 
 def label(
     case: Case, prior_weight: float, mrf_weight: float, iterations: int, prior_sigma_voxels: float, atlas_images: str
@@ -40,8 +43,7 @@ def label(
         labels = [atlas.labels[box] for atlas in warped]
         numbers = np.unique(np.stack(labels)[:, inside])
         priors = tissue_priors(array, atlases, labels, numbers, prior_sigma_voxels)
-        options = {"priorweight": prior_weight, "m": f"[{mrf_weight},1x1x1]", "c": f"[{iterations},0]"}
-        # On several threads Atropos gives another result each time.
+        options = {"priorweight": prior_weight, "m": f"[{mrf_weight},1x1x1]", "c": f"[{iterations},0]", **SAME_ORDER}
         (classes,) = in_workers(_atropos, [(array, inside, priors, options)], workers=1, threads=1)
         result[box] = np.where(inside, numbers[classes], 0)
     return Nifti1Image(result, case.image.affine)

@@ -26,7 +26,6 @@ from segsrgan_core.imaging.atomic import atomic
 from segsrgan_core.imaging.files import sha256
 from segsrgan_core.imaging.geometry import resample_isotropic, spacing_mm
 from segsrgan_core.params import RegistrationSettings
-from segsrgan_core.processes import ProcessDiedError
 
 # The levels of the affine part, coarse to fine: antspyx's own.
 SHRINK_FACTORS = (6, 4, 2, 1)
@@ -51,6 +50,7 @@ def warped_atlases(case: Case) -> list[Warped]:
 
     Raises:
         MethodFailed: a registration failed.
+        ProcessDiedError: as `register_all`.
     """
     faults = register_all(missing_pairs([case]), case.progress)
     if faults:
@@ -79,16 +79,17 @@ def register_all(pairs: Mapping[Path, tuple], progress: Progress = silent) -> di
 
     Returns:
         Of each pair that failed, its file and the reason.
+
+    Raises:
+        ProcessDiedError: a process was killed; the pairs that were ready before are kept.
     """
-    faults = dict.fromkeys(pairs, "the process died")
-    try:
-        jobs = [(*arguments, path) for path, arguments in pairs.items()]
-        for done, (path, fault) in enumerate(in_workers(_try_to_register, jobs), start=1):
+    faults = {}
+    jobs = [(*arguments, path) for path, arguments in pairs.items()]
+    for done, (path, fault) in enumerate(in_workers(_try_to_register, jobs), start=1):
+        if fault:
             faults[path] = fault
-            progress("registration", done / len(pairs))
-    except ProcessDiedError:  # the faults say so
-        pass
-    return {path: fault for path, fault in faults.items() if fault}
+        progress("registration", done / len(pairs))
+    return faults
 
 
 def _try_to_register(image: Nifti1Image, atlas: Atlas, settings: RegistrationSettings, path: Path) -> tuple[Path, str]:

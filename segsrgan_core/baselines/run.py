@@ -15,8 +15,10 @@ from segsrgan_core.baselines.registration import pair_key, warped_atlases
 from segsrgan_core.cost import Cost, metered
 from segsrgan_core.errors import UserError
 from segsrgan_core.imaging.files import atomic, sha256
+from segsrgan_core.processes import ProcessDiedError
 
 LABELLED = "labelled"
+OF_THE_MACHINE = (ProcessDiedError, MemoryError, OSError)
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,9 @@ def run(method: Method, case: Case, folder: Path) -> Outcome:
         method: the method.
         case: image and atlases.
         folder: keeps labels under a digest of all that they depend on, the code of the methods included.
+
+    Raises:
+        OF_THE_MACHINE: what is no fault of the method: a process was killed, there is no memory or no room.
     """
     path = folder / f"{_key(method, case)}.npz"
     kept = _kept(path, case)
@@ -55,6 +60,8 @@ def run(method: Method, case: Case, folder: Path) -> Outcome:
             labels = method.run(case)
     except NotAvailable as reason:
         return Outcome(f"not run: {reason}")
+    except OF_THE_MACHINE:
+        raise
     except (MethodFailed, UserError) as fault:
         return Outcome(f"failed: {fault}")
     except Exception as fault:

@@ -6,6 +6,7 @@ Much of a method runs on one core, so that as many images as there are cores tak
 """
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from functools import lru_cache, partial
 from typing import Any
@@ -17,14 +18,15 @@ from nibabel.nifti1 import Nifti1Image
 from segsrgan_core.baselines.case import nearest_in_age
 from segsrgan_core.baselines.methods import Atlas, Case, Method, chosen_methods
 from segsrgan_core.baselines.registration import missing_pairs, register_all
-from segsrgan_core.baselines.run import run
+from segsrgan_core.baselines.run import OF_THE_MACHINE, run
 from segsrgan_core.classes import NUMBERS
-from segsrgan_core.cluster import map_cases, place
+from segsrgan_core.cluster import map_cases, place, results
 from segsrgan_core.cost import Cost, metered, note_costs
 from segsrgan_core.imaging.degrade import interpolate
 from segsrgan_core.imaging.files import load_image, load_labels, save_image, write_csv, write_json
 from segsrgan_core.params import Settings
 from segsrgan_core.paths import Study
+from segsrgan_core.processes import ProcessDiedError
 from segsrgan_core.progress import Progress, tell
 from segsrgan_core.stages.cases import PreparedCase, prepared_cases
 from segsrgan_core.stages.labelled import labels_path, methods_path, runs_path
@@ -39,7 +41,8 @@ def label_all(study: Study, settings: Settings) -> pd.DataFrame:
         One row a case and method: subject, method, outcome ("labelled", "failed: why", "not run: why").
 
     Raises:
-        UserError: the settings name a method or a parameter that there is not.
+        UserError: the settings name a method or a parameter that there is not, or an image is not done, since a process
+            was killed or a file could not be read or written; the others are, and what is done is kept.
     """
     options = settings.baselines
     methods = chosen_methods(options.methods, options.parameters)
@@ -50,12 +53,12 @@ def label_all(study: Study, settings: Settings) -> pd.DataFrame:
     label = partial(label_case, study, settings)
     outcomes = map_cases(label, names, "labelled", settings.workers, **RESOURCES)
     rows, costs = [], {method.title: {} for method in methods}
-    for one in outcomes:
+    for name, found in zip(names, results(outcomes, "images"), strict=True):
         for method in methods:
-            text, cost = one.result[method.name] if one.result else (f"failed: {one.reason}", None)
-            rows.append({"subject": one.item, "method": method.name, "outcome": text})
+            text, cost = found[method.name]
+            rows.append({"subject": name, "method": method.name, "outcome": text})
             if cost:
-                costs[method.title][one.item] = cost
+                costs[method.title][name] = cost
     note_costs(study.costs, "baselines", costs)
     runs = pd.DataFrame(rows, columns=["subject", "method", "outcome"])
     write_csv(runs_path(study), runs)
@@ -68,15 +71,24 @@ def label_case(study: Study, settings: Settings, name: str) -> dict[str, tuple[s
 
     Returns:
         By method, its outcome in words and what it took; see `baselines.run.Outcome`.
+
+    Raises:
+        OF_THE_MACHINE: see `baselines.run.run`; the other methods are done and kept.
     """
-    options, found = settings.baselines, {}
+    options, found, fault = settings.baselines, {}, None
     case = baseline_cases(study, settings, [name])[name]
     for method in chosen_methods(options.methods, options.parameters):
-        outcome = run(method, _telling(case, f"{name}, {method.title}"), study.scratch / "labels")
+        try:
+            outcome = run(method, _telling(case, f"{name}, {method.title}"), study.scratch / "labels")
+        except OF_THE_MACHINE as error:
+            fault = error
+            continue
         if outcome.labels:
             save_image(outcome.labels, labels_path(study, name, method.name))
         tell(f"{name}, {method.title}: {outcome.text}")
         found[method.name] = outcome.text, outcome.cost
+    if fault:
+        raise fault
     return found
 
 
@@ -128,7 +140,7 @@ def _register(study: Study, cases: Iterable[Case]) -> None:
     pairs = missing_pairs(cases)
     progress = Progress("registered", len(pairs), unit="pair")
     if pairs:
-        with metered() as cost:
+        with metered() as cost, suppress(ProcessDiedError):  # what is missing then is registered again with its image
             register_all(pairs, lambda _, part: progress.reach(round(part * len(pairs))))
         note_costs(study.costs, "registration", {f"registration, {len(pairs)} pairs together": {"": cost}})
     progress.close()

@@ -1,7 +1,10 @@
+import os
+import signal
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from segsrgan_core.baselines import ants_worker, registration
 from segsrgan_core.baselines.case import Atlas, Case, MethodFailed
@@ -10,6 +13,7 @@ from segsrgan_core.baselines.methods import METHODS
 from segsrgan_core.baselines.registration import missing_pairs, pair_key, register_all, warped_atlases
 from segsrgan_core.errors import UserError
 from segsrgan_core.params import RegistrationSettings
+from segsrgan_core.processes import ProcessDiedError
 from tests.baselines.phantoms import dice, image_of, labels_of, nifti
 
 SHAPE = (40, 38, 36)
@@ -106,6 +110,16 @@ def test_a_pair_that_fails_names_its_atlas_and_stops_no_other(case, tmp_path):
         METHODS["majority_vote"].run(broken)
 
 
+def die(*arguments):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_killed_registration_is_no_fault_of_its_atlas(case, tmp_path, monkeypatch):
+    monkeypatch.setattr(registration, "_try_to_register", die)
+    with pytest.raises(ProcessDiedError, match="run the same command again"):
+        METHODS["majority_vote"].run(replace(case[0], cache=tmp_path))
+
+
 def test_majority_vote_takes_the_most_frequent_label(case, warped):
     result = np.asarray(METHODS["majority_vote"].run(case[0]).dataobj)
     votes = np.stack([one.labels for one in warped])
@@ -130,6 +144,17 @@ def test_fusion_is_at_least_about_as_good_as_the_vote(case, warped, name, parame
     assert set(np.unique(found)) <= {0, 1, 2, 3}
     for number in (2, 3):
         assert dice(found, case[1], number) > dice(vote, case[1], number) - 0.03
+
+
+def test_atropos_repeats_itself_where_classes_are_hard_to_tell(tmp_path):
+    rng = np.random.default_rng(1)
+    fields = np.stack([ndimage.gaussian_filter(rng.normal(size=(36, 36, 36)), 3) for _ in range(3)])
+    labels = (1 + fields.argmax(axis=0)).astype(np.uint8)
+    blurred = 1 + np.argmax([ndimage.gaussian_filter((labels == n) * 1.0, 2) for n in (1, 2, 3)], axis=0)
+    noisy = nifti((10 * labels + rng.normal(0, 6, labels.shape)).astype(np.float32))
+    case = Case(noisy, (Atlas("a", noisy, nifti(blurred.astype(np.uint8))),), tmp_path, registration=COARSE)
+    first, again = (np.asarray(METHODS["atropos"].run(case).dataobj) for _ in range(2))
+    np.testing.assert_array_equal(first, again)
 
 
 def test_a_word_that_names_no_image_is_refused(case, warped):

@@ -7,6 +7,7 @@ from segsrgan_core.baselines import run as module
 from segsrgan_core.baselines.case import Case, Method, MethodFailed, NotAvailable
 from segsrgan_core.baselines.run import run
 from segsrgan_core.errors import UserError
+from segsrgan_core.processes import ProcessDiedError
 from tests.baselines.phantoms import image_of, labels_of, nifti
 
 LABELS = labels_of((12, 12, 12), (5, 4, 3))
@@ -43,6 +44,15 @@ def test_a_fault_is_the_outcome(case, tmp_path, fault, text):
     outcome = run(method(label), case, tmp_path / "labels")
     assert outcome == module.Outcome(text)
     assert not (tmp_path / "labels").exists()
+
+
+@pytest.mark.parametrize("fault", [ProcessDiedError("one died"), MemoryError(), OSError(28, "No space left on device")])
+def test_a_fault_of_the_machine_is_not_the_methods(case, tmp_path, fault):
+    def label(case):
+        raise fault
+
+    with pytest.raises(type(fault)):
+        run(method(label), case, tmp_path / "labels")
 
 
 def test_labels_are_computed_once(case, tmp_path, counted):

@@ -1,4 +1,5 @@
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from segsrgan_core.imaging.degrade import thick_slices
 from segsrgan_core.imaging.files import load_labels, save_image, write_csv
 from segsrgan_core.params import parse_params
 from segsrgan_core.paths import Study
+from segsrgan_core.processes import ProcessDiedError
 from segsrgan_core.stages.label import baseline_cases, label_all
 from segsrgan_core.stages.labelled import labels_path, read_runs, reasons
 from tests.baselines.phantoms import dice, image_of, labels_of, nifti
@@ -61,7 +63,7 @@ def settings(**baselines):
 
 
 def broken(case):
-    raise MemoryError("too large")
+    raise ValueError("too large")
 
 
 @pytest.fixture(scope="module")
@@ -78,9 +80,9 @@ def test_one_that_cannot_run_or_fails_is_a_row_and_stops_no_other(labelled):
     assert runs.to_dict("records") == [
         {"subject": "d", "method": "majority_vote", "outcome": "labelled"},
         {"subject": "d", "method": "drawem", "outcome": "not run: mirtk not found"},
-        {"subject": "d", "method": "broken", "outcome": "failed: MemoryError: too large"},
+        {"subject": "d", "method": "broken", "outcome": "failed: ValueError: too large"},
     ]
-    assert reasons(runs) == {"broken": "failed: MemoryError: too large", "drawem": "not run: mirtk not found"}
+    assert reasons(runs) == {"broken": "failed: ValueError: too large", "drawem": "not run: mirtk not found"}
     assert (facts["drawem"]["title"], facts["drawem"]["version"]) == ("DrawEM", "not found")
     assert facts["majority_vote"]["atlases"] == {"d": ["a", "b"]}  # the nearest in age
     assert facts["majority_vote"]["registration"]["spacing_mm"] == 3.0
@@ -127,6 +129,35 @@ def test_an_unknown_method_or_parameter_is_refused_before_anything_runs(study):
         label_all(study, settings(methods=["imapa"], parameters={"imapa": {"kk": 3}}))
     with pytest.raises(UserError, match="IMAPA: k: expected a value like 15; received 'many'"):
         label_all(study, settings(methods=["imapa"], parameters={"imapa": {"k": "many"}}))
+
+
+@pytest.mark.parametrize(
+    ("fault", "says"),
+    [
+        (ProcessDiedError("processes: one was killed; run the same command again."), "one was killed; run the same"),
+        (MemoryError(), "expected enough memory"),
+        (OSError(28, "No space left on device", "labels.npz"), "labels.npz: No space left on device; free space"),
+    ],
+)
+def test_a_fault_of_the_machine_is_no_row_and_the_other_methods_are_done(study, tmp_path, monkeypatch, fault, says):
+    def killed(case):
+        raise fault
+
+    computed = []
+    monkeypatch.setitem(registry.METHODS, "killed", Method("killed", "Killed", lambda: "1", {}, killed))
+    last = registry.METHODS["majority_vote"]
+    counted = replace(last, version=lambda: says, label=lambda case: computed.append(case) or last.label(case))
+    monkeypatch.setitem(registry.METHODS, "majority_vote", counted)
+    here = Study(tmp_path)
+    shutil.copytree(study.work / "prepared", here.work / "prepared")
+    with pytest.raises(UserError, match=f"images: expected all 1; 1 failed .*{says}.*run the same command again"):
+        label_all(here, settings(methods=["killed", "majority_vote"]))
+    assert len(computed) == 1
+    with pytest.raises(UserError, match="run segsrgan baselines"):
+        read_runs(here)
+    monkeypatch.setitem(registry.METHODS, "killed", replace(registry.METHODS["killed"], label=last.label))
+    assert set(label_all(here, settings(methods=["killed", "majority_vote"]))["outcome"]) == {"labelled"}
+    assert len(computed) == 1, "what was done was done again"
 
 
 def test_reasons_name_the_subjects_where_a_method_failed_for_some():
