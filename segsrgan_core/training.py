@@ -133,8 +133,9 @@ class Trainer:
         fake = self.generator(x, training=True)
         images, tissues, *sides = losses.parts(y, fake, self.groups)
         rec = losses.reconstruction(images, tissues)
-        dice = losses.soft_dice(*tissues) if settings.lambda_dice else tf.zeros(())
-        entropy = losses.cross_entropy(*tissues) if settings.lambda_ce else tf.zeros(())
+        labels = tissues[0], tf.identity(tissues[1])  # see `losses`
+        dice = losses.soft_dice(*labels) if settings.lambda_dice else tf.zeros(())
+        entropy = losses.cross_entropy(*labels) if settings.lambda_ce else tf.zeros(())
         total = settings.lambda_rec * rec + settings.lambda_dice * dice + settings.lambda_ce * entropy
         for pair in sides:
             total += settings.lambda_sides * (losses.soft_dice(*pair) + losses.cross_entropy(*pair))

@@ -1,5 +1,7 @@
 import numpy as np
 import pytest
+import tensorflow as tf
+from tensorflow.python.eager.context import context
 
 from segsrgan_core.checkpoints import load_state, save_state
 from segsrgan_core.classes import Classes
@@ -60,6 +62,36 @@ def test_the_seed_decides(subjects, tmp_path):
         for i, seed in enumerate((1, 1, 2))
     ]
     assert losses[0] == losses[1] != losses[2]
+
+
+def sums_of_three(graph):
+    """Return the nodes of a graph and its functions that add as the terms come, and so round otherwise each time."""
+    nodes = [*graph.node, *(node for function in graph.library.function for node in function.node_def)]
+    several = [node for node in nodes if "AddN" in node.op or "Accumulate" in node.op]
+    several = [node for node in several if len([one for one in node.input if not one.startswith("^")]) > 2]
+    return [node.name for node in (*several, *(node for node in nodes if node.op == "TemporaryVariable"))]
+
+
+@pytest.mark.parametrize("generator", ["unet", "residual"])
+@pytest.mark.parametrize(("channels", "groups", "batch"), [(1, (1,), 1), (2, (4, 3), 2)])
+def test_no_sum_is_made_in_the_order_in_which_its_terms_are_ready(generator, channels, groups, batch):
+    n = sum(groups)
+    critic = build_critic(1 + n + (channels == 2), width=2)
+    model = build_generator(
+        generator, n_classes=groups[0], k=4, thickness_channel=channels == 2, hemispheres=len(groups) == 2
+    )
+    settings = SETTINGS.model_copy(update={"optimizer": "muon", "lambda_ce": 0.3, "lambda_sides": 0.1})
+    one = Trainer(model, critic, settings, groups)
+    x, y = np.zeros((3, batch, 16, 16, 16, channels), np.float32), np.zeros((3, batch, 16, 16, 16, 1 + n), np.float32)
+    for function, arguments in ((one.reconstruct, (x[0], y[0])), (one.adversarial, (x, y, np.zeros((2, batch))))):
+        arguments = [tf.constant(a, tf.float32) for a in arguments]
+        assert not sums_of_three(function.get_concrete_function(*arguments).graph.as_graph_def())
+        context().enable_run_metadata()  # what the graph has become when it runs
+        function(*arguments)
+        (run,) = context().export_run_metadata().function_graphs
+        context().disable_run_metadata()
+        assert len(run.post_optimization_graph.node) > 500
+        assert not sums_of_three(run.post_optimization_graph)
 
 
 def test_the_critic_takes_part_from_its_share_of_the_steps_on(subjects, tmp_path):
