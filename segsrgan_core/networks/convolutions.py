@@ -268,10 +268,7 @@ def folded_kernel(kernel: tf.Tensor) -> tf.Tensor:
     margin = -(-(size // 2) // FOLD) * FOLD
     room = 2 * margin + FOLD - size
     first = margin - size // 2
-    twice = (
-        tf.identity(kernel),
-        tf.identity(kernel),
-    )  # each is used twice, and gradients are added in pairs: see `losses`
+    twice = tf.identity(kernel), tf.identity(kernel)  # each used twice: gradients are added in pairs, see `losses`
     margins = [[[0, 0], [0, 0], [first + o, room - first - o], [0, 0], [0, 0]] for o in range(FOLD)]
     shifted = [tf.pad(twice[o // 2], margins[o]) for o in range(FOLD)]
     blocks = (size + room) // FOLD
