@@ -88,7 +88,7 @@ def test_no_sum_is_made_in_the_order_in_which_its_terms_are_ready(generator, cha
         assert not sums_of_three(function.get_concrete_function(*arguments).graph.as_graph_def())
         context().enable_run_metadata()  # what the graph has become when it runs
         function(*arguments)
-        graphs = [one.post_optimization_graph for one in context().export_run_metadata().function_graphs]
+        graphs = [run.post_optimization_graph for run in context().export_run_metadata().function_graphs]
         context().disable_run_metadata()
         assert max(len(graph.node) for graph in graphs) > 500
         assert not [name for graph in graphs for name in sums_of_three(graph)]
