@@ -12,6 +12,7 @@ from scipy import ndimage
 from segsrgan_core.classes import Classes
 from segsrgan_core.imaging.contrast import exponent
 from segsrgan_core.imaging.degrade import degrade_matrices
+from segsrgan_core.imaging.geometry import apply_along
 from segsrgan_core.imaging.intensity import intensity_scale
 from segsrgan_core.imaging.noise import add_rician, jitter_slices, random_ramp
 from segsrgan_core.imaging.resynthesis import OUTER, draw_signals, resynthesise, tissue_signals
@@ -70,7 +71,7 @@ def prepare_subject(
         n_centres: how many are kept.
     """
     down, up = degrade_matrices(image.shape[SLICE_AXIS], spacing_mm, thickness_mm)
-    scale = intensity_scale(image @ (up @ down).T.astype(np.float32))
+    scale = intensity_scale(apply_along(apply_along(image, down, SLICE_AXIS), up, SLICE_AXIS))
     margins = [((patch - n + 1) // 2, (patch - n) // 2) if n < patch else (0, 0) for n in image.shape]
     image = image / np.float32(scale)
     image, labels, sides = (a if a is None else np.pad(a, margins, "symmetric") for a in (image, labels, sides))
@@ -142,12 +143,12 @@ def _degraded(subject, place, size, thickness, settings, rng) -> tuple[np.ndarra
     if rng.random() < settings.stripped:
         lines = np.where(np.isin(subject.labels[block], OUTER), np.float32(0), lines)
     down, up = degrade_matrices(lines.shape[SLICE_AXIS], subject.spacing_mm, thickness)
-    slices = lines @ down.T.astype(np.float32)
+    slices = apply_along(lines, down, SLICE_AXIS)
     if settings.motion:
         slices = jitter_slices(slices, rng.uniform(0, settings.motion), rng)
     slices = add_rician(slices, rng.uniform(0, settings.noise), rng)
     rows = slice(z - phase, z - phase + size)
-    return lines[..., rows], slices @ up[rows].T.astype(np.float32)
+    return lines[..., rows], apply_along(slices, up[rows], SLICE_AXIS)
 
 
 def _contrast(subject, block, settings, rng) -> np.ndarray:

@@ -6,15 +6,19 @@ is one small matrix an axis. World coordinates are kept: the centre of the field
 """
 
 from functools import lru_cache
+from threading import Lock
 
 import nibabel as nib
 import numpy as np
 from nibabel.nifti1 import Nifti1Image
 from scipy import ndimage
+from threadpoolctl import ThreadpoolController
 
 from segsrgan_core.errors import UserError
 
 AXES = {"sagittal": 0, "coronal": 1, "axial": 2}
+_BLAS = ThreadpoolController()
+_ALONE = Lock()  # the number of threads is the process's, not the caller's
 
 
 def spacing_mm(image: Nifti1Image) -> np.ndarray:
@@ -71,6 +75,8 @@ def centred_grid(affine: np.ndarray, shape: tuple[int, ...], new_shape, new_spac
 def apply_along(array: np.ndarray, matrix: np.ndarray, axis: int) -> np.ndarray:
     """Multiply every line of an array along one axis by a matrix.
 
+    On one thread: BLAS rounds otherwise on another number of them, and a registration amplifies that.
+
     Args:
         array: (..., n, ...) with n at `axis`.
         matrix: (m, n).
@@ -79,8 +85,9 @@ def apply_along(array: np.ndarray, matrix: np.ndarray, axis: int) -> np.ndarray:
     Returns:
         (..., m, ...) in the array's dtype.
     """
-    product = np.tensordot(matrix.astype(array.dtype, copy=False), array, axes=(1, axis))
-    return np.ascontiguousarray(np.moveaxis(product, 0, axis))
+    with _ALONE, _BLAS.limit(limits=1, user_api="blas"):
+        product = np.tensordot(array, matrix.astype(array.dtype, copy=False), axes=(axis, 1))
+    return np.ascontiguousarray(np.moveaxis(product, -1, axis))
 
 
 def spline_matrix(n: int, positions: np.ndarray, order: int = 3) -> np.ndarray:

@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from nibabel.nifti1 import Nifti1Image
 from scipy.interpolate import CubicSpline
+from threadpoolctl import threadpool_limits
 
 from segsrgan_core.errors import UserError
 from segsrgan_core.imaging import geometry
@@ -118,3 +119,12 @@ def test_a_finer_label_is_that_of_the_nearest_voxel():
     labels = np.array([1, 1, 4, 4, 2, 2], np.uint8).reshape(6, 1, 1) * np.ones((6, 6, 6), np.uint8)
     fine = np.asarray(geometry.resample_labels(Nifti1Image(labels, np.eye(4)), 0.5).dataobj)
     assert fine[:, 6, 6].tolist() == [1] * 4 + [4] * 4 + [2] * 4
+
+
+def test_the_number_of_threads_changes_no_bit():
+    image = Nifti1Image(np.random.default_rng(0).random((141, 170, 127), np.float32), np.diag([0.8, 0.8, 3.0, 1.0]))
+    arrays = []
+    for threads in (1, 2):
+        with threadpool_limits(threads, user_api="blas"):
+            arrays.append(np.asarray(geometry.resample_isotropic(image, 0.8).dataobj))
+    np.testing.assert_array_equal(*arrays)
