@@ -44,7 +44,7 @@ def label(
         numbers = np.unique(np.stack(labels)[:, inside])
         priors = tissue_priors(array, atlases, labels, numbers, prior_sigma_voxels)
         options = {"priorweight": prior_weight, "m": f"[{mrf_weight},1x1x1]", "c": f"[{iterations},0]", **SAME_ORDER}
-        (classes,) = in_workers(_atropos, [(array, inside, priors, options)], workers=1, threads=1)
+        (classes,) = in_workers(_atropos, [(array, inside, priors, options)], workers=1)
         result[box] = np.where(inside, numbers[classes], 0)
     return Nifti1Image(result, case.image.affine)
 

@@ -14,6 +14,7 @@ from segsrgan_core.cohorts.labels import DRAWEM9
 from segsrgan_core.errors import UserError
 from segsrgan_core.imaging.files import same_grid
 from segsrgan_core.params import RegistrationSettings
+from segsrgan_core.processes import ProcessDiedError
 
 Progress = Callable[[str, float], None]
 Aged = TypeVar("Aged")
@@ -25,6 +26,10 @@ class NotAvailable(RuntimeError):  # noqa: N818 - a state of the machine, not a 
 
 class MethodFailed(RuntimeError):  # noqa: N818
     """A method ran and gave nothing that can be used; the message says what it gave."""
+
+
+# What is no fault of a method or an atlas: a process was killed, there is no memory or no room.
+OF_THE_MACHINE = (ProcessDiedError, MemoryError, OSError)
 
 
 def silent(step: str, fraction: float) -> None:

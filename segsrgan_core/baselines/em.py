@@ -173,7 +173,7 @@ def relaxed(priors: np.ndarray, posteriors: np.ndarray, graph: np.ndarray, setti
 
 def n4(image: Nifti1Image, inside: np.ndarray) -> np.ndarray:
     """Remove the bias field (N4, Tustison 2010; antspyx) as seen inside a region; float32 (X, Y, Z)."""
-    (corrected,) = in_workers(_n4, [(image, inside)], workers=1, threads=1)
+    (corrected,) = in_workers(_n4, [(image, inside)], workers=1)
     return corrected
 
 

@@ -21,7 +21,7 @@ from scipy import ndimage
 
 from segsrgan_core.baselines.ants_worker import in_workers, to_ants
 from segsrgan_core.baselines.boxes import crop, head_box
-from segsrgan_core.baselines.case import Atlas, Case, MethodFailed, Progress, silent
+from segsrgan_core.baselines.case import OF_THE_MACHINE, Atlas, Case, MethodFailed, Progress, silent
 from segsrgan_core.imaging.atomic import atomic
 from segsrgan_core.imaging.files import sha256
 from segsrgan_core.imaging.geometry import resample_isotropic, spacing_mm
@@ -50,7 +50,7 @@ def warped_atlases(case: Case) -> list[Warped]:
 
     Raises:
         MethodFailed: a registration failed.
-        ProcessDiedError: as `register_all`.
+        OF_THE_MACHINE: as `register_all`.
     """
     faults = register_all(missing_pairs([case]), case.progress)
     if faults:
@@ -81,7 +81,7 @@ def register_all(pairs: Mapping[Path, tuple], progress: Progress = silent) -> di
         Of each pair that failed, its file and the reason.
 
     Raises:
-        ProcessDiedError: a process was killed; the pairs that were ready before are kept.
+        OF_THE_MACHINE: what is no fault of an atlas; the pairs that were ready before are kept.
     """
     faults = {}
     jobs = [(*arguments, path) for path, arguments in pairs.items()]
@@ -95,6 +95,8 @@ def register_all(pairs: Mapping[Path, tuple], progress: Progress = silent) -> di
 def _try_to_register(image: Nifti1Image, atlas: Atlas, settings: RegistrationSettings, path: Path) -> tuple[Path, str]:
     try:
         register(image, atlas, settings, path)
+    except OF_THE_MACHINE:
+        raise
     except Exception as error:  # ITK raises many kinds; one pair that fails does not stop the others
         return path, f"{atlas.subject}: {' '.join(str(error).split())[-300:]}"
     return path, ""

@@ -10,15 +10,13 @@ from pathlib import Path
 import numpy as np
 from nibabel.nifti1 import Nifti1Image
 
-from segsrgan_core.baselines.case import Case, Method, MethodFailed, NotAvailable
+from segsrgan_core.baselines.case import OF_THE_MACHINE, Case, Method, MethodFailed, NotAvailable
 from segsrgan_core.baselines.registration import pair_key, warped_atlases
 from segsrgan_core.cost import Cost, metered
 from segsrgan_core.errors import UserError
 from segsrgan_core.imaging.files import atomic, sha256
-from segsrgan_core.processes import ProcessDiedError
 
 LABELLED = "labelled"
-OF_THE_MACHINE = (ProcessDiedError, MemoryError, OSError)
 
 
 @dataclass(frozen=True)
@@ -47,7 +45,7 @@ def run(method: Method, case: Case, folder: Path) -> Outcome:
         folder: keeps labels under a digest of all that they depend on, the code of the methods included.
 
     Raises:
-        OF_THE_MACHINE: what is no fault of the method: a process was killed, there is no memory or no room.
+        OF_THE_MACHINE: what is no fault of the method.
     """
     path = folder / f"{_key(method, case)}.npz"
     kept = _kept(path, case)

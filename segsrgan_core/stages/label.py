@@ -15,10 +15,10 @@ import numpy as np
 import pandas as pd
 from nibabel.nifti1 import Nifti1Image
 
-from segsrgan_core.baselines.case import nearest_in_age
+from segsrgan_core.baselines.case import OF_THE_MACHINE, nearest_in_age
 from segsrgan_core.baselines.methods import Atlas, Case, Method, chosen_methods
 from segsrgan_core.baselines.registration import missing_pairs, register_all
-from segsrgan_core.baselines.run import OF_THE_MACHINE, run
+from segsrgan_core.baselines.run import run
 from segsrgan_core.classes import NUMBERS
 from segsrgan_core.cluster import map_cases, place, results
 from segsrgan_core.cost import Cost, metered, note_costs
@@ -26,7 +26,6 @@ from segsrgan_core.imaging.degrade import interpolate
 from segsrgan_core.imaging.files import load_image, load_labels, save_image, write_csv, write_json
 from segsrgan_core.params import Settings
 from segsrgan_core.paths import Study
-from segsrgan_core.processes import ProcessDiedError
 from segsrgan_core.progress import Progress, tell
 from segsrgan_core.stages.cases import PreparedCase, prepared_cases
 from segsrgan_core.stages.labelled import labels_path, methods_path, runs_path
@@ -140,7 +139,7 @@ def _register(study: Study, cases: Iterable[Case]) -> None:
     pairs = missing_pairs(cases)
     progress = Progress("registered", len(pairs), unit="pair")
     if pairs:
-        with metered() as cost, suppress(ProcessDiedError):  # what is missing then is registered again with its image
+        with metered() as cost, suppress(*OF_THE_MACHINE):  # what is missing then is registered again with its image
             register_all(pairs, lambda _, part: progress.reach(round(part * len(pairs))))
         note_costs(study.costs, "registration", {f"registration, {len(pairs)} pairs together": {"": cost}})
     progress.close()

@@ -120,6 +120,12 @@ def test_a_killed_registration_is_no_fault_of_its_atlas(case, tmp_path, monkeypa
         METHODS["majority_vote"].run(replace(case[0], cache=tmp_path))
 
 
+def test_a_full_or_missing_disk_is_no_fault_of_the_atlas(case, tmp_path):
+    (tmp_path / "file").write_text("no folder")
+    with pytest.raises(NotADirectoryError, match="file"):
+        METHODS["majority_vote"].run(replace(case[0], cache=tmp_path / "file" / "registrations"))
+
+
 def test_majority_vote_takes_the_most_frequent_label(case, warped):
     result = np.asarray(METHODS["majority_vote"].run(case[0]).dataobj)
     votes = np.stack([one.labels for one in warped])
