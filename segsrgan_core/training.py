@@ -5,11 +5,13 @@ On several devices each takes its share of every batch: sums are then made in an
 """
 
 import math
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from segsrgan_core import losses
@@ -22,7 +24,7 @@ from segsrgan_core.params import TrainingSettings
 from segsrgan_core.patches import TrainingSubject, patch_dataset
 
 Validate = Callable[[Callable], dict[str, float]]
-GENERATOR_PARTS = ("loss_rec", "loss_dice", "loss_ce", "loss_adv")
+GENERATOR_PARTS = ("loss_rec", "loss_dice", "loss_ce", "loss_adv")  # the last with the critic alone
 Report = Callable[[int, dict[str, Any]], None]
 
 
@@ -126,7 +128,7 @@ class Trainer:
         self.generator_optimizer.apply(gradients, self.generator.trainable_variables)
         for mean, weight in zip(self.average, self.generator.trainable_variables, strict=True):
             mean.assign_sub((1 - self.settings.average) * (mean - weight))
-        return dict(zip(GENERATOR_PARTS, tf.unstack(parts), strict=True))
+        return dict(zip(GENERATOR_PARTS, tf.unstack(parts), strict=False))
 
     def _generator_loss(self, x: tf.Tensor, y: tf.Tensor, adversarial: bool) -> tuple[tf.Tensor, list[tf.Tensor]]:
         settings = self.settings
@@ -139,12 +141,11 @@ class Trainer:
         total = settings.lambda_rec * rec + settings.lambda_dice * dice + settings.lambda_ce * entropy
         for pair in sides:
             total += settings.lambda_sides * (losses.soft_dice(*pair) + losses.cross_entropy(*pair))
-        adv = tf.zeros(())
-        if adversarial:
-            # E[D((X, S_X))] does not depend on G.
-            adv = -tf.reduce_mean(self.critic(self._with_thickness(fake, x), training=True))
-            total += settings.lambda_adv * adv
-        return total, [rec, dice, entropy, adv]
+        if not adversarial:
+            return total, [rec, dice, entropy]
+        # E[D((X, S_X))] does not depend on G.
+        adv = -tf.reduce_mean(self.critic(self._with_thickness(fake, x), training=True))
+        return total + settings.lambda_adv * adv, [rec, dice, entropy, adv]
 
     def _critic_step(self, x: tf.Tensor, y: tf.Tensor, epsilon: tf.Tensor) -> tf.Tensor:
         def loss(i: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor]]:
@@ -237,7 +238,8 @@ def train(
             history's row.
 
     Returns:
-        The history, one row an epoch: epoch, step, losses, learning rate, validation scores. The trainer's `average`
+        The history, one row an epoch: epoch, step, losses (the mean over those steps of the epoch in which they are
+        measured), learning rate of the last step, validation scores. The trainer's `average`
         then holds the weights of the best epoch (highest `val_score`), its generator those of the last step.
     """
     settings = trainer.settings
@@ -253,12 +255,16 @@ def train(
     history = meta["history"]
     twin = keras.models.clone_model(trainer.generator)
     network = as_function(twin)
+    losses_of_epoch: dict[str, list[tf.Tensor]] = defaultdict(list)
     for step in range(meta["step"], total):
         values = _step(trainer, stream, adversarial=step >= first_adversarial, seed=[seed, step])
+        for name, value in values.items():
+            losses_of_epoch[name].append(value)
         if (step + 1) % settings.steps_per_epoch:
             report(step + 1, values)
             continue
-        row = _row(step + 1, values, trainer)
+        row = _row(step + 1, losses_of_epoch, trainer)
+        losses_of_epoch.clear()
         if row["epoch"] % settings.validate_every == 0 or step + 1 == total:
             copy_weights(trainer.average, twin.trainable_variables)
             row |= validate(network)
@@ -300,10 +306,10 @@ def _step(trainer: Trainer, stream: _Stream, adversarial: bool, seed: list[int])
     return trainer.adversarial(*split, epsilon)
 
 
-def _row(step: int, values: dict[str, tf.Tensor], trainer: Trainer) -> dict[str, Any]:
+def _row(step: int, values: dict[str, list[tf.Tensor]], trainer: Trainer) -> dict[str, Any]:
     row = {"epoch": step // trainer.settings.steps_per_epoch, "step": step}
     row["learning_rate"] = float(trainer.generator_optimizer.learning_rate)
-    return row | {name: float(value) for name, value in values.items()}
+    return row | {name: float(np.mean(value, dtype=np.float64)) for name, value in values.items()}
 
 
 def copy_weights(source: list, target: list) -> None:

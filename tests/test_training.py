@@ -99,6 +99,18 @@ def test_the_critic_takes_part_from_its_share_of_the_steps_on(subjects, tmp_path
     assert ["loss_critic" in row for row in history] == [False, True, True]
 
 
+def test_an_epochs_losses_are_the_means_of_its_steps(subjects, tmp_path):
+    def history(epochs, steps):
+        settings = SETTINGS.model_copy(update={"epochs": epochs, "steps_per_epoch": steps})
+        return train(trainer(settings), subjects, CORTEX, validate, tmp_path / f"{epochs}.npz", 5)
+
+    each, pairs = history(6, 1), history(3, 2)
+    for name in ("loss_rec", "loss_dice"):
+        steps = np.reshape([row[name] for row in each], (3, 2))
+        assert [row[name] for row in pairs] == pytest.approx(steps.mean(axis=1), rel=1e-9)
+        assert np.ptp(steps, axis=1).min() > 0
+
+
 def test_a_critic_step_moves_the_critic_alone_and_a_generator_step_the_generator_alone():
     one = trainer()
     before = weights(one)

@@ -12,7 +12,7 @@ CAPTION = (
     "Learning curves: (a) the generator's reconstruction loss; (b) its losses of the segmentation; (c) the adversarial "
     "term and the critic's loss, from where the critic takes part; (d) PSNR of whole validation subjects, with "
     "cubic-spline interpolation as a dashed line; (e) their Dice; (f) the generator's learning rate. A panel is left "
-    "out where its curve was not recorded; losses are those of an epoch's last step, on one batch of patches."
+    "out where its curve was not recorded; losses are means over an epoch's steps."
 )
 # Columns and names, label of the vertical axis. A column ending in * stands for all that begin so.
 PANELS = (
@@ -38,7 +38,6 @@ def draw(history: pd.DataFrame, along: str = "epoch", smooth: int = 1) -> tuple[
         The figure, and the columns that it shows.
     """
     require_columns(history, [along], "results/training/history.csv")
-    history = _with_critic(history)
     panels = [(_recorded(history, names), label) for names, label in PANELS]
     drawn = [(names, label) for names, label in panels if names]
     require(bool(drawn), "results/training/history.csv holds no loss and no validation score.")
@@ -53,13 +52,6 @@ def draw(history: pd.DataFrame, along: str = "epoch", smooth: int = 1) -> tuple[
         ax.remove()
     panel_letters(axes[: len(drawn)])
     return fig, history[[along, *(name for names, _ in drawn for name in names)]]
-
-
-def _with_critic(history: pd.DataFrame) -> pd.DataFrame:
-    """Leave the adversarial term out where no critic took part: there it is a zero that was not measured."""
-    if not {"loss_adv", "loss_critic"} <= set(history):
-        return history.drop(columns="loss_adv", errors="ignore")
-    return history.assign(loss_adv=history["loss_adv"].where(history["loss_critic"].notna()))
 
 
 def _recorded(history: pd.DataFrame, names: dict[str, str]) -> dict[str, str]:

@@ -179,10 +179,11 @@ def test_te_overlay_brings_masks_to_one_grid(head):
 
 
 def test_learning_shows_the_adversarial_term_from_where_the_critic_takes_part(history):
-    late = history.assign(loss_critic=history["loss_critic"].where(history["epoch"] > 7))
+    adversarial = ["loss_adv", "loss_critic"]
+    late = history.assign(**history[adversarial].where(history["epoch"] > 7))
     table = learning.draw(late)[1]
     assert table["loss_adv"].notna().sum() == 3
-    without = learning.draw(late.drop(columns="loss_critic"))[1]
+    without = learning.draw(late.drop(columns=adversarial))[1]
     assert "loss_adv" not in without
 
 
