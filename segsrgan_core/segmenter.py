@@ -77,7 +77,7 @@ class Segmentation:
         interpolated: float32, the network's input in the image's own intensities.
         image: float32, super-resolved, in the image's own intensities.
         labels: uint8, drawem9 numbers.
-        probabilities: float32 (X, Y, Z) for each class.
+        probabilities: float32 (X, Y, Z) for each class; the brain's are 0 outside the skull, where one is found.
         volumes_ml: of each class, from the labels; with hemispheres also of `left_cortex` and `right_cortex` (and so
             on) and `intracranial`.
         sides: uint8, 1 left, 2 right within the skull; None where the network does not know them.
@@ -141,8 +141,9 @@ class Segmenter:
         inputs = self._inputs(array / scale, thickness)
         output = predict(network, inputs, self.card.patch, self.step, n + more, walk)
         means, squares = output[..., 1:n], output[..., n:]
-        labels = classes.decode(means, self.card.threshold)
         sides = _sides(classes.votes(means), Nifti1Image(output[..., 0], interpolated.affine))
+        _clear_outside(classes, means, squares, sides)
+        labels = classes.decode(means, self.card.threshold)
         probabilities, voxel_ml = classes.of(means), voxel_volume_ml(interpolated)
         disagreement = disagreement_ml(classes, means, squares, sides, voxel_ml)
 
@@ -195,6 +196,23 @@ def _sides(votes: tuple[np.ndarray, np.ndarray] | None, image: Nifti1Image) -> n
         return None
     inside = largest_part(votes[0])
     return split_hemispheres(image, inside, votes[1]) if inside.any() else inside.astype(np.uint8)
+
+
+def _clear_outside(classes: Classes, means: np.ndarray, squares: np.ndarray, sides: np.ndarray | None) -> None:
+    """Set a network's tissues of the brain to 0, in place, outside the skull that it finds: specks in the air go.
+
+    Args:
+        classes: what the channels are.
+        means: float32 (X, Y, Z, n), probabilities.
+        squares: float32 (X, Y, Z, q), see `uncertainty.disagreement_ml`.
+        sides: uint8 (X, Y, Z), 0 outside the skull, or None; where no skull is found nothing is changed.
+    """
+    if sides is None or not sides.any():
+        return
+    first = classes.tissue_channels - len(classes.names)
+    for i, name in enumerate(classes.names):
+        if name != "background":
+            means[sides == 0, first + i] = squares[sides == 0, i] = 0
 
 
 def volumes_ml(classes: Classes, labels: np.ndarray, sides: np.ndarray | None, voxel_ml: float) -> dict[str, float]:

@@ -118,6 +118,34 @@ def test_standard_errors_are_learnt_shares_of_the_disagreement():
     assert calibrated.standard_errors_ml["cortex"] == pytest.approx(0.5 * calibrated.disagreement_ml["cortex"])
 
 
+@pytest.mark.parametrize("skull", [True, False])
+def test_there_is_no_brain_outside_the_skull(skull):
+    classes = ("cortex", "background")
+    card = dataclasses.replace(CARD, classes=classes, generator={**ARGUMENTS, "n_classes": 6, "hemispheres": True})
+
+    def network(x):  # cortex in the bright blob and at the front of the field, background at the back
+        inside = x[..., :1] > 0.5
+        front = np.zeros_like(inside)
+        front[:, -3:] = True
+        back = np.flip(front, 1) & ~inside
+        cortex = (inside | front) & ~back
+        sides = inside[..., [0, 0]] / 2 * skull
+        parts = [x[..., :1], ~cortex & ~back, cortex, back, 1 - sides.sum(-1, keepdims=True), sides]
+        return np.concatenate([np.asarray(part, np.float32) for part in parts], -1)
+
+    result = Segmenter(card, network, 16)(head())
+    labels, sides = np.asarray(result.labels.dataobj), np.asarray(result.sides.dataobj)
+    outside = sides == 0
+    assert sides.any() == skull
+    assert (labels[~outside] == 2).all()
+    assert (labels[outside] == 2).any() == (not skull)
+    assert (labels[outside] == 4).any()
+    assert (np.asarray(result.probabilities["cortex"].dataobj)[outside] > 0).any() == (not skull)
+    volumes = result.volumes_ml
+    if skull:
+        assert volumes["left_cortex"] + volumes["right_cortex"] == pytest.approx(volumes["cortex"])
+
+
 def test_saving_twice_gives_the_same_bytes(folder, tmp_path):
     before = (folder / "generator.npz").read_bytes()
     save_model(tmp_path, build_generator(**ARGUMENTS, seed=4), CARD)
