@@ -4,6 +4,8 @@ import sys
 import nibabel as nib
 import pytest
 
+import segsrgan_core  # noqa: F401 - before TensorFlow, which reads once what the package asks of it
+
 # A shell's background job ignores Ctrl-C, and all that it starts would, too.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
