@@ -10,6 +10,7 @@ from functools import wraps
 from pathlib import Path
 
 import matplotlib
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -121,6 +122,7 @@ def save(fig: Figure, name: str, folder: Path, table: pd.DataFrame) -> list[Path
     metadata = {"pdf": {"CreationDate": None}, "svg": {"Date": None}, "png": {"Software": None}}
     contents = {}
     with matplotlib.rc_context({**matplotlib.rcParamsDefault, **STYLE}):
+        _settle(fig)
         for extension, facts in metadata.items():
             buffer = io.BytesIO()
             fig.savefig(buffer, format=extension, metadata=facts, facecolor="white")
@@ -128,3 +130,11 @@ def save(fig: Figure, name: str, folder: Path, table: pd.DataFrame) -> list[Path
     files = [(folder / f"{name}.{extension}", content) for extension, content in contents.items()]
     written = [atomic(path, lambda part, content=content: part.write_bytes(content)) for path, content in files]
     return [*written, write_csv(folder / f"{name}.csv", table)]
+
+
+def _settle(fig: Figure) -> None:
+    """Lay a figure out for good: the last digits of a layout differ from run to run, and ids in an SVG with them."""
+    fig.draw_without_rendering()
+    fig.set_layout_engine("none")
+    for ax in fig.axes:
+        ax.set_position(np.round(ax.get_position(original=True).bounds, 9))

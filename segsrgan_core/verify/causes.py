@@ -19,7 +19,7 @@ def causes_in_the_repository(status: dict[str, list]) -> list[str]:
     """Say what is not what the committed results were made from.
 
     Args:
-        status: `dvc status --json` of a fresh clone: stage to its changes.
+        status: `dvc status --json dvc.yaml` of a fresh clone: stage to its changes.
 
     Returns:
         A sentence for each cause.

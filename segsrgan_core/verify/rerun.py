@@ -64,7 +64,7 @@ def verify(study: Study, folder: Path) -> Verdict:
         shutil.copytree(study.root / MODEL, committed / MODEL, dirs_exist_ok=True)
     else:
         notes.append(f"{MODEL} is not here: the weights are compared by their checksum in dvc.lock")
-    status = json.loads(run_in(clone, "dvc", "status", "--json", quiet=True))
+    status = json.loads(run_in(clone, "dvc", "status", "--json", "dvc.yaml", quiet=True))
     run_in(clone, "dvc", "repro", "--force", "--no-run-cache", data=study.work if study.work.is_dir() else None)
     facts = [_facts(place) for place in (committed, clone)]
     elsewhere = causes_in_the_environment(*facts)

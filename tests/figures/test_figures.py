@@ -5,6 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from segsrgan_core.errors import UserError
 from segsrgan_core.figures import (
@@ -176,6 +177,21 @@ def test_te_overlay_brings_masks_to_one_grid(head):
     first, other = mask_of(labels, 2), mask_of(head((44, 48, 36))[1], 2)
     table = te_overlay.draw({"sub-01": (first, other)})[1]
     assert table["dice"][0] == pytest.approx(1)
+
+
+def test_the_last_digits_of_a_layout_change_no_file(history, tmp_path, monkeypatch):
+    solve = ConstrainedLayoutEngine.execute
+
+    def solve_otherwise(engine, fig):
+        solve(engine, fig)
+        for ax in fig.axes:
+            ax._set_position(np.asarray(ax.get_position(original=True).bounds) * (1 + 1e-14))
+
+    one = style.save(*_named(learning.draw(history), "learning", tmp_path / "one"))
+    monkeypatch.setattr(ConstrainedLayoutEngine, "execute", solve_otherwise)
+    other = style.save(*_named(learning.draw(history), "learning", tmp_path / "other"))
+    for first, second in zip(one, other, strict=True):
+        assert first.read_bytes() == second.read_bytes(), first.name
 
 
 def test_learning_shows_the_adversarial_term_from_where_the_critic_takes_part(history):
