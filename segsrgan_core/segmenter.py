@@ -204,15 +204,14 @@ def _clear_outside(classes: Classes, means: np.ndarray, squares: np.ndarray, sid
     Args:
         classes: what the channels are.
         means: float32 (X, Y, Z, n), probabilities.
-        squares: float32 (X, Y, Z, q), see `uncertainty.disagreement_ml`.
+        squares: float32 (X, Y, Z, q), of the `spread_channels`.
         sides: uint8 (X, Y, Z), 0 outside the skull, or None; where no skull is found nothing is changed.
     """
     if sides is None or not sides.any():
         return
-    first = classes.tissue_channels - len(classes.names)
-    for i, name in enumerate(classes.names):
-        if name != "background":
-            means[sides == 0, first + i] = squares[sides == 0, i] = 0
+    for i, channel in enumerate(spread_channels(classes)[: len(classes.names)]):
+        if classes.names[i] != "background":
+            means[sides == 0, channel] = squares[sides == 0, i] = 0
 
 
 def volumes_ml(classes: Classes, labels: np.ndarray, sides: np.ndarray | None, voxel_ml: float) -> dict[str, float]:

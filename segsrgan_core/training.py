@@ -128,7 +128,8 @@ class Trainer:
         self.generator_optimizer.apply(gradients, self.generator.trainable_variables)
         for mean, weight in zip(self.average, self.generator.trainable_variables, strict=True):
             mean.assign_sub((1 - self.settings.average) * (mean - weight))
-        return dict(zip(GENERATOR_PARTS, tf.unstack(parts), strict=False))
+        names = GENERATOR_PARTS if adversarial else GENERATOR_PARTS[:-1]
+        return dict(zip(names, tf.unstack(parts), strict=True))
 
     def _generator_loss(self, x: tf.Tensor, y: tf.Tensor, adversarial: bool) -> tuple[tf.Tensor, list[tf.Tensor]]:
         settings = self.settings
@@ -239,8 +240,8 @@ def train(
 
     Returns:
         The history, one row an epoch: epoch, step, losses (the mean over those steps of the epoch in which they are
-        measured), learning rate of the last step, validation scores. The trainer's `average`
-        then holds the weights of the best epoch (highest `val_score`), its generator those of the last step.
+        measured), learning rate of the last step, validation scores. The trainer's `average` then holds the weights of
+        the best epoch (highest `val_score`), its generator those of the last step.
     """
     settings = trainer.settings
     best = [tf.Variable(w) for w in trainer.average]
