@@ -11,9 +11,10 @@ from tests.faults.fault import Fault
 from tests.faults.images import head, image
 
 
-def tissues() -> np.ndarray:
+def tissues(shape=(32, 36, 12)) -> np.ndarray:
     """Labels of the head: 2 the cortex, 3 the white matter."""
-    return np.where(head() > 700, 3, np.where(head() > 300, 2, 0)).astype(np.int16)
+    light = head(shape)
+    return np.where(light > 700, 3, np.where(light > 300, 2, 0)).astype(np.int16)
 
 
 def _saved(path: Path, data: np.ndarray, affine: np.ndarray | None = None) -> None:
