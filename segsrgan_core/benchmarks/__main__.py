@@ -54,13 +54,14 @@ def summary(found: dict[str, dict]) -> dict[str, float]:
 
 
 def _benchmarks() -> dict[str, Callable[[Size], dict]]:
-    from segsrgan_core.benchmarks import heads, host, memory, peak, repro, training
+    from segsrgan_core.benchmarks import heads, host, memory, neonate, peak, repro, training
 
     return {
         "start": host.starts,
         "repro": repro.repro,
         "memory": memory.memory,
         "without_networks": host.without_networks,
+        "imapa_neonate": neonate.imapa_neonate,
         "peak": peak.share_of_peak,
         "inference": heads.whole_head,
         "training": training.training_iteration,

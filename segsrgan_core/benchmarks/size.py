@@ -19,6 +19,8 @@ class Size:
         window: edge of a published window in voxels.
         volume: voxels of the image that simulation and metrics are timed on.
         imapa: edge of the image that IMAPA is timed on, in voxels.
+        neonate_mm: voxel size of the phantom that IMAPA labels whole.
+        atlases: how many it labels it with.
         rounds: how often each comparison is repeated.
     """
 
@@ -30,11 +32,13 @@ class Size:
     window: int = 128
     volume: tuple[int, int, int] = (100, 115, 96)
     imapa: int = 16
+    neonate_mm: float = 0.8
+    atlases: int = 8
     rounds: int = 3
 
 
 FULL = Size()
-SMALL = Size(2, 2, 16, (1,), (24, 28, 24), 32, (20, 22, 24), 9, 2)
+SMALL = Size(2, 2, 16, (1,), (24, 28, 24), 32, (20, 22, 24), 9, 3.0, 2, 2)
 
 
 def head(shape: tuple[int, int, int], seed: int = 0) -> np.ndarray:

@@ -10,6 +10,7 @@ from segsrgan_core.benchmarks import figure, plain
 from segsrgan_core.benchmarks.__main__ import summary
 from segsrgan_core.benchmarks.host import IMAPA, RATIO, starts
 from segsrgan_core.benchmarks.machine import load, machine
+from segsrgan_core.benchmarks.neonate import imapa_neonate
 from segsrgan_core.benchmarks.peak import _flop
 from segsrgan_core.benchmarks.plan import critic_gflop, iteration_gflop, plan
 from segsrgan_core.benchmarks.repro import seconds_of_repro
@@ -75,6 +76,13 @@ def test_machine_and_load_are_told():
 def test_the_command_starts_in_less_time_than_anyone_waits():
     found = starts(SMALL)
     assert found["segsrgan --help"]["median"] > found["python"]["median"] > 0
+
+
+def test_imapa_labels_a_whole_phantom():
+    found = imapa_neonate(SMALL)
+    assert found["atlases"] == 2
+    assert found["imapa_s"]["rounds"] == SMALL.rounds
+    assert 0 < found["imapa_s"]["low"] < found["registration_s"]
 
 
 TOY = """
