@@ -108,15 +108,17 @@ def test_a_killed_stage_goes_on_and_its_result_is_the_same(stage, reference, tmp
     before, expected = before_and_after(home, stage)
     study = shutil.copytree(before, tmp_path / "study")
     moments = random.Random(f"{SEED} {stage}")
-    kills, tries = 0, 0
+    kills, tries, lasts = 0, 0, seconds[stage]
     while kills < -(-KILLS // len(KILLED)):
         tries += 1
         assert tries < 5 * KILLS, "the stage is over before it can be killed"
         process = start(stage, study)
+        begun = time.monotonic()
         whom = moments.choice(["command", "all", "worker"])
         try:
-            process.wait(moments.uniform(0.05, 1) * seconds[stage])
-            shutil.rmtree(study)  # it was faster this time: from the beginning
+            process.wait(moments.uniform(0.05, 1) * lasts)
+            lasts = min(lasts, time.monotonic() - begun)  # it was faster this time: from the beginning
+            shutil.rmtree(study)
             shutil.copytree(before, study)
         except subprocess.TimeoutExpired:
             kill(process, whom)
