@@ -54,7 +54,7 @@ def _interpolated(image: Nifti1Image, cohort: PhantomCohort) -> Nifti1Image:
 
 def _atlas(subject: Subject, cohort: PhantomCohort) -> Atlas:
     image = _image(subject)
-    labels = np.asarray(subject.labels.dataobj)
-    within = np.where(labels == NUMBERS["background"], 0, labels).astype(np.uint8)  # as in the study
+    numbers = np.asarray(subject.labels.dataobj)
+    within = np.where(numbers == NUMBERS["background"], 0, numbers).astype(np.uint8)  # as in the study
     labels = Nifti1Image(within, image.affine)
     return Atlas(subject.name, image, labels, _interpolated(image, cohort), subject.age_weeks)
