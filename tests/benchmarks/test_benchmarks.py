@@ -83,11 +83,9 @@ def test_the_command_starts_in_less_time_than_anyone_waits():
 def test_imapa_labels_a_whole_phantom(monkeypatch):
     def only_resample(pairs, progress):
         for path, (image, atlas, _) in pairs.items():
-            image, labels = (
-                resample_to(one, image.shape, image.affine, order=0) for one in (atlas.image, atlas.labels)
-            )
-            low = np.asarray(image.dataobj)
-            np.savez(path, image=low, interpolated=low, labels=np.asarray(labels.dataobj).astype(np.uint8))
+            light = resample_to(atlas.image, image.shape, image.affine).get_fdata(dtype=np.float32)
+            labels = resample_to(atlas.labels, image.shape, image.affine, order=0).get_fdata().astype(np.uint8)
+            np.savez(path, image=light, interpolated=light, labels=labels)
 
     monkeypatch.setattr(registration, "register_all", only_resample)
     found = imapa_neonate(SMALL)

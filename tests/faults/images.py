@@ -11,10 +11,11 @@ from nibabel.nifti1 import Nifti1Image
 
 from tests.faults.fault import Fault
 
+SHAPE = (32, 36, 12)
 SPACING_MM = (1.0, 1.0, 3.0)
 
 
-def head(shape=(32, 36, 12)) -> np.ndarray:
+def head(shape=SHAPE) -> np.ndarray:
     """A bright ellipsoid with some structure on a dark ground, float32."""
     grid = np.stack(np.meshgrid(*(np.linspace(-1, 1, n) for n in shape), indexing="ij"), -1)
     radius = np.linalg.norm(grid, axis=-1)

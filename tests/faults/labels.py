@@ -8,10 +8,10 @@ import nibabel as nib
 import numpy as np
 
 from tests.faults.fault import Fault
-from tests.faults.images import head, image
+from tests.faults.images import SHAPE, head, image
 
 
-def tissues(shape=(32, 36, 12)) -> np.ndarray:
+def tissues(shape=SHAPE) -> np.ndarray:
     """Labels of the head: 2 the cortex, 3 the white matter."""
     light = head(shape)
     return np.where(light > 700, 3, np.where(light > 300, 2, 0)).astype(np.int16)
