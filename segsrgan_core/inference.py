@@ -3,7 +3,7 @@
 Instance normalisation sees one window at a time in training and in use alike.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 from scipy import ndimage
@@ -45,11 +45,16 @@ def line_weights(n: int, patch: int, step: int) -> tuple[np.ndarray, np.ndarray]
     return starts, np.stack([line / total[start : start + patch] for start in starts]).astype(np.float32)
 
 
-def predict(network: Network, image: np.ndarray, patch: int, step: int, channels: int, walk: Walk = iter) -> np.ndarray:
-    """Run a network over an image.
+def predict(
+    networks: Sequence[Network], image: np.ndarray, patch: int, step: int, channels: int, walk: Walk = iter
+) -> np.ndarray:
+    """Run networks over an image; they take turns from window to window, along each axis.
+
+    So every place where windows overlap is seen by several in the time of one. All vote on each window where the head
+    takes fewer windows than there are networks.
 
     Args:
-        network: float32 (1, P, P, P, C) -> float32 (1, P, P, P, channels).
+        networks: each float32 (1, P, P, P, C) -> float32 (1, P, P, P, channels).
         image: float32 (X, Y, Z, C), RAS+, scaled; smaller axes than `patch` are mirrored.
         patch: window edge in voxels.
         step: distance between windows in voxels, 1 ... patch.
@@ -69,7 +74,7 @@ def predict(network: Network, image: np.ndarray, patch: int, step: int, channels
     total[0] = padded[..., 0]
     blocks = bright_blocks(padded[..., 0])
     if blocks.any():
-        _add_windows(network, padded, total, blocks, patch, step, walk)
+        _add_windows(networks, padded, total, blocks, patch, step, walk)
     inside = tuple(slice(low, low + n) for (low, _), n in zip(margins, image.shape[:3], strict=True))
     return np.moveaxis(total, 0, -1)[inside]
 
@@ -106,18 +111,21 @@ def head_box(blocks: np.ndarray, shape: tuple[int, ...], patch: int) -> list[sli
     return box
 
 
-def _add_windows(network, image, total, blocks, patch, step, walk) -> None:
+def _add_windows(networks, image, total, blocks, patch, step, walk) -> None:
     """Replace the head's box in `total` by the weighted mean of the windows."""
     box = head_box(blocks, image.shape[:3], patch)
     total[(0, *box)] = 0
     lines = [line_weights(part.stop - part.start, patch, step) for part in box]
-    for corner in walk(list(np.ndindex(*(len(starts) for starts, _ in lines)))):
+    corners = list(np.ndindex(*(len(starts) for starts, _ in lines)))
+    for corner in walk(corners):
         begins = [part.start + starts[i] for part, (starts, _), i in zip(box, lines, corner, strict=True)]
         window = tuple(slice(begin, begin + patch) for begin in begins)
         weight = np.einsum("i,j,k->ijk", *(weights[i] for (_, weights), i in zip(lines, corner, strict=True)))
         held = tuple(slice(begin // BLOCK, -(-(begin + patch) // BLOCK)) for begin in begins)
         if blocks[held].any():
-            output = network(np.ascontiguousarray(image[window])[None])[0]
+            turn = sum(corner) % len(networks)
+            voters = networks if len(corners) < len(networks) else [networks[turn]]
+            output = sum(one(np.ascontiguousarray(image[window])[None])[0] for one in voters) / len(voters)
             for channel, part in zip(total, np.moveaxis(output, -1, 0), strict=True):
                 channel[window] += weight * part
         else:

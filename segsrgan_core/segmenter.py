@@ -20,7 +20,7 @@ from segsrgan_core.imaging.hemispheres import largest_part, split_hemispheres
 from segsrgan_core.imaging.intensity import intensity_scale
 from segsrgan_core.inference import Walk, predict
 from segsrgan_core.params import ModelSettings
-from segsrgan_core.uncertainty import Network, averaged, disagreement_ml, error_probability, spread_channels
+from segsrgan_core.uncertainty import Network, disagreement_ml, error_probability, spread_channels, views
 
 FORMAT = 1
 WEIGHTS = "generator.npz"
@@ -108,7 +108,7 @@ class Segmenter:
         network: float32 (1, P, P, P, C) -> float32 (1, P, P, P, 1 + channels).
         step: distance between windows in voxels.
         others: more networks that vote.
-        flips: axes ("x", "y", "z") whose mirror images vote, see `uncertainty.averaged`.
+        flips: axes ("x", "y", "z") along which windows take turns to be mirrored, see `uncertainty.views`.
     """
 
     card: ModelCard
@@ -136,10 +136,10 @@ class Segmenter:
         scale = intensity_scale(array)
         thickness = spacing_mm(canonical)[through_plane_axis(canonical)]
         classes = self.card.tissues
-        network = averaged((self.network, *self.others), self.flips, classes)
+        networks = views((self.network, *self.others), self.flips, classes)
         n, more = 1 + classes.channels, len(spread_channels(classes))
         inputs = self._inputs(array / scale, thickness)
-        output = predict(network, inputs, self.card.patch, self.step, n + more, walk)
+        output = predict(networks, inputs, self.card.patch, self.step, n + more, walk)
         means, squares = output[..., 1:n], output[..., n:]
         sides = _sides(classes.votes(means), Nifti1Image(output[..., 0], interpolated.affine))
         _clear_outside(classes, means, squares, sides)
@@ -259,7 +259,7 @@ def load_segmenter(
         folder: that `save_model` wrote.
         step: distance between windows in voxels.
         policy: Keras dtype policy of the convolutions.
-        flips: axes whose mirror images vote; each doubles the time.
+        flips: axes along which windows take turns to be mirrored.
 
     Raises:
         UserError: a file is missing, damaged, or of another architecture.

@@ -1,12 +1,13 @@
 """How far a segmentation can be trusted.
 
-A voxel is seen several times: in overlapping windows, in mirror images of them, by several networks. The mean of these
+A voxel is seen several times: in overlapping windows, some of them mirrored, and by several networks. The mean of these
 passes gives each voxel's probabilities, and with them the probability that its label is wrong. Their disagreement gives
 the standard errors of volumes: if all voxels erred together, a volume's standard deviation would be the sum of theirs;
 how much of it is left as an error is learnt from cases whose true volume is known.
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import chain, combinations
 
 import numpy as np
@@ -17,34 +18,32 @@ Network = Callable[[np.ndarray], np.ndarray]
 AXES = {"x": 0, "y": 1, "z": 2}  # of arrays in RAS+ order: left-right, back-front, foot-head
 
 
-def averaged(networks: Sequence[Network], flips: Sequence[str], classes: Classes) -> Network:
-    """Make one network of several, and of each one's views of mirror images.
+def views(networks: Sequence[Network], flips: Sequence[str], classes: Classes) -> list[Network]:
+    """Make one network of several, and of it one that sees the head as it is and one for each of its mirror images.
 
     Args:
         networks: float32 (B, P, P, P, C) -> float32 (B, P, P, P, 1 + n).
-        flips: axes out of "x", "y", "z"; every combination of them is one more pass.
+        flips: axes out of "x", "y", "z"; every combination of them is one more view.
         classes: what the n channels are.
 
     Returns:
-        float32 (B, P, P, P, C) -> float32 (B, P, P, P, 1 + n + q): the mean over all passes, and the mean of the
+        Each float32 (B, P, P, P, C) -> float32 (B, P, P, P, 1 + n + q): the mean over the networks, and the mean of the
         squares of the q channels that `spread_channels` names.
     """
     axes = [AXES[name] + 1 for name in flips]
-    mirrors = list(chain.from_iterable(combinations(axes, k) for k in range(len(axes) + 1)))
-    squared, passes = [1 + c for c in spread_channels(classes)], len(networks) * len(mirrors)
+    mirrors = chain.from_iterable(combinations(axes, k) for k in range(len(axes) + 1))
+    squared = [1 + c for c in spread_channels(classes)]
     swapped = [0, *(1 + c for c in mirrored_channels(classes))]
 
-    def network(x: np.ndarray) -> np.ndarray:
-        total = 0.0
-        for mirror in mirrors:
-            view = np.ascontiguousarray(np.flip(x, mirror))
-            for one in networks:
-                y = np.flip(one(view), mirror)
-                y = y[..., swapped] if AXES["x"] + 1 in mirror else y
-                total = total + np.concatenate([y, y[..., squared] ** 2], axis=-1)
-        return np.asarray(total / passes, np.float32)
+    def seen(x: np.ndarray, mirror: tuple[int, ...]) -> np.ndarray:
+        mirrored, total = np.ascontiguousarray(np.flip(x, mirror)), 0.0
+        for one in networks:
+            y = np.flip(one(mirrored), mirror)
+            y = y[..., swapped] if AXES["x"] + 1 in mirror else y
+            total = total + np.concatenate([y, y[..., squared] ** 2], axis=-1)
+        return np.asarray(total / len(networks), np.float32)
 
-    return network
+    return [partial(seen, mirror=mirror) for mirror in mirrors]
 
 
 def mirrored_channels(classes: Classes) -> list[int]:

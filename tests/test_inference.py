@@ -24,7 +24,7 @@ def test_windows_cover_the_axis_and_none_is_further_than_a_step(n, step):
 @settings(max_examples=20, deadline=None)
 def test_an_identity_network_gives_the_image_back(shape, step):
     image = np.random.default_rng(0).random((*shape, 1)).astype(np.float32)
-    np.testing.assert_allclose(predict(identity, image, 16, step, 2)[..., :1], image, atol=1e-5)
+    np.testing.assert_allclose(predict([identity], image, 16, step, 2)[..., :1], image, atol=1e-5)
 
 
 @given(st.integers(16, 60), st.integers(1, 16))
@@ -41,12 +41,32 @@ def test_weights_of_all_windows_sum_up_to_one_and_fall_towards_the_faces(n, step
 
 def test_windows_are_blended_smoothly():
     calls = iter([0.0, 1.0])
-    output = predict(lambda x: np.full((1, 16, 16, 16, 1), next(calls)), np.ones((24, 16, 16, 1), np.float32), 16, 8, 1)
+    output = predict(
+        [lambda x: np.full((1, 16, 16, 16, 1), next(calls))], np.ones((24, 16, 16, 1), np.float32), 16, 8, 1
+    )
     line = output[:, 8, 8, 0]
     assert line[0] == 0
     assert line[-1] == 1
     assert np.all(np.diff(line) >= 0)
     assert np.abs(np.diff(line)).max() < 0.3
+
+
+def of_value(value):
+    return lambda x: np.full((1, 16, 16, 16, 1), value, np.float32)
+
+
+def test_networks_take_turns_along_every_axis():
+    image = np.ones((32, 32, 32, 1), np.float32)
+    output = predict([of_value(0.0), of_value(1.0)], image, 16, 16, 1)[::16, ::16, ::16, 0]
+    np.testing.assert_array_equal(output, np.indices((2, 2, 2)).sum(axis=0) % 2)
+    where_two_overlap = predict([of_value(0.0), of_value(1.0)], np.ones((24, 16, 16, 1), np.float32), 16, 8, 1)
+    np.testing.assert_allclose(where_two_overlap[11:13, 8, 8, 0].mean(), 0.5, atol=1e-6)
+
+
+def test_networks_all_vote_where_windows_are_too_few():
+    image = np.ones((24, 16, 16, 1), np.float32)  # two windows
+    output = predict([of_value(value) for value in (0.0, 0.3, 0.9)], image, 16, 8, 1)
+    np.testing.assert_allclose(output, 0.4, atol=1e-6)
 
 
 def noisy_head(shape=(64, 48, 56), noise=0.03):
@@ -59,7 +79,7 @@ def noisy_head(shape=(64, 48, 56), noise=0.03):
 
 def test_noise_is_run_as_it_was_in_training():
     image, _ = noisy_head()
-    output = predict(lambda x: np.concatenate([0 * x, x], -1), image[..., None], 16, 16, 2)
+    output = predict([lambda x: np.concatenate([0 * x, x], -1)], image[..., None], 16, 16, 2)
     assert np.all(output[..., 0] == 0)
 
 
@@ -71,7 +91,7 @@ def test_windows_lie_on_the_head_and_those_that_hold_nothing_are_not_run():
         seen.append(x[0, ..., 0])
         return identity(x)
 
-    output = predict(network, image[..., None], 16, 16, 2)
+    output = predict([network], image[..., None], 16, 16, 2)
     assert 8 <= len(seen) <= 3**3
     assert all((window > 0.4).any() for window in seen)
     np.testing.assert_allclose(output[..., 0], image, atol=1e-6)
@@ -98,17 +118,17 @@ def test_where_the_head_lies_in_its_field_of_view_changes_nothing():
         return np.concatenate([x, x - x.mean()], -1)
 
     wide = np.pad(image, ((8, 12), (4, 0), (0, 40)))
-    small, large = (predict(network, one[..., None], 16, 12, 2) for one in (image, wide))
+    small, large = (predict([network], one[..., None], 16, 12, 2) for one in (image, wide))
     np.testing.assert_allclose(large[8:-12, 4:, :-40], small, atol=1e-6)
 
 
 def test_an_image_of_nothing_is_left_as_it_is():
     image = np.full((20, 20, 20, 1), 0.0005, np.float32)
-    output = predict(lambda x: pytest.fail("run"), image, 16, 16, 2)
+    output = predict([lambda x: pytest.fail("run")], image, 16, 16, 2)
     np.testing.assert_array_equal(output, np.concatenate([image, 0 * image], -1))
 
 
 @pytest.mark.parametrize("step", [0, 17])
 def test_a_step_that_leaves_gaps_is_refused(step):
     with pytest.raises(ValueError, match=f"step={step}"):
-        predict(identity, np.ones((16, 16, 16, 1), np.float32), 16, step, 2)
+        predict([identity], np.ones((16, 16, 16, 1), np.float32), 16, step, 2)

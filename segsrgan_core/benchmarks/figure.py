@@ -38,7 +38,6 @@ def draw(found: Mapping[str, Mapping]) -> tuple[Figure, pd.DataFrame]:
 def _ratios(found: Mapping[str, Mapping]) -> list[tuple[str, float, float, float]]:
     named = {f"training, {batch}": one for batch, one in found["training"].items()}
     named |= {"a head, shipped": found["inference"]["shipped"]}
-    named |= {"a head, no mirror images": found["inference"]["shipped without mirror images"]}
     named |= {TITLES.get(name, name): one for name, one in found["without_networks"].items()}
     return [(name, *(one["ratio"][key] for key in ("median", "low", "high"))) for name, one in named.items()]
 

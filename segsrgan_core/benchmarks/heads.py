@@ -1,4 +1,4 @@
-"""Inference on a whole head: the published way, and ours by window, step, precision and mirror images."""
+"""Inference on a whole head: the published way, and ours by window, step and precision."""
 
 from collections.abc import Callable
 from itertools import count
@@ -12,7 +12,7 @@ from segsrgan_core.classes import Classes
 from segsrgan_core.inference import predict
 from segsrgan_core.networks.functions import as_function, choose_policy
 from segsrgan_core.networks.generators import build_generator
-from segsrgan_core.uncertainty import averaged, spread_channels
+from segsrgan_core.uncertainty import spread_channels, views
 
 CORTEX = Classes(("cortex",), hemispheres=True)
 SHIPPED = {"name": "unet", "kernel": 3, "padding": "zero", "n_classes": 1, "hemispheres": True}
@@ -27,8 +27,7 @@ def whole_head(size: Size) -> dict:
     out, in its favour.
 
     Returns:
-        `shipped` and `shipped without mirror images`: comparisons; `published_windows`; and `by_setting`, ours alone:
-        seconds and voxels a second.
+        `shipped`: a comparison; `published_windows`; and `by_setting`, ours alone: seconds and voxels a second.
     """
     image = head(size.head)
     n = window_count(size.head, size.window, STEP)
@@ -38,32 +37,32 @@ def whole_head(size: Size) -> dict:
     times = interleaved(
         {
             "published": lambda: predict_windows(published, windows + next(numbers)),
-            "shipped": _ours(size, image, size.patch, step, choose_policy("auto"), SHIPPED_FLIPS),
-            "shipped without mirror images": _ours(size, image, size.patch, step, choose_policy("auto"), ()),
+            "shipped": _ours(size, image, size.patch, step, choose_policy("auto")),
         },
         max(2, size.rounds - 2),
     )
-    slow, scale = times.pop("published"), n / TIMED_WINDOWS
-    compared = {name: comparison(slow, fast, scale) for name, fast in times.items()}
-    return {**compared, "published_windows": n, "windows_timed": TIMED_WINDOWS, "by_setting": _by_setting(size, image)}
+    return {
+        "shipped": comparison(times["published"], times["shipped"], n / TIMED_WINDOWS),
+        "published_windows": n,
+        "windows_timed": TIMED_WINDOWS,
+        "by_setting": _by_setting(size, image),
+    }
 
 
-def _ours(
-    size: Size, image: np.ndarray, patch: int, step: int, policy: str, flips: tuple[str, ...]
-) -> Callable[[], np.ndarray]:
-    network = averaged((as_function(build_generator(**SHIPPED, k=size.k, policy=policy)),), flips, CORTEX)
+def _ours(size: Size, image: np.ndarray, patch: int, step: int, policy: str) -> Callable[[], np.ndarray]:
+    networks = views((as_function(build_generator(**SHIPPED, k=size.k, policy=policy)),), SHIPPED_FLIPS, CORTEX)
     channels = 1 + CORTEX.channels + len(spread_channels(CORTEX))
-    return lambda: predict(network, image[..., None], patch, step, channels)
+    return lambda: predict(networks, image[..., None], patch, step, channels)
 
 
 def _by_setting(size: Size, image: np.ndarray) -> list[dict]:
-    """Time a head at other steps, windows and precisions, without mirror images; one window at a time always."""
+    """Time a head at other steps, windows and precisions; one window at a time always."""
     patch, best = size.patch, choose_policy("auto")
     settings = [(patch, step, best) for step in (patch // 2, 3 * patch // 4, patch)]
     settings += [(3 * patch // 2, patch, best), (patch, 3 * patch // 4, "float32")]
     rows = []
     for window, step, policy in settings:
-        times: Times = interleaved({"ours": _ours(size, image, window, step, policy, ())}, 2)["ours"]
+        times: Times = interleaved({"ours": _ours(size, image, window, step, policy)}, 2)["ours"]
         seconds = spread(times.clock)
         rate = image.size / seconds["median"]
         rows.append(

@@ -36,7 +36,7 @@ def segment(
     ] = "auto",
     flips: Annotated[
         Literal["none", "x", "xy", "xyz"],
-        typer.Option(help="Axes (x is left-right) whose mirror images vote; each doubles the time."),
+        typer.Option(help="Axes (x is left-right) along which windows take turns to be mirrored."),
     ] = "x",
     workers: Annotated[
         str, typer.Option(help="Images at a time: auto (as memory and cores allow), a number, or slurm:NUMBER.")

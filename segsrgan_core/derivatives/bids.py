@@ -55,7 +55,7 @@ class Job:
         out: top of the derivatives.
         step: distance between windows in voxels.
         precision: "auto", "float32" or "mixed_bfloat16".
-        flips: axes whose mirror images vote.
+        flips: axes along which windows take turns to be mirrored.
     """
 
     model: Path

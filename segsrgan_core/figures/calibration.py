@@ -23,11 +23,12 @@ from segsrgan_core.figures.style import (
 NAME = "calibration"
 CAPTION = (
     "Uncertainty on the test subjects. (a) SegSRGAN's image with the cortex that it finds in red, and (b) the "
-    "probability that a voxel's label is wrong, from overlapping windows, mirror images and, where there are several, "
-    "networks. (c) Reliability of the probabilities within 5 mm of the structure: of the voxels with a probability in "
-    "a tenth, the share that is truly inside. On the dotted line the probabilities hold what they promise; a flatter "
-    "curve is that of a network which is too sure. The bars are the shares of the voxels, on a logarithmic scale from "
-    "0.1 % to 100 %. (d) Volume of the cortex as measured, with its 95 % interval, against the true one."
+    "probability that a voxel's label is wrong, from overlapping windows, every other one mirrored, and from networks "
+    "where there are several. (c) Reliability of the probabilities within 5 mm of the structure: of the voxels with a "
+    "probability in a tenth, the share that is truly inside. On the dotted line the probabilities hold what they "
+    "promise; a flatter curve is that of a network which is too sure. The bars are the shares of the voxels, on a "
+    "logarithmic scale from 0.1 % to 100 %. (d) Volume of the cortex as measured, with its 95 % interval, against the "
+    "true one."
 )
 
 
