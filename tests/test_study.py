@@ -11,7 +11,7 @@ from segsrgan_core.params import read_params
 from segsrgan_core.paths import Study
 from segsrgan_core.stages.ablate import run_ablation
 from segsrgan_core.stages.collect import collect_ablations
-from segsrgan_core.stages.search import THRESHOLDS, search, search_bet
+from segsrgan_core.stages.search import search, search_bet
 from tests.miniature import clone_of_repository, run
 
 pytestmark = pytest.mark.slow
@@ -77,12 +77,13 @@ def test_a_method_is_tuned_on_training_subjects_alone(beside):
     assert 0.2 < table["dice"].item() < 0.9
 
 
-def test_bet_is_scored_at_every_threshold_and_echo_time(beside):
+def test_bet_is_scored_at_every_threshold_and_echo_time(beside, monkeypatch):
+    monkeypatch.setattr("segsrgan_core.stages.search.THRESHOLDS", (0.5, 0.7))
     table = pd.read_csv(search_bet(beside, read_params(beside.params), 1))
     groups = {("train", None), *(("variability", te) for te in (120, 200, 280, 360))}
     found = {(split, None if np.isnan(te) else te) for split, te in zip(table["split"], table["te_ms"], strict=True)}
     assert found == groups
-    assert len(table) == len(groups) * len(THRESHOLDS)
+    assert len(table) == len(groups) * 2
     assert (table["n"] == 1).all()
     for _, group in table.groupby("te_ms", dropna=False):
         assert group["volume_ratio"].is_monotonic_decreasing  # a higher threshold, a smaller brain
