@@ -92,6 +92,28 @@ def test_a_blob_stays_where_it_is_when_resampled(spacing, codes, angle, target):
     np.testing.assert_allclose(centre_mm(moved), centre_mm(image), atol=0.05)
 
 
+@pytest.mark.parametrize("ratio", [1.1, 1.5, 2.0, 3.0])
+def test_a_wider_voxel_blurs_by_what_it_is_wider(ratio):
+    x = np.arange(120.0)
+    blob = np.exp(-((x - 59.3) ** 2) / (2 * 4.0**2)).astype(np.float32)
+    image = Nifti1Image(blob[:, None, None] * np.ones((1, 9, 9), np.float32), np.eye(4))
+    wide = geometry.resample_isotropic(image, ratio)
+    line = np.asarray(wide.dataobj)[:, 1, 1].astype(float)
+    places = nib.affines.apply_affine(wide.affine, np.stack([np.arange(len(line)), *[np.zeros(len(line))] * 2], -1))[
+        :, 0
+    ]
+    mean = (line @ places) / line.sum()
+    variance = line @ (places - mean) ** 2 / line.sum()
+    assert variance == pytest.approx(4.0**2 + (ratio**2 - 1) / 12, abs=0.02)
+
+
+def test_voxels_wider_by_a_rounding_error_keep_the_image_sharp():
+    array = np.random.default_rng(0).random((60, 20, 20), np.float32)
+    for rounded in (0.859375, 0.85939999, 0.859401):
+        same = geometry.resample_isotropic(Nifti1Image(array, np.diag([rounded] * 3 + [1.0])), 0.8594)
+        np.testing.assert_allclose(np.asarray(same.dataobj), array, atol=0.01)
+
+
 def test_rotated_grids_are_refused():
     image = Nifti1Image(np.zeros((4, 4, 4), np.float32), np.eye(4))
     with pytest.raises(UserError, match="parallel"):
