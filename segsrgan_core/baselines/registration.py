@@ -1,9 +1,9 @@
 """Registration of the atlases to an image, computed once for each pair and kept.
 
 Only the interpolated image is seen, never the high-resolution one. The deformation is found on a coarse grid around the
-head and applied to the atlas's images and labels at full resolution. The cache's key is the content of all images and
-the settings, so nothing stale is ever used, and every method that uses atlases shares the entries, in this run and the
-next. Coarse registration suffices for patch-based fusion, whose search window mends errors of 3 voxels.
+head and applied to the atlas's images and labels at full resolution. The cache's key is the content of all images, the
+settings and the code, so nothing stale is ever used, and every method that uses atlases shares the entries, in this run
+and the next. Coarse registration suffices for patch-based fusion, whose search window mends errors of 3 voxels.
 """
 
 import hashlib
@@ -19,6 +19,7 @@ import numpy as np
 from nibabel.nifti1 import Nifti1Image
 from scipy import ndimage
 
+from segsrgan_core import imaging
 from segsrgan_core.baselines.ants_worker import in_workers, to_ants
 from segsrgan_core.baselines.boxes import crop, head_box
 from segsrgan_core.baselines.case import OF_THE_MACHINE, Atlas, Case, MethodFailed, Progress, silent
@@ -32,6 +33,7 @@ SHRINK_FACTORS = (6, 4, 2, 1)
 SMOOTHING_VOXELS = (3, 2, 1, 0)
 ARRAYS = ("image", "interpolated", "labels")
 MARGIN_MM = 6.0
+IMAGING = sorted(Path(imaging.__file__).parent.glob("*.py"))  # what it works with decides the result as well
 
 
 @dataclass(frozen=True)
@@ -108,8 +110,9 @@ def pair_path(case: Case, atlas: Atlas) -> Path:
 
 
 def pair_key(case: Case, atlas: Atlas) -> str:
-    """Return a digest of all that a warped atlas depends on: images, settings, antspyx and this file."""
-    facts = [case.content, atlas.content, case.registration.model_dump(), version("antspyx"), sha256(__file__)]
+    """Return a digest of all that a warped atlas depends on: images, settings, antspyx and code."""
+    facts = [case.content, atlas.content, case.registration.model_dump(), version("antspyx")]
+    facts += [sha256(path) for path in (__file__, *IMAGING)]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:32]
 
 

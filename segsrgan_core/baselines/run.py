@@ -11,7 +11,7 @@ import numpy as np
 from nibabel.nifti1 import Nifti1Image
 
 from segsrgan_core.baselines.case import OF_THE_MACHINE, Case, Method, MethodFailed, NotAvailable
-from segsrgan_core.baselines.registration import pair_key, warped_atlases
+from segsrgan_core.baselines.registration import IMAGING, pair_key, warped_atlases
 from segsrgan_core.cost import Cost, metered
 from segsrgan_core.errors import UserError
 from segsrgan_core.imaging.files import atomic, sha256
@@ -42,7 +42,7 @@ def run(method: Method, case: Case, folder: Path) -> Outcome:
     Args:
         method: the method.
         case: image and atlases.
-        folder: keeps labels under a digest of all that they depend on, the code of the methods included.
+        folder: keeps labels under a digest of all that they depend on, the code of the methods and of imaging included.
 
     Raises:
         OF_THE_MACHINE: what is no fault of the method.
@@ -82,5 +82,5 @@ def _kept(path: Path, case: Case) -> Outcome | None:
 def _key(method: Method, case: Case) -> str:
     facts = [method.name, method.version(), dict(method.parameters), case.age_weeks, case.content]
     facts += [pair_key(case, atlas) for atlas in case.atlases if method.needs_atlases]
-    facts += [sha256(path) for path in sorted(Path(__file__).parent.glob("*.py"))]
+    facts += [sha256(path) for path in (*sorted(Path(__file__).parent.glob("*.py")), *IMAGING)]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:32]

@@ -86,7 +86,7 @@ def test_a_damaged_entry_is_computed_again_with_the_same_result(case, warped):
     assert {entry: len(entry.read_bytes()) for entry in entries} == {e: len(b) for e, b in whole.items()}
 
 
-def test_the_key_depends_on_all_that_matters(case):
+def test_the_key_depends_on_all_that_matters(case, monkeypatch):
     image, one = case[0].image, case[0].atlases[0]
     keys = [
         pair_key(case[0], one),
@@ -97,6 +97,10 @@ def test_the_key_depends_on_all_that_matters(case):
         pair_key(replace(case[0], registration=COARSE.model_copy(update={"syn": (9,)})), one),
     ]
     assert len(set(keys)) == len(keys)
+    monkeypatch.setattr(registration, "IMAGING", registration.IMAGING[1:])  # as if its code had changed
+    keys.append(pair_key(case[0], one))
+    assert len(set(keys)) == len(keys)
+    monkeypatch.undo()
     assert pair_key(case[0], Atlas("x", one.image, one.labels, one.interpolated)) == keys[0]
 
 
