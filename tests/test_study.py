@@ -78,12 +78,13 @@ def test_a_method_is_tuned_on_training_subjects_alone(beside):
 
 
 def test_bet_is_scored_at_every_threshold_and_echo_time(beside, monkeypatch):
-    monkeypatch.setattr("segsrgan_core.stages.search.THRESHOLDS", (0.5, 0.7))
+    thresholds = (0.5, 0.7)  # two of those of the search, for the sake of time
+    monkeypatch.setattr("segsrgan_core.stages.search.THRESHOLDS", thresholds)
     table = pd.read_csv(search_bet(beside, read_params(beside.params), 1))
     groups = {("train", None), *(("variability", te) for te in (120, 200, 280, 360))}
     found = {(split, None if np.isnan(te) else te) for split, te in zip(table["split"], table["te_ms"], strict=True)}
     assert found == groups
-    assert len(table) == len(groups) * 2
+    assert len(table) == len(groups) * len(thresholds)
     assert (table["n"] == 1).all()
     for _, group in table.groupby("te_ms", dropna=False):
         assert group["volume_ratio"].is_monotonic_decreasing  # a higher threshold, a smaller brain
