@@ -6,7 +6,6 @@ settings and the code, so nothing stale is ever used, and every method that uses
 and the next. Coarse registration suffices for patch-based fusion, whose search window mends errors of 3 voxels.
 """
 
-import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,9 +23,9 @@ from segsrgan_core.baselines.ants_worker import in_workers, to_ants
 from segsrgan_core.baselines.boxes import crop, head_box
 from segsrgan_core.baselines.case import OF_THE_MACHINE, Atlas, Case, MethodFailed, Progress, silent
 from segsrgan_core.imaging.atomic import atomic
-from segsrgan_core.imaging.files import sha256
 from segsrgan_core.imaging.geometry import resample_isotropic, spacing_mm
 from segsrgan_core.params import RegistrationSettings
+from segsrgan_core.paths import digest
 
 # The levels of the affine part, coarse to fine: antspyx's own.
 SHRINK_FACTORS = (6, 4, 2, 1)
@@ -112,8 +111,7 @@ def pair_path(case: Case, atlas: Atlas) -> Path:
 def pair_key(case: Case, atlas: Atlas) -> str:
     """Return a digest of all that a warped atlas depends on: images, settings, antspyx and code."""
     facts = [case.content, atlas.content, case.registration.model_dump(), version("antspyx")]
-    facts += [sha256(path) for path in (__file__, *IMAGING)]
-    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:32]
+    return digest([json.dumps(facts), Path(__file__), *IMAGING])[:32]
 
 
 def register(image: Nifti1Image, atlas: Atlas, settings: RegistrationSettings, path: Path) -> None:

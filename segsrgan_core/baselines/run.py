@@ -1,6 +1,5 @@
 """One method on one case: what came of it and what it took, kept so that an interrupted run goes on where it was."""
 
-import hashlib
 import json
 import sys
 import traceback
@@ -14,7 +13,8 @@ from segsrgan_core.baselines.case import OF_THE_MACHINE, Case, Method, MethodFai
 from segsrgan_core.baselines.registration import IMAGING, pair_key, warped_atlases
 from segsrgan_core.cost import Cost, metered
 from segsrgan_core.errors import UserError
-from segsrgan_core.imaging.files import atomic, sha256
+from segsrgan_core.imaging.files import atomic
+from segsrgan_core.paths import digest
 
 LABELLED = "labelled"
 
@@ -82,5 +82,4 @@ def _kept(path: Path, case: Case) -> Outcome | None:
 def _key(method: Method, case: Case) -> str:
     facts = [method.name, method.version(), dict(method.parameters), case.age_weeks, case.content]
     facts += [pair_key(case, atlas) for atlas in case.atlases if method.needs_atlases]
-    facts += [sha256(path) for path in (*sorted(Path(__file__).parent.glob("*.py")), *IMAGING)]
-    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:32]
+    return digest([json.dumps(facts), *sorted(Path(__file__).parent.glob("*.py")), *IMAGING])[:32]

@@ -12,7 +12,6 @@ from segsrgan_core.baselines.imapa import METHOD
 from segsrgan_core.baselines.registration import warped_atlases
 from segsrgan_core.benchmarks.size import Size
 from segsrgan_core.benchmarks.timing import interleaved, spread
-from segsrgan_core.classes import NUMBERS
 from segsrgan_core.cohorts.phantom import PhantomCohort, Subject, make_subject
 from segsrgan_core.imaging.degrade import interpolate, thick_slices
 
@@ -30,7 +29,11 @@ def imapa_neonate(size: Size) -> dict:
     cohort = PhantomCohort(spacing_mm=size.neonate_mm)
     target, *others = (make_subject(cohort, "term", index) for index in range(1 + size.atlases))
     with TemporaryDirectory() as cache:
-        case = Case(_interpolated(_image(target), cohort), tuple(_atlas(one, cohort) for one in others), Path(cache))
+        case = Case(
+            _interpolated(_image(target), cohort),
+            tuple(_atlas(one, cohort).within_skull() for one in others),
+            Path(cache),
+        )
         begun = time.perf_counter()
         warped_atlases(case)  # kept in memory from here on
         registration_s = time.perf_counter() - begun
@@ -54,7 +57,4 @@ def _interpolated(image: Nifti1Image, cohort: PhantomCohort) -> Nifti1Image:
 
 def _atlas(subject: Subject, cohort: PhantomCohort) -> Atlas:
     image = _image(subject)
-    numbers = np.asarray(subject.labels.dataobj)
-    within = np.where(numbers == NUMBERS["background"], 0, numbers).astype(np.uint8)  # as in the study
-    labels = Nifti1Image(within, image.affine)
-    return Atlas(subject.name, image, labels, _interpolated(image, cohort), subject.age_weeks)
+    return Atlas(subject.name, image, subject.labels, _interpolated(image, cohort), subject.age_weeks)

@@ -63,7 +63,7 @@ def _dots(ax: Axes, factors: Mapping[str, Mapping], score: str) -> list[dict]:
     for text in ax.get_yticklabels():
         text.set_fontweight("bold" if text.get_text() in factors else "normal")
     ax.tick_params(axis="y", length=0)
-    ax.grid(axis="x", linewidth=0.3, alpha=0.5)
+    ax.grid(axis="x", which="both", linewidth=0.3, alpha=0.5)
     ax.set_xlabel(label)
     if score == "te_cv" and rows:
         ax.set_xscale("log")

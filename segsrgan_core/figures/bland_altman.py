@@ -69,7 +69,7 @@ def _panel(ax: Axes, points: pd.DataFrame, limits: dict, decimals: int) -> None:
         ax.axhspan(*limits[f"{name}_ci95"], color=colour, alpha=0.15, linewidth=0)
         ax.axhline(limits[name], color=colour, linestyle=line)
         text = {"ha": "left", "va": "center", "fontsize": 6, "color": colour, "annotation_clip": False}
-        number = f"{limits[name]:.{decimals}f}".replace("-", "\N{MINUS SIGN}")
+        number = f"{limits[name]:z.{decimals}f}".replace("-", "\N{MINUS SIGN}")  # z: no minus before 0
         ax.annotate(number, (1.01, limits[name]), xycoords=("axes fraction", "data"), **text)
     ax.plot(points["mean"], points["difference"], "o", color="black", markersize=2.4, alpha=0.7, markeredgewidth=0)
     ax.margins(x=np.clip(2 / len(points), 0.05, 0.2))

@@ -11,7 +11,6 @@ from dataclasses import replace
 from functools import lru_cache, partial
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from nibabel.nifti1 import Nifti1Image
 
@@ -19,7 +18,6 @@ from segsrgan_core.baselines.case import OF_THE_MACHINE, nearest_in_age
 from segsrgan_core.baselines.methods import Atlas, Case, Method, chosen_methods
 from segsrgan_core.baselines.registration import missing_pairs, register_all
 from segsrgan_core.baselines.run import run
-from segsrgan_core.classes import NUMBERS
 from segsrgan_core.cluster import map_cases, place, results
 from segsrgan_core.cost import Cost, metered, note_costs
 from segsrgan_core.imaging.degrade import interpolate
@@ -118,15 +116,11 @@ def read_atlas(subject: PreparedCase, background: bool) -> Atlas:
 
     Args:
         subject: the case.
-        background: keep the label of what is outside the skull, for a study that segments it; without it the methods
-            take less time.
+        background: keep the label of what is outside the skull, for a study that segments it.
     """
-    labels = load_labels(subject.labels)
-    array = np.asarray(labels.dataobj).astype(np.uint8)
-    if not background:
-        array[array == NUMBERS["background"]] = 0
-    labels = Nifti1Image(array, labels.affine)
-    return Atlas(subject.name, load_image(subject.image), labels, interpolated(subject), subject.age_weeks)
+    image, labels = load_image(subject.image), load_labels(subject.labels)
+    atlas = Atlas(subject.name, image, labels, interpolated(subject), subject.age_weeks)
+    return atlas if background else atlas.within_skull()
 
 
 def interpolated(subject: PreparedCase) -> Nifti1Image:

@@ -29,7 +29,7 @@ from segsrgan_core.progress import Progress, track
 from segsrgan_core.stages.cases import prepared_cases
 from segsrgan_core.stages.label import read_atlas
 
-THRESHOLDS = (0.4, 0.5, 0.6, 0.7)
+THRESHOLDS = (0.5, 0.6, 0.65, 0.7)
 
 
 def search(study: Study, settings: Settings, name: str, n_targets: int | None = None) -> tuple[Path, dict[str, Any]]:

@@ -46,6 +46,14 @@ def test_the_brain_is_found(found):
     assert dice(np.asarray(mask.dataobj) > 0, truth) > 0.97
 
 
+def test_noise_in_brain_and_air_does_not_mislead_the_surface():
+    image, truth = head()
+    noise = np.random.default_rng(1).normal(0, 10, (2, *image.shape))
+    noisy = np.hypot(np.asarray(image.dataobj) + noise[0], noise[1]).astype(np.float32)  # as magnitudes: 12 in air
+    mask = bet.bet_mask(Nifti1Image(noisy, image.affine), threshold=0.6)
+    assert dice(np.asarray(mask.dataobj) > 0, truth) > 0.97
+
+
 def test_a_step_is_brainextractors_own():
     with contextlib.redirect_stdout(io.StringIO()):
         ours, own = (bet._extractor(bet.head(head()[0], 2.0), 0.6, 2.0) for _ in range(2))
@@ -76,7 +84,7 @@ def test_a_process_for_brain_extraction_does_not_import_tensorflow():
 def test_volume_in_ml_hardly_depends_on_the_grid_of_the_surface():
     image, _ = head()
     true_ml = 4 / 3 * np.pi * RADIUS_MM**3 / 1000
-    volumes = [bet.intracranial_volume_ml(image, spacing_mm=spacing) for spacing in (1.5, 2.0)]
+    volumes = [bet.intracranial_volume_ml(image, 0.6, spacing_mm=spacing) for spacing in (1.5, 2.0)]
     assert volumes == pytest.approx([true_ml, true_ml], rel=0.04)
     assert volumes[0] == pytest.approx(volumes[1], rel=0.015)
 
