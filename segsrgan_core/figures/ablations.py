@@ -63,12 +63,12 @@ def _dots(ax: Axes, factors: Mapping[str, Mapping], score: str) -> list[dict]:
     for text in ax.get_yticklabels():
         text.set_fontweight("bold" if text.get_text() in factors else "normal")
     ax.tick_params(axis="y", length=0)
-    ax.grid(axis="x", which="both", linewidth=0.3, alpha=0.5)
     ax.set_xlabel(label)
     if score == "te_cv" and rows:
         ax.set_xscale("log")
         ax.xaxis.set_major_formatter("{x:g}")
         ax.xaxis.set_minor_formatter(lambda x, _: f"{x:g}" if f"{x:e}"[0] in "2357" else "")
+    ax.grid(axis="x", which="both", linewidth=0.3, alpha=0.5)
     return rows
 
 

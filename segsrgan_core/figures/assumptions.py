@@ -24,8 +24,8 @@ from segsrgan_core.variability.spread import MEASURES, TITLES, wide
 NAME = "assumptions"
 CAPTION = (
     "The assumptions of the statistics. Mixed model of the cortical volume (a to c) and of cortex / ICV (d to f): "
-    "normal quantiles of the residuals, residuals against fitted values by echo time (an even band around zero is "
-    "wanted), normal quantiles of the patients' intercepts. Below: normal quantiles of the differences between echo "
+    "normal quantiles of the residuals, residuals against fitted values by echo time (colours as in h; an even band "
+    "around zero is wanted), normal quantiles of the patients' intercepts. Below: normal quantiles of the differences between echo "
     "times, on which the limits of agreement rest (g), and of the sum and the difference of the logarithms of volume "
     "and ratio, on which the Pitman-Morgan test rests (h, i). In all but b and e the values are standardised: on the "
     "line they are normal, and 95 of 100 normal points fall into the grey band."
@@ -88,7 +88,7 @@ def _against_fitted(ax: Axes, frame: pd.DataFrame, title: str) -> None:
     for (te, part), colour in zip(frame.groupby("te_ms"), CYCLE, strict=False):
         look = {"color": colour, "markersize": 2.2, "alpha": 0.8, "markeredgewidth": 0}
         ax.plot(part["fitted"], part["residual"], "o", label=f"{te:g}", gid="points", **look)
-    _label(ax, "fitted value", title, legend=True)
+    _label(ax, "fitted value", title, legend=False)
 
 
 def _label(ax: Axes, x: str, y: str, legend: bool) -> None:
