@@ -25,10 +25,10 @@ NAME = "assumptions"
 CAPTION = (
     "The assumptions of the statistics. Mixed model of the cortical volume (a to c) and of cortex / ICV (d to f): "
     "normal quantiles of the residuals, residuals against fitted values by echo time (colours as in h; an even band "
-    "around zero is wanted), normal quantiles of the patients' intercepts. Below: normal quantiles of the differences between echo "
-    "times, on which the limits of agreement rest (g), and of the sum and the difference of the logarithms of volume "
-    "and ratio, on which the Pitman-Morgan test rests (h, i). In all but b and e the values are standardised: on the "
-    "line they are normal, and 95 of 100 normal points fall into the grey band."
+    "around zero is wanted), normal quantiles of the patients' intercepts. Below: normal quantiles of the differences "
+    "between echo times, on which the limits of agreement rest (g), and of the sum and the difference of the "
+    "logarithms of volume and ratio, on which the Pitman-Morgan test rests (h, i). In all but b and e the values are "
+    "standardised: on the line they are normal, and 95 of 100 normal points fall into the grey band."
 )
 SOURCE = "results/variability/volumes.csv"
 
