@@ -56,7 +56,7 @@ def uncertainty_of(labels):
     return type(labels)(doubt.astype(np.float32), labels.affine)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def bins():
     """A network that doubts too little."""
     edges = np.linspace(0, 1, 11)
@@ -65,7 +65,7 @@ def bins():
     return pd.DataFrame({"structure": "cortex", **columns, "mean_probability": p, "share_inside": 0.1 + 0.8 * p})
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def compared():
     """Two factors; the second is the thickness, drawn as curves."""
 
@@ -79,7 +79,7 @@ def compared():
     return {"factors": factors, "curves": {"a": curve, "b": curve}}
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def draw(images, head, scores, volumes, history, request):
     """Every figure by name."""
     layers = request.getfixturevalue("networks")
@@ -121,9 +121,14 @@ def _named(drawn: tuple[Figure, pd.DataFrame], name: str, folder):
     return fig, name, folder, table
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_figures_have_a_column_width_and_a_caption(name, draw):
-    fig, table = draw[name]()
+@pytest.fixture(scope="module", params=NAMES)
+def drawn(request, draw):
+    """Each figure once: its name, the figure, and its values."""
+    return request.param, *draw[request.param]()
+
+
+def test_figures_have_a_column_width_and_a_caption(drawn):
+    name, fig, table = drawn
     width_mm = fig.get_size_inches()[0] * 25.4
     assert style.ONE_COLUMN_MM <= width_mm <= style.TWO_COLUMNS_MM + 0.01
     assert len(table) > 0
@@ -132,9 +137,8 @@ def test_figures_have_a_column_width_and_a_caption(name, draw):
     assert module.CAPTION.endswith(".")
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if name != "networks"])
-def test_no_text_is_cut_off(name, draw):
-    fig, _ = draw[name]()
+def test_no_text_is_cut_off(drawn):
+    _, fig, _ = drawn
     fig.draw_without_rendering()  # lays it out
     width, height = fig.get_size_inches() * fig.dpi
     box = fig.get_tightbbox().transformed(fig.dpi_scale_trans)
