@@ -76,10 +76,9 @@ def sums_of_three(graph):
 
 
 @pytest.mark.parametrize(
-    ("generator", "channels", "groups", "batch", "steps"),
-    [("unet", 2, (4, 3), 1, ("reconstruct", "adversarial")), ("residual", 1, (1,), 2, ("reconstruct",))],
+    ("generator", "channels", "groups", "batch"), [("unet", 1, (1,), 1), ("residual", 2, (4, 3), 2)]
 )
-def test_no_sum_is_made_in_the_order_in_which_its_terms_are_ready(generator, channels, groups, batch, steps):
+def test_no_sum_is_made_in_the_order_in_which_its_terms_are_ready(generator, channels, groups, batch):
     n = sum(groups)
     critic = build_critic(1 + n + (channels == 2), width=2)
     model = build_generator(
@@ -88,9 +87,8 @@ def test_no_sum_is_made_in_the_order_in_which_its_terms_are_ready(generator, cha
     settings = SETTINGS.model_copy(update={"optimizer": "muon", "lambda_ce": 0.3, "lambda_sides": 0.1})
     one = Trainer(model, critic, settings, groups)
     x, y = np.zeros((3, batch, 16, 16, 16, channels), np.float32), np.zeros((3, batch, 16, 16, 16, 1 + n), np.float32)
-    arguments_of = {"reconstruct": (x[0], y[0]), "adversarial": (x, y, np.zeros((2, batch)))}
-    for step in steps:
-        function, arguments = getattr(one, step), [tf.constant(a, tf.float32) for a in arguments_of[step]]
+    for function, arguments in ((one.reconstruct, (x[0], y[0])), (one.adversarial, (x, y, np.zeros((2, batch))))):
+        arguments = [tf.constant(a, tf.float32) for a in arguments]
         assert not sums_of_three(function.get_concrete_function(*arguments).graph.as_graph_def())
         context().enable_run_metadata()  # what the graph has become when it runs
         function(*arguments)
