@@ -116,6 +116,7 @@ def _add_windows(networks, image, total, blocks, patch, step, walk) -> None:
     box = head_box(blocks, image.shape[:3], patch)
     total[(0, *box)] = 0
     lines = [line_weights(part.stop - part.start, patch, step) for part in box]
+    product = np.empty((patch,) * 3, np.float32)  # taken once: memory that is new is slow
     corners = list(np.ndindex(*(len(starts) for starts, _ in lines)))
     for corner in walk(corners):
         begins = [part.start + starts[i] for part, (starts, _), i in zip(box, lines, corner, strict=True)]
@@ -125,8 +126,9 @@ def _add_windows(networks, image, total, blocks, patch, step, walk) -> None:
         if blocks[held].any():
             turn = sum(corner) % len(networks)
             voters = networks if len(corners) < len(networks) else [networks[turn]]
-            output = sum(one(np.ascontiguousarray(image[window])[None])[0] for one in voters) / len(voters)
-            for channel, part in zip(total, np.moveaxis(output, -1, 0), strict=True):
-                channel[window] += weight * part
+            seen, share = np.ascontiguousarray(image[window])[None], weight / len(voters)
+            for one in voters:
+                for channel, part in zip(total, np.moveaxis(one(seen)[0], -1, 0), strict=True):
+                    channel[window] += np.multiply(share, part, out=product)
         else:
             total[0][window] += weight * image[window][..., 0]

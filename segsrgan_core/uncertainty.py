@@ -36,12 +36,17 @@ def views(networks: Sequence[Network], flips: Sequence[str], classes: Classes) -
     swapped = [0, *(1 + c for c in mirrored_channels(classes))]
 
     def seen(x: np.ndarray, mirror: tuple[int, ...]) -> np.ndarray:
-        mirrored, total = np.ascontiguousarray(np.flip(x, mirror)), 0.0
+        mirrored = np.ascontiguousarray(np.flip(x, mirror))
+        order = swapped if AXES["x"] + 1 in mirror else range(len(swapped))
+        sums = np.zeros((len(swapped) + len(squared), *x.shape[:-1]), np.float32)
         for one in networks:
-            y = np.flip(one(mirrored), mirror)
-            y = y[..., swapped] if AXES["x"] + 1 in mirror else y
-            total = total + np.concatenate([y, y[..., squared] ** 2], axis=-1)
-        return np.asarray(total / len(networks), np.float32)
+            y = np.moveaxis(np.flip(one(mirrored), mirror), -1, 0)
+            for total, channel in zip(sums, order, strict=False):
+                total += y[channel]
+            for total, channel in zip(sums[len(swapped) :], squared, strict=True):
+                total += np.square(y[order[channel]])
+        sums /= len(networks)
+        return np.moveaxis(sums, 0, -1)
 
     return [partial(seen, mirror=mirror) for mirror in mirrors]
 
