@@ -1,8 +1,8 @@
 """`python -m segsrgan_core.benchmarks`, which is `make bench`: measure, write results/benchmarks, say the summary."""
 
+import argparse
 import json
-import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from segsrgan_core.benchmarks.size import FULL, SMALL, Size
@@ -21,26 +21,42 @@ def run(folder: Path, size: Size, keep: bool = False) -> dict[str, float]:
         keep: do not run those again whose file is there.
     """
     from segsrgan_core.benchmarks import figure
-    from segsrgan_core.benchmarks.machine import load, machine
     from segsrgan_core.benchmarks.plan import plan
     from segsrgan_core.figures.style import save
 
-    found = {}
-    for name, measure in track(list(_benchmarks().items()), "measured"):
-        path = folder / f"{name}.json"
-        if keep and path.is_file():
-            found[name] = json.loads(path.read_text(encoding="utf-8"))["result"]
-            continue
-        before = load()
-        found[name] = measure(size)
-        facts = {"machine": machine(), "load_before": before, "load_after": load()}
-        write_json(path, {**facts, "result": found[name]})
+    found = measure(folder, size, _benchmarks(), keep)
     medians = summary(found)
     write_json(folder / "summary.json", medians)
     write_json(folder / "plan.json", plan(found))
     fig, table = figure.draw(found)
     save(fig, figure.NAME, folder, table)
     return medians
+
+
+def measure(
+    folder: Path, size: Size, benchmarks: Mapping[str, Callable[[Size], dict]], keep: bool = False
+) -> dict[str, dict]:
+    """Run benchmarks, write one JSON file each with the machine and its load, and return what they found.
+
+    Args:
+        folder: receives the files.
+        size: of networks and images.
+        benchmarks: by name.
+        keep: do not run those again whose file is there.
+    """
+    from segsrgan_core.benchmarks.machine import load, machine
+
+    found = {}
+    for name, benchmark in track(list(benchmarks.items()), "measured"):
+        path = folder / f"{name}.json"
+        if keep and path.is_file():
+            found[name] = json.loads(path.read_text(encoding="utf-8"))["result"]
+            continue
+        before = load()
+        found[name] = benchmark(size)
+        facts = {"machine": machine(), "load_before": before, "load_after": load()}
+        write_json(path, {**facts, "result": found[name]})
+    return found
 
 
 def summary(found: dict[str, dict]) -> dict[str, float]:
@@ -68,14 +84,32 @@ def _benchmarks() -> dict[str, Callable[[Size], dict]]:
     }
 
 
+def _alone() -> dict[str, Callable[[Size], dict]]:
+    """Benchmarks that take hours on a processor, and run where they are named."""
+    from segsrgan_core.benchmarks import curves
+
+    return {"curves": curves.curves}
+
+
 def main() -> None:
-    """Measure in the study's results folder; `--small` shows in minutes that all works, `--keep` goes on."""
+    """Measure what is named, or everything with a summary."""
     start_tensorflow()
-    small = "--small" in sys.argv[1:]
-    study = find_study()
-    folder = study.scratch / "benchmarks" if small else study.results / "benchmarks"
-    for name, value in run(folder, SMALL if small else FULL, keep="--keep" in sys.argv[1:]).items():
-        say(f"{name}: {value:.3g}")
+    every = {**_benchmarks(), **_alone()}
+    parser = argparse.ArgumentParser(prog="python -m segsrgan_core.benchmarks", description=main.__doc__)
+    parser.add_argument("names", nargs="*", metavar="name", help=f"what to measure alone: {', '.join(every)}")
+    parser.add_argument("--small", action="store_true", help="show in minutes that all works, in .work")
+    parser.add_argument("--keep", action="store_true", help="do not measure again what is there")
+    parser.add_argument("--out", type=Path, help="folder of the files; results/benchmarks if not given")
+    arguments = parser.parse_args()
+    if unknown := set(arguments.names) - set(every):
+        parser.error(f"expected names of {', '.join(every)}; received {', '.join(sorted(unknown))}")
+    study, size = find_study(), SMALL if arguments.small else FULL
+    folder = arguments.out or (study.scratch if arguments.small else study.results) / "benchmarks"
+    if arguments.names:
+        measure(folder, size, {name: every[name] for name in arguments.names}, arguments.keep)
+    else:
+        for name, value in run(folder, size, arguments.keep).items():
+            say(f"{name}: {value:.3g}")
     say(f"written: {folder}")
 
 

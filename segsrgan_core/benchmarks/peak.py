@@ -14,11 +14,12 @@ import tensorflow as tf
 from segsrgan_core.benchmarks.heads import SHIPPED
 from segsrgan_core.benchmarks.size import Size
 from segsrgan_core.benchmarks.timing import interleaved, spread
-from segsrgan_core.networks.convolutions import Convolution, UpsamplingConvolution
+from segsrgan_core.networks.convolutions import Convolution, UpsamplingConvolution, UpsamplingJoin
 from segsrgan_core.networks.generators import build_generator
 
 GENERATORS = {"shipped": SHIPPED, "published": {"name": "residual"}}
 POLICY = "mixed_bfloat16"
+Tensors = tf.Tensor | list[tf.Tensor]  # a list where a layer joins a coarse grid and a fine one
 
 
 def share_of_peak(size: Size) -> dict:
@@ -38,7 +39,7 @@ def _generator(size: Size, model: keras.Model) -> dict:
     x = tf.random.stateless_normal((1, *[size.patch] * 3, 1), (0, 0))
     layers = [layer for layer in model.layers if isinstance(layer, Convolution)]
     inputs = keras.Model(model.input, [layer.input for layer in layers])(x)
-    flops = [_flop(layer, one.shape) for layer, one in zip(layers, inputs, strict=True)]
+    flops = [_flop(layer, one) for layer, one in zip(layers, inputs, strict=True)]
     peaks = {f"peak {n}": _plain(n, size) for n in (64, 128)}
     work = {name: run for name, (run, _) in peaks.items()}
     times = interleaved({**work, "forward": _forward(model, x), "training": _training(model, x)}, 2 * size.rounds)
@@ -52,18 +53,30 @@ def _generator(size: Size, model: keras.Model) -> dict:
     return {**shares, "peak_gflops": float(np.median(peak)) / 1e9, "gflop": sum(flops) / 1e9, "layers": rows}
 
 
-def _flop(layer: Convolution, shape: tf.TensorShape) -> float:
-    out = layer.compute_output_shape(shape)
-    taps = 8 if isinstance(layer, UpsamplingConvolution) else layer.kernel_size[0] ** 3
-    return 2.0 * taps * shape[-1] * out[-1] * np.prod(out[1:4])
+def _flop(layer: Convolution, x: Tensors) -> float:
+    """Count the products of a layer; one that joins two grids counts each part by itself."""
+    if isinstance(layer, UpsamplingJoin):
+        parts = [(8, x[0].shape[-1]), (27, x[1].shape[-1])]
+    elif isinstance(layer, UpsamplingConvolution):
+        parts = [(8, x.shape[-1])]
+    else:
+        parts = [(layer.kernel_size[0] ** 3, x.shape[-1])]
+    out = layer.compute_output_shape(_shape(x))
+    return 2.0 * sum(taps * channels for taps, channels in parts) * out[-1] * np.prod(out[1:4])
 
 
-def _layer(layer: Convolution, x: tf.Tensor, flop: float, peak: float) -> dict:
-    x = tf.cast(x, tf.bfloat16)
-    seconds = spread(interleaved({"layer": _traced(lambda: layer(x))}, 5)["layer"].clock)["median"]
+def _shape(x: Tensors) -> tf.TensorShape | list[tf.TensorShape]:
+    return [one.shape for one in x] if isinstance(x, list) else x.shape
+
+
+def _layer(layer: Convolution, x: Tensors, flop: float, peak: float) -> dict:
+    joined = x if isinstance(x, list) else [x]
+    low = [tf.cast(one, tf.bfloat16) for one in joined]
+    work = _traced(lambda: layer(low if isinstance(x, list) else low[0]))
+    seconds = spread(interleaved({"layer": work}, 5)["layer"].clock)["median"]
     return {
         "name": layer.name,
-        "input": list(x.shape[1:]),
+        "input": [*joined[-1].shape[1:4], sum(one.shape[-1] for one in joined)],
         "filters": layer.filters,
         "gflop": flop / 1e9,
         "ms": 1000 * seconds,

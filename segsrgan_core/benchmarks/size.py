@@ -22,6 +22,9 @@ class Size:
         neonate_mm: voxel size of the phantom that IMAPA labels whole.
         atlases: how many it labels it with.
         rounds: how often each comparison is repeated.
+        seeds: trainings of each design whose validation curves are compared.
+        iterations: of these trainings.
+        validate_every: iterations.
     """
 
     k: int = 16
@@ -35,10 +38,13 @@ class Size:
     neonate_mm: float = 0.8
     atlases: int = 8
     rounds: int = 3
+    seeds: int = 3
+    iterations: int = 160
+    validate_every: int = 20
 
 
 FULL = Size()
-SMALL = Size(2, 2, 16, (1,), (24, 28, 24), 32, (20, 22, 24), 9, 3.0, 2, 2)
+SMALL = Size(2, 2, 16, (1,), (24, 28, 24), 32, (20, 22, 24), 9, 3.0, 2, 2, 2, 2, 1)
 
 
 def head(shape: tuple[int, int, int], seed: int = 0) -> np.ndarray:

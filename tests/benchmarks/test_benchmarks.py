@@ -1,29 +1,32 @@
 import json
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from segsrgan_core.baselines import registration
 from segsrgan_core.baselines.imapa import soft_labels
 from segsrgan_core.benchmarks import __main__ as bench
-from segsrgan_core.benchmarks import figure, plain
+from segsrgan_core.benchmarks import curves, figure, plain
 from segsrgan_core.benchmarks.__main__ import summary
 from segsrgan_core.benchmarks.host import IMAPA, RATIO, starts
 from segsrgan_core.benchmarks.machine import load, machine
 from segsrgan_core.benchmarks.neonate import imapa_neonate
-from segsrgan_core.benchmarks.peak import _flop
+from segsrgan_core.benchmarks.peak import _flop, share_of_peak
 from segsrgan_core.benchmarks.plan import critic_gflop, iteration_gflop, plan
 from segsrgan_core.benchmarks.repro import seconds_of_repro
 from segsrgan_core.benchmarks.size import SMALL, head
 from segsrgan_core.benchmarks.timing import Times, comparison, interleaved
-from segsrgan_core.benchmarks.training import training_iteration
+from segsrgan_core.benchmarks.training import CORTEX, training_iteration
 from segsrgan_core.figures.style import save
 from segsrgan_core.imaging.degrade import degrade_matrices
 from segsrgan_core.imaging.files import write_json
 from segsrgan_core.imaging.geometry import resample_to
 from segsrgan_core.metrics import hd95_mm
-from segsrgan_core.networks.convolutions import Convolution, UpsamplingConvolution
+from segsrgan_core.networks.convolutions import Convolution, UpsamplingConvolution, UpsamplingJoin
+from segsrgan_core.patches import prepare_subject
 from tests.toy import commit, repository
 
 
@@ -64,10 +67,20 @@ def test_work_is_done_in_turn_and_compared_round_by_round():
 
 
 def test_the_products_of_a_layer_are_those_of_its_definition():
-    shape = (1, 8, 8, 8, 4)
-    assert _flop(Convolution(6, 3), shape) == 2 * 27 * 4 * 6 * 8**3
-    assert _flop(Convolution(6, 3, strides=2), shape) == 2 * 27 * 4 * 6 * 4**3
-    assert _flop(UpsamplingConvolution(6), shape) == 2 * 8 * 4 * 6 * 16**3
+    x, fine = tf.zeros((1, 8, 8, 8, 4)), tf.zeros((1, 16, 16, 16, 3))
+    assert _flop(Convolution(6, 3), x) == 2 * 27 * 4 * 6 * 8**3
+    assert _flop(Convolution(6, 3, strides=2), x) == 2 * 27 * 4 * 6 * 4**3
+    assert _flop(UpsamplingConvolution(6), x) == 2 * 8 * 4 * 6 * 16**3
+    assert _flop(UpsamplingJoin(6), [x, fine]) == 2 * (8 * 4 + 27 * 3) * 6 * 16**3
+
+
+def test_every_layer_of_both_generators_is_measured():
+    found = share_of_peak(SMALL)
+    assert {name: len(one["layers"]) for name, one in found.items()} == {"shipped": 15, "published": 18}
+    for one in found.values():
+        assert one["gflop"] == pytest.approx(sum(layer["gflop"] for layer in one["layers"]))
+        assert min(layer["share"] for layer in one["layers"]) > 0
+        assert one["forward"]["low"] > 0
 
 
 def test_machine_and_load_are_told():
@@ -123,6 +136,38 @@ def test_a_training_iteration_is_compared_with_the_published_one():
     found = training_iteration(SMALL)["batch 1"]
     assert found["ratio"]["low"] > 0
     assert found["share_outside"]["median"] < 1
+
+
+def test_both_designs_learn_the_same_from_the_same(monkeypatch):
+    light, size = head((24, 24, 24)), replace(SMALL, seeds=1)
+    labels = np.where(light > 1, 2, np.where(light > 0, 3, 0)).astype(np.uint8)
+    toy = prepare_subject("toy", light, labels, CORTEX, 1.0, 3.0, size.patch, seed=0)
+    monkeypatch.setattr(curves, "_subject", lambda index, size: toy)
+    monkeypatch.setattr(curves, "POLICY", "float32")
+    found = curves.curves(size)
+    assert found["iterations"] == [1, 2]
+    for score, tolerance in (("psnr", 0.02), ("loss", 1e-3)):
+        (published,), (ours,) = found["published"][score], found["ours"][score]
+        assert published == pytest.approx(ours, abs=tolerance)
+        assert abs(ours[1] - ours[0]) > 0
+
+
+def test_a_mean_is_within_the_range_of_the_other_design_or_not():
+    theirs = [[1.0, 1.0, 1.0], [2.0, 2.0, 2.0]]
+    assert curves._within(theirs, [[1.5, 2.4, 0.5], [1.5, 2.4, 0.5]]) == pytest.approx(1 / 3)
+    assert curves._within(theirs, [[1.5, 2.0, 0.5], [1.5, 2.8, 0.5]]) == pytest.approx(2 / 3)
+
+
+def test_named_benchmarks_run_alone(tmp_path, monkeypatch):
+    monkeypatch.setattr(bench, "_benchmarks", lambda: {"one": lambda size: {"k": size.k}, "other": pytest.fail})
+    monkeypatch.setattr(bench, "start_tensorflow", lambda: None)
+    monkeypatch.setattr(sys, "argv", ["benchmarks", "one", "--small", "--out", str(tmp_path)])
+    bench.main()
+    assert [path.name for path in tmp_path.iterdir()] == ["one.json"]
+    assert json.loads((tmp_path / "one.json").read_text())["result"] == {"k": SMALL.k}
+    monkeypatch.setattr(sys, "argv", ["benchmarks", "onne"])
+    with pytest.raises(SystemExit, match="2"):
+        bench.main()
 
 
 def of(value):
