@@ -10,6 +10,7 @@ import tensorflow as tf
 from scipy import ndimage
 
 from segsrgan_core.classes import Classes
+from segsrgan_core.environment import cores
 from segsrgan_core.imaging.contrast import exponent
 from segsrgan_core.imaging.degrade import degrade_matrices
 from segsrgan_core.imaging.geometry import apply_along
@@ -190,4 +191,4 @@ def patch_dataset(
         return tf.ensure_shape(x, shapes[0]), tf.ensure_shape(y, shapes[1])
 
     numbers = tf.data.Dataset.range(start, np.iinfo(np.int64).max)
-    return numbers.map(as_tensors, num_parallel_calls=2, deterministic=True)
+    return numbers.map(as_tensors, num_parallel_calls=cores(), deterministic=True)

@@ -24,7 +24,7 @@ class Convolution(keras.layers.Layer):
     Few channels leave matrix units (AMX, tensor cores) mostly empty, and for large grids oneDNN then does without them.
     So a kernel above 3 sees four neighbours along z as channels of one voxel: the same memory, no copy, and with the
     kernel laid out to match the same sums. A 7^3 kernel is 3 to 5 times as fast so. A smaller kernel on few channels
-    is as fast as it gets, but not the gradient of its weights, which is therefore taken plane by plane.
+    is as fast as it gets, but not the gradient of its weights, which a processor therefore takes plane by plane.
     """
 
     def __init__(
@@ -180,7 +180,7 @@ def _convolved(inputs: tf.Tensor, kernel: tf.Tensor, padding: str) -> tf.Tensor:
 
 
 def _convolved_small(inputs: tf.Tensor, kernel: tf.Tensor, padding: str) -> tf.Tensor:
-    by_planes = inputs.shape[0] == 1 and max(kernel.shape[-2:]) <= FEW
+    by_planes = inputs.shape[0] == 1 and max(kernel.shape[-2:]) <= FEW and not tf.config.list_physical_devices("GPU")
     return (convolved_by_planes if by_planes else _convolved)(inputs, kernel, padding)
 
 
