@@ -76,7 +76,7 @@ class TrainingSettings(Section):
     learning_rate: float = Field(1e-3, gt=0)
     critic_learning_rate: float = Field(1e-4, gt=0)
     beta_1: float = Field(0.5, ge=0, lt=1)
-    decay: bool = True
+    decay: float = Field(1.0, ge=0, le=1)
     average: float = Field(0.99, ge=0, lt=1)
     n_critic: int = Field(5, ge=1)
     adversarial_from: float = Field(0.8, ge=0, le=1)

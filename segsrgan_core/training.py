@@ -19,7 +19,7 @@ from segsrgan_core.checkpoints import load_state, save_state
 from segsrgan_core.classes import Classes
 from segsrgan_core.errors import UserError
 from segsrgan_core.networks.functions import as_function
-from segsrgan_core.networks.optimizers import ConvolutionMuon, OnePassAdam
+from segsrgan_core.networks.optimizers import ConvolutionMuon, LateDecay, OnePassAdam
 from segsrgan_core.params import TrainingSettings
 from segsrgan_core.patches import TrainingSubject, patch_dataset
 
@@ -77,7 +77,7 @@ class Trainer:
 
     def _schedule(self, rate: float) -> float | keras.optimizers.schedules.LearningRateSchedule:
         total = self.settings.epochs * self.settings.steps_per_epoch
-        return keras.optimizers.schedules.CosineDecay(rate, total, alpha=0.02) if self.settings.decay else rate
+        return LateDecay(rate, total, self.settings.decay) if self.settings.decay else rate
 
     def state(self) -> dict[str, list]:
         """Return every variable that the next step depends on."""

@@ -141,7 +141,7 @@ def test_a_batch_gives_the_mean_gradient_of_its_samples():
 
 
 def overfit(right):
-    settings = TrainingSettings(patch=16, learning_rate=0.01, beta_1=0.9, decay=False, lambda_dice=1.0)
+    settings = TrainingSettings(patch=16, learning_rate=0.01, beta_1=0.9, decay=0, lambda_dice=1.0)
     one = trainer(settings, critic=False)
     x = np.random.default_rng(0).random((1, 16, 16, 16, 1)).astype(np.float32)
     blob = np.zeros_like(x)

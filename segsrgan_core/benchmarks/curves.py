@@ -39,7 +39,7 @@ def curves(size: Size) -> dict:
         within the published design's range over seeds, widened by ours.
     """
     settings = TrainingSettings(
-        patch=size.patch, n_critic=N_CRITIC, learning_rate=1e-4, decay=False, average=0, contrast_model="none"
+        patch=size.patch, n_critic=N_CRITIC, learning_rate=1e-4, decay=0, average=0, contrast_model="none"
     )
     train, val = [_subject(index, size) for index in SEEN], _subject(UNSEEN, size)
     held_out = [_draw([val], settings, [1, number]) for number in range(VALIDATION_PATCHES)]

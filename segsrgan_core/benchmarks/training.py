@@ -34,7 +34,7 @@ def _compare(size: Size, batch: int) -> dict:
     x, y, epsilon = _patches(size, batch)
     first = as_first(x), as_first(y), epsilon
     theirs = PublishedTraining(published_generator(size.k), published_critic(size.critic_width), N_CRITIC)
-    settings = TrainingSettings(patch=size.patch, batch=batch, n_critic=N_CRITIC, decay=False, average=0)
+    settings = TrainingSettings(patch=size.patch, batch=batch, n_critic=N_CRITIC, decay=0, average=0)
     trainer = paper_trainer(size, settings)
     inside = [tf.constant(array) for array in (x, y, epsilon)]
     times = interleaved(

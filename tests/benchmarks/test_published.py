@@ -38,7 +38,7 @@ def test_the_published_networks_are_ours_in_another_form(networks):
 def test_a_published_iteration_ends_where_ours_does(networks):
     (generator, critic), theirs = networks
     settings = TrainingSettings(
-        patch=16, batch=2, n_critic=2, learning_rate=1e-4, beta_1=0.5, decay=False, optimizer="adam",
+        patch=16, batch=2, n_critic=2, learning_rate=1e-4, beta_1=0.5, decay=0, optimizer="adam",
         lambda_rec=1.0, lambda_adv=1.0, lambda_dice=0.0, lambda_ce=0.0,
     )  # fmt: skip
     x = RNG.random((3, 2, 16, 16, 16, 1), np.float32)
