@@ -1,7 +1,6 @@
-"""What the real thing costs: dHCP at the setting `paper` and 1500 images of Epirmex, from what was measured here.
+"""What the real thing costs on this machine: dHCP at the setting `paper` and 1500 images of Epirmex, from what it took.
 
-docs/planning.md shows the arithmetic. A GPU's rate is its peak in bfloat16 times the share of the peak that it reaches;
-between the share that was measured here and a quarter of it, for GPUs fill worse with few channels.
+docs/planning.md shows the arithmetic.
 """
 
 from collections.abc import Mapping
@@ -11,7 +10,6 @@ from typing import Any
 PATCHES = 16 * 1000 * 200  # batch, steps an epoch, epochs
 IMAGES = 1500
 CRITIC_CHANNELS = (2, 32, 64, 128, 256, 512)
-GPU_GFLOPS = {"A100": 312e3, "H100": 989e3}  # bfloat16, dense, as the makers state them
 
 
 def plan(found: Mapping[str, Any]) -> dict[str, Any]:
@@ -21,20 +19,17 @@ def plan(found: Mapping[str, Any]) -> dict[str, Any]:
         found: by benchmark, as `__main__.run` gathers them.
 
     Returns:
-        `gflop_a_patch`, `training_hours` and `epirmex_hours`: on this machine, and between two numbers on GPUs; and
-        `memory_gib` as measured.
+        `gflop_a_patch`, `share_of_peak_in_training`, `training_hours`, `epirmex_hours`, and `memory_gib` as measured.
     """
     gflop = iteration_gflop(found["peak"]["published"]["gflop"])
     batch, training = list(found["training"].items())[-1]
     seconds = training["fast_s"]["median"] / int(batch.split()[-1]) * PATCHES
     share = gflop * PATCHES / seconds / found["peak"]["published"]["peak_gflops"]
-    head = found["inference"]["shipped"]["fast_s"]["median"] * IMAGES
-    speedups = {name: rate / found["peak"]["published"]["peak_gflops"] for name, rate in GPU_GFLOPS.items()}
     return {
         "gflop_a_patch": gflop,
         "share_of_peak_in_training": share,
-        "training_hours": _hours(seconds, speedups),
-        "epirmex_hours": _hours(head, speedups),
+        "training_hours": seconds / 3600,
+        "epirmex_hours": found["inference"]["shipped"]["fast_s"]["median"] * IMAGES / 3600,
         "memory_gib": found["memory"],
     }
 
@@ -59,8 +54,3 @@ def critic_gflop(patch: int = 64) -> float:
     """Count the products of the critic's forward pass, C: five 4^3 convolutions, each on half the grid."""
     layers = enumerate(pairwise(CRITIC_CHANNELS), start=1)
     return sum(2 * 4**3 * a * b * (patch / 2**level) ** 3 for level, (a, b) in layers) / 1e9
-
-
-def _hours(seconds: float, speedups: Mapping[str, float]) -> dict[str, Any]:
-    hours = seconds / 3600
-    return {"here": hours, **{name: [hours / factor, 4 * hours / factor] for name, factor in speedups.items()}}
