@@ -24,11 +24,12 @@ def draw(found: Mapping[str, Mapping]) -> tuple[Figure, pd.DataFrame]:
         The figure, and its values: panel, name, value, low, high.
     """
     ratios = _ratios(found)
-    layers = found["peak"]["shipped"]["layers"]
+    shipped = found["peak"]["shipped"]
+    layers = shipped["layers"]
     fig = new_figure(height_mm=75)
     left, right = fig.subplots(1, 2, width_ratios=[1, 1.2])
     _draw_ratios(left, ratios)
-    _draw_layers(right, layers, found["peak"]["shipped"]["forward"]["median"])
+    _draw_layers(right, layers, shipped["forward"]["median"], shipped["precision"])
     panel_letters([left, right])
     rows = [("ratio", *row) for row in ratios]
     rows += [("share of peak", layer["name"], layer["share"], np.nan, np.nan) for layer in layers]
@@ -56,11 +57,11 @@ def _draw_ratios(ax: Axes, ratios: list[tuple[str, float, float, float]]) -> Non
     ax.set_xlabel("times as fast (median, range of the rounds)")
 
 
-def _draw_layers(ax: Axes, layers: list[Mapping], whole: float) -> None:
+def _draw_layers(ax: Axes, layers: list[Mapping], whole: float, precision: str) -> None:
     labels = [f"{layer['input'][0]}$^3$, {layer['input'][-1]} to {layer['filters']}" for layer in layers]
     places = np.arange(len(layers))[::-1]
     ax.barh(places, [100 * layer["share"] for layer in layers], color=ORANGE, height=0.6)
     ax.axvline(100 * whole, color="black", linewidth=0.8, linestyle=":", label="the whole generator")
     ax.set_yticks(places, labels)
-    ax.set_xlabel("share of the convolution peak, bfloat16 (%)")
+    ax.set_xlabel(f"share of the convolution peak, {precision} (%)")
     ax.legend(loc="lower right", bbox_to_anchor=(1, 1))

@@ -1,8 +1,9 @@
 """The share of the measured convolution peak that a generator reaches, whole and layer by layer.
 
-The peak is the best rate of plain 3^3 convolutions of 64 and 128 channels in bfloat16. A layer's work is the products
-that its definition needs: 27 a voxel and pair of channels for a 3^3 kernel, 8 where the grid is doubled, for there are
-no more different ones. What layouts, edges and normalisation add counts as lost.
+The peak is the best rate of plain 3^3 convolutions of 64 and 128 channels, in the precision that is fastest on this
+machine: bfloat16 with AMX, else float32. A layer's work is the products that its definition needs: 27 a voxel and pair
+of channels for a 3^3 kernel, 8 where the grid is doubled, for there are no more different ones. What layouts, edges and
+normalisation add counts as lost.
 """
 
 from collections.abc import Callable
@@ -15,32 +16,35 @@ from segsrgan_core.benchmarks.heads import SHIPPED
 from segsrgan_core.benchmarks.size import Size
 from segsrgan_core.benchmarks.timing import interleaved, spread
 from segsrgan_core.networks.convolutions import Convolution, UpsamplingConvolution, UpsamplingJoin
+from segsrgan_core.networks.functions import choose_policy
 from segsrgan_core.networks.generators import build_generator
 
 GENERATORS = {"shipped": SHIPPED, "published": {"name": "residual"}}
-POLICY = "mixed_bfloat16"
+DTYPES = {"float32": tf.float32, "mixed_bfloat16": tf.bfloat16}
 Tensors = tf.Tensor | list[tf.Tensor]  # a list where a layer joins a coarse grid and a fine one
 
 
 def share_of_peak(size: Size) -> dict:
     """Measure both generators on one patch; see `_generator`."""
+    policy = choose_policy("auto")
     return {
-        title: _generator(size, build_generator(k=size.k, policy=POLICY, **one)) for title, one in GENERATORS.items()
+        title: _generator(size, build_generator(k=size.k, policy=policy, **one), DTYPES[policy])
+        for title, one in GENERATORS.items()
     }
 
 
-def _generator(size: Size, model: keras.Model) -> dict:
+def _generator(size: Size, model: keras.Model, dtype: tf.DType) -> dict:
     """Measure one generator.
 
     Returns:
         `forward` and `training` (forward and backward: three times the products): shares of the peak, round by round;
-        `peak_gflops`; `layers`: name, shape of its input, GFLOP, milliseconds and share.
+        `precision`; `peak_gflops`; `layers`: name, shape of its input, GFLOP, milliseconds and share.
     """
     x = tf.random.stateless_normal((1, *[size.patch] * 3, 1), (0, 0))
     layers = [layer for layer in model.layers if isinstance(layer, Convolution)]
     inputs = keras.Model(model.input, [layer.input for layer in layers])(x)
     flops = [_flop(layer, one) for layer, one in zip(layers, inputs, strict=True)]
-    peaks = {f"peak {n}": _plain(n, size) for n in (64, 128)}
+    peaks = {f"peak {n}": _plain(n, size, dtype) for n in (64, 128)}
     work = {name: run for name, (run, _) in peaks.items()}
     times = interleaved({**work, "forward": _forward(model, x), "training": _training(model, x)}, 2 * size.rounds)
     rounds = range(2 * size.rounds)
@@ -49,8 +53,9 @@ def _generator(size: Size, model: keras.Model) -> dict:
         name: spread([factor * sum(flops) / times[name].clock[i] / peak[i] for i in rounds])
         for name, factor in (("forward", 1), ("training", 3))
     }
-    rows = [_layer(*one, float(np.median(peak))) for one in zip(layers, inputs, flops, strict=True)]
-    return {**shares, "peak_gflops": float(np.median(peak)) / 1e9, "gflop": sum(flops) / 1e9, "layers": rows}
+    rows = [_layer(*one, float(np.median(peak)), dtype) for one in zip(layers, inputs, flops, strict=True)]
+    rate = {"precision": dtype.name, "peak_gflops": float(np.median(peak)) / 1e9}
+    return {**shares, **rate, "gflop": sum(flops) / 1e9, "layers": rows}
 
 
 def _flop(layer: Convolution, x: Tensors) -> float:
@@ -69,10 +74,10 @@ def _shape(x: Tensors) -> tf.TensorShape | list[tf.TensorShape]:
     return [one.shape for one in x] if isinstance(x, list) else x.shape
 
 
-def _layer(layer: Convolution, x: Tensors, flop: float, peak: float) -> dict:
+def _layer(layer: Convolution, x: Tensors, flop: float, peak: float, dtype: tf.DType) -> dict:
     joined = x if isinstance(x, list) else [x]
-    low = [tf.cast(one, tf.bfloat16) for one in joined]
-    work = _traced(lambda: layer(low if isinstance(x, list) else low[0]))
+    cast = [tf.cast(one, dtype) for one in joined]
+    work = _traced(lambda: layer(cast if isinstance(x, list) else cast[0]))
     seconds = spread(interleaved({"layer": work}, 5)["layer"].clock)["median"]
     return {
         "name": layer.name,
@@ -84,10 +89,10 @@ def _layer(layer: Convolution, x: Tensors, flop: float, peak: float) -> dict:
     }
 
 
-def _plain(channels: int, size: Size) -> tuple[Callable, float]:
+def _plain(channels: int, size: Size, dtype: tf.DType) -> tuple[Callable, float]:
     edge = size.patch * 32 // channels
-    x = tf.ones((1, edge, edge, edge, channels), tf.bfloat16)
-    kernel = tf.ones((3, 3, 3, channels, channels), tf.bfloat16)
+    x = tf.ones((1, edge, edge, edge, channels), dtype)
+    kernel = tf.ones((3, 3, 3, channels, channels), dtype)
     return _traced(lambda: tf.nn.conv3d(x, kernel, [1] * 5, "SAME")), 2.0 * 27 * channels**2 * edge**3
 
 

@@ -180,6 +180,7 @@ RESULTS = {
     "peak": {
         "shipped": {
             "forward": of(0.4),
+            "precision": "bfloat16",
             "layers": [{"name": "first", "input": [64, 64, 64, 1], "filters": 16, "share": 0.1}] * 3,
         }
     },
