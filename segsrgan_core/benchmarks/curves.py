@@ -7,22 +7,19 @@ and in the segmentation that the critic sees as real, which ours softens.
 
 from collections.abc import Callable
 
-import keras
 import numpy as np
 import tensorflow as tf
 
+from segsrgan_core.benchmarks.neonate import only_image
 from segsrgan_core.benchmarks.published import PublishedTraining, as_first, published_critic, published_generator
 from segsrgan_core.benchmarks.size import Size
-from segsrgan_core.benchmarks.training import CORTEX, N_CRITIC
+from segsrgan_core.benchmarks.training import CORTEX, N_CRITIC, paper_trainer
 from segsrgan_core.cohorts.phantom import PhantomCohort, make_subject
 from segsrgan_core.losses import charbonnier
 from segsrgan_core.metrics import dice, psnr
-from segsrgan_core.networks.critic import build_critic
 from segsrgan_core.networks.functions import as_function
-from segsrgan_core.networks.generators import build_generator
 from segsrgan_core.params import TrainingSettings
 from segsrgan_core.patches import TrainingSubject, draw_patch, prepare_subject
-from segsrgan_core.training import Trainer
 
 POLICY = "mixed_bfloat16"  # what differs most from the published float32
 SEEN, UNSEEN = (0, 1), 2  # phantoms to train and to validate on
@@ -52,21 +49,15 @@ def curves(size: Size) -> dict:
         name: {key: [[row[key] for row in rows] for rows in runs] for key in runs[0][0]} for name, runs in found.items()
     }
     within = {key: _within(scores["published"][key], scores["ours"][key]) for key in scores["ours"]}
-    return {"iterations": _checkpoints(size), **scores, "within": within}
-
-
-def _checkpoints(size: Size) -> list[int]:
-    return list(range(size.validate_every, size.iterations + 1, size.validate_every))
+    iterations = list(range(size.validate_every, size.iterations + 1, size.validate_every))
+    return {"iterations": iterations, **scores, "within": within}
 
 
 def _subject(index: int, size: Size) -> TrainingSubject:
     cohort = PhantomCohort(spacing_mm=size.neonate_mm)
     subject = make_subject(cohort, "term", index)
-    (image,) = subject.images.values()
-    image, labels = (np.asarray(one.dataobj) for one in (image, subject.labels))
-    return prepare_subject(
-        subject.name, image.astype(np.float32), labels, CORTEX, size.neonate_mm, cohort.slice_mm, size.patch, seed=0
-    )
+    image, labels = (np.asarray(one.dataobj) for one in (only_image(subject), subject.labels))
+    return prepare_subject(subject.name, image, labels, CORTEX, size.neonate_mm, cohort.slice_mm, size.patch, seed=0)
 
 
 def _draw(subjects: list[TrainingSubject], settings: TrainingSettings, seed: list[int]) -> Pair:
@@ -74,23 +65,18 @@ def _draw(subjects: list[TrainingSubject], settings: TrainingSettings, seed: lis
     return x[None], y[None]
 
 
-def _networks(size: Size, seed: int) -> tuple[keras.Model, keras.Model]:
-    generator = build_generator("residual", size.k, policy=POLICY, seed=seed)
-    return generator, build_critic(2, size.critic_width, POLICY, seed=seed)
-
-
 def _ours(size: Size, settings: TrainingSettings, seed: int) -> tuple[Callable, Callable]:
     """Return one iteration, and the network, of our design."""
-    generator, critic = _networks(size, seed)
-    trainer = Trainer(generator, critic, settings)
-    return lambda *batch: trainer.adversarial(*map(tf.constant, batch)), as_function(generator)
+    trainer = paper_trainer(size, settings, POLICY, seed)
+    return lambda *batch: trainer.adversarial(*map(tf.constant, batch)), as_function(trainer.generator)
 
 
 def _published(size: Size, settings: TrainingSettings, seed: int) -> tuple[Callable, Callable]:
     """Return the same of the published design, with the weights that ours begins with."""
     generator, critic = published_generator(size.k), published_critic(size.critic_width)
-    for theirs, ours in zip((generator, critic), _networks(size, seed), strict=True):
-        theirs.set_weights(ours.get_weights())
+    ours = paper_trainer(size, settings, POLICY, seed)
+    generator.set_weights(ours.generator.get_weights())
+    critic.set_weights(ours.critic.get_weights())
     training = PublishedTraining(generator, critic, N_CRITIC)
 
     def iteration(x: np.ndarray, y: np.ndarray, epsilon: np.ndarray) -> None:

@@ -30,7 +30,7 @@ def imapa_neonate(size: Size) -> dict:
     target, *others = (make_subject(cohort, "term", index) for index in range(1 + size.atlases))
     with TemporaryDirectory() as cache:
         case = Case(
-            _interpolated(_image(target), cohort),
+            _interpolated(only_image(target), cohort),
             tuple(_atlas(one, cohort).within_skull() for one in others),
             Path(cache),
         )
@@ -46,7 +46,8 @@ def imapa_neonate(size: Size) -> dict:
     }
 
 
-def _image(subject: Subject) -> Nifti1Image:
+def only_image(subject: Subject) -> Nifti1Image:
+    """Return a term phantom's one image, float32."""
     (image,) = subject.images.values()
     return Nifti1Image(np.asarray(image.dataobj, dtype=np.float32), image.affine)
 
@@ -56,5 +57,5 @@ def _interpolated(image: Nifti1Image, cohort: PhantomCohort) -> Nifti1Image:
 
 
 def _atlas(subject: Subject, cohort: PhantomCohort) -> Atlas:
-    image = _image(subject)
+    image = only_image(subject)
     return Atlas(subject.name, image, subject.labels, _interpolated(image, cohort), subject.age_weeks)

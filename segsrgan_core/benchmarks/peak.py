@@ -66,19 +66,14 @@ def _flop(layer: Convolution, x: Tensors) -> float:
         parts = [(8, x.shape[-1])]
     else:
         parts = [(layer.kernel_size[0] ** 3, x.shape[-1])]
-    out = layer.compute_output_shape(_shape(x))
+    out = layer.compute_output_shape(tf.nest.map_structure(lambda one: one.shape, x))
     return 2.0 * sum(taps * channels for taps, channels in parts) * out[-1] * np.prod(out[1:4])
 
 
-def _shape(x: Tensors) -> tf.TensorShape | list[tf.TensorShape]:
-    return [one.shape for one in x] if isinstance(x, list) else x.shape
-
-
 def _layer(layer: Convolution, x: Tensors, flop: float, peak: float, dtype: tf.DType) -> dict:
-    joined = x if isinstance(x, list) else [x]
-    cast = [tf.cast(one, dtype) for one in joined]
-    work = _traced(lambda: layer(cast if isinstance(x, list) else cast[0]))
-    seconds = spread(interleaved({"layer": work}, 5)["layer"].clock)["median"]
+    joined = tf.nest.flatten(x)
+    x = tf.nest.map_structure(lambda one: tf.cast(one, dtype), x)
+    seconds = spread(interleaved({"layer": _traced(lambda: layer(x))}, 5)["layer"].clock)["median"]
     return {
         "name": layer.name,
         "input": [*joined[-1].shape[1:4], sum(one.shape[-1] for one in joined)],

@@ -49,12 +49,11 @@ def _compare(size: Size, batch: int) -> dict:
     return {**comparison(times["published"], times["with data"]), "share_outside": spread(outside)}
 
 
-def paper_trainer(size: Size, settings: TrainingSettings) -> Trainer:
-    """Build the published networks as our layers, in the precision that is fastest here."""
-    policy = choose_policy("auto")
-    return Trainer(
-        build_generator("residual", size.k, policy=policy), build_critic(2, size.critic_width, policy), settings
-    )
+def paper_trainer(size: Size, settings: TrainingSettings, precision: str = "auto", seed: int = 0) -> Trainer:
+    """Build the published networks as our layers, in the precision that is fastest here unless one is named."""
+    policy = choose_policy(precision)
+    generator = build_generator("residual", size.k, policy=policy, seed=seed)
+    return Trainer(generator, build_critic(2, size.critic_width, policy, seed=seed), settings)
 
 
 def _patches(size: Size, batch: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
