@@ -49,10 +49,16 @@ def best_threshold(card: ModelCard, results: Results) -> float:
     name, number = next(iter(card.tissues.numbers.items()))
     truths = [np.asarray(load_labels(case.labels).dataobj) == number for _, case in results]
     found = [np.asarray(result.probabilities[name].dataobj) for result, _ in results]
-    pairs = list(zip(truths, found, strict=True))
-    scores = {t: float(np.mean([dice(truth, p > t) for truth, p in pairs])) for t in THRESHOLDS}
-    errors = {t: abs(np.mean([(p > t).sum() / max(1, truth.sum()) - 1 for truth, p in pairs])) for t in THRESHOLDS}
-    return min((t for t in THRESHOLDS if scores[t] >= max(scores.values()) - NEARLY), key=errors.__getitem__)
+
+    def judge(threshold: float) -> tuple[float, float]:
+        """Return the mean Dice, and how far the mean volume is off."""
+        pairs = [(truth, p > threshold) for truth, p in zip(truths, found, strict=True)]
+        errors = [mask.sum() / max(1, truth.sum()) - 1 for truth, mask in pairs]
+        return float(np.mean([dice(*pair) for pair in pairs])), abs(float(np.mean(errors)))
+
+    judged = {threshold: judge(threshold) for threshold in THRESHOLDS}
+    enough = max(score for score, _ in judged.values()) - NEARLY
+    return min((t for t, (score, _) in judged.items() if score >= enough), key=lambda t: judged[t][1])
 
 
 def _factors(card: ModelCard, results: Results) -> dict[str, float]:
