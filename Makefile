@@ -25,13 +25,13 @@ ablations: env
 
 # How fast it all is, against the published design: about half an hour; let nothing else run meanwhile.
 bench: env
-	@python -m segsrgan_core.benchmarks
+	@python -m benchmarks
 
 test: env
 	@ruff check . && ruff format --check . && lint-imports
 	@$(PYTEST)
 
-# The same tests, and which statements of segsrgan_core they reach; half as long again.
+# The same tests, and which statements of both packages they reach; half as long again.
 coverage: env
 	@$(PYTEST) --cov --cov-report=term-missing:skip-covered
 

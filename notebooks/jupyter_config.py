@@ -5,7 +5,7 @@ Notebooks are saved without outputs, so that looking at one changes nothing, and
 
 import nbformat
 
-from segsrgan_core.notebooks import stripped
+from segsrgan_study.notebooks import stripped
 
 c = get_config()  # noqa: F821 (given by Jupyter)
 

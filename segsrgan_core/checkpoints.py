@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from segsrgan_core.atomic import atomic
 from segsrgan_core.errors import UserError
-from segsrgan_core.imaging.atomic import atomic
 
 
 def save_state(path: Path, variables: dict[str, list], meta: dict[str, Any]) -> None:

@@ -8,9 +8,21 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from segsrgan_core.cohorts.labels import DRAWEM9
 from segsrgan_core.errors import UserError
 
+# The nine tissues of the dHCP structural pipeline, `*_desc-drawem9_dseg.nii.gz` (Makropoulos et al. 2018).
+# 0 is outside of the labelled field.
+DRAWEM9: dict[int, str] = {
+    1: "csf",
+    2: "cortex",
+    3: "white",
+    4: "background",
+    5: "ventricles",
+    6: "cerebellum",
+    7: "deep_grey",
+    8: "brainstem",
+    9: "hippocampi_amygdala",
+}
 NUMBERS = {name: number for number, name in DRAWEM9.items()}
 SIDES = ("left", "right")
 

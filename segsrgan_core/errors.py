@@ -7,8 +7,3 @@ class UserError(ValueError):
     The message is one sentence that names the file or argument, says what was expected and what was received, and
     what to do. The command line prints it and exits with code 2.
     """
-
-
-def about_file(error: OSError) -> str:
-    """Return what is said of a file that could not be read or written: which, why, what to do; without a full stop."""
-    return f"{error.filename or 'file'}: {error.strerror or error}; free space or choose another folder"

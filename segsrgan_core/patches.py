@@ -10,14 +10,14 @@ import tensorflow as tf
 from scipy import ndimage
 
 from segsrgan_core.classes import Classes
-from segsrgan_core.environment import cores
+from segsrgan_core.cores import cores
 from segsrgan_core.imaging.contrast import exponent
 from segsrgan_core.imaging.degrade import degrade_matrices
 from segsrgan_core.imaging.geometry import apply_along
 from segsrgan_core.imaging.intensity import intensity_scale
 from segsrgan_core.imaging.noise import add_rician, jitter_slices, random_ramp
 from segsrgan_core.imaging.resynthesis import OUTER, draw_signals, resynthesise, tissue_signals
-from segsrgan_core.params import TrainingSettings
+from segsrgan_core.settings import TrainingSettings
 
 SLICE_AXIS = 2  # of arrays in RAS+ order: axial slices
 

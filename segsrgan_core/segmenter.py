@@ -10,16 +10,16 @@ import numpy as np
 from nibabel.nifti1 import Nifti1Image
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
+from segsrgan_core.atomic import write_json
 from segsrgan_core.checkpoints import load_state, save_state
 from segsrgan_core.classes import SIDES, Classes
 from segsrgan_core.errors import UserError
 from segsrgan_core.imaging.degrade import interpolate
-from segsrgan_core.imaging.files import write_json
 from segsrgan_core.imaging.geometry import spacing_mm, through_plane_axis, voxel_volume_ml
 from segsrgan_core.imaging.hemispheres import largest_part, split_hemispheres
 from segsrgan_core.imaging.intensity import intensity_scale
 from segsrgan_core.inference import Walk, predict
-from segsrgan_core.params import ModelSettings
+from segsrgan_core.settings import ModelSettings
 from segsrgan_core.uncertainty import Network, disagreement_ml, error_probability, spread_channels, views
 
 FORMAT = 1

@@ -20,8 +20,8 @@ from segsrgan_core.classes import Classes
 from segsrgan_core.errors import UserError
 from segsrgan_core.networks.functions import as_function
 from segsrgan_core.networks.optimizers import ConvolutionMuon, LateDecay, OnePassAdam
-from segsrgan_core.params import TrainingSettings
 from segsrgan_core.patches import TrainingSubject, patch_dataset
+from segsrgan_core.settings import TrainingSettings
 
 Validate = Callable[[Callable], dict[str, float]]
 GENERATOR_PARTS = ("loss_rec", "loss_dice", "loss_ce", "loss_adv")  # the last with the critic alone

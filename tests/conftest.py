@@ -18,7 +18,7 @@ def pytest_collection_modifyitems(items):
 @pytest.fixture
 def run(monkeypatch, capsys):
     """Call the command line in this process; returns its exit code and what it said on standard error."""
-    from segsrgan_core import cli
+    from segsrgan_study import cli
 
     def call(*arguments):
         monkeypatch.setattr(sys, "argv", ["segsrgan", *map(str, arguments)])

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from segsrgan_core.verify.clone import make_clone
+from segsrgan_study.verify.clone import make_clone
 
 ROOT = Path(__file__).parents[1]
 SCRIPTS = str(Path(sys.executable).parent)

@@ -48,7 +48,7 @@ OF_THE_MACHINE = {"results/run.js", "results/costs.csv"}  # times and hardware
 
 
 def start(stage: str, cwd: Path, **options) -> subprocess.Popen:
-    code = "from segsrgan_core.cli import main; main()"
+    code = "from segsrgan_study.cli import main; main()"
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"}
     for name in ("SEGSRGAN_DATA", "COVERAGE_PROCESS_CONFIG"):  # a tracer would leave files of its own
         environment.pop(name, None)

@@ -8,7 +8,7 @@ from jupyter_server.services.contents.filemanager import FileContentsManager
 from jupyter_server.services.contents.largefilemanager import AsyncLargeFileManager
 from traitlets.config import PyFileConfigLoader
 
-from segsrgan_core.notebooks import stripped
+from segsrgan_study.notebooks import stripped
 
 ROOT = Path(__file__).parents[1]
 pytestmark = pytest.mark.filterwarnings("ignore:Overriding existing pre_save_hook")

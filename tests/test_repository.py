@@ -10,7 +10,7 @@ import nbformat
 import pytest
 import yaml
 
-from segsrgan_core.notebooks import stripped
+from segsrgan_study.notebooks import stripped
 
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -54,7 +54,7 @@ def test_a_notebook_of_the_study_has_parameters_and_a_stage(path):
 def _modules_of(source: str) -> set[str]:
     found = set()
     for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("segsrgan_core"):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("segsrgan_"):
             found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
     return found
 
@@ -76,19 +76,20 @@ def _imported(source: str) -> set[Path]:
     return files
 
 
-# What every stage goes through; a change there that changes results shows in the files that a stage names.
-PLUMBING = {"errors", "params", "paths", "progress", "processes", "cluster", "environment", "notebooks", "cli"}
-PLUMBING |= {"__init__"}
+def _is_plumbing(path: Path) -> bool:
+    """What every stage goes through: a change there that changes results shows in the files that a stage names."""
+    return path.parent == ROOT / "segsrgan_study" or path.name == "__init__.py"
 
 
 def _code_of(stage: dict) -> str:
     """The code of a stage's notebook, or of its command."""
     command = stage["cmd"].split()[1]
     if command == "notebook":
-        notebook = nbformat.read(ROOT / stage["deps"][0], as_version=4)
+        path = next(dep for dep in stage["deps"] if dep.endswith(".ipynb"))
+        notebook = nbformat.read(ROOT / path, as_version=4)
         lines = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "code").splitlines()
         return "\n".join(line for line in lines if not line.startswith("%"))  # Jupyter's own commands
-    tree = ast.parse((ROOT / "segsrgan_core" / "cli" / "study.py").read_text())
+    tree = ast.parse((ROOT / "segsrgan_study" / "cli" / "study.py").read_text())
     return next(ast.unparse(node) for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == command)
 
 
@@ -99,7 +100,7 @@ def test_a_stage_depends_on_all_code_that_it_uses(name):
     missing = [
         str(path.relative_to(ROOT))
         for path in sorted(_imported(code))
-        if path.stem not in PLUMBING and not any(path == dep or dep in path.parents for dep in deps)
+        if not _is_plumbing(path) and not any(path == dep or dep in path.parents for dep in deps)
     ]
     assert missing == []
 

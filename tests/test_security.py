@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 from nibabel.nifti1 import Nifti1Extension, Nifti1Image
 
-from segsrgan_core.derivatives.names import Case, name_of_file
-from segsrgan_core.derivatives.run import segment_all
-from segsrgan_core.imaging.files import load_image, save_image
-from tests.derivatives.conftest import job, network  # noqa: F401 (fixtures)
-from tests.test_segmenter import head
+from segsrgan_study.files import load_image, save_image
+from segsrgan_study.own_images.names import Case, name_of_file
+from segsrgan_study.own_images.run import segment_all
+from tests.core.test_segmenter import head
+from tests.study.own_images.conftest import job, network  # noqa: F401 (fixtures)
 
-CORE = Path(__file__).parents[1] / "segsrgan_core"
+CODE = [Path(__file__).parents[1] / name for name in ("segsrgan_core", "segsrgan_study")]
 MARK = b"DOE"
 TEXT_FIELDS = ("descrip", "aux_file", "intent_name", "db_name", "data_type")
 
@@ -60,18 +60,23 @@ def test_nothing_personal_is_in_any_result(personal, job):  # noqa: F811
 
 def files_with(pattern: str) -> set[str]:
     """Return the files of the package in which a pattern stands."""
-    return {path.relative_to(CORE).as_posix() for path in CORE.rglob("*.py") if re.search(pattern, path.read_text())}
+    return {
+        path.relative_to(CODE[0].parent).as_posix()
+        for folder in CODE
+        for path in folder.rglob("*.py")
+        if re.search(pattern, path.read_text())
+    }
 
 
 def test_images_are_written_by_the_one_function_that_cleans_them():
-    assert files_with(r"nib\.save\(|\.to_filename\(|nib\.loadsave") == {"imaging/files.py"}
+    assert files_with(r"nib\.save\(|\.to_filename\(|nib\.loadsave") == {"segsrgan_study/files.py"}
 
 
 def test_downloads_go_over_https_alone():
     assert files_with(r"[\"']http://(?!www\.w3\.org|localhost|127\.)") == set()
     # Whose tests are of addresses, checksums and redirections.
     downloads = r"urlopen|urlretrieve|requests\.(get|post|Session)|HTTPDownloader|pooch\.retrieve"
-    assert files_with(downloads) == {"cohorts/download.py"}
+    assert files_with(downloads) == {"segsrgan_study/cohorts/download.py"}
 
 
 @pytest.mark.parametrize(

@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 from nibabel.nifti1 import Nifti1Image
 
 from segsrgan_core.imaging.degrade import thick_slices
-from segsrgan_core.imaging.files import load_image, save_image
 from segsrgan_core.segmenter import ModelCard, Segmenter
-from tests.imaging.test_degrade import blob
-from tests.imaging.test_geometry import centre_mm
-from tests.test_segmenter import ARGUMENTS, identity
+from segsrgan_study.files import load_image, save_image
+from tests.core.imaging.test_degrade import blob
+from tests.core.imaging.test_geometry import centre_mm
+from tests.core.test_segmenter import ARGUMENTS, identity
 
 FIELD_MM = 48.0
 ORIENTATIONS = [

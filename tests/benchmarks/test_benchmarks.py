@@ -6,27 +6,27 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from segsrgan_core.baselines import registration
-from segsrgan_core.baselines.imapa import soft_labels
-from segsrgan_core.benchmarks import __main__ as bench
-from segsrgan_core.benchmarks import curves, figure, plain
-from segsrgan_core.benchmarks.__main__ import summary
-from segsrgan_core.benchmarks.host import IMAPA, RATIO, starts
-from segsrgan_core.benchmarks.machine import load, machine
-from segsrgan_core.benchmarks.neonate import imapa_neonate
-from segsrgan_core.benchmarks.peak import _flop, share_of_peak
-from segsrgan_core.benchmarks.plan import critic_gflop, iteration_gflop, plan
-from segsrgan_core.benchmarks.repro import seconds_of_repro
-from segsrgan_core.benchmarks.size import SMALL, head
-from segsrgan_core.benchmarks.timing import Times, comparison, interleaved
-from segsrgan_core.benchmarks.training import CORTEX, training_iteration
-from segsrgan_core.figures.style import save
+from benchmarks import __main__ as bench
+from benchmarks import curves, figure, plain
+from benchmarks.__main__ import summary
+from benchmarks.host import IMAPA, RATIO, starts
+from benchmarks.machine import load, machine
+from benchmarks.neonate import imapa_neonate
+from benchmarks.peak import _flop, share_of_peak
+from benchmarks.plan import critic_gflop, iteration_gflop, plan
+from benchmarks.repro import seconds_of_repro
+from benchmarks.size import SMALL, head
+from benchmarks.timing import Times, comparison, interleaved
+from benchmarks.training import CORTEX, training_iteration
+from segsrgan_core.atomic import write_json
 from segsrgan_core.imaging.degrade import degrade_matrices
-from segsrgan_core.imaging.files import write_json
 from segsrgan_core.imaging.geometry import resample_to
-from segsrgan_core.metrics import hd95_mm
 from segsrgan_core.networks.convolutions import Convolution, UpsamplingConvolution, UpsamplingJoin
 from segsrgan_core.patches import prepare_subject
+from segsrgan_study.baselines import registration
+from segsrgan_study.baselines.imapa import soft_labels
+from segsrgan_study.figures.style import save
+from segsrgan_study.scores import hd95_mm
 from tests.toy import commit, repository
 
 

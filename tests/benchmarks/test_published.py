@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from segsrgan_core.benchmarks.published import (
+from benchmarks.published import (
     PublishedTraining,
     as_first,
     predict_windows,
@@ -11,7 +11,7 @@ from segsrgan_core.benchmarks.published import (
 )
 from segsrgan_core.networks.critic import build_critic
 from segsrgan_core.networks.generators import build_generator
-from segsrgan_core.params import TrainingSettings
+from segsrgan_core.settings import TrainingSettings
 from segsrgan_core.training import Trainer, soften
 
 RNG = np.random.default_rng(0)

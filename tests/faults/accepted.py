@@ -10,7 +10,7 @@ import nibabel as nib
 import numpy as np
 from nibabel.nifti1 import Nifti1Image
 
-from tests.imaging.test_geometry import oblique
+from tests.core.imaging.test_geometry import oblique
 
 RADII_MM = np.array([12.0, 13.0, 11.0])
 CENTRE_MM = np.array([3.0, -5.0, 7.0])

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from segsrgan_core import cli
+from segsrgan_study import cli
 
 
 class Fault(NamedTuple):

@@ -15,9 +15,9 @@ import atheris
 with atheris.instrument_imports(include=["segsrgan_core", "nibabel"]):
     import nibabel as nib
 
-    from segsrgan_core.cohorts.manifest import read_manifest
-    from segsrgan_core.imaging.files import load_image, load_labels
-    from segsrgan_core.params import read_params
+    from segsrgan_study.cohorts.manifest import read_manifest
+    from segsrgan_study.files import load_image, load_labels
+    from segsrgan_study.params import read_params
     from tests.faults.images import head, image
     from tests.faults.labels import tissues
     from tests.faults.test_fuzz import ROOT, read_or_refused, read_weights, whole_manifest, write_weights

@@ -4,10 +4,10 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from segsrgan_core.imaging.files import load_image
+from segsrgan_study.files import load_image
+from tests.core.imaging.test_geometry import centre_mm
+from tests.core.test_segmenter import SEGMENTER
 from tests.faults.accepted import ACCEPTED, CENTRE_MM, VOLUME_ML
-from tests.imaging.test_geometry import centre_mm
-from tests.test_segmenter import SEGMENTER
 
 
 @pytest.mark.parametrize("name", ACCEPTED)

@@ -17,10 +17,10 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from segsrgan_core.checkpoints import load_state, save_state
-from segsrgan_core.cohorts.manifest import read_manifest
 from segsrgan_core.errors import UserError
-from segsrgan_core.imaging.files import load_image, load_labels
-from segsrgan_core.params import read_params
+from segsrgan_study.cohorts.manifest import read_manifest
+from segsrgan_study.files import load_image, load_labels
+from segsrgan_study.params import read_params
 from tests.faults.images import image
 from tests.faults.labels import tissues
 

@@ -10,9 +10,9 @@ import pytest
 
 from segsrgan_core.networks.generators import build_generator
 from segsrgan_core.segmenter import save_model
+from tests.core.test_segmenter import ARGUMENTS, CARD
 from tests.faults.fault import files_below, segsrgan, sentence_about
 from tests.faults.images import IMAGES, image
-from tests.test_segmenter import ARGUMENTS, CARD
 
 
 @pytest.fixture(scope="module")

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from segsrgan_core.errors import UserError
-from segsrgan_core.imaging.files import sha256
-from segsrgan_core.params import read_params
-from segsrgan_core.paths import Study
-from segsrgan_core.stages.prepare import load_cohort, prepare
+from segsrgan_study.files import sha256
+from segsrgan_study.params import read_params
+from segsrgan_study.paths import Study
+from segsrgan_study.steps.data.prepare import load_cohort, prepare
 from tests.faults.fault import files_below, segsrgan, sentence_about
 from tests.faults.images import head, image
 from tests.faults.labels import tissues

@@ -8,10 +8,10 @@ import pytest
 
 from segsrgan_core.networks.generators import build_generator
 from segsrgan_core.segmenter import save_model
+from tests.core.test_segmenter import ARGUMENTS, CARD
 from tests.faults.fault import files_below, segsrgan, sentence_about
 from tests.faults.images import image
 from tests.faults.weights import WEIGHT_FAULTS, trace
-from tests.test_segmenter import ARGUMENTS, CARD
 
 
 @pytest.fixture(scope="module")

@@ -12,8 +12,8 @@ import numpy as np
 
 from segsrgan_core.networks.generators import build_generator
 from segsrgan_core.segmenter import save_model
+from tests.core.test_segmenter import ARGUMENTS, CARD
 from tests.faults.fault import Fault
-from tests.test_segmenter import ARGUMENTS, CARD
 
 WEIGHTS, CARDS = "generator.npz", "model.json"
 

@@ -1,0 +1,72 @@
+"""ANTs in a process of its own.
+
+ANTs reads the number of threads once, when it is loaded. Registration on several threads gives another result each
+time (measured: Dice changes in the third digit), on one thread always the same. Some functions leave files in the
+folder for temporary files. So each call runs in a fresh process with its own number of threads and its own such folder.
+"""
+
+import os
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import as_completed
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+from nibabel.nifti1 import Nifti1Image
+
+from segsrgan_core.cores import cores
+from segsrgan_study.processes import processes
+
+RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
+SEED = 1
+
+
+def in_workers(
+    function: Callable[..., Any], jobs: Iterable[tuple], workers: int | None = None, threads: int = 1
+) -> Iterator[Any]:
+    """Call a function once for each job, each in one of a few fresh processes.
+
+    The processes are spawned, so a script that comes here needs `if __name__ == "__main__":` around its calls.
+
+    Args:
+        function: defined at the top of a module.
+        jobs: the arguments of each call.
+        workers: number of processes; by default one a core that this process may use.
+        threads: ANTs' threads in each process.
+
+    Yields:
+        The results, in the order in which they are ready.
+    """
+    jobs = list(jobs)
+    workers = min(workers or cores(), len(jobs))
+    if not jobs:
+        return
+    with (
+        tempfile.TemporaryDirectory(prefix="segsrgan-") as folder,
+        processes(workers, _prepare, folder, threads) as pool,
+    ):
+        for future in as_completed([pool.submit(function, *job) for job in jobs]):
+            yield future.result()
+
+
+def _prepare(folder: str, threads: int) -> None:
+    os.environ["ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"] = str(threads)
+    tempfile.tempdir = os.environ["TMPDIR"] = folder
+    import ants
+
+    ants.config._random_seed = SEED  # set_ants_deterministic would also forbid every transform but four
+
+
+def to_ants(image: Nifti1Image):
+    """Convert an image to ANTs' (float32); world coordinates stay."""
+    import ants
+
+    affine = RAS_TO_LPS @ image.affine
+    spacing = nib.affines.voxel_sizes(affine)
+    return ants.from_numpy(
+        np.asarray(image.dataobj, dtype=np.float32),
+        origin=affine[:3, 3].tolist(),
+        spacing=spacing.tolist(),
+        direction=affine[:3, :3] / spacing,
+    )

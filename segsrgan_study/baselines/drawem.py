@@ -1,0 +1,115 @@
+"""DrawEM itself, where its user has built it: an adapter to `mirtk neonatal-segmentation` (github.com/MIRTK/DrawEM)."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from nibabel.nifti1 import Nifti1Image
+
+from segsrgan_core.cores import cores
+from segsrgan_core.errors import UserError
+from segsrgan_study.baselines.case import Case, Method, MethodFailed, NotAvailable
+from segsrgan_study.files import load_labels, same_grid, save_image
+
+AGES_WEEKS = (28, 44)  # of its templates; the program itself moves an age outside to the nearer end
+RESULT = "segmentations/image_tissue_labels.nii.gz"  # its nine tissues carry the numbers of drawem9
+
+
+def label(case: Case, timeout_hours: float) -> Nifti1Image:
+    """Label an image with the program, in a scratch folder.
+
+    Args:
+        case: image and `age_weeks`; its atlases are not used, for DrawEM brings its own.
+        timeout_hours: when to stop it.
+
+    Returns:
+        As `Method.run`.
+
+    Raises:
+        NotAvailable: mirtk, or its DrawEM module, is not there.
+        UserError: the case has no age.
+        MethodFailed: the program failed, ran too long, or gave no label or none that can be used.
+    """
+    program = _program()
+    if not np.isfinite(case.age_weeks):
+        raise UserError("DrawEM: expected age_weeks, which chooses its template; received none; fill in the manifest.")
+    with tempfile.TemporaryDirectory(prefix="drawem-") as folder:
+        save_image(case.image, Path(folder, "image.nii.gz"))
+        age = str(round(float(np.clip(case.age_weeks, *AGES_WEEKS))))
+        command = [program, "neonatal-segmentation", "image.nii.gz", age, "-t", str(cores())]
+        log = _run(command, Path(folder), timeout_hours)
+        return _result(Path(folder, RESULT), case.image, log)
+
+
+def version() -> str:
+    """Return what `mirtk --version` says; "not found" without mirtk."""
+    program = shutil.which("mirtk")
+    if program is None:
+        return "not found"
+    said = subprocess.run([program, "--version"], capture_output=True, text=True, check=False, timeout=60)
+    number = re.search(r"\d+(\.\d+)+\S*|[0-9a-f]{7,40}", said.stdout + said.stderr)
+    return f"mirtk {number.group() if number else 'of unknown version'}"
+
+
+def _program() -> str:
+    program = shutil.which("mirtk")
+    if program is None:
+        raise NotAvailable("mirtk not found")
+    return program
+
+
+def _run(command: list[str], folder: Path, timeout_hours: float) -> str:
+    """Run the program and all that it starts as one group, so that a time-out leaves nothing behind.
+
+    Returns:
+        Its last words.
+    """
+    with (folder / "log.txt").open("w") as log:
+        process = subprocess.Popen(
+            command, cwd=folder, stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, start_new_session=True
+        )
+        try:
+            code = process.wait(timeout_hours * 3600)
+        except BaseException as error:
+            _stop(process)
+            if isinstance(error, subprocess.TimeoutExpired):
+                raise MethodFailed(f"DrawEM was stopped after {timeout_hours:g} hours") from error
+            raise
+    said = " ".join((folder / "log.txt").read_text(errors="replace").split())[-300:]
+    if code:
+        raise MethodFailed(f"DrawEM ended with the exit code {code}: {said}")
+    return said
+
+
+def _stop(process: subprocess.Popen) -> None:
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def _result(path: Path, image: Nifti1Image, log: str) -> Nifti1Image:
+    if not path.is_file():
+        raise MethodFailed(f"DrawEM ended without {RESULT}: {log}")
+    try:
+        labels = load_labels(path)
+    except UserError as error:
+        raise MethodFailed(f"DrawEM gave a file that is no label map ({error})") from error
+    if not same_grid(labels, image, tolerance_mm=0.1):
+        raise MethodFailed(f"DrawEM gave another grid: {labels.shape} for {image.shape}")
+    if not np.any(np.asarray(labels.dataobj)):  # seen in practice, with exit code 0
+        raise MethodFailed(f"DrawEM gave a map of zeros: {log}")
+    return Nifti1Image(np.asarray(labels.dataobj).astype(np.uint8), image.affine)
+
+
+METHOD = Method(
+    name="drawem",
+    title="DrawEM",
+    version=version,
+    parameters={"timeout_hours": 12.0},
+    label=label,
+    needs_atlases=False,
+)

@@ -1,0 +1,202 @@
+"""A DrawEM-style EM of our own.
+
+Atlas priors, one Gaussian a tissue, a class-adjacency MRF, prior relaxation and partial-volume rules, as published for
+DrawEM (Makropoulos et al. 2014, doi 10.1109/TMI.2014.2322280; 2018, doi 10.1016/j.neuroimage.2018.01.054), for its nine
+tissues. It is not DrawEM: it has no structures below the tissues and no post-processing, it works on intensities rather
+than their logarithms, and its atlases are the study's own training subjects.
+"""
+
+from dataclasses import dataclass
+from importlib.metadata import version
+
+import numpy as np
+from nibabel.nifti1 import Nifti1Image
+
+from segsrgan_study.baselines.ants_worker import in_workers, to_ants
+from segsrgan_study.baselines.boxes import around, crop
+from segsrgan_study.baselines.case import Case, Method, Progress, silent
+from segsrgan_study.baselines.fusion import matched
+from segsrgan_study.baselines.partial_volume import correct, find_faults
+from segsrgan_study.baselines.priors import normalised, scaled, smoothed, tissue_priors
+from segsrgan_study.baselines.registration import labelled_zone, warped_atlases
+
+ITERATIONS = 20
+CONVERGED = 0.005  # relative change of the log-likelihood
+PHASES = ("plain", "averaged", "mrf", "relaxed")
+SMALLEST_VARIANCE = 1.0  # on the intensities' scale of 200
+# Pairs of drawem9 tissues (0 outside) that do not touch, and those that lie deep against the outside; all others are 1.
+DISTANT = {(1, 3), (1, 5), (0, 2), (2, 4), (2, 5), (5, 6), (5, 8)}
+DEEP = {(outside, deep) for outside in (0, 4) for deep in (3, 5, 7, 9)}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Strengths of the model.
+
+    Attributes:
+        mrf_weight: factor of the MRF energy (DrawEM: 1/3).
+        relax_factor: share of the old prior that stays when it is relaxed (DrawEM: 0.5).
+        relax_sigma_voxels: smoothing of the posteriors that relax it (DrawEM: 2).
+        keep: see `partial_volume.correct` (DrawEM: 0.5); 1 switches the rules off.
+    """
+
+    mrf_weight: float = 1 / 3
+    relax_factor: float = 0.5
+    relax_sigma_voxels: float = 2.0
+    keep: float = 0.5
+
+
+def label(case: Case, prior_sigma_voxels: float, atlas_images: str, bias_correction: bool, **settings) -> Nifti1Image:
+    """Label an image.
+
+    Args:
+        case: image and atlases.
+        prior_sigma_voxels: smoothing of the priors.
+        atlas_images: as in `fusion.matched`.
+        bias_correction: whether N4 runs first.
+        settings: see `Settings`.
+
+    Returns:
+        As `Method.run`.
+    """
+    warped = warped_atlases(case)
+    zone = labelled_zone(case, warped, margin=2)
+    result = np.zeros(case.image.shape, np.uint8)
+    if zone.any():
+        box = around(zone, 2)
+        image, inside = crop(case.image, box), zone[box]
+        array = n4(image, inside) if bias_correction else np.asarray(image.dataobj)
+        array = scaled(array, inside)
+        atlases = [scaled(one, inside) for one in matched(case, warped, atlas_images, box)]
+        labels = [atlas.labels[box] for atlas in warped]
+        numbers = np.union1d([0], labels).tolist()
+        priors = tissue_priors(array, atlases, labels, numbers, prior_sigma_voxels)
+        spacing = np.linalg.norm(image.affine[:3, :3], axis=0)
+        posteriors = expectation_maximisation(
+            array, priors, numbers, inside, spacing, Settings(**settings), case.progress
+        )
+        result[box] = np.where(inside, np.array(numbers)[posteriors.argmax(axis=0)], 0)
+    return Nifti1Image(result, case.image.affine)
+
+
+def expectation_maximisation(
+    image: np.ndarray,
+    priors: np.ndarray,
+    numbers: list[int],
+    inside: np.ndarray,
+    spacing_mm: np.ndarray,
+    settings: Settings = Settings(),
+    progress: Progress = silent,
+) -> np.ndarray:
+    """Estimate the tissues' posteriors.
+
+    In four phases, each until the log-likelihood rests or 20 iterations are spent in all: plain EM; posterior and prior
+    averaged where they name different tissues; with the MRF; with relaxed priors. Every second iteration the
+    partial-volume rules act on priors and posteriors.
+
+    Args:
+        image: (X, Y, Z), intensities from 0 to 200.
+        priors: (C, X, Y, Z).
+        numbers: the drawem9 number of each prior.
+        inside: bool (X, Y, Z), voxels that count.
+        spacing_mm: voxel size along the axes.
+        settings: strengths.
+        progress: called with "em" and the fraction of the iterations done.
+
+    Returns:
+        float32 (C, X, Y, Z) that sum to 1.
+    """
+    from segsrgan_study.baselines.em_kernel import expectation
+
+    image, priors = np.ascontiguousarray(image, np.float32), np.ascontiguousarray(priors, np.float32)
+    graph, names = adjacency(numbers), np.array(numbers)
+    posteriors, phase, last = priors, 0, -np.inf
+    for iteration in range(ITERATIONS):
+        means, variances = gaussians(image, posteriors, inside)
+        strength = mrf_strength(spacing_mm, settings.mrf_weight if phase >= 2 else 0.0)
+        posteriors, density = expectation(
+            image, priors, posteriors, means, variances, graph, strength, averaged=phase >= 1
+        )
+        if iteration % 2 == 1 and settings.keep < 1:
+            faults = find_faults(np.where(inside, names[posteriors.argmax(axis=0)], 0))
+            posteriors, priors = (correct(maps, faults, numbers, settings.keep) for maps in (posteriors, priors))
+        progress("em", (iteration + 1) / ITERATIONS)
+        now = float(np.log(density[inside] + np.float32(1e-30)).mean(dtype=float))
+        if abs(now - last) < CONVERGED * abs(now):
+            phase += 1
+            if phase == len(PHASES):
+                break
+            if PHASES[phase] == "relaxed":
+                priors = relaxed(priors, posteriors, graph, settings)
+        last = now
+    progress("em", 1.0)
+    if settings.keep == 1:
+        return posteriors
+    return correct(posteriors, find_faults(np.where(inside, names[posteriors.argmax(axis=0)], 0)), numbers, 0.0)
+
+
+def adjacency(numbers: list[int]) -> np.ndarray:
+    """Return the cost of each pair of tissues as neighbours: 0 (the same), 1, 5 (distant), 10 (deep by outside)."""
+    graph = np.ones((len(numbers), len(numbers)), np.float32)
+    for i, a in enumerate(numbers):
+        for j, b in enumerate(numbers):
+            pair = (min(a, b), max(a, b))
+            graph[i, j] = 0 if a == b else 10 if {pair, pair[::-1]} & DEEP else 5 if pair in DISTANT else 1
+    return graph
+
+
+def gaussians(image: np.ndarray, posteriors: np.ndarray, inside: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return each tissue's mean and variance, float32 (C,) each, weighted by its posterior."""
+    from segsrgan_study.baselines.em_kernel import moments
+
+    total, first, _ = moments(image, posteriors, inside, np.zeros(len(posteriors)))
+    means = first / (total + 1e-6)
+    _, _, second = moments(image, posteriors, inside, means)
+    return means.astype(np.float32), np.maximum(second / (total + 1e-6), SMALLEST_VARIANCE).astype(np.float32)
+
+
+def mrf_strength(spacing_mm: np.ndarray, weight: float) -> np.ndarray:
+    """Return the weight of a neighbour along each axis, float32 (3,).
+
+    The MRF multiplies a prior by exp(-weight sum_k G(k, c) sum over the 6 neighbours of p_k / distance in mm).
+    """
+    return (weight / np.asarray(spacing_mm)).astype(np.float32)
+
+
+def relaxed(priors: np.ndarray, posteriors: np.ndarray, graph: np.ndarray, settings: Settings) -> np.ndarray:
+    """Mix the priors with the smoothed posteriors; a tissue keeps its share where those that touch it are near."""
+    smooth = smoothed(posteriors, settings.relax_sigma_voxels)
+    mixed = settings.relax_factor * priors + (1 - settings.relax_factor) * smooth
+    beside = np.tensordot((graph <= 1).astype(np.float32), mixed, axes=(0, 0))
+    return normalised(mixed * beside)
+
+
+def n4(image: Nifti1Image, inside: np.ndarray) -> np.ndarray:
+    """Remove the bias field (N4, Tustison 2010; antspyx) as seen inside a region; float32 (X, Y, Z)."""
+    (corrected,) = in_workers(_n4, [(image, inside)], workers=1)
+    return corrected
+
+
+def _n4(image: Nifti1Image, inside: np.ndarray) -> np.ndarray:
+    import ants
+
+    positive = Nifti1Image(np.clip(np.asarray(image.dataobj, np.float32), 0, None), image.affine)
+    mask = Nifti1Image((inside & (np.asarray(image.dataobj) > 0)).astype(np.float32), image.affine)
+    return ants.n4_bias_field_correction(to_ants(positive), mask=to_ants(mask), shrink_factor=4).numpy()
+
+
+METHOD = Method(
+    name="drawem_style_em",
+    title="DrawEM-style EM",
+    version=lambda: f"own; N4 and registration by antspyx {version('antspyx')}",
+    parameters={
+        "prior_sigma_voxels": 1.0,
+        "atlas_images": "interpolated",
+        "bias_correction": True,
+        "mrf_weight": 1 / 3,
+        "relax_factor": 0.5,
+        "relax_sigma_voxels": 2.0,
+        "keep": 0.5,
+    },
+    label=label,
+)

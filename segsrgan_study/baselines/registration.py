@@ -1,0 +1,179 @@
+"""Registration of the atlases to an image, computed once for each pair and kept.
+
+Only the interpolated image is seen, never the high-resolution one. The deformation is found on a coarse grid around the
+head and applied to the atlas's images and labels at full resolution. The cache's key is the content of all images, the
+settings and the code, so nothing stale is ever used, and every method that uses atlases shares the entries, in this run
+and the next. Coarse registration suffices for patch-based fusion, whose search window mends errors of 3 voxels.
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.metadata import version
+from pathlib import Path
+from zipfile import ZipFile
+
+import numpy as np
+from nibabel.nifti1 import Nifti1Image
+from scipy import ndimage
+
+from segsrgan_core import imaging
+from segsrgan_core.atomic import atomic
+from segsrgan_core.imaging.geometry import resample_isotropic, spacing_mm
+from segsrgan_study.baselines.ants_worker import in_workers, to_ants
+from segsrgan_study.baselines.boxes import crop, head_box
+from segsrgan_study.baselines.case import OF_THE_MACHINE, Atlas, Case, MethodFailed, Progress, silent
+from segsrgan_study.params import RegistrationSettings
+from segsrgan_study.paths import digest
+
+# The levels of the affine part, coarse to fine: antspyx's own.
+SHRINK_FACTORS = (6, 4, 2, 1)
+SMOOTHING_VOXELS = (3, 2, 1, 0)
+ARRAYS = ("image", "interpolated", "labels")
+MARGIN_MM = 6.0
+IMAGING = sorted(Path(imaging.__file__).parent.glob("*.py"))  # what it works with decides the result as well
+
+
+@dataclass(frozen=True)
+class Warped:
+    """An atlas on the grid of the image to label: images float32 (X, Y, Z), `labels` uint8 (X, Y, Z)."""
+
+    subject: str
+    image: np.ndarray
+    interpolated: np.ndarray
+    labels: np.ndarray
+
+
+@lru_cache(maxsize=1)  # the methods come one after the other with the same case; nobody changes the arrays
+def warped_atlases(case: Case) -> list[Warped]:
+    """Return the atlases of a case on the grid of its image, in their order; pairs that are not kept are computed.
+
+    Raises:
+        MethodFailed: a registration failed.
+        OF_THE_MACHINE: as `register_all`.
+    """
+    faults = register_all(missing_pairs([case]), case.progress)
+    if faults:
+        raise MethodFailed(f"registration failed: {'; '.join(sorted(set(faults.values())))}")
+    pairs = [_read(pair_path(case, atlas)) for atlas in case.atlases]
+    return [Warped(atlas.subject, **pair) for atlas, pair in zip(case.atlases, pairs, strict=True)]
+
+
+def missing_pairs(cases: Iterable[Case]) -> dict[Path, tuple]:
+    """Return the pairs of some cases that are not in the cache: each one's file, and what else `register` takes."""
+    pairs = {}
+    for case in cases:
+        for atlas in case.atlases:
+            path = pair_path(case, atlas)
+            if path not in pairs and not _whole(path):
+                pairs[path] = (case.image, atlas, case.registration)
+    return pairs
+
+
+def register_all(pairs: Mapping[Path, tuple], progress: Progress = silent) -> dict[Path, str]:
+    """Compute some pairs, with all cores at work until the last one.
+
+    Args:
+        pairs: as `missing_pairs` gives them.
+        progress: called with "registration" and the fraction done.
+
+    Returns:
+        Of each pair that failed, its file and the reason.
+
+    Raises:
+        OF_THE_MACHINE: what is no fault of an atlas; the pairs that were ready before are kept.
+    """
+    faults = {}
+    jobs = [(*arguments, path) for path, arguments in pairs.items()]
+    for done, (path, fault) in enumerate(in_workers(_try_to_register, jobs), start=1):
+        if fault:
+            faults[path] = fault
+        progress("registration", done / len(pairs))
+    return faults
+
+
+def _try_to_register(image: Nifti1Image, atlas: Atlas, settings: RegistrationSettings, path: Path) -> tuple[Path, str]:
+    try:
+        register(image, atlas, settings, path)
+    except OF_THE_MACHINE:
+        raise
+    except Exception as error:  # ITK raises many kinds; one pair that fails does not stop the others
+        return path, f"{atlas.subject}: {' '.join(str(error).split())[-300:]}"
+    return path, ""
+
+
+def pair_path(case: Case, atlas: Atlas) -> Path:
+    """Return the file in the cache that holds an atlas on a case's grid."""
+    return Path(case.cache, f"{pair_key(case, atlas)}.npz")
+
+
+def pair_key(case: Case, atlas: Atlas) -> str:
+    """Return a digest of all that a warped atlas depends on: images, settings, antspyx and code."""
+    facts = [case.content, atlas.content, case.registration.model_dump(), version("antspyx")]
+    return digest([json.dumps(facts), Path(__file__), *IMAGING])[:32]
+
+
+def register(image: Nifti1Image, atlas: Atlas, settings: RegistrationSettings, path: Path) -> None:
+    """Register one atlas (affine, then SyN, Mattes mutual information) and write the warped pair.
+
+    Runs in a worker process (`ants_worker.in_workers`).
+
+    Args:
+        image: what to register to.
+        atlas: what to deform.
+        settings: grid and iterations.
+        path: `.npz` to write: the arrays of `Warped`.
+    """
+    import ants
+
+    coarse_mm = settings.spacing_mm or float(spacing_mm(image).min())
+    levels = len(settings.affine)
+    found = ants.registration(
+        to_ants(around_head(image, coarse_mm)),
+        to_ants(around_head(atlas.image, coarse_mm)),
+        "SyN",
+        aff_random_sampling_rate=settings.sampling,
+        aff_iterations=settings.affine,
+        aff_shrink_factors=SHRINK_FACTORS[-levels:],
+        aff_smoothing_sigmas=SMOOTHING_VOXELS[-levels:],
+        reg_iterations=settings.syn,
+    )
+    grid, transforms = to_ants(image), found["fwdtransforms"]
+
+    def warp(moving: Nifti1Image, interpolator: str = "linear") -> np.ndarray:
+        return ants.apply_transforms(grid, to_ants(moving), transforms, interpolator=interpolator).numpy()
+
+    high = warp(atlas.image)
+    low = high if atlas.interpolated is None else warp(atlas.interpolated)
+    labels = np.round(warp(atlas.labels, "nearestNeighbor")).astype(np.uint8)
+    arrays = {"image": high.astype(np.float32), "interpolated": low.astype(np.float32), "labels": labels}
+    atomic(path, lambda part: np.savez(part, **arrays))  # compressed, noisy images are hardly smaller, and slow
+
+
+def labelled_zone(case: Case, warped: Sequence[Warped], margin: int) -> np.ndarray:
+    """Return where any warped atlas has a label, `margin` voxels more, inside the case's mask; bool (X, Y, Z)."""
+    zone = ndimage.binary_dilation(np.any([atlas.labels > 0 for atlas in warped], axis=0), iterations=margin)
+    return zone if case.mask is None else zone & (np.asarray(case.mask.dataobj) > 0)
+
+
+def around_head(image: Nifti1Image, target_mm: float) -> Nifti1Image:
+    """Resample an image to a coarse grid and cut off the air around the head."""
+    coarse = resample_isotropic(image, target_mm)
+    return crop(coarse, head_box(np.asarray(coarse.dataobj), margin=int(np.ceil(MARGIN_MM / target_mm))))
+
+
+def _read(path: Path) -> dict[str, np.ndarray]:
+    with np.load(path) as arrays:
+        return {name: arrays[name] for name in ARRAYS}
+
+
+def _whole(path: Path) -> bool:
+    """Tell whether an entry is there and undamaged; another one is computed again."""
+    if not path.is_file():
+        return False
+    try:
+        with ZipFile(path) as parts:
+            return parts.testzip() is None
+    except Exception:  # whatever zipfile or zlib call the damage
+        return False

@@ -1,0 +1,85 @@
+"""One method on one case: what came of it and what it took, kept so that an interrupted run goes on where it was."""
+
+import json
+import sys
+import traceback
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from nibabel.nifti1 import Nifti1Image
+
+from segsrgan_core.atomic import atomic
+from segsrgan_core.errors import UserError
+from segsrgan_study.baselines.case import OF_THE_MACHINE, Case, Method, MethodFailed, NotAvailable
+from segsrgan_study.baselines.registration import IMAGING, pair_key, warped_atlases
+from segsrgan_study.cost import Cost, metered
+from segsrgan_study.paths import digest
+
+LABELLED = "labelled"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a method on a case.
+
+    Attributes:
+        text: "labelled", "failed: why" or "not run: why".
+        labels: as `Method.run`; None unless labelled.
+        cost: of the labelling without the registrations; None unless labelled.
+    """
+
+    text: str
+    labels: Nifti1Image | None = None
+    cost: Cost | None = None
+
+
+def run(method: Method, case: Case, folder: Path) -> Outcome:
+    """Label an image, or take the labels that the same method with the same inputs gave before.
+
+    A fault of the method becomes its outcome: the table says so in its row, and the others go on.
+
+    Args:
+        method: the method.
+        case: image and atlases.
+        folder: keeps labels under a digest of all that they depend on, the code of the methods and of imaging included.
+
+    Raises:
+        OF_THE_MACHINE: what is no fault of the method.
+    """
+    path = folder / f"{_key(method, case)}.npz"
+    kept = _kept(path, case)
+    if kept:
+        return kept
+    try:
+        if method.needs_atlases:
+            warped_atlases(case)  # kept in memory: the methods do not pay for what they share
+        with metered() as cost:
+            labels = method.run(case)
+    except NotAvailable as reason:
+        return Outcome(f"not run: {reason}")
+    except OF_THE_MACHINE:
+        raise
+    except (MethodFailed, UserError) as fault:
+        return Outcome(f"failed: {fault}")
+    except Exception as fault:
+        traceback.print_exc(file=sys.stderr)
+        return Outcome(f"failed: {type(fault).__name__}: {' '.join(str(fault).split())[:300]}")
+    array = np.asarray(labels.dataobj)
+    took = np.array([cost.seconds, cost.peak_mib])
+    atomic(path, lambda part: np.savez_compressed(part, labels=array, cost=took))
+    return Outcome(LABELLED, labels, cost)
+
+
+def _kept(path: Path, case: Case) -> Outcome | None:
+    try:
+        with np.load(path) as arrays:
+            return Outcome(LABELLED, Nifti1Image(arrays["labels"], case.image.affine), Cost(*arrays["cost"].tolist()))
+    except Exception:  # not there, or damaged: whatever numpy or zlib call it
+        return None
+
+
+def _key(method: Method, case: Case) -> str:
+    facts = [method.name, method.version(), dict(method.parameters), case.age_weeks, case.content]
+    facts += [pair_key(case, atlas) for atlas in case.atlases if method.needs_atlases]
+    return digest([json.dumps(facts), *sorted(Path(__file__).parent.glob("*.py")), *IMAGING])[:32]

@@ -1,0 +1,172 @@
+"""Brain extraction (BET: Smith 2002, doi 10.1002/hbm.10062) and the intracranial volume that it gives.
+
+Two programs do the same algorithm: PyPI's `brainextractor`, always there, and FSL's `bet`, used where it is installed.
+The mask of brainextractor is drawn from its surface on the image's own grid. The surface lies between voxels, so it can
+be fitted on a coarse isotropic grid: on the fetal atlas 1.5 mm gives the volume of the 0.8 mm grid within 0.2 % at
+262 ml (30 weeks) and 1.3 % at 51 ml (21 weeks), in about 200 iterations of the 1000 that BET runs.
+
+Two things make it hold out against noise, which grows as echoes fade. The image is smoothed first: BET takes the
+darkest of a dozen voxels, which noise makes darker. And noise in air is no brain: BET's robust minimum is taken over
+the field of view, as in Smith's program, and not over the margin of zeros that is added here.
+
+The threshold: BET's own is 0.5. For T2w heads in 3 mm slices 0.65 is better: volume over truth 1.13 at TE 120 ms and
+1.00 at 360 ms, the means of eight phantoms (0.5: 1.32 and 1.07); mean Dice 0.970 and volume 0.99 on the fetal atlas
+(0.5: 0.966 and 1.04). At 0.7 the surface cut 11 % off a phantom at the longest echo time. Without smoothing it cut off
+30 % at 0.6.
+"""
+
+import contextlib
+import io
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+from nibabel.nifti1 import Nifti1Image
+from scipy import ndimage
+
+from segsrgan_core.errors import UserError
+from segsrgan_core.imaging.degrade import FWHM_PER_SIGMA
+from segsrgan_core.imaging.geometry import resample_isotropic, voxel_volume_ml
+from segsrgan_study.baselines.boxes import head_box
+from segsrgan_study.baselines.case import NotAvailable
+from segsrgan_study.files import load_image, save_image
+
+PROGRAMS = ("auto", "brainextractor", "fsl")
+RADII_OF_CURVATURE_MM = (3.33, 10.0)  # Smith 2002: between them the surface is smoothed gradually
+SMOOTHING_MM = 2.0  # full width at half maximum; BET takes the darkest of a dozen voxels, which noise makes darker
+MARGIN_MM = 25.0  # BET looks 20 mm inwards of each vertex; brainextractor reads past the array if there is no room
+START = 0.75  # first radius over the head's; BET starts at 0.5 and arrives at the same volume (within 0.5 %) later
+CHUNK = 25  # iterations between two looks at the surface's volume
+
+
+def intracranial_volume_ml(
+    image: Nifti1Image, threshold: float = 0.5, program: str = "brainextractor", spacing_mm: float = 1.5
+) -> float:
+    """Return the volume of `bet_mask` in ml; same arguments and errors."""
+    mask = bet_mask(image, threshold, program, spacing_mm)
+    return float(np.count_nonzero(mask.dataobj) * voxel_volume_ml(mask))
+
+
+def intracranial_volume_of_file_ml(path: Path, threshold: float) -> float:
+    """Return the same of an image file.
+
+    A process that is started for it needs this module alone, and not TensorFlow, which takes seconds to import.
+    """
+    return intracranial_volume_ml(load_image(path), threshold)
+
+
+def bet_mask(
+    image: Nifti1Image, threshold: float = 0.5, program: str = "brainextractor", spacing_mm: float = 1.5
+) -> Nifti1Image:
+    """Find the intracranial mask of a T2w image.
+
+    Args:
+        image: (X, Y, Z), any spacing and orientation.
+        threshold: BET's fractional intensity threshold, between 0 and 1; smaller gives a larger mask.
+        program: "brainextractor", "fsl", or "auto" (FSL's where `bet` is on PATH, so results depend on the machine).
+        spacing_mm: isotropic grid on which brainextractor fits its surface.
+
+    Returns:
+        uint8 mask (X, Y, Z) on the image's grid.
+
+    Raises:
+        UserError: a parameter out of range, an image without a head, or no mask found.
+        NotAvailable: `program` is "fsl" and `bet` is not on PATH.
+    """
+    if program not in PROGRAMS:
+        raise UserError(f"program: expected one of {PROGRAMS}; received {program!r}.")
+    if not 0 < threshold < 1:
+        raise UserError(f"threshold: expected a number between 0 and 1; received {threshold}; BET's own is 0.5.")
+    if program == "fsl" or (program == "auto" and shutil.which("bet")):
+        return fsl_mask(image, threshold)
+    from segsrgan_study.bet.surface import fill
+
+    mask = fill(brain_surface(image, threshold, spacing_mm), image.shape, image.affine)
+    return Nifti1Image(mask, image.affine)
+
+
+def head(image: Nifti1Image, spacing_mm: float) -> Nifti1Image:
+    """Cut out the head on an isotropic grid, intensities at least 0, smooth, with `MARGIN_MM` of zeros around it."""
+    coarse = resample_isotropic(image, spacing_mm)
+    sigma = SMOOTHING_MM / FWHM_PER_SIGMA / spacing_mm
+    data = ndimage.gaussian_filter(np.asarray(coarse.dataobj), sigma)
+    data = np.clip(data - np.percentile(data, 2), 0, None)
+    if not data.any():
+        raise UserError("image: expected a head; received no voxel above 0.")
+    box = head_box(data)
+    margin = int(np.ceil(MARGIN_MM / spacing_mm))
+    start = np.array([part.start for part in box]) - margin
+    return Nifti1Image(np.pad(data[box], margin), coarse.affine @ nib.affines.from_matvec(np.eye(3), start))
+
+
+def brain_surface(image: Nifti1Image, threshold: float = 0.5, spacing_mm: float = 1.5, iterations: int = 500):
+    """Fit BET's surface with brainextractor until its volume rests (0.1 % in 25 iterations).
+
+    Two of brainextractor's inputs are put right. It takes percentiles over the whole grid; here they are those of the
+    voxels above 0, for a stripped brain fills few hundredths of its field of view. It compares the radii of curvature
+    in mm with lengths in voxels; here they are given in voxels, so that the result does not depend on `spacing_mm`.
+
+    Returns:
+        `surface.Surface` in world mm.
+    """
+    from segsrgan_study.bet.surface import Surface
+
+    coarse = head(image, spacing_mm)
+    with contextlib.redirect_stdout(io.StringIO()):  # it prints a line an iteration
+        extractor = _extractor(coarse, threshold, spacing_mm)
+        volume = 0.0
+        for _ in range(0, iterations, CHUNK):
+            extractor.run(CHUNK)
+            room = np.array(coarse.shape) - 1
+            if not np.all((extractor.vertices >= 0) & (extractor.vertices <= room)):
+                raise UserError(f"image: BET's surface left the head at threshold {threshold}; use a larger one.")
+            previous, volume = volume, abs(extractor.surface.volume)
+            if abs(volume - previous) < 1e-3 * volume:
+                break
+    return Surface(nib.affines.apply_affine(coarse.affine, extractor.vertices), np.asarray(extractor.faces))
+
+
+def _extractor(coarse: Nifti1Image, threshold: float, spacing_mm: float):
+    from brainextractor import BrainExtractor
+
+    from segsrgan_study.bet.kernel import step
+
+    filled = np.count_nonzero(coarse.dataobj) / np.prod(coarse.shape)
+    low, high = RADII_OF_CURVATURE_MM
+    extractor = BrainExtractor(
+        coarse, t98t=1 - 0.02 * filled, bt=threshold, rmin=low / spacing_mm, rmax=high / spacing_mm
+    )
+    extractor.step_of_deformation = step
+    extractor.vertices = extractor.c + (extractor.vertices - extractor.c) * START / 0.5
+    extractor.update_surface_attributes()
+    return extractor
+
+
+def fsl_mask(image: Nifti1Image, threshold: float = 0.5) -> Nifti1Image:
+    """Run FSL's `bet` in a scratch folder.
+
+    Returns:
+        uint8 mask on the image's grid.
+
+    Raises:
+        NotAvailable: `bet` is not on PATH.
+        UserError: it failed or its mask is empty.
+    """
+    program = shutil.which("bet")
+    if program is None:
+        raise NotAvailable("bet not found (FSL is not on PATH)")
+    with tempfile.TemporaryDirectory() as folder:
+        save_image(image, Path(folder, "image.nii.gz"))
+        command = [program, "image.nii.gz", "brain.nii.gz", "-m", "-n", "-f", str(threshold)]
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+        masks = sorted(Path(folder).glob("brain*mask.nii*"))
+        mask = np.asarray(nib.load(masks[0]).dataobj) > 0 if masks else np.zeros(1)
+    if done.returncode or not mask.any():
+        raise UserError(
+            f"bet: expected a mask; received {'an empty one' if masks else 'none'} and the exit code "
+            f"{done.returncode} ({done.stderr.strip()[-300:]}); try a smaller threshold than {threshold}."
+        )
+    return Nifti1Image(mask.astype(np.uint8), image.affine)

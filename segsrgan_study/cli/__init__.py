@@ -1,0 +1,56 @@
+"""The command `segsrgan`: one file a command. Heavy libraries are imported where used, so that help comes at once."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from segsrgan_core.errors import UserError
+from segsrgan_study.cli import own_images, study, training, verify
+from segsrgan_study.faults import about_file
+
+app = typer.Typer(
+    help="Super-resolution and segmentation of thick-slice neonatal brain MRI. For research; not a medical device.",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+OWN = "Your own images"
+COHORTS = "Cohorts and networks"
+STUDY = "The study"
+STAGES = "Stages of the study (called by `dvc repro`)"
+for panel, commands in {
+    OWN: (own_images.segment, own_images.simulate),
+    COHORTS: (training.manifest, training.train, training.calibrate, training.evaluate, training.tune),
+    STUDY: (verify.verify,),
+    STAGES: (study.phantoms, study.baselines, study.notebook, study.ablation, study.ablations),
+}.items():
+    for command in commands:
+        app.command(rich_help_panel=panel)(command)
+
+
+@app.callback()
+def _options(debug: Annotated[bool, typer.Option(help="Show a traceback with an error.")] = False) -> None:
+    pass
+
+
+def main() -> None:
+    """Run the command; a fault in what was given is one sentence and exit code 2."""
+    try:
+        app(standalone_mode=True)
+    except (UserError, OSError, MemoryError) as error:
+        if "--debug" in sys.argv:
+            raise
+        print(f"segsrgan: {_sentence(error)}", file=sys.stderr)
+        raise SystemExit(2) from None
+
+
+def _sentence(error: BaseException) -> str:
+    if isinstance(error, UserError):
+        return str(error)
+    if isinstance(error, MemoryError):
+        return (
+            "expected enough memory for this image or cohort; there was not; use a larger machine or a smaller image."
+        )
+    return f"{about_file(error)}."

@@ -1,0 +1,108 @@
+"""`segsrgan segment` and `segsrgan simulate`: from images to derivatives, and from fine images to thick slices."""
+
+import tempfile
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+Inputs = Annotated[
+    list[Path],
+    typer.Argument(
+        help="Images (.nii, .nii.gz, .mgz, .img/.hdr), folders of DICOM or NIfTI files, CSV tables with a column "
+        "`image`, manifests, or names of cohorts.",
+        show_default=False,
+    ),
+]
+Series = Annotated[str, typer.Option(help="Which DICOM series: its number or a part of its description.")]
+Split = Annotated[str, typer.Option(help="Of a manifest, take one split only: train, val, test or variability.")]
+
+
+def segment(
+    images: Inputs,
+    out: Annotated[Path, typer.Option(help="Folder for the BIDS derivatives.")],
+    model: Annotated[
+        str | None,
+        typer.Option(help="Packaged weights by name, or a trained model's folder; default: the packaged weights."),
+    ] = None,
+    series: Series = "",
+    split: Split = "",
+    step: Annotated[
+        int, typer.Option(min=1, help="Distance between windows in voxels; smaller is smoother and slower.")
+    ] = 32,
+    precision: Annotated[
+        Literal["auto", "float32", "mixed_bfloat16"],
+        typer.Option(help="Of the network; auto measures which is faster."),
+    ] = "auto",
+    flips: Annotated[
+        Literal["none", "x", "xy", "xyz"],
+        typer.Option(help="Axes (x is left-right) along which windows take turns to be mirrored."),
+    ] = "x",
+    workers: Annotated[
+        str, typer.Option(help="Images at a time: auto (as memory and cores allow), a number, or slurm:NUMBER.")
+    ] = "auto",
+) -> None:
+    """Segment thick-slice images: super-resolved image, labels, uncertainty and volumes of each.
+
+    OUT/report.html shows every case, OUT/volumes.tsv holds the volumes, OUT/cases.tsv says what succeeded, what failed
+    and why, and which cases to look at first. The same command goes on where it was stopped; one image that fails
+    does not stop the others.
+
+    For example:
+
+    segsrgan segment sub-01_T2w.nii.gz --out derivatives
+
+    segsrgan segment dicom_folder --series "t2 tse" --out derivatives
+
+    segsrgan segment hospital.csv --model my_model --out derivatives
+    """
+    from segsrgan_core.segmenter import read_card
+    from segsrgan_study.own_images.bids import Job
+    from segsrgan_study.own_images.inputs import find_cases
+    from segsrgan_study.own_images.run import segment_all
+    from segsrgan_study.progress import say
+    from segsrgan_study.weights import find_model
+
+    folder = find_model(model)
+    job = Job(folder, out, step, precision, () if flips == "none" else tuple(flips))
+    say(f"weights {folder.resolve().name!r}, trained on {read_card(folder).cohort}.")
+    with tempfile.TemporaryDirectory() as scratch:
+        found = find_cases(images, Path(scratch), series, split)
+        outcomes = segment_all(found.cases, found.failures, job, workers)
+    count = {state: sum(one.state == state for one in outcomes) for state in ("done", "there", "failed")}
+    say(f"{count['done']} segmented, {count['there']} there already, {count['failed']} failed: {out / 'report.html'}")
+    if count["failed"]:
+        raise typer.Exit(2)
+
+
+def simulate(
+    images: Inputs,
+    out: Annotated[Path, typer.Option(help="Folder for the simulated images (BIDS).")],
+    thickness: Annotated[float, typer.Option(min=0.1, max=10, help="Slice thickness in mm.")] = 3.0,
+    plane: Annotated[Literal["axial", "coronal", "sagittal"], typer.Option(help="Of the slices.")] = "axial",
+    profile: Annotated[
+        Literal["gaussian", "box"], typer.Option(help="Of a slice; gaussian: full width at half maximum = thickness.")
+    ] = "gaussian",
+    noise: Annotated[float, typer.Option(min=0, max=0.5, help="Rician, a share of the brightest value.")] = 0.01,
+    contrast: Annotated[float, typer.Option(min=0.1, max=10, help="Exponent p of x^p; 1 changes nothing.")] = 1.0,
+    seed: Annotated[int, typer.Option(min=0, help="Of the noise.")] = 0,
+    split: Split = "",
+) -> None:
+    """Cut high-resolution images into thick slices, as a stand-in for clinical images.
+
+    For example:
+
+    segsrgan simulate sub-01_T2w.nii.gz --out thick
+
+    segsrgan simulate fetal_atlas --split test --thickness 4 --noise 0.02 --out thick
+    """
+    from segsrgan_core.settings import SimulationSettings
+    from segsrgan_study.own_images.inputs import find_cases
+    from segsrgan_study.own_images.simulated import simulate_all
+    from segsrgan_study.progress import say
+
+    settings = SimulationSettings(slice_mm=thickness, plane=plane, profile=profile, noise=noise)
+    with tempfile.TemporaryDirectory() as scratch:
+        cases = find_cases(images, Path(scratch), split=split).cases
+        simulate_all(cases, out, settings, contrast, seed)
+    say(f"{len(cases)} simulated; next: segsrgan segment {out} --out derivatives")

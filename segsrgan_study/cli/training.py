@@ -1,0 +1,206 @@
+"""`segsrgan manifest`, `train`, `calibrate` and `evaluate`: from a folder of images to a network, and to its scores."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from segsrgan_study.paths import Study
+
+Cohort = Annotated[str, typer.Argument(help="Name of the cohort, or the path of its manifest.", show_default=False)]
+Setting = Annotated[str | None, typer.Option(help="Set of changes in the parameters: quick, paper or miniature.")]
+Params = Annotated[Path | None, typer.Option(help="Parameters in place of the repository's params.yaml.")]
+
+
+def manifest(
+    preset: Annotated[str, typer.Argument(help="dhcp, alberts, epirmex, fetal_atlas, or folder.")],
+    folder: Annotated[Path, typer.Argument(help="Where the images are.")],
+    name: Annotated[str, typer.Option(help="Name of the cohort (needed for the preset folder).")] = "",
+    seed: Annotated[int, typer.Option(help="Of the split.")] = 0,
+    split: Annotated[str, typer.Option(help="One split for all images, or a CSV subject,split.")] = "",
+    val: Annotated[str | None, typer.Option(help="Share, number or names of validation subjects.")] = None,
+    test: Annotated[str | None, typer.Option(help="Share, number or names of test subjects.")] = None,
+    images: Annotated[list[str] | None, typer.Option(help="Glob of the images, relative to the folder.")] = None,
+    labels: Annotated[list[str] | None, typer.Option(help="Glob of the label maps.")] = None,
+    masks: Annotated[list[str] | None, typer.Option(help="Glob of the brain masks.")] = None,
+    names: Annotated[str, typer.Option(help="Regular expression with (?P<subject>...) for free names.")] = "",
+    mapping: Annotated[str | None, typer.Option(help="Label convention, or a YAML or JSON file.")] = None,
+    metadata: Annotated[Path | None, typer.Option(help="CSV image,subject,te_ms,tr_ms,age_weeks,site.")] = None,
+) -> None:
+    """Write data_manifests/COHORT.csv from a folder of images with labels, after checking every file.
+
+    For example:
+
+    segsrgan manifest dhcp /data/dhcp --test 8
+
+    segsrgan manifest folder /data/ours --name ours --labels "*/labels.nii*" --mapping labels.yaml
+    """
+    from segsrgan_study.cohorts.presets import make_manifest
+    from segsrgan_study.paths import find_study
+
+    study = find_study()
+    path = make_manifest(
+        preset,
+        folder,
+        study.manifests,
+        study.data_root(name or preset),
+        name=name,
+        seed=seed,
+        split=split,
+        val=val,
+        test=test,
+        images=images or (),
+        labels=labels or (),
+        masks=masks or (),
+        names=names,
+        mapping=mapping,
+        metadata=metadata,
+    )
+    typer.echo(
+        f"{path} written. Next: `segsrgan train {path.stem} --out model`, or `cohort: {path.stem}` in params.yaml and "
+        "`make repro` for the whole study."
+    )
+
+
+def train(
+    cohorts: Annotated[
+        list[str], typer.Argument(help="Names of cohorts, or paths of their manifests.", show_default=False)
+    ],
+    out: Annotated[Path, typer.Option(help="Folder for the trained model.")],
+    setting: Setting = None,
+    params: Params = None,
+) -> None:
+    """Train a network on one cohort or several, outside the study's stages.
+
+    The images' thick slices are simulated in OUT/.work. Stopped at any moment, the same command goes on after the last
+    whole epoch. OUT is then a model for --model, with its history, its settings and a draft of its model card.
+
+    For example:
+
+    segsrgan train alberts --out model
+
+    segsrgan train embedded fetal_atlas --out model --setting miniature
+    """
+    from segsrgan_study.params import read_params
+    from segsrgan_study.progress import say
+    from segsrgan_study.quiet import start_tensorflow
+
+    found = [_find(cohort) for cohort in cohorts]
+    names = [name for _, name in found]
+    study = found[0][0]
+    settings = read_params(params or study.params, names[0], setting)
+    start_tensorflow()
+    from segsrgan_study.steps.aside import train_aside
+
+    trained = train_aside(study, settings, names, out)
+    state = "trained" if trained else "trained before"
+    say(f"{state}: {out}; next: segsrgan evaluate {names[0]} --model {out} --out eval")
+
+
+def calibrate(
+    cohorts: Annotated[
+        list[str], typer.Argument(help="Names of cohorts, or paths of their manifests.", show_default=False)
+    ],
+    model: Annotated[str, typer.Option(help="A trained model's folder, or packaged weights by name.")],
+    out: Annotated[Path, typer.Option(help="Folder for the model with its new card.")],
+    setting: Setting = None,
+    params: Params = None,
+) -> None:
+    """Choose a network's threshold and learn the standard errors of its volumes on cohorts whose labels are known.
+
+    The weights stay as they are. `inference.calibration_cases` says how many cases are used: first those of the split
+    val, then of train. Calibrate on images like those that you will segment.
+
+    For example:
+
+    segsrgan calibrate alberts --model general --out mine
+    """
+    from segsrgan_study.params import read_params
+    from segsrgan_study.progress import say
+    from segsrgan_study.quiet import start_tensorflow
+    from segsrgan_study.weights import find_model
+
+    found = [_find(cohort) for cohort in cohorts]
+    names, study = [name for _, name in found], found[0][0]
+    settings, folder = read_params(params or study.params, names[0], setting), find_model(model)
+    start_tensorflow()
+    from segsrgan_study.steps.aside import calibrate_aside
+
+    card = calibrate_aside(study, settings, names, folder, out)
+    say(f"calibrated on {card.error_cases} cases, threshold {card.threshold:g}: {out}")
+
+
+def evaluate(
+    cohort: Cohort,
+    model: Annotated[str, typer.Option(help="A trained model's folder, or packaged weights by name.")],
+    out: Annotated[Path, typer.Option(help="Folder for the scores and the segmented images.")],
+    setting: Setting = None,
+    params: Params = None,
+) -> None:
+    """Score a network on the test cases of a cohort: per_subject.csv and metrics.json.
+
+    For example:
+
+    segsrgan evaluate alberts --model model --out eval
+    """
+    from segsrgan_study.params import read_params
+    from segsrgan_study.progress import say
+    from segsrgan_study.quiet import start_tensorflow
+    from segsrgan_study.weights import find_model
+
+    study, name = _find(cohort)
+    settings, folder = read_params(params or study.params, name, setting), find_model(model)
+    start_tensorflow()
+    from segsrgan_study.steps.aside import evaluate_aside
+
+    summary = evaluate_aside(study, settings, folder, out)
+    for structure, methods in summary.get("dice", {}).items():
+        for method, scores in methods.items():
+            say(f"Dice of the {structure.replace('_', ' ')}, {method}: {scores['mean']:.3f} over {scores['n']} cases.")
+    say(f"scores: {out / 'per_subject.csv'}, {out / 'metrics.json'}")
+
+
+def tune(
+    method: Annotated[str, typer.Argument(help="A method of `baselines` in params.yaml, or bet.", show_default=False)],
+    subjects: Annotated[int | None, typer.Option(help="Label only so many training subjects.")] = None,
+) -> None:
+    """Search a baseline's parameters on the training subjects of the study's cohort (after its stage `simulate`).
+
+    The table of the search goes to results/tuning; the choice is set by hand in params.yaml.
+
+    For example:
+
+    segsrgan tune imapa --subjects 2
+
+    segsrgan tune bet
+    """
+    from segsrgan_study.params import read_params
+    from segsrgan_study.paths import find_study
+    from segsrgan_study.progress import say
+    from segsrgan_study.steps.search import search, search_bet
+
+    study = find_study()
+    settings = read_params(study.params)
+    if method == "bet":
+        say(f"{search_bet(study, settings, subjects)} written; the choice is variability.bet_threshold in params.yaml.")
+        return
+    path, chosen = search(study, settings, method, subjects)
+    say(f"{path} written; the choice for baselines.parameters.{method} in params.yaml: {chosen}")
+
+
+def _find(cohort: str) -> "tuple[Study, str]":
+    """Return the study and the name of a cohort that is named by a word or by its manifest's path."""
+    from segsrgan_core.errors import UserError
+    from segsrgan_study.paths import find_study
+
+    path = Path(cohort)
+    by_path = path.suffix.lower() == ".csv"
+    study = find_study(path.resolve().parent if by_path else None)
+    name = path.stem if by_path else cohort
+    manifest = study.manifest(name)
+    if by_path and path.resolve() != manifest:
+        raise UserError(f"{path}: expected a manifest in {study.manifests}; make it there with `segsrgan manifest`.")
+    if not manifest.is_file():
+        raise UserError(f"{manifest}: expected a manifest; received nothing there; make it with `segsrgan manifest`.")
+    return study, name

@@ -1,0 +1,174 @@
+"""The manifest: one CSV a cohort, one row an image; validated on every read (schema: data_manifests/README.md)."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from nibabel.nifti1 import Nifti1Image
+
+from segsrgan_core.errors import UserError
+from segsrgan_study.cohorts.labels import to_drawem9
+from segsrgan_study.cohorts.schema import COLUMNS, NUMBERS, SPLITS, Row, manifest_faults
+from segsrgan_study.cohorts.tables import parse_table, read_bytes, refuse
+from segsrgan_study.files import grid_distance_mm, load_image, load_labels, same_grid, sha256, write_csv
+from segsrgan_study.progress import track
+
+ADVICE = " (the columns are described in data_manifests/README.md)"
+
+
+def read_manifest(path: str | Path) -> pd.DataFrame:
+    """Read and validate a manifest.
+
+    Args:
+        path: the CSV file, UTF-8, comma-separated.
+
+    Returns:
+        One row an image, the columns of `Row` in this order; text columns hold "" and number columns NaN where the
+        cell is empty.
+
+    Raises:
+        UserError: lists every fault at once, each with its line number as an editor shows it.
+    """
+    if not Path(path).is_file():
+        raise UserError(f"{path}: expected a manifest; received nothing there; make it with `segsrgan manifest`.")
+    frame, faults = parse_table(read_bytes(path))
+    refuse(path, faults + manifest_faults(frame), ADVICE)
+    return _typed(frame)
+
+
+def validated(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return a manifest made in memory as `read_manifest` would, sorted by subject, session, echo time and image.
+
+    Args:
+        frame: the columns of `Row`; "", None or NaN where nothing is known.
+
+    Returns:
+        As `read_manifest`.
+
+    Raises:
+        UserError: lists every fault at once, by the line that each would have in the file.
+    """
+    text = _text(frame)
+    if set(COLUMNS) <= set(text.columns):
+        order = text.assign(te_ms=pd.to_numeric(text["te_ms"], errors="coerce"))
+        text = text.loc[order.sort_values(["subject", "session", "te_ms", "image"], kind="stable").index]
+    text.index = pd.RangeIndex(2, len(text) + 2)
+    refuse("manifest", manifest_faults(text) if len(text) else ["expected at least one image; received none"], ADVICE)
+    return _typed(text)
+
+
+def write_manifest(frame: pd.DataFrame, path: str | Path) -> Path:
+    """Validate a manifest and write it atomically, in an order that does not depend on its split.
+
+    Args:
+        frame: as `validated`.
+        path: where to write.
+
+    Returns:
+        The path.
+
+    Raises:
+        UserError: as `validated`; nothing is written then.
+    """
+    return write_csv(path, validated(frame))
+
+
+def _typed(text: pd.DataFrame) -> pd.DataFrame:
+    frame = text[list(COLUMNS)].reset_index(drop=True)
+    return frame.assign(**{name: pd.to_numeric(frame[name], errors="coerce").astype(float) for name in NUMBERS})
+
+
+def _text(frame: pd.DataFrame) -> pd.DataFrame:
+    def cell(value: object) -> str:
+        if value is None or value is pd.NA or value != value:
+            return ""
+        return f"{value:.6g}" if isinstance(value, (float, np.floating)) else str(value)
+
+    cells = {name: [cell(value) for value in frame[name]] for name in frame.columns}
+    return pd.DataFrame(cells, dtype=str)
+
+
+def image_rows(manifest: pd.DataFrame, split: str) -> list[Row]:
+    """Return the images of one split ("train", "val", "test" or "variability"), in the manifest's order."""
+    if split not in SPLITS:
+        raise UserError(f"split: expected one of {', '.join(SPLITS)}; received {split!r}.")
+    chosen = manifest.loc[manifest["split"] == split, list(COLUMNS)]
+    return [Row(*values) for values in chosen.itertuples(index=False, name=None)]
+
+
+def locate(root: str | Path, name: str) -> Path:
+    """Return where a manifest's path lies on this machine.
+
+    Args:
+        root: the data root.
+        name: path relative to it, its first part the cohort.
+
+    Returns:
+        The path; nothing need be there.
+
+    Raises:
+        UserError: a link leads out of the cohort's folder (the folder itself may be a link).
+    """
+    path = Path(root, name)
+    home = Path(root, name.partition("/")[0]).resolve()
+    if not path.resolve().is_relative_to(home):
+        raise UserError(f"{path}: expected a file inside {home}; received a link to {path.resolve()}.")
+    return path
+
+
+def check_files(manifest: pd.DataFrame, root: str | Path, mapping: Mapping[int, int], checksums: bool = True) -> None:
+    """Read every file of a manifest and check that it can be used.
+
+    Every file lies inside the data root and can be read; in train, val and test labels and mask share the image's
+    grid; the mapping knows every label; the checksums hold.
+
+    Args:
+        manifest: from `read_manifest`.
+        root: the data root.
+        mapping: the cohort's label numbers to those of drawem9.
+        checksums: whether to compare checksums.
+
+    Raises:
+        UserError: lists every fault of every file at once.
+    """
+    faults = []
+    rows = [row for split in SPLITS for row in image_rows(manifest, split)]
+    for row in track(rows, "checked"):
+        faults += _file_faults(row, Path(root), mapping, checksums)
+    refuse(root, faults)
+
+
+def _file_faults(row: Row, root: Path, mapping: Mapping[int, int], checksums: bool) -> list[str]:
+    faults, images = [], {}
+    digests = row.sha256.split(";") if checksums and row.sha256 else []
+    for number, (column, name) in enumerate(row.files.items()):
+        try:
+            path = locate(root, name)
+            images[column] = load_image(path) if column == "image" else load_labels(path)
+            if digests and sha256(path) != digests[number]:
+                faults.append(f"{path}: expected the checksum of the manifest; the file has other content.")
+            if column == "labels":
+                to_drawem9(np.unique(np.asarray(images[column].dataobj)), dict(mapping), str(path))
+        except UserError as error:
+            faults.append(str(error))
+    return faults + _content_faults(row, root, images)
+
+
+def _content_faults(row: Row, root: Path, images: dict[str, Nifti1Image]) -> list[str]:
+    faults = []
+    for column in images.keys() - {"image"}:
+        path, image = Path(root, getattr(row, column)), images[column]
+        if not np.any(np.asarray(image.dataobj)):
+            faults.append(f"{path}: expected {column} in some voxel; received 0 in all of them.")
+        if row.split != "variability" and "image" in images and not same_grid(image, images["image"]):
+            faults.append(
+                f"{path}: expected the grid of {row.image}; received {_apart(image, images['image'])}; resample it."
+            )
+    return sorted(faults)
+
+
+def _apart(image: Nifti1Image, like: Nifti1Image) -> str:
+    if image.shape != like.shape:
+        return f"the shape {image.shape} in place of {like.shape}"
+    return f"one that lies up to {grid_distance_mm(image, like):.3g} mm away"

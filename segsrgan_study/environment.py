@@ -1,0 +1,44 @@
+"""What decides a network's numbers besides code, settings and data: libraries, processor, precision."""
+
+import platform
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from segsrgan_core.cores import cores
+
+LIBRARIES = ("keras", "nibabel", "nilearn", "numpy", "scipy", "tensorflow")
+INSTRUCTIONS = ("amx_bf16", "avx512_bf16", "avx512f", "avx2", "avx")  # the first that is there decides the kernels
+
+
+def environment(precision: str) -> dict[str, Any]:
+    """Return the facts of this machine and installation; the same machine gives the same facts.
+
+    Args:
+        precision: that the network runs in.
+    """
+    import tensorflow as tf
+
+    devices = tf.config.list_physical_devices("GPU")
+    names = [tf.config.experimental.get_device_details(device).get("device_name", "GPU") for device in devices]
+    return {
+        "accelerator": ", ".join(names) or "none",
+        "cores": cores(),
+        "instructions": instructions(),
+        "machine": platform.machine(),
+        "precision": precision,
+        "python": ".".join(platform.python_version_tuple()[:2]),
+        "versions": versions(),
+    }
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of the libraries that the numbers go through."""
+    return {name: metadata.version(name) for name in LIBRARIES}
+
+
+def instructions() -> str:
+    """Return the newest of the processor's vector instructions that the libraries know."""
+    info = Path("/proc/cpuinfo")
+    flags = set(info.read_text().split()) if info.is_file() else set()
+    return next((name for name in INSTRUCTIONS if name in flags), "unknown")

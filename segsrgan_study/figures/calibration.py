@@ -1,0 +1,112 @@
+"""Can a segmentation be trusted? The map of uncertainty, the reliability of probabilities, errors of volumes."""
+
+import nibabel as nib
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from scipy import stats
+
+from segsrgan_study.figures.panels import View, contour, heat, mask_of, scale_bar, show, view_of
+from segsrgan_study.figures.style import (
+    BLACK,
+    BLUE,
+    CORTEX,
+    CYCLE,
+    GREY,
+    new_figure,
+    panel_letters,
+    require_columns,
+    styled,
+)
+
+NAME = "calibration"
+CAPTION = (
+    "Uncertainty on the test subjects. (a) SegSRGAN's image with the cortex that it finds in red, and (b) the "
+    "probability that a voxel's label is wrong, from overlapping windows, every other one mirrored, and from networks "
+    "where there are several. (c) Reliability of the probabilities within 5 mm of the structure: of the voxels with a "
+    "probability in a tenth, the share that is truly inside. On the dotted line the probabilities hold what they "
+    "promise; a flatter curve is that of a network which is too sure. The bars are the shares of the voxels, on a "
+    "logarithmic scale from 0.1 % to 100 %. (d) Volume of the cortex as measured, with its 95 % interval, against the "
+    "true one."
+)
+
+
+@styled
+def draw(
+    bins: pd.DataFrame,
+    volumes: pd.DataFrame,
+    cases: int,
+    image: nib.Nifti1Image,
+    labels: nib.Nifti1Image,
+    uncertainty: nib.Nifti1Image,
+    cortex: int = 2,
+    plane: str = "axial",
+) -> tuple[Figure, pd.DataFrame]:
+    """Draw the figure.
+
+    Args:
+        bins: `results/evaluation/calibration.csv`.
+        volumes: columns subject, structure, volume_ml, volume_true_ml, volume_se_ml.
+        cases: that the standard errors were learnt from; the intervals are Student's t with as many degrees of freedom.
+        image: SegSRGAN's image of a test subject.
+        labels: its labels.
+        uncertainty: its map.
+        cortex: label of the cortex.
+        plane: that is shown.
+
+    Returns:
+        The figure, and the plotted values: the bins, then the volumes.
+    """
+    require_columns(bins, ["structure", "mean_probability", "share_inside"], "results/evaluation/calibration.csv")
+    shown = volumes[volumes["structure"] == "cortex"]
+    view = view_of(image, mask_of(labels, cortex), plane)
+    width, height = view.size_mm(plane)
+    fig = new_figure(height_mm=44 * height / width + 16)
+    axes = fig.subplots(1, 4)
+    _images(axes, image, uncertainty, mask_of(labels, cortex), plane, view)
+    _curves(axes[2], bins)
+    _volumes(axes[3], shown, stats.t.ppf(0.975, max(cases, 1)))
+    panel_letters(list(axes))
+    return fig, pd.concat([bins, shown], ignore_index=True)
+
+
+def _images(axes: np.ndarray, image, uncertainty, cortex, plane: str, view: View) -> None:
+    show(axes[0], image, plane, view)
+    contour(axes[0], cortex, plane, view, CORTEX, width=0.5)
+    scale_bar(axes[0])
+    for ax in axes[:2]:
+        ax.set_anchor("N")
+    drawn = heat(axes[1], uncertainty, plane, view, (0.0, 0.5))
+    bar = {"orientation": "horizontal", "label": "probability of a wrong label", "ticks": [0, 0.25, 0.5]}
+    axes[1].figure.colorbar(drawn, cax=axes[1].inset_axes([0.0, -0.1, 1.0, 0.04]), **bar)
+
+
+def _curves(ax: Axes, bins: pd.DataFrame) -> None:
+    ax.plot([0, 1], [0, 1], color=GREY, linestyle=":", linewidth=0.9)
+    names = list(bins["structure"].unique())
+    for name, color in zip(names, [BLUE, *CYCLE[1:]] * 2, strict=False):
+        part = bins[bins["structure"] == name]
+        label = name.replace("_", " ")
+        ax.plot(part["mean_probability"], part["share_inside"], marker="o", color=color, label=label)
+        if len(names) == 1:
+            share = part["n_voxels"] / part["n_voxels"].sum()
+            height = np.clip(1 + np.log10(share.clip(lower=1e-9)) / 3, 0, None)
+            width = part["bin_high"] - part["bin_low"]
+            ax.bar(part["bin_low"], height, width, align="edge", color=color, alpha=0.15, linewidth=0)
+    ax.set(xlim=(0, 1), ylim=(0, 1), xlabel="probability", ylabel="share truly inside")
+    ax.legend(loc="upper left")
+
+
+def _volumes(ax: Axes, volumes: pd.DataFrame, reach: float) -> None:
+    ax.errorbar(
+        volumes["volume_true_ml"],
+        volumes["volume_ml"],
+        reach * volumes["volume_se_ml"].fillna(0),
+        fmt="o",
+        color=BLUE,
+        capsize=2,
+        linewidth=0.9,
+    )
+    ax.axline((float(volumes["volume_true_ml"].mean()),) * 2, slope=1, color=BLACK, linestyle=":", linewidth=0.9)
+    ax.set(xlabel="true volume of the cortex (ml)", ylabel="measured (ml)")

@@ -1,0 +1,140 @@
+"""One style for every figure of the paper, and the one way to save them.
+
+Widths are those of one and two journal columns. Figures are plain `Figure` objects (no pyplot state), and their files
+are byte-identical when drawn again from the same data.
+"""
+
+import io
+from collections.abc import Callable, Mapping
+from functools import wraps
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from segsrgan_core.atomic import atomic
+from segsrgan_core.errors import UserError
+from segsrgan_study.files import write_csv
+
+ONE_COLUMN_MM = 90.0
+TWO_COLUMNS_MM = 190.0
+
+# Okabe and Ito's palette: told apart under all common colour blindnesses.
+BLUE, ORANGE, GREEN, RED = "#0072B2", "#E69F00", "#009E73", "#D55E00"
+SKY, PURPLE, YELLOW, BLACK, GREY = "#56B4E9", "#CC79A7", "#F0E442", "#000000", "#777777"
+CORTEX = "#FF3030"  # red as in the talk: always drawn on grey, black or white
+CYCLE = (BLUE, ORANGE, GREEN, RED, PURPLE, SKY, GREY, BLACK)
+
+METHOD_TITLES = {"segsrgan": "SegSRGAN", "spline": "cubic spline"}  # those of the baselines come with their results
+
+STYLE = {
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans"],
+    "font.size": 7,
+    "axes.titlesize": 7.5,
+    "axes.labelsize": 7,
+    "xtick.labelsize": 7,
+    "ytick.labelsize": 7,
+    "legend.fontsize": 7,
+    "legend.frameon": False,
+    "axes.linewidth": 0.6,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "lines.linewidth": 1.0,
+    "lines.markersize": 3.0,
+    "axes.prop_cycle": matplotlib.cycler(color=CYCLE),
+    "figure.dpi": 150,
+    "savefig.dpi": 300,
+    "pdf.fonttype": 42,
+    "svg.fonttype": "path",
+    "svg.hashsalt": "segsrgan",
+}
+
+
+class MissingResult(UserError):  # noqa: N818 (it names what is missing, and is no fault)
+    """A figure cannot be drawn: the message names the result that is missing and what makes it."""
+
+
+def styled(draw: Callable) -> Callable:
+    """Run a drawing function in the house style, whatever the caller's matplotlib settings are."""
+
+    @wraps(draw)
+    def with_style(*args, **kwargs):
+        with matplotlib.rc_context({**matplotlib.rcParamsDefault, **STYLE}):
+            return draw(*args, **kwargs)
+
+    return with_style
+
+
+def new_figure(height_mm: float, width_mm: float = TWO_COLUMNS_MM) -> Figure:
+    """An empty figure of a size in mm, laid out so that labels do not overlap."""
+    return Figure(figsize=(width_mm / 25.4, height_mm / 25.4), layout="constrained")
+
+
+def panel_letters(axes: list[Axes]) -> None:
+    """Mark panels a, b, c ... in bold, over their upper left corners."""
+    for letter, ax in zip("abcdefghijklmnopqrstuvwxyz", axes, strict=False):
+        ax.set_title(letter, loc="left", fontweight="bold", fontsize=9)
+
+
+def method_title(method: str, titles: Mapping[str, str] = METHOD_TITLES) -> str:
+    """The name of a method as printed; those that are in neither list keep theirs."""
+    return METHOD_TITLES.get(method) or titles.get(method, method.replace("_", " "))
+
+
+def require(condition: bool, missing: str) -> None:
+    """Raise MissingResult naming what is missing, unless `condition` holds."""
+    if not condition:
+        raise MissingResult(missing)
+
+
+def require_columns(table: pd.DataFrame, columns: list[str], source: str) -> None:
+    """Raise MissingResult unless the table has rows and these columns; `source` names the file it comes from."""
+    absent = [column for column in columns if column not in table]
+    require(not absent, f"{source}: the columns {absent} are missing; run its stage again.")
+    require(len(table) > 0, f"{source} holds no rows; run its stage first.")
+
+
+def draw_and_save(
+    name: str, draw: Callable[[], tuple[Figure, pd.DataFrame]], folder: Path, missing: dict[str, str]
+) -> Figure | None:
+    """Draw a figure and save it; where a result is missing, add the reason to `missing` under its name instead."""
+    try:
+        fig, table = draw()
+    except UserError as error:
+        missing[name] = str(error)
+        return None
+    save(fig, name, folder, table)
+    return fig
+
+
+def save(fig: Figure, name: str, folder: Path, table: pd.DataFrame) -> list[Path]:
+    """Write `name`.pdf, .svg, .png (300 dpi) and .csv (the plotted values) into `folder`.
+
+    The files hold no date and no random id. Returns their paths.
+    """
+    folder = Path(folder)
+    metadata = {"pdf": {"CreationDate": None}, "svg": {"Date": None}, "png": {"Software": None}}
+    contents = {}
+    with matplotlib.rc_context({**matplotlib.rcParamsDefault, **STYLE}):
+        _settle(fig)
+        for extension, facts in metadata.items():
+            buffer = io.BytesIO()
+            fig.savefig(buffer, format=extension, metadata=facts, facecolor="white")
+            contents[extension] = buffer.getvalue()
+    files = [(folder / f"{name}.{extension}", content) for extension, content in contents.items()]
+    written = [atomic(path, lambda part, content=content: part.write_bytes(content)) for path, content in files]
+    return [*written, write_csv(folder / f"{name}.csv", table)]
+
+
+def _settle(fig: Figure) -> None:
+    """Lay a figure out for good: the last digits of a layout differ from run to run, and ids in an SVG with them."""
+    fig.draw_without_rendering()
+    fig.set_layout_engine("none")
+    for ax in fig.axes:
+        ax.set_position(np.round(ax.get_position(original=True).bounds, 9))

@@ -1,0 +1,158 @@
+"""Run a notebook of the study with papermill and keep it in a form that is the same at every run."""
+
+import errno
+import os
+import re
+import sys
+import tempfile
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import nbformat
+
+from segsrgan_core.atomic import write_text
+from segsrgan_core.errors import UserError
+from segsrgan_study.paths import Study
+from segsrgan_study.processes import kill_children
+from segsrgan_study.progress import LOG_VARIABLE
+
+KERNEL = "python3"  # the kernel of this environment, whatever name the notebook was saved with
+# Faults of the machine, not of the code: a full disk or quota, a file that is too large or may not be written.
+OF_THE_MACHINE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EPERM, errno.EROFS}
+OF_THE_USER = {"UserError", "MissingResult", "ProcessDiedError"}  # names of exceptions that are one sentence
+DEAD = "Kernel died"  # how the messages begin that tell it, before and after the kernel's first word
+
+
+def run_notebook(study: Study, name: str, parameters: dict[str, Any] | None = None) -> Path:
+    """Execute `notebooks/<name>.ipynb` in the study's root and keep it, normalised, in `results/notebooks/`.
+
+    Args:
+        study: where.
+        name: of the notebook, without suffix.
+        parameters: for its `parameters` cell; each must be declared there.
+
+    Returns:
+        The path of the executed notebook.
+
+    Raises:
+        UserError: no such notebook, an undeclared parameter, a UserError inside, a machine that is full or forbids
+            to write, or a kernel that was killed.
+        RuntimeError: a cell failed; the partly executed notebook is kept in `.work/notebooks/`.
+    """
+    import papermill
+    from papermill.exceptions import PapermillExecutionError
+
+    source = study.notebooks / f"{name}.ipynb"
+    if not source.is_file():
+        known = sorted(path.stem for path in study.notebooks.glob("*.ipynb"))
+        raise UserError(f"notebook: expected one of {', '.join(known)}; received {name!r}.")
+    _check_parameters(source, parameters or {})
+    failed = study.scratch / "notebooks" / f"{name}.ipynb"
+    failed.parent.mkdir(parents=True, exist_ok=True)
+    with _Relay(failed.with_suffix(".log")):
+        try:
+            options = {"kernel_name": KERNEL, "cwd": study.root, "progress_bar": False}
+            executed = _interruptible(lambda: papermill.execute_notebook(source, failed, parameters, **options))
+        except RuntimeError as error:
+            if not str(error).startswith(DEAD):
+                raise
+            raise UserError(
+                f"{name}: expected the notebook's kernel to finish; received its death, most often for lack of memory; "
+                "close other programs or take a larger machine, and run the same command again."
+            ) from error
+        except PapermillExecutionError as error:
+            number = re.match(r"\[Errno (\d+)\] ", error.evalue)
+            if error.ename in OF_THE_USER:
+                raise UserError(error.evalue) from error
+            if number and int(number[1]) in OF_THE_MACHINE:
+                raise OSError(int(number[1]), f"{error.evalue[number.end() :]} ({name})") from error
+            raise RuntimeError(f"{name}: {error.ename}: {error.evalue}\nThe notebook so far: {failed}") from error
+    failed.unlink()
+    return write_text(study.results / "notebooks" / f"{name}.ipynb", normalised(executed))
+
+
+def _interruptible(run: Callable[[], Any]) -> Any:
+    """Run in a thread, so that Ctrl-C comes here and not to papermill, which would report a dead kernel."""
+    with ThreadPoolExecutor(1) as thread:
+        future = thread.submit(run)
+        try:
+            return future.result()
+        except KeyboardInterrupt:
+            kill_children()
+            raise
+
+
+def _check_parameters(source: Path, parameters: dict[str, Any]) -> None:
+    import papermill
+
+    declared = papermill.inspect_notebook(source)
+    unknown = [name for name in parameters if name not in declared]
+    if unknown:
+        raise UserError(f"{source.name}: expected parameters out of {sorted(declared)}; received also {unknown}.")
+
+
+def normalised(notebook: nbformat.NotebookNode) -> str:
+    """Return a notebook as text without times, random ids, machine names and what went to stderr."""
+    clean = nbformat.from_dict(notebook)
+    clean.metadata = {"kernelspec": {"display_name": "Python 3", "language": "python", "name": KERNEL}}
+    for number, cell in enumerate(clean.cells):
+        cell["id"] = f"cell-{number:02d}"
+        cell.metadata = {"tags": tags} if (tags := cell.metadata.get("tags")) else {}
+        if cell.cell_type == "code":
+            cell.outputs = [out for out in cell.outputs if out.get("name") != "stderr"]
+            for output in cell.outputs:
+                output.pop("metadata", None) if output.output_type == "stream" else None
+    return nbformat.writes(clean) + "\n"
+
+
+def stripped(notebook: nbformat.NotebookNode) -> str:
+    """Return a notebook as text without outputs: the form in which the sources are kept."""
+    clean = nbformat.from_dict(notebook)
+    for cell in clean.cells:
+        if cell.cell_type == "code":
+            cell.outputs, cell.execution_count = [], None
+    return normalised(clean)
+
+
+class _Relay:
+    """While a notebook runs: show the progress lines of its kernel, and put all else that it says on stderr into a log.
+
+    Args:
+        log: file for what libraries print.
+    """
+
+    def __init__(self, log: Path):
+        self._log = log
+
+    def __enter__(self):
+        self._folder = tempfile.TemporaryDirectory()
+        self._progress = Path(self._folder.name) / "progress"
+        self._progress.touch()
+        os.environ[LOG_VARIABLE] = str(self._progress)
+        sys.stderr.flush()
+        self._terminal = os.dup(2)
+        with self._log.open("wb") as log:
+            os.dup2(log.fileno(), 2)
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._follow, daemon=True)
+        self._thread.start()
+
+    def __exit__(self, *_):
+        self._stop.set()
+        self._thread.join()
+        os.dup2(self._terminal, 2)
+        os.close(self._terminal)
+        del os.environ[LOG_VARIABLE]
+        self._folder.cleanup()
+
+    def _follow(self) -> None:
+        with self._progress.open(encoding="utf-8") as lines:
+            while True:
+                ended = self._stop.wait(0.5)
+                for line in lines:
+                    os.write(self._terminal, f"  {line.rstrip()}\n".encode())
+                if ended:
+                    return

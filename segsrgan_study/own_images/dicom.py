@@ -1,0 +1,124 @@
+"""DICOM in: series are converted by dcm2niix, and nothing that names a person goes on from here."""
+
+import json
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from segsrgan_core.errors import UserError
+from segsrgan_core.imaging.geometry import spacing_mm
+from segsrgan_study.files import load_image, sha256
+
+FEWEST_SLICES = 8  # fewer are a localiser
+CONVERSION_S = 1800
+
+
+@dataclass(frozen=True)
+class Series:
+    """One converted series.
+
+    Attributes:
+        number: of the series at the scanner.
+        description: as typed at the scanner; for the screen only, as it may hold anything.
+        file: the converted image.
+        te_ms: echo time; nan if unknown.
+        digest: SHA-256 of the converted image.
+        fault: why it cannot be segmented, "" if it can.
+        what: shape and voxel size in words.
+    """
+
+    number: int
+    description: str
+    file: Path
+    te_ms: float
+    digest: str
+    fault: str
+    what: str
+
+    @property
+    def label(self) -> str:
+        """A name of letters and digits: number and echo time."""
+        return f"series{self.number}" + (f"te{self.te_ms:.0f}" if self.te_ms == self.te_ms else "")
+
+    def __str__(self) -> str:
+        fault = f" ({self.fault})" if self.fault else ""
+        return f"series {self.number} {self.description!r}: {self.what}{fault}"
+
+
+def convert(folder: Path, scratch: Path) -> list[Series]:
+    """Convert every series of a DICOM folder and those below it.
+
+    Args:
+        folder: of DICOM files.
+        scratch: an empty folder for the converted images; the caller removes it.
+
+    Returns:
+        The series in order of number and echo time.
+
+    Raises:
+        UserError: there is no DICOM image in the folder, or the converter fails.
+    """
+    import dcm2niix
+
+    # -ba y keeps names and dates out of the sidecar, -g i ignores settings of this account, -z n: no compression.
+    options = ["-b", "y", "-ba", "y", "-g", "i", "-z", "n", "-f", "series%s", "-o", str(scratch)]
+    command = [dcm2niix.bin, *options, str(folder.resolve())]  # absolute: a folder's name is never taken for an option
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=CONVERSION_S)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise UserError(f"{folder}: expected dcm2niix to convert it; received: {error}.") from error
+    found = [_series(path) for path in sorted(scratch.glob("*.nii"))]
+    if not found:
+        raise UserError(
+            f"{folder}: expected DICOM images of a series, or NIfTI images; received none (exit code {done.returncode} "
+            "of dcm2niix); name the folder that holds them."
+        )
+    return sorted(found, key=lambda one: (one.number, one.te_ms, one.file.name))
+
+
+def _series(path: Path) -> Series:
+    sidecar = path.with_suffix(".json")
+    facts = json.loads(sidecar.read_text(encoding="utf-8")) if sidecar.is_file() else {}
+    try:
+        image = load_image(path)
+        fault = "" if min(image.shape) >= FEWEST_SLICES else f"fewer than {FEWEST_SLICES} slices"
+        what = " x ".join(map(str, image.shape)) + " voxels of " + _sizes(spacing_mm(image)) + " mm"
+    except UserError as error:
+        fault, what = str(error).replace(f"{path}: ", ""), "not an image that can be used"
+    te_ms = 1000 * float(facts.get("EchoTime", "nan"))
+    description = str(facts.get("SeriesDescription") or facts.get("ProtocolName") or "without description")
+    return Series(int(facts.get("SeriesNumber", 0)), description, path, te_ms, sha256(path), fault, what)
+
+
+def _sizes(spacing: np.ndarray) -> str:
+    return " x ".join(f"{size:.3g}" for size in spacing)
+
+
+def choose(folder: Path, series: list[Series], wanted: str = "") -> list[Series]:
+    """Choose what to segment.
+
+    Args:
+        folder: for the error.
+        series: of `convert`.
+        wanted: a series' number or a part of its description, in capitals or not; "" takes the one that is usable.
+
+    Raises:
+        UserError: none fits, or several are usable and none was named; the sentence says which were found.
+    """
+    usable = [one for one in series if not one.fault]
+    fitting = [one for one in usable if _fits(one, wanted)]
+    if fitting and (wanted or len(fitting) == 1):
+        return fitting
+    expected = f"a series that {wanted!r} names" if wanted else "one series that can be segmented"
+    found = "; ".join(map(str, series))
+    raise UserError(
+        f"{folder}: expected {expected}; found {found}; choose with --series, by number or a part of the description."
+    )
+
+
+def _fits(series: Series, wanted: str) -> bool:
+    if wanted.isdecimal():
+        return series.number == int(wanted)
+    return wanted.casefold() in series.description.casefold()

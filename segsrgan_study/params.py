@@ -1,0 +1,185 @@
+"""`params.yaml` as typed settings; an unknown key is an error. This is its only reader."""
+
+import difflib
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import yaml
+from pydantic import Field, ValidationError
+
+from segsrgan_core.errors import UserError
+from segsrgan_core.settings import InferenceSettings, ModelSettings, Section, SimulationSettings, TrainingSettings
+
+WORKERS = r"(auto)|(slurm:)?([1-9]\d{0,3})"  # the words of `workers`, see cluster.py
+
+
+class EmbeddedSettings(Section):
+    """Size of the `embedded` cohort of phantoms."""
+
+    n_train: int = Field(ge=1)
+    n_val: int = Field(ge=1)
+    n_test: int = Field(ge=1)
+    n_patients: int = Field(ge=2)
+    spacing_mm: float = Field(ge=0.3, le=4)
+    thickness_sd: float = Field(ge=0, le=0.3)
+
+
+class RegistrationSettings(Section):
+    """Registration of an atlas to an image: affine, then SyN, both with Mattes mutual information."""
+
+    spacing_mm: float | None = Field(ge=0.2, le=6)
+    sampling: float = Field(gt=0, le=1)
+    affine: tuple[Annotated[int, Field(ge=0)], ...] = Field(min_length=1, max_length=4)
+    syn: tuple[Annotated[int, Field(ge=0)], ...] = Field(min_length=1, max_length=4)
+
+
+class BaselineSettings(Section):
+    """The methods to compare with; names and parameters are checked where the methods are known."""
+
+    methods: list[str]
+    atlases: int | None = Field(ge=1)
+    registration: RegistrationSettings
+    parameters: dict[str, dict[str, bool | int | float | str | list[float]]]
+
+
+class VariabilitySettings(Section):
+    """The analysis over TE."""
+
+    bet_threshold: float = Field(gt=0, lt=1)
+    reference_te_ms: int = Field(ge=1)
+
+
+class Settings(Section):
+    """Everything a person may change."""
+
+    cohort: str = Field(pattern="^[A-Za-z0-9][A-Za-z0-9_-]*$")  # it names files
+    setting: str
+    seed: int = Field(ge=0)
+    # See cluster.py. It changes no result, and so it is no part of what identifies one.
+    workers: str = Field("auto", pattern=f"^({WORKERS})$", coerce_numbers_to_str=True, exclude=True)
+    embedded: EmbeddedSettings
+    simulation: SimulationSettings
+    model: ModelSettings
+    training: TrainingSettings
+    inference: InferenceSettings
+    baselines: BaselineSettings
+    variability: VariabilitySettings
+
+
+def read_params(
+    path: str | Path, cohort: str | None = None, setting: str | None = None, changes: Mapping[str, Any] | None = None
+) -> Settings:
+    """Read the settings of the study.
+
+    Args:
+        path: `params.yaml`. Its key `settings` holds named sets of changes; `setting` names the one that is applied.
+        cohort: in place of the file's.
+        setting: in place of the file's.
+        changes: key with dots ("training.epochs") to value, applied last.
+
+    Raises:
+        UserError: the file is missing or no YAML, a key is unknown, a value has the wrong type or is out of range.
+    """
+    content = read_yaml(path)
+    named = {"cohort": cohort, "setting": setting}
+    return parse_params({**content, **{key: value for key, value in named.items() if value}}, str(path), changes)
+
+
+def read_yaml(path: str | Path) -> dict[str, Any]:
+    """Read a file of settings: keys and values, no key twice.
+
+    Raises:
+        UserError: the file is missing or no such YAML.
+    """
+    try:
+        content = yaml.load(Path(path).read_text(encoding="utf-8"), _Loader)  # noqa: S506 (a SafeLoader)
+    except OSError as error:
+        raise UserError(
+            f"{path}: expected the settings of the study; received a file that cannot be read ({error.strerror}); "
+            f"restore it (git checkout {Path(path).name})."
+        ) from error
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        raise UserError(
+            f"{path}: expected YAML in UTF-8; received a fault: {' '.join(str(error).split())}; correct it."
+        ) from error
+    if not isinstance(content, dict):
+        raise UserError(
+            f"{path}: expected keys and values; received {type(content).__name__}; "
+            f"restore the file (git checkout {Path(path).name})."
+        )
+    return content
+
+
+class _Loader(yaml.SafeLoader):
+    """Builds plain values only; a key that stands twice is an error, where YAML would let the last one win."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
+        keys = [key.value for key, _ in node.value]
+        for place, (key, _) in enumerate(node.value):
+            if key.value in keys[:place]:
+                raise yaml.YAMLError(f"line {key.start_mark.line + 1}: the key {key.value!r} stands twice")
+        return super().construct_mapping(node, deep)
+
+
+def parse_params(content: dict[str, Any], source: str = "params", more: Mapping[str, Any] | None = None) -> Settings:
+    """Apply the named setting, then `more`, and check every key and value; see `read_params`."""
+    base = dict(content)
+    variants = base.pop("settings", None) or {}
+    name = base.get("setting")
+    if not isinstance(variants, dict):
+        raise UserError(f"{source}: settings: expected sets of changes by name; received {variants!r}; correct it.")
+    if name not in list(variants):
+        raise UserError(
+            f"{source}: setting: expected one of {', '.join(map(str, variants))}; received {name!r}"
+            f"{_hint(name, variants)}; correct it."
+        )
+    changes = variants[name] or {}
+    if not isinstance(changes, dict):
+        raise UserError(f"{source}: settings.{name}: expected keys and values; received {changes!r}; correct it.")
+    try:
+        return Settings.model_validate(_merged(_merged(base, changes), _nested(more or {})))
+    except ValidationError as error:
+        faults = "; ".join(_sentence(fault) for fault in error.errors())
+        raise UserError(f"{source}: {faults}; correct the file.") from error
+
+
+def _nested(changes: Mapping[str, Any]) -> dict[str, Any]:
+    nest: dict[str, Any] = {}
+    for key, value in changes.items():
+        *sections, last = key.split(".")
+        place = nest
+        for name in sections:
+            place = place.setdefault(name, {})
+        place[last] = value
+    return nest
+
+
+def _merged(base: dict, changes: dict) -> dict:
+    result = dict(base)
+    for key, value in changes.items():
+        both = isinstance(value, dict) and isinstance(result.get(key), dict)
+        result[key] = _merged(result[key], value) if both else value
+    return result
+
+
+def _sentence(fault: dict) -> str:
+    place = [str(part) for part in fault["loc"]]
+    name = ".".join(place)
+    if fault["type"] == "missing":
+        return f"{name}: expected a value, received none"
+    if fault["type"] != "extra_forbidden":
+        expected = re.sub("^(Input should be|Value error, expected) ", "expected ", fault["msg"])
+        expected = re.sub("^[A-Z][a-z]+ should ", "expected to ", expected)
+        return f"{name}: {expected}" if "received" in expected else f"{name}: {expected}, received {fault['input']!r}"
+    section = Settings
+    for part in place[:-1]:
+        section = section.model_fields[part].annotation
+    known = list(section.model_fields)
+    return f"{name}: unknown key{_hint(place[-1], known)}, expected one of {', '.join(known)}, received {place[-1]!r}"
+
+
+def _hint(word: Any, known) -> str:
+    close = difflib.get_close_matches(str(word), [str(k) for k in known], n=1)
+    return f" (did you mean {close[0]!r}?)" if close else ""

@@ -1,0 +1,138 @@
+"""Where things are: the one place that knows."""
+
+import hashlib
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from segsrgan_core.errors import UserError
+from segsrgan_study.environment import versions
+from segsrgan_study.params import Settings
+
+CODE = Path(__file__).parents[1]
+
+
+@dataclass(frozen=True)
+class Study:
+    """The folders of a study.
+
+    Attributes:
+        root: the repository, the folder of `params.yaml`.
+        aside: a folder that takes the place of the repository for all that is made, where a network is trained or
+            evaluated outside the study's stages. The phantoms are then made anew there.
+    """
+
+    root: Path
+    aside: Path | None = None
+
+    @property
+    def _made(self) -> Path:
+        return self.aside or self.root
+
+    @property
+    def params(self) -> Path:
+        """The settings."""
+        return self.root / "params.yaml"
+
+    @property
+    def ablations(self) -> Path:
+        """The plan of the ablations."""
+        return self.root / "ablations" / "ablations.yaml"
+
+    @property
+    def manifests(self) -> Path:
+        """One CSV a cohort."""
+        return self.root / "data_manifests"
+
+    @property
+    def notebooks(self) -> Path:
+        """The notebooks as people edit them."""
+        return self.root / "notebooks"
+
+    @property
+    def results(self) -> Path:
+        """What `dvc repro` writes and git keeps."""
+        return self._made / "results"
+
+    @property
+    def work(self) -> Path:
+        """Large files that the stages hand to each other."""
+        return self._made / "data"
+
+    @property
+    def scratch(self) -> Path:
+        """States for resuming and caches; never an output."""
+        return self._made / ".work"
+
+    @property
+    def costs(self) -> Path:
+        """Time and memory of the methods; see `cost.note_costs`."""
+        return self.scratch / "costs.json"
+
+    def state(self, settings: Settings) -> Path:
+        """Return where a training with these settings, prepared cases and code keeps what it needs to go on."""
+        cases = sorted(path for path in (self.work / "prepared").rglob("*") if path.is_file())
+        key = digest([settings.model_dump_json(), code_digest("segsrgan_core", "segsrgan_study/steps/network"), *cases])
+        return self.scratch / "training" / f"{key[:16]}.npz"
+
+    @property
+    def phantoms(self) -> Path:
+        """Phantoms that this code made, whole ones, until the code changes."""
+        return self.scratch / "phantoms" / code_digest("segsrgan_core/imaging", "segsrgan_study/phantoms")[:16]
+
+    def manifest(self, cohort: str) -> Path:
+        """Return the manifest of a cohort."""
+        return (self._made if cohort == "embedded" else self.root) / "data_manifests" / f"{cohort}.csv"
+
+    def data_root(self, cohort: str) -> Path:
+        """Return the folder that a manifest's paths start in: `data/`, or the one that SEGSRGAN_DATA names.
+
+        The phantoms are made in `data/` wherever other data are.
+        """
+        named = os.environ.get("SEGSRGAN_DATA")
+        if cohort == "embedded":
+            return self.work
+        if not named:
+            return self.root / "data"
+        if not Path(named).is_dir():
+            raise UserError(
+                f"SEGSRGAN_DATA: expected a folder; received {named!r}, which is none; correct or unset it."
+            )
+        return Path(named).resolve()
+
+
+def digest(parts: Iterable[str | Path]) -> str:
+    """Return the SHA-256 digest of texts and of the content of files."""
+    total = hashlib.sha256()
+    for part in parts:
+        content = part.read_bytes() if isinstance(part, Path) else part.encode()
+        total.update(hashlib.sha256(content).digest())
+    return total.hexdigest()
+
+
+def code_digest(*rooms: str) -> str:
+    """Return the digest of source files and of the versions of the libraries that compute.
+
+    Args:
+        rooms: folders and files, such as "segsrgan_core/imaging".
+    """
+    paths = [CODE / room for room in rooms]
+    files = [file for path in paths for file in (sorted(path.rglob("*.py")) if path.is_dir() else [path])]
+    return digest([*files, *(f"{name} {version}" for name, version in versions().items())])
+
+
+def find_study(start: str | Path | None = None) -> Study:
+    """Find the study that a folder belongs to.
+
+    Args:
+        start: a folder in the study; the current one if not given.
+
+    Raises:
+        UserError: neither the folder nor one above it holds `params.yaml` and `dvc.yaml`.
+    """
+    start = Path(start or Path.cwd()).resolve()
+    for folder in (start, *start.parents):
+        if (folder / "params.yaml").is_file() and (folder / "dvc.yaml").is_file():
+            return Study(folder)
+    raise UserError(f"{start}: expected a folder of the study (with params.yaml and dvc.yaml); go to the repository.")

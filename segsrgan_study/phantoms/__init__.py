@@ -1,0 +1,1 @@
+"""Phantoms: synthetic neonatal heads made from the ICBM152 tissue maps."""

@@ -1,0 +1,253 @@
+"""The `embedded` cohort: phantoms made on this machine from the ICBM152 maps that nilearn carries.
+
+Term phantoms are isotropic images with their labels. Patients imitate Epirmex: one anatomy acquired at several echo
+times in thick slices, with the true labels at high resolution beside them. They are always called phantoms.
+"""
+
+import json
+import shutil
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from nibabel.nifti1 import Nifti1Image
+
+from segsrgan_core.atomic import write_json
+from segsrgan_core.errors import UserError
+from segsrgan_core.imaging.degrade import thick_slices
+from segsrgan_core.imaging.noise import add_rician
+from segsrgan_study.cluster import map_cases, results
+from segsrgan_study.cohorts.schema import COLUMNS, Row
+from segsrgan_study.files import save_image, sha256
+from segsrgan_study.phantoms.anatomy import load_anatomy
+from segsrgan_study.phantoms.image import RELAXATION, build_body, draw_relaxation, signal
+from segsrgan_study.phantoms.shape import draw_traits, draw_warp, place
+
+COHORT = "embedded"
+PARTS = ("term", "te")
+VERSION = 3  # raise it when the same settings give other images
+COUNTS = ("n_train", "n_val", "n_test", "n_patients")
+
+
+@dataclass(frozen=True)
+class PhantomCohort:
+    """The cohort's settings.
+
+    Attributes:
+        n_train: term phantoms for training; `n_val` and `n_test` follow them.
+        n_val: term phantoms for validation.
+        n_test: term phantoms for testing.
+        n_patients: patients with one image an echo time.
+        spacing_mm: voxel size of the high-resolution images.
+        slice_mm: slice thickness of the patients' images.
+        te_ms: the patients' echo times.
+        term_te_ms: the term phantoms' echo time (dHCP's).
+        tr_ms: repetition time of all images (dHCP's).
+        term_age_weeks: youngest and oldest term phantom.
+        patient_age_weeks: youngest and oldest patient; born preterm, imaged around term-equivalent age.
+        term_size_sd: standard deviation of the logarithm of the brain's volume at a given age, term phantoms.
+        patient_size_sd: the same, patients.
+        thickness_sd: standard deviation of the logarithm of the cortex's mean thickness.
+        warp_mm: standard deviation of the warp's velocity.
+        term_noise: noise of the term phantoms' images, in image units (CSF is near 900).
+        patient_noise: noise of the patients' thick slices, the same at every echo time.
+        seed: each subject draws from the seed, its part and its index alone.
+    """
+
+    n_train: int = 8
+    n_val: int = 1
+    n_test: int = 4
+    n_patients: int = 8
+    spacing_mm: float = 0.8
+    slice_mm: float = 3.0
+    te_ms: tuple[float, ...] = (120, 200, 280, 360)
+    term_te_ms: float = 156.0
+    tr_ms: float = 12000.0
+    term_age_weeks: tuple[float, float] = (37.0, 44.0)
+    patient_age_weeks: tuple[float, float] = (37.0, 42.0)
+    term_size_sd: float = 0.06
+    patient_size_sd: float = 0.10
+    thickness_sd: float = 0.045
+    warp_mm: float = 1.3
+    term_noise: float = 8.0
+    patient_noise: float = 12.0
+    seed: int = 2021
+
+    def __post_init__(self):
+        if min(getattr(self, name) for name in COUNTS) < 0:
+            raise UserError(f"phantoms: expected {', '.join(COUNTS)} of 0 or more; received {self}.")
+        if not 0 < self.spacing_mm <= self.slice_mm:
+            raise UserError(
+                "phantoms: expected 0 < spacing_mm <= slice_mm; received "
+                f"spacing_mm={self.spacing_mm:g}, slice_mm={self.slice_mm:g}."
+            )
+        if not self.te_ms or min(self.te_ms) <= 0 or len(set(self.te_ms)) < len(self.te_ms):
+            raise UserError(f"phantoms: expected different echo times above 0 ms; received {self.te_ms}.")
+
+    def members(self) -> Iterator[tuple[str, int, str]]:
+        """Yield part, index in the part, and split of every subject."""
+        splits = ["train"] * self.n_train + ["val"] * self.n_val + ["test"] * self.n_test
+        yield from (("term", index, split) for index, split in enumerate(splits))
+        yield from (("te", index, "variability") for index in range(self.n_patients))
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One phantom. All maps are uint8 on the high-resolution grid.
+
+    Attributes:
+        name: `sub-01` or, a patient, `sub-p01`.
+        age_weeks: postmenstrual age at the scan.
+        images: echo time in ms to image, int16 (X, Y, Z), CSF near 900; thick slices for a patient.
+        truths: a patient's high-resolution images without noise, echo time in ms to int16 (X, Y, Z).
+        labels: drawem9 numbers, 4 in the head outside of the skull's content, 0 in air.
+        hemispheres: 1 left, 2 right of the midline, for all that the skull contains.
+        mask: 1 for all that the skull contains.
+    """
+
+    name: str
+    age_weeks: float
+    images: dict[float, Nifti1Image]
+    truths: dict[float, Nifti1Image]
+    labels: Nifti1Image
+    hemispheres: Nifti1Image
+    mask: Nifti1Image
+
+
+def subject_name(part: str, index: int) -> str:
+    """Return `sub-01` for the first term phantom, `sub-p01` for the first patient."""
+    return f"sub-{'p' if part == 'te' else ''}{index + 1:02d}"
+
+
+def make_subject(config: PhantomCohort, part: str, index: int) -> Subject:
+    """Make one phantom in memory; a few seconds at 0.8 mm.
+
+    Args:
+        config: the cohort's settings; its numbers of subjects do not matter here.
+        part: "term" or "te".
+        index: number in the part, from 0.
+
+    Raises:
+        UserError: an unknown part, or settings whose warp would fold.
+    """
+    if part not in PARTS:
+        raise UserError(f"phantom's part: expected one of {PARTS}; received {part!r}.")
+    patient = part == "te"
+    rng = np.random.default_rng([config.seed, PARTS.index(part), index])
+    anatomy = load_anatomy()
+    ages = config.patient_age_weeks if patient else config.term_age_weeks
+    size_sd = config.patient_size_sd if patient else config.term_size_sd
+    traits = draw_traits(index, ages, size_sd, config.thickness_sd, anatomy.tissue_ml, rng)
+    affine, points_mm = place(anatomy, traits, draw_warp(config.warp_mm, rng), config.spacing_mm)
+    body = build_body(anatomy, traits, points_mm, config.spacing_mm, rng)
+    relaxation = draw_relaxation(rng) if patient else RELAXATION
+    scan = _thick if patient else _isotropic
+    echoes = config.te_ms if patient else (config.term_te_ms,)
+    signals = {te: Nifti1Image(signal(body, te, config.tr_ms, relaxation), affine) for te in echoes}
+    return Subject(
+        name=subject_name(part, index),
+        age_weeks=traits.age_weeks,
+        images={te: scan(config, image, rng) for te, image in signals.items()},
+        truths={te: _rounded(image.dataobj, affine) for te, image in signals.items()} if patient else {},
+        labels=Nifti1Image(body.labels, affine),
+        hemispheres=Nifti1Image(body.hemispheres, affine),
+        mask=Nifti1Image((body.hemispheres > 0).astype(np.uint8), affine),
+    )
+
+
+def _isotropic(config: PhantomCohort, image: Nifti1Image, rng: np.random.Generator) -> Nifti1Image:
+    return _rounded(add_rician(np.asarray(image.dataobj), config.term_noise, rng), image.affine)
+
+
+def _thick(config: PhantomCohort, image: Nifti1Image, rng: np.random.Generator) -> Nifti1Image:
+    slices = thick_slices(image, config.slice_mm)
+    return _rounded(add_rician(np.asarray(slices.dataobj), config.patient_noise, rng), slices.affine)
+
+
+def _rounded(array: np.ndarray, affine: np.ndarray) -> Nifti1Image:
+    return Nifti1Image(np.rint(array).astype(np.int16), affine)
+
+
+def write_cohort(config: PhantomCohort, data_root: Path, workers: str = "auto") -> pd.DataFrame:
+    """Make the cohort's files; subjects that are there, whole and of these settings, are kept.
+
+    Args:
+        config: the cohort's settings.
+        data_root: the files go to its folder `embedded`.
+        workers: where, see `cluster`.
+
+    Returns:
+        The manifest's rows, one an image, with the columns of `cohorts.schema`.
+
+    Raises:
+        UserError: settings whose warp would fold, or a subject could not be made; the others are.
+    """
+    members = list(config.members())
+    jobs = [(config, part, index, Path(data_root)) for part, index, _ in members]
+    missing = [job for job in jobs if not _is_whole(*job)]
+    made = map_cases(_write_subject, missing, "phantoms", workers, memory_gib=1.0, name=_job_name)
+    results(made, "phantoms", _job_name)
+    rows = [row for (_, _, split), job in zip(members, jobs, strict=True) for row in _rows(*job, split)]
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def _recipe(config: PhantomCohort, part: str, index: int) -> dict[str, Any]:
+    """Everything that a subject's files follow from."""
+    settings = {name: value for name, value in asdict(config).items() if name not in COUNTS}
+    return json.loads(json.dumps({**settings, "part": part, "index": index, "version": VERSION}))
+
+
+def _record_path(part: str, index: int, data_root: Path) -> Path:
+    name = subject_name(part, index)
+    return data_root / COHORT / name / f"{name}_phantom.json"
+
+
+def _is_whole(config: PhantomCohort, part: str, index: int, data_root: Path) -> bool:
+    path = _record_path(part, index, data_root)
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        kept = record["recipe"] == _recipe(config, part, index)
+        return kept and all(sha256(path.parent / name) == digest for name, digest in record["files"].items())
+    except (OSError, ValueError, KeyError):
+        return False
+
+
+def _image_name(name: str, part: str, te_ms: float, desc: str = "") -> str:
+    return f"anat/{name}_{f'acq-te{te_ms:g}_' if part == 'te' else ''}{desc}T2w.nii.gz"
+
+
+def _job_name(job: tuple[PhantomCohort, str, int, Path]) -> str:
+    return subject_name(*job[1:3])
+
+
+def _write_subject(job: tuple[PhantomCohort, str, int, Path]) -> None:
+    config, part, index, data_root = job
+    subject = make_subject(config, part, index)
+    record = _record_path(part, index, data_root)
+    record.unlink(missing_ok=True)
+    shutil.rmtree(record.parent, ignore_errors=True)
+    files = {_image_name(subject.name, part, te): image for te, image in subject.images.items()}
+    files |= {_image_name(subject.name, part, te, "desc-hr_"): image for te, image in subject.truths.items()}
+    for kind, image in (
+        ("desc-drawem9_dseg", subject.labels),
+        ("desc-hemispheres_dseg", subject.hemispheres),
+        ("desc-brain_mask", subject.mask),
+    ):
+        files[f"anat/{subject.name}_{kind}.nii.gz"] = image
+    digests = {name: sha256(save_image(image, record.parent / name)) for name, image in files.items()}
+    recipe = _recipe(config, part, index)
+    write_json(record, {"age_weeks": subject.age_weeks, "files": digests, "recipe": recipe})
+
+
+def _rows(config: PhantomCohort, part: str, index: int, data_root: Path, split: str) -> Iterator[Row]:
+    record = json.loads(_record_path(part, index, data_root).read_text(encoding="utf-8"))
+    name, age = subject_name(part, index), record["age_weeks"]
+    for te in config.te_ms if part == "te" else (config.term_te_ms,):
+        files = [_image_name(name, part, te)]
+        files += [f"anat/{name}_{kind}.nii.gz" for kind in ("desc-drawem9_dseg", "desc-brain_mask")]
+        paths = (f"{COHORT}/{name}/{file}" for file in files)
+        digests = ";".join(record["files"][file] for file in files)
+        yield Row(COHORT, name, "", split, *paths, float(te), float(config.tr_ms), age, "phantom", digests)

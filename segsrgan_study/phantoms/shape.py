@@ -1,0 +1,196 @@
+"""One phantom's shape: its traits, its warp from the scanner's space to the template, the grid around its head."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import ndimage
+from scipy.special import ndtri
+
+from segsrgan_core.errors import UserError
+from segsrgan_core.imaging.geometry import apply_along, spline_matrix
+from segsrgan_study.phantoms.anatomy import Anatomy
+
+KNOT_MM = 3.2  # the warp is computed on this grid, whatever the image's voxel size
+REACH_MM = (80.0, 100.0, 80.0)
+CENTRE_MM = np.array([0.0, -17.0, 5.0])  # MNI point that the head turns around
+SQUARINGS = 5
+LEAST_JACOBIAN = 0.2
+HEAD_MM = 6.0  # skull and scalp
+
+
+@dataclass(frozen=True)
+class Traits:
+    """What makes a phantom different from the others.
+
+    Attributes:
+        age_weeks: postmenstrual age at the scan.
+        tissue_ml: volume of brain tissue aimed at.
+        to_template: (3, 3) MNI mm per scanner mm: size, proportions, pose.
+        shift_mm: (3,) scanner coordinates of the head's centre.
+        thickness_mm: mean thickness of the cortex.
+        gap_mm: how much wider (or narrower) than the template's its sulci are, on each bank.
+        shell_mm: width of the CSF around the brain.
+    """
+
+    age_weeks: float
+    tissue_ml: float
+    to_template: np.ndarray
+    shift_mm: np.ndarray
+    thickness_mm: float
+    gap_mm: float
+    shell_mm: float
+
+    @property
+    def scale(self) -> float:
+        """Scanner mm per MNI mm."""
+        return float(np.linalg.det(self.to_template) ** (-1 / 3))
+
+
+def draw_traits(
+    index: int,
+    ages_weeks: tuple[float, float],
+    size_sd: float,
+    thickness_sd: float,
+    template_ml: float,
+    rng: np.random.Generator,
+) -> Traits:
+    """Draw a phantom's traits.
+
+    Age and size follow a low-discrepancy sequence over the index, so that a small cohort already has the spread of a
+    large one and a subject does not depend on how many there are.
+
+    Args:
+        index: number of the subject in its part, from 0.
+        ages_weeks: youngest and oldest.
+        size_sd: standard deviation of the logarithm of the brain's volume at a given age.
+        thickness_sd: standard deviation of the logarithm of the cortex's thickness at a given size.
+        template_ml: the template's volume of brain tissue.
+        rng: source of randomness.
+    """
+    u_age, u_size, u_cortex = ((0.5 + (index + 1) * step) % 1 for step in (0.8191725134, 0.6710436067, 0.5497004779))
+    age = ages_weeks[0] + (ages_weeks[1] - ages_weeks[0]) * u_age
+    tissue_ml = (325 + 19 * (age - 37)) * np.exp(size_sd * np.clip(ndtri(u_size), -2, 2))
+    scale = (tissue_ml / template_ml) ** (1 / 3)
+    stretch = np.exp(rng.normal(0, [0.035, 0.035, 0.03]))
+    stretch /= stretch.prod() ** (1 / 3)
+    to_template = np.diag(1 / (scale * stretch)) @ _rotation(np.radians(rng.normal(0, [5, 3, 3])))
+    return Traits(
+        age_weeks=round(float(age), 1),
+        tissue_ml=float(tissue_ml),
+        to_template=to_template,
+        shift_mm=rng.normal(0, [0.7, 5, 5]),
+        thickness_mm=float(1.6 * scale / 0.62 * np.exp(thickness_sd * ndtri(u_cortex))),
+        gap_mm=float(rng.normal(0.0, 0.06)),
+        shell_mm=float(rng.uniform(0.3, 1.7)),
+    )
+
+
+def _rotation(angles: np.ndarray) -> np.ndarray:
+    (cx, cy, cz), (sx, sy, sz) = np.cos(angles), np.sin(angles)
+    about_x = np.array([[1, 0, 0], [0, cx, -sx], [0, sx, cx]])
+    about_y = np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]])
+    about_z = np.array([[cz, -sz, 0], [sz, cz, 0], [0, 0, 1]])
+    return about_z @ about_y @ about_x
+
+
+def smooth_noise(
+    shape: tuple[int, ...], spacing_mm: float, wavelength_mm: float, rng: np.random.Generator
+) -> np.ndarray:
+    """Draw a smooth random field: a cubic spline through independent normal numbers.
+
+    Args:
+        shape: (X, Y, Z).
+        spacing_mm: voxel size.
+        wavelength_mm: distance of the numbers.
+        rng: source of randomness.
+
+    Returns:
+        float64 (X, Y, Z) with mean 0 and a standard deviation of about 0.7.
+    """
+    step = max(wavelength_mm / spacing_mm, 1.0)
+    field = rng.standard_normal([int(np.ceil(n / step)) + 2 for n in shape])
+    for axis, n in enumerate(shape):
+        field = apply_along(field, spline_matrix(field.shape[axis], 0.5 + np.arange(n) / step), axis)
+    return field
+
+
+def draw_warp(warp_mm: float, rng: np.random.Generator) -> np.ndarray:
+    """Draw a smooth invertible displacement: the exponential of a random velocity (Arsigny et al. 2006).
+
+    Args:
+        warp_mm: standard deviation of the velocity's coarse part, in mm.
+        rng: source of randomness.
+
+    Returns:
+        float64 (3, X, Y, Z) in mm on the knots: KNOT_MM apart, from -REACH_MM to REACH_MM.
+
+    Raises:
+        UserError: the warp folds or nearly does (Jacobian determinant at most LEAST_JACOBIAN somewhere).
+    """
+    shape = tuple(int(2 * reach / KNOT_MM) + 1 for reach in REACH_MM)
+    scales = ((34.0, warp_mm / 0.7), (17.0, warp_mm / 2 / 0.7))
+    velocity = [sum(sd * smooth_noise(shape, KNOT_MM, wave, rng) for wave, sd in scales) for _ in range(3)]
+    displacement = np.stack(velocity) / 2**SQUARINGS
+    knots = np.indices(shape, dtype=float)
+    for _ in range(SQUARINGS):
+        at = knots + displacement / KNOT_MM
+        displacement = displacement + [
+            ndimage.map_coordinates(part, at, order=1, mode="nearest") for part in displacement
+        ]
+    least = float(determinant(np.array([np.gradient(p) for p in knots + displacement / KNOT_MM])).min())
+    if not least > LEAST_JACOBIAN:
+        raise UserError(
+            f"phantom's warp: expected a Jacobian determinant above {LEAST_JACOBIAN}; received {least:.3g}; "
+            "lower warp_mm."
+        )
+    return displacement
+
+
+def determinant(matrices: np.ndarray) -> np.ndarray:
+    """Return the determinants (...) of 3 x 3 matrices given as (3, 3, ...)."""
+    (a, b, c), (d, e, f), (g, h, i) = matrices
+    return a * (e * i - f * h) - b * (d * i - f * g) + c * (d * h - e * g)
+
+
+def place(
+    anatomy: Anatomy, traits: Traits, displacement: np.ndarray, spacing_mm: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Lay the image's grid around the head and map it to the template.
+
+    Args:
+        anatomy: the template.
+        traits: the phantom's.
+        displacement: of `draw_warp`.
+        spacing_mm: voxel size of the grid.
+
+    Returns:
+        affine (4, 4), RAS+, isotropic; and MNI coordinates of the voxel centres, float64 (3, X, Y, Z), in mm.
+    """
+    low, high = _field_of_view(anatomy, traits, displacement)
+    shape = tuple(int(n) for n in np.ceil((high - low) / spacing_mm))
+    axes = [start + spacing_mm * np.arange(n) for start, n in zip(low, shape, strict=True)]
+    moved = []
+    for part, axis in zip(displacement, np.meshgrid(*axes, indexing="ij", sparse=True), strict=True):
+        for k, reach in enumerate(REACH_MM):
+            part = apply_along(part, spline_matrix(part.shape[k], (axes[k] + reach) / KNOT_MM), k)
+        moved.append(axis + part)
+    affine = np.diag([spacing_mm] * 3 + [1.0])
+    affine[:3, 3] = low
+    return affine, _to_template(traits, np.stack(moved))
+
+
+def _to_template(traits: Traits, points: np.ndarray) -> np.ndarray:
+    column = (3,) + (1,) * (points.ndim - 1)
+    x, y, z = points - traits.shift_mm.reshape(column)
+    # Written out, as the last bits of a BLAS product depend on the machine.
+    return np.stack([c + a[0] * x + a[1] * y + a[2] * z for a, c in zip(traits.to_template, CENTRE_MM, strict=True)])
+
+
+def _field_of_view(anatomy: Anatomy, traits: Traits, displacement: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The box of the head above the skull's base, in scanner mm, with a little air."""
+    reach = np.asarray(REACH_MM).reshape(3, 1, 1, 1)
+    knots = np.indices(displacement.shape[1:]) * KNOT_MM - reach
+    outside = anatomy.sample("skull", _to_template(traits, knots + displacement)) * traits.scale - traits.shell_mm
+    head, inside = (np.argwhere(outside < limit) * KNOT_MM - reach.ravel() for limit in (HEAD_MM, 0.0))
+    low = np.round([*(head.min(axis=0)[:2] - 4.0), inside[:, 2].min() - 4.0], 1)
+    return low, head.max(axis=0) + 4.0

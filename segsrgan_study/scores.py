@@ -1,0 +1,149 @@
+"""Scores of one estimate against its truth: image quality, overlap, surface distance, volume.
+
+Arrays are (X, Y, Z) on one grid. A mask is any array; what is not zero is inside. Distances are in mm and run
+between the centres of border voxels (voxels of the mask with a face neighbour outside it or outside the image).
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+from scipy import ndimage
+from scipy.spatial import cKDTree
+
+from segsrgan_core.errors import UserError
+from segsrgan_core.metrics import dice, pair, psnr
+
+COLUMNS = ["cohort", "subject", "method", "structure", "metric", "value"]
+
+
+def ssim(truth: np.ndarray, estimate: np.ndarray) -> float:
+    """Mean structural similarity over the volume (Wang et al. 2004), from scikit-image.
+
+    Gaussian window of sd 1.5 voxels in three dimensions (11 voxels wide, so no side may be shorter), population
+    covariances, and data_range = max(truth) - min(truth).
+
+    Raises:
+        UserError: the shapes differ, or the truth is constant.
+    """
+    from skimage.metrics import structural_similarity
+
+    truth, estimate = pair(truth, estimate, np.float32)
+    data_range = float(np.ptp(truth))
+    if data_range == 0:
+        raise UserError(f"truth: expected an image that varies. Received: {truth.max():g} everywhere.")
+    options = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False}
+    return float(structural_similarity(truth, estimate, data_range=data_range, **options))
+
+
+def hd95_mm(a: np.ndarray, b: np.ndarray, spacing_mm: Sequence[float]) -> float:
+    """95 % Hausdorff distance: the larger of the 95th percentiles of the distances a to b and b to a.
+
+    nan where either mask is empty: there is no surface to measure to.
+    """
+    return _hd95(*surface_distances_mm(a, b, spacing_mm))
+
+
+def average_surface_distance_mm(a: np.ndarray, b: np.ndarray, spacing_mm: Sequence[float]) -> float:
+    """Symmetric mean surface distance: the mean over the border voxels of both masks; nan where either is empty."""
+    return _mean_distance(*surface_distances_mm(a, b, spacing_mm))
+
+
+def surface_distances_mm(a: np.ndarray, b: np.ndarray, spacing_mm: Sequence[float]) -> tuple[np.ndarray, np.ndarray]:
+    """Distance of each border voxel of `a` to the nearest of `b`, and the reverse; two (n,) arrays in mm.
+
+    Both are empty where either mask is.
+    """
+    a, b = pair(a, b, bool)
+    if not (a.any() and b.any()):
+        return np.empty(0), np.empty(0)
+    box = _bounding_box(a | b)
+    points_a, points_b = (_border_points_mm(mask[box], spacing_mm) for mask in (a, b))
+    return cKDTree(points_b).query(points_a)[0], cKDTree(points_a).query(points_b)[0]
+
+
+def volume_error(truth: np.ndarray, estimate: np.ndarray) -> float:
+    """Signed relative volume error (|estimate| - |truth|) / |truth|; nan where the truth is empty."""
+    truth, estimate = pair(truth, estimate, bool)
+    expected = np.count_nonzero(truth)
+    return (np.count_nonzero(estimate) - expected) / expected if expected else float("nan")
+
+
+def n_components(mask: np.ndarray) -> int:
+    """Number of connected components; voxels that share a face, an edge or a corner are connected."""
+    return int(ndimage.label(np.asarray(mask) != 0, structure=np.ones((3, 3, 3)))[1])
+
+
+def image_scores(truth: np.ndarray, estimate: np.ndarray, who: Mapping[str, str]) -> list[dict]:
+    """Rows of the long table for one image: psnr and ssim.
+
+    Args:
+        truth: the real high-resolution image, (X, Y, Z).
+        estimate: the estimated one on the same grid.
+        who: {"cohort": ..., "subject": ..., "method": ...}.
+    """
+    scores = {"psnr": psnr(truth, estimate), "ssim": ssim(truth, estimate)}
+    return [{**who, "structure": "image", "metric": name, "value": value} for name, value in scores.items()]
+
+
+def label_scores(
+    truth_labels: np.ndarray,
+    labels: np.ndarray,
+    spacing_mm: Sequence[float],
+    names: Mapping[int, str],
+    who: Mapping[str, str],
+) -> list[dict]:
+    """Rows of the long table for one segmentation: every score of every structure.
+
+    Args:
+        truth_labels: integer labels, (X, Y, Z).
+        labels: the estimated ones on the same grid.
+        spacing_mm: voxel size along each axis.
+        names: label number to structure name. A structure that is in neither map is left out: it is not in this
+            cohort, and counting it as a perfect overlap would flatter the mean.
+        who: {"cohort": ..., "subject": ..., "method": ...}.
+    """
+    truth_labels, labels = pair(truth_labels, labels, np.int32)
+    rows = []
+    for number, structure in names.items():
+        truth, estimate = truth_labels == number, labels == number
+        if truth.any() or estimate.any():
+            scores = _mask_scores(truth, estimate, spacing_mm)
+            rows += [{**who, "structure": structure, "metric": k, "value": v} for k, v in scores.items()]
+    return rows
+
+
+def score_table(rows: Sequence[Mapping]) -> pd.DataFrame:
+    """The rows as the sorted table of `results/evaluation/per_subject.csv`."""
+    return pd.DataFrame(rows, columns=COLUMNS).sort_values(COLUMNS[:-1], ignore_index=True)
+
+
+def _mask_scores(truth: np.ndarray, estimate: np.ndarray, spacing_mm: Sequence[float]) -> dict[str, float]:
+    distances = surface_distances_mm(truth, estimate, spacing_mm)
+    voxel_ml = float(np.prod(spacing_mm)) / 1000
+    return {
+        "dice": dice(truth, estimate),
+        "hd95_mm": _hd95(*distances),
+        "asd_mm": _mean_distance(*distances),
+        "volume_ml": np.count_nonzero(estimate) * voxel_ml,
+        "volume_true_ml": np.count_nonzero(truth) * voxel_ml,
+        "volume_error": volume_error(truth, estimate),
+        "n_components": n_components(estimate),
+    }
+
+
+def _hd95(there: np.ndarray, back: np.ndarray) -> float:
+    return float(max(np.percentile(there, 95), np.percentile(back, 95))) if there.size else float("nan")
+
+
+def _mean_distance(there: np.ndarray, back: np.ndarray) -> float:
+    return float(np.concatenate([there, back]).mean()) if there.size else float("nan")
+
+
+def _bounding_box(mask: np.ndarray) -> tuple[slice, ...]:
+    return ndimage.find_objects(mask.astype(np.uint8))[0]
+
+
+def _border_points_mm(mask: np.ndarray, spacing_mm: Sequence[float]) -> np.ndarray:
+    inside = ndimage.binary_erosion(mask)
+    return np.argwhere(mask & ~inside) * np.asarray(spacing_mm, float)

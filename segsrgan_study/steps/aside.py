@@ -1,0 +1,207 @@
+"""A network trained, calibrated or evaluated outside the study, in its own folder, by the functions of the stages."""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import nibabel as nib
+import pandas as pd
+
+import segsrgan_core
+from segsrgan_core.atomic import atomic, write_json, write_text
+from segsrgan_core.errors import UserError
+from segsrgan_core.imaging.geometry import spacing_mm
+from segsrgan_core.networks.functions import choose_policy
+from segsrgan_core.segmenter import ModelCard, load_segmenter, read_card, weight_files
+from segsrgan_study.cohorts.manifest import image_rows
+from segsrgan_study.files import sha256, write_csv
+from segsrgan_study.params import Settings
+from segsrgan_study.paths import Study
+from segsrgan_study.steps.data.cases import CASES, case_name, prepared_cases
+from segsrgan_study.steps.data.prepare import load_cohort, make_phantoms, prepare
+from segsrgan_study.steps.network.calibrate import calibrated
+from segsrgan_study.steps.network.fit import fit
+from segsrgan_study.steps.scores.evaluate import evaluate
+
+FACTS, MODEL = "training.json", "model.json"
+SCRATCH = ".work"
+
+
+def train_aside(study: Study, settings: Settings, cohorts: Sequence[str], out: Path) -> bool:
+    """Train a network on one or more cohorts; stopped at any moment, the same call goes on.
+
+    Args:
+        study: the repository, for manifests and data.
+        settings: of simulation, networks and training.
+        cohorts: names of cohorts with a manifest; a network may learn from several.
+        out: receives generator.npz, model.json, history.csv, training.json and a draft of MODEL_CARD.md. What is
+            needed to go on lies in `.work` in it until the end.
+
+    Returns:
+        Whether there was anything to do: False if the folder holds this very network already.
+
+    Raises:
+        UserError: the folder holds another network, or a cohort is at fault.
+    """
+    settings = settings.model_copy(update={"cohort": "+".join(cohorts)})
+    manifests = {name: _manifest_digest(study, name) for name in cohorts}
+    facts = {"settings": settings.model_dump(mode="json"), "manifests_sha256": manifests}
+    if (out / FACTS).is_file():
+        return _refuse_another(out, facts)
+    bench = _bench(study, out, settings, cohorts)
+    _prepare_all(bench, settings, cohorts)
+    _require_one_voxel_size(bench)
+    history = fit(bench, settings, bench.results / "training", bench.state(settings))
+    for path in (bench.results / "training" / "model").iterdir():
+        path.replace(out / path.name)
+    write_csv(out / "history.csv", history)
+    write_text(out / "MODEL_CARD.md", draft_card(settings, bench, history))
+    write_json(out / FACTS, {**facts, "version": segsrgan_core.__version__})
+    shutil.rmtree(out / SCRATCH)
+    return True
+
+
+def calibrate_aside(study: Study, settings: Settings, cohorts: Sequence[str], model: Path, out: Path) -> ModelCard:
+    """Choose a network's threshold and learn its standard errors on cohorts of one's own; its weights stay.
+
+    Args:
+        study: the repository, for manifests and data.
+        settings: of simulation and inference; the voxel size is the network's where they name none.
+        cohorts: names of cohorts with a manifest; their splits val and train are used.
+        model: folder of a trained network.
+        out: receives a copy of the model with the new card, and calibration.json (what it was calibrated on).
+
+    Returns:
+        The new card.
+    """
+    settings = _at_the_spacing_of(read_card(model), settings).model_copy(update={"cohort": "+".join(cohorts)})
+    bench = _bench(study, out, settings, cohorts)
+    _prepare_all(bench, settings, cohorts, splits=("train", "val"))
+    policy = choose_policy(settings.model.precision)
+    segmenter = load_segmenter(model, settings.inference.step, policy, settings.inference.flips)
+    card = calibrated(bench, settings, segmenter)
+    if out.resolve() != model.resolve():
+        for path in model.iterdir():
+            atomic(out / path.name, lambda part, path=path: shutil.copyfile(path, part))
+    write_json(out / MODEL, asdict(card))
+    used = {"simulation": settings.simulation, "inference": settings.inference}
+    facts = {name: section.model_dump(mode="json") for name, section in used.items()}
+    write_json(out / "calibration.json", {"cohorts": list(cohorts), **facts, "version": segsrgan_core.__version__})
+    shutil.rmtree(out / SCRATCH)
+    return card
+
+
+def evaluate_aside(study: Study, settings: Settings, model: Path, out: Path) -> dict:
+    """Score a network on the test cases of a cohort.
+
+    Args:
+        study: the repository, for manifest and data.
+        settings: of cohort and simulation; the voxel size is the network's where they name none.
+        model: folder of a trained network.
+        out: receives per_subject.csv, metrics.json, evaluation.json (what was scored) and `images/`.
+
+    Returns:
+        The summary, as in metrics.json.
+    """
+    card = read_card(model)
+    no_baselines = settings.baselines.model_copy(update={"methods": []})
+    settings = _at_the_spacing_of(card, settings).model_copy(update={"baselines": no_baselines})
+    bench = _bench(study, out, settings, [settings.cohort])
+    _prepare_all(bench, settings, [settings.cohort], splits=("test",))
+    segmenter = load_segmenter(model, settings.inference.step, choose_policy(settings.model.precision))
+    _, summary = evaluate(bench, settings, segmenter)
+    shutil.rmtree(out / "images", ignore_errors=True)
+    (bench.work / "evaluated").replace(out / "images")
+    for path in (bench.results / "evaluation").iterdir():
+        path.replace(out / path.name)
+    digests = [sha256(model / name) for name in weight_files(card.networks)]
+    weights = {"name": model.resolve().name, "sha256": digests, "trained_on": card.cohort}
+    write_json(out / "evaluation.json", {"weights": weights, "settings": settings.model_dump(mode="json")})
+    shutil.rmtree(out / SCRATCH)
+    return summary
+
+
+def _at_the_spacing_of(card: ModelCard, settings: Settings) -> Settings:
+    spacing = settings.simulation.spacing_mm or card.spacing_mm
+    return settings.model_copy(update={"simulation": settings.simulation.model_copy(update={"spacing_mm": spacing})})
+
+
+def _manifest_digest(study: Study, cohort: str) -> str:
+    return "" if cohort == "embedded" else sha256(study.manifest(cohort))  # the phantoms are made from the settings
+
+
+def _refuse_another(out: Path, facts: dict) -> bool:
+    known = json.loads((out / FACTS).read_text(encoding="utf-8"))
+    if {key: known.get(key) for key in facts} != json.loads(json.dumps(facts)):
+        raise UserError(
+            f"{out}: expected an empty folder, or this training; it holds a network of another cohort or other "
+            "settings; name another folder."
+        )
+    return False
+
+
+def _bench(study: Study, out: Path, settings: Settings, cohorts: Sequence[str]) -> Study:
+    """Return the study with its products in a scratch folder that belongs to these cases alone."""
+    parts = [settings.simulation.model_dump_json(), settings.embedded.model_dump_json(), str(settings.seed)]
+    parts += [f"{name} {_manifest_digest(study, name)}" for name in cohorts]
+    key = hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+    return replace(study, aside=out.resolve() / SCRATCH / key)
+
+
+def _prepare_all(
+    bench: Study, settings: Settings, cohorts: Sequence[str], splits: Sequence[str] = ("train", "val", "test")
+) -> None:
+    """Prepare the cases of all cohorts in one folder, unless that is done."""
+    done = bench.scratch / "prepared"
+    if done.is_file():
+        return
+    tables, names = [], []
+    for cohort in cohorts:
+        one = settings.model_copy(update={"cohort": cohort})
+        if cohort == "embedded":
+            make_phantoms(bench, one)
+        manifest = load_cohort(bench, one)
+        names += [case_name(row.subject, row.session) for split in splits for row in image_rows(manifest, split)]
+        if len(set(names)) < len(names):
+            raise UserError(f"{bench.manifest(cohort)}: expected subjects that no other cohort names; rename them.")
+        tables.append(prepare(bench, one, manifest, splits, keep=True))
+    write_csv(bench.work / "prepared" / CASES, pd.concat(tables))
+    write_text(done, "")
+
+
+def _require_one_voxel_size(bench: Study) -> None:
+    for split in ("train", "val"):
+        sizes = {case.name: float(spacing_mm(nib.load(case.image))[0]) for case in prepared_cases(bench, split)}
+        if max(sizes.values()) > 1.02 * min(sizes.values()):
+            raise UserError(
+                f"training: expected images of one voxel size; received {min(sizes.values()):.3g} to "
+                f"{max(sizes.values()):.3g} mm; set simulation.spacing_mm in params.yaml to resample them."
+            )
+
+
+def draft_card(settings: Settings, bench: Study, history: pd.DataFrame) -> str:
+    """Return a first model card: what is known without a person; they should go on writing it."""
+    counts = {split: sum(1 for _ in prepared_cases(bench, split)) for split in ("train", "val")}
+    best = history.loc[history["val_score"].idxmax()]
+    scores = "\n".join(f"| {name.removeprefix('val_')} | {best[name]:.3f} |" for name in best.index if "val_" in name)
+    simulation, training = settings.simulation, settings.training
+    low, high = training.thickness_mm
+    return f"""# Model card
+
+Trained on the cohort {settings.cohort} ({counts["train"]} images to train, {counts["val"]} to validate) with the
+setting `{settings.setting}` of segsrgan_core {segsrgan_core.__version__}; every number of it stands in `{FACTS}`.
+
+- Input: T2-weighted images with {simulation.plane} slices of {low:g} to {high:g} mm, simulated from high resolution.
+- Output: image and {", ".join(settings.model.classes)} at the training images' voxel size.
+- For research only; not a medical device. It has seen no images but those named above: no other scanner, age,
+  pathology or contrast. Look at every result (`report.html`) before you use its volume.
+
+Validation (whole images, the best epoch):
+
+| score | value |
+|---|---|
+{scores}
+"""

@@ -1,0 +1,1 @@
+"""Cases on disk: from a manifest to prepared images."""

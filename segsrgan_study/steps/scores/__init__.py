@@ -1,0 +1,1 @@
+"""Scores of the network and of the methods to compare with."""

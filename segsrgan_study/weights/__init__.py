@@ -1,0 +1,51 @@
+"""Trained networks that come with the package: one folder each, with `generator.npz`, `model.json`, `MODEL_CARD.md`."""
+
+import difflib
+from pathlib import Path
+
+from segsrgan_core.errors import UserError
+from segsrgan_study.paths import find_study
+
+FOLDER = Path(__file__).parent
+CARD = "model.json"
+
+
+def packaged() -> list[str]:
+    """Return the names of the sets of weights that come with the package, in alphabetical order."""
+    return sorted(path.parent.name for path in FOLDER.glob(f"*/{CARD}"))
+
+
+def find_model(word: str | Path | None = None) -> Path:
+    """Return the folder of a trained network.
+
+    Args:
+        word: the name of a packaged set, or a folder that `segsrgan train` or the study wrote (a folder of a packaged
+            set's name is named with its path: `./name`). None stands for the first packaged set; where the package
+            has none, for the network that the study trained.
+
+    Raises:
+        UserError: there is no such network.
+    """
+    names = packaged()
+    if word is None:
+        return FOLDER / names[0] if names else _of_the_study()
+    if str(word) in names:
+        return FOLDER / str(word)
+    if (Path(word) / CARD).is_file():
+        return Path(word)
+    known = f"one of the packaged sets {', '.join(names)}, or " if names else ""
+    close = difflib.get_close_matches(str(word), names, n=1)
+    hint = f"; did you mean {close[0]!r}?" if close else "; name the folder that `segsrgan train` wrote."
+    raise UserError(f"model: expected {known}a folder with {CARD}; received {str(word)!r}{hint}")
+
+
+def _of_the_study() -> Path:
+    missing = "expected weights that come with the package, or a network of your own; there are none"
+    advice = "train one (`segsrgan train`, or `make repro` in the repository) and name its folder with --model."
+    try:
+        folder = find_study().results / "training" / "model"
+    except UserError as error:
+        raise UserError(f"model: {missing}; {advice}") from error
+    if not (folder / CARD).is_file():
+        raise UserError(f"{folder}: {missing}; {advice}")
+    return folder

@@ -1,0 +1,67 @@
+import fcntl
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from segsrgan_core.atomic import atomic
+
+
+def put(text):
+    return lambda part: part.write_text(text)
+
+
+def test_a_file_is_written_into_folders_that_are_made(tmp_path):
+    assert atomic(tmp_path / "a" / "b" / "c.txt", put("whole")).read_text() == "whole"
+    assert os.listdir(tmp_path / "a" / "b") == ["c.txt"]
+
+
+def test_a_failed_write_leaves_nothing_and_keeps_the_old_file(tmp_path):
+    atomic(tmp_path / "a.txt", put("old"))
+
+    def fail(part):
+        part.write_text("half")
+        raise OSError("no space")
+
+    with pytest.raises(OSError, match="no space"):
+        atomic(tmp_path / "a.txt", fail)
+    assert os.listdir(tmp_path) == ["a.txt"]
+    assert (tmp_path / "a.txt").read_text() == "old"
+
+
+def test_what_a_killed_process_left_is_removed_by_the_next_one(tmp_path):
+    code = (
+        "import os, signal, sys; from segsrgan_core.atomic import atomic\n"
+        "def write(part): part.write_text('half'); os.kill(os.getpid(), signal.SIGKILL)\n"
+        "atomic(sys.argv[1], write)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, tmp_path / "a.txt"], check=False)
+    assert done.returncode == -signal.SIGKILL
+    assert [name.startswith(".part-") for name in os.listdir(tmp_path)] == [True]
+    atomic(tmp_path / "b.txt", put("whole"))
+    assert os.listdir(tmp_path) == ["b.txt"]
+
+
+def test_what_a_living_process_writes_is_left_alone(tmp_path):
+    atomic(tmp_path / "a.txt", lambda part: (atomic(tmp_path / "b.txt", put("other")), part.write_text("whole")))
+    assert (tmp_path / "a.txt").read_text() == "whole"
+    assert sorted(os.listdir(tmp_path)) == ["a.txt", "b.txt"]
+
+
+def test_a_file_system_without_locks_will_do(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise OSError(38, "Function not implemented")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    (tmp_path / ".part-other").mkdir()
+    atomic(tmp_path / "a.txt", put("whole"))
+    assert sorted(os.listdir(tmp_path)) == [".part-other", "a.txt"]
+
+
+def test_a_file_as_a_folder_is_an_error(tmp_path):
+    Path(tmp_path / "a").touch()
+    with pytest.raises(OSError, match="a"):
+        atomic(tmp_path / "a" / "b.txt", put("whole"))

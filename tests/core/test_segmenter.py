@@ -1,0 +1,178 @@
+import dataclasses
+
+import nibabel as nib
+import numpy as np
+import pytest
+from nibabel.nifti1 import Nifti1Image
+
+from segsrgan_core.errors import UserError
+from segsrgan_core.imaging.degrade import thick_slices
+from segsrgan_core.networks.generators import build_generator
+from segsrgan_core.segmenter import ModelCard, Segmenter, load_segmenter, save_model
+from tests.core.imaging.test_degrade import blob
+from tests.core.imaging.test_geometry import centre_mm, oblique
+
+ARGUMENTS = {"name": "unet", "k": 4, "kernel": 3, "padding": "zero", "n_classes": 1, "thickness_channel": False}
+CARD = ModelCard(ARGUMENTS, ("cortex",), 1.0, 16, (3.0, 3.0), "axial", "embedded")
+
+
+def identity(x):
+    """A network that gives its input back, and as segmentation whatever is brighter than half."""
+    return np.concatenate([x[..., :1], (x[..., :1] > 0.5).astype(np.float32)], -1)
+
+
+SEGMENTER = Segmenter(CARD, identity, 8)
+
+
+def head(codes="RAS", thickness=3.0, offset=(1.0, -2.0, 1.5)):
+    return thick_slices(blob(oblique((1, 1, 1), codes, 0.2), (32, 36, 30), offset, 4.0), thickness)
+
+
+@pytest.mark.parametrize("codes", ["RAS", "LPS", "PIR"])
+def test_everything_stays_where_it_is_in_the_world(codes):
+    image = head(codes)
+    result = SEGMENTER(image)
+    assert nib.aff2axcodes(result.image.affine) == nib.aff2axcodes(image.affine)
+    np.testing.assert_allclose(nib.affines.voxel_sizes(result.image.affine), 1.0)
+    np.testing.assert_allclose(centre_mm(result.image), centre_mm(image), atol=0.01)
+
+
+@pytest.mark.parametrize("ornt", [[[0, -1], [1, -1], [2, 1]], [[2, 1], [0, 1], [1, -1]]])
+def test_flips_and_permutations_of_the_input_change_nothing_in_the_world(ornt):
+    image = head()
+    turned = image.as_reoriented(np.array(ornt))
+    one, other = SEGMENTER(image), SEGMENTER(turned)
+    for a, b in ((one.image, other.image), (one.labels, other.labels)):
+        a, b = nib.as_closest_canonical(a), nib.as_closest_canonical(b)
+        np.testing.assert_allclose(a.affine, b.affine, atol=1e-5)
+        np.testing.assert_allclose(np.asarray(a.dataobj), np.asarray(b.dataobj), atol=1e-5)
+    assert one.volumes_ml == other.volumes_ml
+
+
+def test_intensities_come_back_in_their_own_units():
+    image = head()
+    louder = Nifti1Image(np.asarray(image.dataobj) * 700, image.affine)
+    np.testing.assert_allclose(
+        np.asarray(SEGMENTER(louder).image.dataobj),
+        700 * np.asarray(SEGMENTER(image).image.dataobj),
+        rtol=1e-3,
+        atol=0.1,
+    )
+
+
+def test_volumes_are_label_counts_times_the_voxel():
+    result = SEGMENTER(head())
+    assert result.volumes_ml == {"cortex": pytest.approx((np.asarray(result.labels.dataobj) == 2).sum() / 1000)}
+
+
+def test_a_network_used_outside_its_training_says_so():
+    assert SEGMENTER(head()).notes == []
+    assert "5 mm thick" in SEGMENTER(head(thickness=5.0)).notes[0]
+    coronal = thick_slices(blob(np.diag([1.0, 1, 1, 1]), (32, 36, 30)), 3.0, "coronal")
+    assert "coronal" in SEGMENTER(coronal).notes[0]
+
+
+def test_a_field_of_view_beyond_any_head_is_refused():
+    with pytest.raises(UserError, match="expected a head"):
+        SEGMENTER(Nifti1Image(np.ones((8, 8, 8), np.float32), np.diag([90.0, 90, 90, 1])))
+
+
+@pytest.fixture
+def folder(tmp_path):
+    save_model(tmp_path, build_generator(**ARGUMENTS, seed=4), CARD)
+    return tmp_path
+
+
+def test_a_model_survives_saving(folder):
+    loaded = load_segmenter(folder, step=8)
+    x = np.random.default_rng(0).random((1, 16, 16, 16, 1), np.float32)
+    assert loaded.card == CARD
+    np.testing.assert_allclose(loaded.network(x), build_generator(**ARGUMENTS, seed=4)(x), atol=1e-5)
+
+
+def test_several_networks_vote(tmp_path):
+    models = [build_generator(**ARGUMENTS, seed=seed) for seed in (4, 5)]
+    save_model(tmp_path, models[0], dataclasses.replace(CARD, networks=2), models[1:])
+    loaded = load_segmenter(tmp_path, step=8, flips=())
+    x = np.random.default_rng(0).random((1, 16, 16, 16, 1), np.float32)
+    for network, model in zip((loaded.network, *loaded.others), models, strict=True):
+        np.testing.assert_allclose(network(x), model(x), atol=1e-5)
+    halves = Segmenter(CARD, lambda x: np.full((*x.shape[:-1], 2), 0.2, np.float32), 8)
+    both = dataclasses.replace(halves, others=(lambda x: np.full((*x.shape[:-1], 2), 0.6, np.float32),))
+    result = both(head())
+    np.testing.assert_allclose(np.asarray(result.probabilities["cortex"].dataobj), 0.4, atol=1e-5)
+    np.testing.assert_allclose(np.asarray(result.uncertainty.dataobj), 0.4, atol=1e-5)
+    assert result.disagreement_ml["cortex"] == pytest.approx(0.2 * result.uncertainty.dataobj.size / 1000, rel=1e-3)
+
+
+def test_standard_errors_are_learnt_shares_of_the_disagreement():
+    assert np.isnan(SEGMENTER(head()).standard_errors_ml["cortex"])
+
+    def sloping(x):  # windows disagree about it where they overlap
+        slope = np.linspace(0, 1, x.shape[1], dtype=np.float32).reshape(1, -1, 1, 1, 1)
+        return np.concatenate([x[..., :1], np.broadcast_to(slope, x[..., :1].shape)], -1)
+
+    card = dataclasses.replace(CARD, error_factors={"cortex": 0.5}, error_cases=4)
+    calibrated = dataclasses.replace(SEGMENTER, card=card, network=sloping)(head())
+    assert calibrated.disagreement_ml["cortex"] > 0
+    assert calibrated.standard_errors_ml["cortex"] == pytest.approx(0.5 * calibrated.disagreement_ml["cortex"])
+
+
+@pytest.mark.parametrize("skull", [True, False])
+def test_there_is_no_brain_outside_the_skull(skull):
+    classes = ("cortex", "background")
+    card = dataclasses.replace(CARD, classes=classes, generator={**ARGUMENTS, "n_classes": 6, "hemispheres": True})
+
+    def network(x):  # cortex in the bright blob and at the front of the field, background at the back
+        inside = x[..., :1] > 0.5
+        front = np.zeros_like(inside)
+        front[:, -3:] = True
+        back = np.flip(front, 1) & ~inside
+        cortex = (inside | front) & ~back
+        sides = inside[..., [0, 0]] / 2 * skull
+        parts = [x[..., :1], ~cortex & ~back, cortex, back, 1 - sides.sum(-1, keepdims=True), sides]
+        return np.concatenate([np.asarray(part, np.float32) for part in parts], -1)
+
+    result = Segmenter(card, network, 16)(head())
+    labels, sides = np.asarray(result.labels.dataobj), np.asarray(result.sides.dataobj)
+    outside = sides == 0
+    assert sides.any() == skull
+    assert (labels[~outside] == 2).all()
+    assert (labels[outside] == 2).any() == (not skull)
+    assert (labels[outside] == 4).any()
+    assert (np.asarray(result.probabilities["cortex"].dataobj)[outside] > 0).any() == (not skull)
+    volumes = result.volumes_ml
+    if skull:
+        assert volumes["left_cortex"] + volumes["right_cortex"] == pytest.approx(volumes["cortex"])
+
+
+def test_saving_twice_gives_the_same_bytes(folder, tmp_path):
+    before = (folder / "generator.npz").read_bytes()
+    save_model(tmp_path, build_generator(**ARGUMENTS, seed=4), CARD)
+    assert (folder / "generator.npz").read_bytes() == before
+
+
+def test_weights_of_another_architecture_are_refused(folder):
+    other = dataclasses.replace(CARD, generator={**ARGUMENTS, "k": 8})
+    save_model(folder / "other", build_generator(**{**ARGUMENTS, "k": 8}), other)
+    (folder / "other" / "generator.npz").replace(folder / "generator.npz")
+    with pytest.raises(UserError, match="another architecture"):
+        load_segmenter(folder, 8)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        ("model.json", None, "trained model's folder"),
+        ("model.json", "{", "damaged"),
+        ("model.json", '{"k": 3}', "damaged"),
+        ("generator.npz", None, "missing"),
+        ("generator.npz", "junk", "missing or damaged"),
+    ],
+)
+def test_a_damaged_model_is_named(folder, name, content, says):
+    (folder / name).unlink()
+    if content:
+        (folder / name).write_text(content)
+    with pytest.raises(UserError, match=says):
+        load_segmenter(folder, 8)

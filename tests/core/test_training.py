@@ -1,0 +1,182 @@
+from unittest.mock import patch
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from tensorflow.python.eager.context import context
+
+from segsrgan_core.checkpoints import load_state, save_state
+from segsrgan_core.classes import Classes
+from segsrgan_core.errors import UserError
+from segsrgan_core.networks.critic import build_critic
+from segsrgan_core.networks.generators import BODIES, build_generator
+from segsrgan_core.patches import prepare_subject
+from segsrgan_core.settings import TrainingSettings
+from segsrgan_core.training import Trainer, soften, train
+
+CORTEX = Classes(("cortex",))
+SETTINGS = TrainingSettings(patch=16, epochs=3, steps_per_epoch=2, adversarial_from=0.5, n_critic=2, lambda_dice=1.0)
+
+
+def trainer(settings=SETTINGS, critic=True):
+    with patch.dict(BODIES, tiny=lambda blocks, x, k, kernel: blocks.unit(blocks.unit(x, k), k)):  # soon traced
+        generator = build_generator("tiny", k=4, kernel=3, padding="zero", seed=1)
+    return Trainer(generator, build_critic(2, width=2, seed=2) if critic else None, settings)
+
+
+@pytest.fixture(scope="module")
+def subjects():
+    rng = np.random.default_rng(0)
+    image = rng.random((24, 24, 32)).astype(np.float32)
+    return [prepare_subject("s", image, 2 * (image > 0.6).astype(np.uint8), CORTEX, 0.8, 3.0, 16, 0)]
+
+
+def validate(network):
+    y = network(np.full((1, 16, 16, 16, 1), 0.5, np.float32))
+    return {"val_score": float(y.mean())}
+
+
+def weights(trained):
+    return [w.numpy() for group in trained.state().values() for w in group]
+
+
+def test_a_killed_training_goes_on_bit_by_bit(subjects, tmp_path):
+    whole = trainer()
+    history = train(whole, subjects, CORTEX, validate, tmp_path / "whole.npz", seed=5)
+
+    def killed_in_the_third_epoch(step, row):
+        if step == 5:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(trainer(), subjects, CORTEX, validate, tmp_path / "killed.npz", 5, killed_in_the_third_epoch)
+    resumed = trainer()
+    seen = []
+    again = train(resumed, subjects, CORTEX, validate, tmp_path / "killed.npz", 5, lambda step, row: seen.append(step))
+    assert seen == [5, 6]
+    assert again == history
+    for a, b in zip(weights(whole), weights(resumed), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_the_seed_decides(subjects, tmp_path):
+    losses = [
+        train(trainer(), subjects, CORTEX, validate, tmp_path / f"{i}.npz", seed)[-1]["loss_rec"]
+        for i, seed in enumerate((1, 1, 2))
+    ]
+    assert losses[0] == losses[1] != losses[2]
+
+
+def sums_of_three(graph):
+    """Return the nodes of a graph and its functions that add as the terms come, and so round otherwise each time."""
+    nodes = [*graph.node, *(node for function in graph.library.function for node in function.node_def)]
+    several = [node for node in nodes if "AddN" in node.op or "Accumulate" in node.op]
+    several = [node for node in several if len([one for one in node.input if not one.startswith("^")]) > 2]
+    return [node.name for node in (*several, *(node for node in nodes if node.op == "TemporaryVariable"))]
+
+
+@pytest.mark.parametrize(
+    ("generator", "channels", "groups", "batch"), [("unet", 1, (1,), 1), ("residual", 2, (4, 3), 2)]
+)
+def test_no_sum_is_made_in_the_order_in_which_its_terms_are_ready(generator, channels, groups, batch):
+    n = sum(groups)
+    critic = build_critic(1 + n + (channels == 2), width=2)
+    model = build_generator(
+        generator, n_classes=groups[0], k=4, thickness_channel=channels == 2, hemispheres=len(groups) == 2
+    )
+    settings = SETTINGS.model_copy(update={"optimizer": "muon", "lambda_ce": 0.3, "lambda_sides": 0.1})
+    one = Trainer(model, critic, settings, groups)
+    x, y = np.zeros((3, batch, 16, 16, 16, channels), np.float32), np.zeros((3, batch, 16, 16, 16, 1 + n), np.float32)
+    for function, arguments in ((one.reconstruct, (x[0], y[0])), (one.adversarial, (x, y, np.zeros((2, batch))))):
+        arguments = [tf.constant(a, tf.float32) for a in arguments]
+        assert not sums_of_three(function.get_concrete_function(*arguments).graph.as_graph_def())
+        context().enable_run_metadata()  # what the graph has become when it runs
+        function(*arguments)
+        graphs = [run.post_optimization_graph for run in context().export_run_metadata().function_graphs]
+        context().disable_run_metadata()
+        assert max(len(graph.node) for graph in graphs) > 500
+        assert not [name for graph in graphs for name in sums_of_three(graph)]
+
+
+def test_the_critic_takes_part_from_its_share_of_the_steps_on(subjects, tmp_path):
+    history = train(trainer(), subjects, CORTEX, validate, tmp_path / "state.npz", 5)
+    assert ["loss_critic" in row for row in history] == [False, True, True]
+
+
+def test_an_epochs_losses_are_the_means_of_its_steps(subjects, tmp_path):
+    def history(epochs, steps):
+        settings = SETTINGS.model_copy(update={"epochs": epochs, "steps_per_epoch": steps})
+        return train(trainer(settings), subjects, CORTEX, validate, tmp_path / f"{epochs}.npz", 5)
+
+    each, pairs = history(6, 1), history(3, 2)
+    for name in ("loss_rec", "loss_dice"):
+        steps = np.reshape([row[name] for row in each], (3, 2))
+        assert [row[name] for row in pairs] == pytest.approx(steps.mean(axis=1), rel=1e-9)
+        assert np.ptp(steps, axis=1).min() > 0
+
+
+def test_a_critic_step_moves_the_critic_alone_and_a_generator_step_the_generator_alone():
+    one = trainer()
+    before = weights(one)
+    x, y = np.random.default_rng(0).random((2, 3, 1, 16, 16, 16, 2)).astype(np.float32)
+    one._critic_step(x[0, ..., :1], y[0], np.float32([0.5]))
+    generator = len(one.generator.trainable_variables)
+    assert all(np.array_equal(a, b.numpy()) for a, b in zip(before, one.generator.trainable_variables, strict=False))
+    moved = [w.numpy() for w in one.critic.trainable_variables]
+    one._generator_step(x[0, ..., :1], y[0], adversarial=True)
+    assert all(np.array_equal(a, b.numpy()) for a, b in zip(moved, one.critic.trainable_variables, strict=True))
+    assert not all(
+        np.array_equal(a, b.numpy()) for a, b in zip(before[:generator], one.generator.trainable_variables, strict=True)
+    )
+
+
+def test_a_batch_gives_the_mean_gradient_of_its_samples():
+    one, two = trainer(critic=False), trainer(critic=False)
+    x = np.random.default_rng(0).random((2, 16, 16, 16, 1)).astype(np.float32)
+    y = np.concatenate([x, (x > 0.5).astype(np.float32)], -1)
+    losses = [float(one._generator_loss(x[i : i + 1], y[i : i + 1], False)[0]) for i in range(2)]
+    values = two.reconstruct(x, y)
+    together = float(values["loss_rec"]) + float(values["loss_dice"])
+    assert together == pytest.approx(np.mean(losses), rel=1e-5)
+
+
+def overfit(right):
+    settings = TrainingSettings(patch=16, learning_rate=0.01, beta_1=0.9, decay=0, lambda_dice=1.0)
+    one = trainer(settings, critic=False)
+    x = np.random.default_rng(0).random((1, 16, 16, 16, 1)).astype(np.float32)
+    blob = np.zeros_like(x)
+    blob[:, 4:12, 4:12, 4:12] = 1
+    x = x * 0.1 + blob
+    for step in range(60):
+        labels = blob if right else np.random.default_rng(step).integers(0, 2, x.shape).astype(np.float32)
+        dice = float(one.reconstruct(x, np.concatenate([x, labels], -1))["loss_dice"])
+    return 1 - dice
+
+
+def test_a_tiny_network_overfits_one_patch_and_learns_nothing_from_random_labels():
+    assert overfit(right=True) > 0.95
+    assert overfit(right=False) < 0.8
+
+
+def test_softening_leaves_the_image_and_blurs_the_segmentation():
+    real = np.zeros((1, 5, 5, 5, 2), np.float32)
+    real[0, 2, 2, 2] = 1
+    soft = soften(real).numpy()
+    np.testing.assert_array_equal(soft[..., 0], real[..., 0])
+    assert soft[0, 1, 1, 1, 1] == pytest.approx(1 / 27)
+    assert soft[..., 1].sum() == pytest.approx(1, rel=1e-5)
+
+
+def test_a_damaged_state_is_named(tmp_path):
+    path = tmp_path / "state.npz"
+    save_state(path, trainer().state(), {"step": 1})
+    path.write_bytes(path.read_bytes()[:-500])
+    with pytest.raises(UserError, match=r"state\.npz: expected stored weights"):
+        load_state(path, trainer().state())
+
+
+def test_a_state_of_another_network_is_refused(tmp_path):
+    path = tmp_path / "state.npz"
+    save_state(path, {"generator": build_generator("unet", k=8, kernel=3).trainable_variables}, {})
+    with pytest.raises(UserError, match="another architecture"):
+        load_state(path, {"generator": build_generator("unet", k=4, kernel=3).trainable_variables})

@@ -1,0 +1,101 @@
+import os
+import time
+
+import numpy as np
+import pytest
+
+from segsrgan_core.errors import UserError
+from segsrgan_study.baselines import drawem
+from segsrgan_study.baselines.case import Case, MethodFailed, NotAvailable
+from segsrgan_study.files import save_image
+from tests.study.baselines.phantoms import image_of, labels_of, nifti
+
+LABELS = labels_of((16, 15, 14), (6, 5, 4))
+OUT = "mkdir -p segmentations; cp {} segmentations/image_tissue_labels.nii.gz"
+
+
+@pytest.fixture
+def mirtk(tmp_path, monkeypatch):
+    """Return a function that puts a stand-in for mirtk on PATH."""
+    (tmp_path / "bin").mkdir()
+
+    def write(body):
+        program = tmp_path / "bin" / "mirtk"
+        program.write_text(f'#!/bin/sh\nif [ "$1" = --version ]; then echo "mirtk 2.0.0"; exit 0; fi\n{body}\n')
+        program.chmod(0o755)
+        monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}")
+
+    return write
+
+
+def case(tmp_path, age_weeks=41.6):
+    return Case(nifti(image_of(LABELS)), (), tmp_path, age_weeks=age_weeks)
+
+
+def test_success(tmp_path, mirtk):
+    save_image(nifti(LABELS), tmp_path / "labels.nii.gz")
+    right = 'test "$1 $2 $3 $4" = "neonatal-segmentation image.nii.gz 42 -t" && test -f image.nii.gz || exit 9'
+    mirtk(f"{right}\n{OUT.format(tmp_path / 'labels.nii.gz')}")
+    result = drawem.METHOD.run(case(tmp_path))
+    np.testing.assert_array_equal(np.asarray(result.dataobj), LABELS)
+    assert drawem.METHOD.version() == "mirtk 2.0.0"
+
+
+@pytest.mark.parametrize(("age", "passed"), [(24.0, "28"), (50.0, "44")])
+def test_age_is_kept_within_the_templates(tmp_path, mirtk, age, passed):
+    mirtk(f'test "$3" = {passed} && echo right && exit 5')
+    with pytest.raises(MethodFailed, match="exit code 5: right"):
+        drawem.METHOD.run(case(tmp_path, age))
+
+
+def test_failure_tells_the_last_words(tmp_path, mirtk):
+    mirtk("echo preprocess.sh : failed >&2; exit 1")
+    with pytest.raises(MethodFailed, match=r"exit code 1: preprocess\.sh : failed"):
+        drawem.METHOD.run(case(tmp_path))
+
+
+def test_a_map_of_zeros_with_exit_code_0(tmp_path, mirtk):
+    save_image(nifti(np.zeros_like(LABELS)), tmp_path / "labels.nii.gz")
+    mirtk(OUT.format(tmp_path / "labels.nii.gz"))
+    with pytest.raises(MethodFailed, match="map of zeros"):
+        drawem.METHOD.run(case(tmp_path))
+
+
+def test_missing_and_broken_files(tmp_path, mirtk):
+    mirtk("echo done")
+    with pytest.raises(MethodFailed, match="without segmentations/image_tissue_labels"):
+        drawem.METHOD.run(case(tmp_path))
+    (tmp_path / "text").write_text("no image")
+    mirtk(OUT.format(tmp_path / "text"))
+    with pytest.raises(MethodFailed, match="no label map"):
+        drawem.METHOD.run(case(tmp_path))
+
+
+def test_another_grid(tmp_path, mirtk):
+    save_image(nifti(LABELS[1:]), tmp_path / "labels.nii.gz")
+    mirtk(OUT.format(tmp_path / "labels.nii.gz"))
+    with pytest.raises(MethodFailed, match="another grid"):
+        drawem.METHOD.run(case(tmp_path))
+
+
+def test_time_out_stops_all_that_it_started(tmp_path, mirtk):
+    mirtk(f"(sleep 2; touch {tmp_path / 'survived'}) & sleep 60")
+    start = time.monotonic()
+    with pytest.raises(MethodFailed, match="stopped after"):
+        drawem.METHOD.tuned(timeout_hours=0.3 / 3600).run(case(tmp_path))
+    assert time.monotonic() - start < 10
+    time.sleep(2.2)
+    assert not (tmp_path / "survived").exists()
+
+
+def test_without_mirtk(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(NotAvailable, match="mirtk not found"):
+        drawem.METHOD.run(case(tmp_path))
+    assert drawem.METHOD.version() == "not found"
+
+
+def test_without_an_age(tmp_path, mirtk):
+    mirtk("exit 1")
+    with pytest.raises(UserError, match="age_weeks"):
+        drawem.METHOD.run(case(tmp_path, float("nan")))

@@ -1,0 +1,179 @@
+import numpy as np
+import pytest
+from scipy import ndimage
+from scipy.optimize import lsq_linear
+
+from segsrgan_core.errors import UserError
+from segsrgan_study.baselines.imapa import soft_labels
+
+SHAPE = (9, 8, 7)
+
+
+def brain(seed, shape=SHAPE, noise=0.03):
+    """A ball in two layers on a dark ground, moved a little and noisy: image and labels 0, 1, 2."""
+    rng = np.random.default_rng(seed)
+    centre = (np.array(shape) - 1) / 2 + rng.uniform(-0.7, 0.7, 3)
+    radius = np.sqrt(((np.moveaxis(np.indices(shape), 0, -1) - centre) ** 2).sum(axis=-1))
+    labels = np.where(radius < 1.6, 2, np.where(radius < 2.9, 1, 0)).astype(np.uint8)
+    image = np.array([0.1, 0.5, 1.0])[labels] + rng.normal(0, noise, shape)
+    return np.clip(image, 0, None).astype(np.float32), labels
+
+
+@pytest.fixture(scope="module")
+def images():
+    target, truth = brain(0)
+    atlases, labels = zip(*(brain(seed) for seed in (1, 2, 3)), strict=True)
+    return target, truth, np.stack(atlases), np.stack(labels)
+
+
+def literal(target, atlases, labels, half_patch, half_window, k, alphas, mask=None, one_class=False):
+    """IMAPA as it is written: every voxel, every atlas, every offset, every voxel of a patch."""
+    n, pad = int(labels.max()) + 1, half_patch + half_window
+    scale = target.max()
+    around = [(pad, pad)] * 3
+    target = np.pad(target.astype(float) / scale, around)
+    atlases = [np.pad(atlas.astype(float) / scale, around) for atlas in atlases]
+    maps = [np.pad(np.eye(n)[label], [*around, (0, 0)]) for label in labels]
+    for one in maps:
+        one[..., 0] = 1 - one[..., 1:].sum(axis=-1)
+    half = 1.0 if one_class else 0.5
+    if one_class:
+        maps = [one[..., 1:2] for one in maps]
+    empty = np.zeros_like(maps[0])
+    if not one_class:
+        empty[..., 0] = 1
+    shape = tuple(size - 2 * pad for size in target.shape)
+    soft = empty.copy()
+
+    def patch(array, at):
+        return array[tuple(slice(i - half_patch, i + half_patch + 1) for i in at)].ravel()
+
+    for a in alphas:
+        new = empty.copy()
+        for voxel in np.ndindex(shape):
+            if mask is not None and not mask[voxel]:
+                continue
+            at = np.array(voxel) + pad
+            z, centres = [], []
+            for atlas, one in zip(atlases, maps, strict=True):
+                for offset in np.ndindex((2 * half_window + 1,) * 3):
+                    there = at + np.array(offset) - half_window
+                    z.append(
+                        np.concatenate(
+                            [
+                                np.sqrt(1 - a) * (patch(atlas, there) - patch(target, at)),
+                                np.sqrt(half * a) * (patch(one, there) - patch(soft, at)),
+                            ]
+                        )
+                    )
+                    centres.append(one[tuple(there)])
+            z, centres = np.array(z), np.array(centres)
+            distance = 1e-6 + (z**2).sum(axis=1)
+            nearest = np.argsort(distance, kind="stable")[:k]
+            gram = z[nearest] @ z[nearest].T
+            c = gram + 1e-3 * (np.trace(gram) or 1) * np.eye(k)
+            weights = lsq_linear(c, np.ones(k), (0, 1), method="bvls", tol=1e-14).x
+            new[tuple(at)] = weights @ centres[nearest] / weights.sum()
+        soft = new
+    return soft[(slice(pad, -pad),) * 3]
+
+
+@pytest.mark.parametrize(
+    ("half_patch", "half_window", "k", "alphas"),
+    [(1, 1, 7, (0.0, 0.25)), (0, 1, 15, (0.0, 0.5)), (1, 1, 5, (0.3,))],
+)
+def test_equals_the_literal_version_in_every_voxel(images, half_patch, half_window, k, alphas):
+    target, _, atlases, labels = images
+    expected = literal(target, atlases, labels, half_patch, half_window, k, alphas)
+    numbers, soft = soft_labels(target, atlases, labels, None, half_patch, half_window, k, alphas)
+    assert numbers.tolist() == [0, 1, 2]
+    np.testing.assert_allclose(soft, expected, atol=1e-5)
+    np.testing.assert_allclose(soft.sum(axis=-1), 1, atol=1e-5)
+
+
+def test_weights_that_are_not_all_1(images):
+    # with intensities ten times as large as the paper's, the bounds of the weights are reached from both sides
+    target, _, atlases, labels = images
+    target, atlases = target.copy(), atlases.copy()
+    atlases = target.max() * 0.5 + (atlases - target.max() * 0.5) * 3
+    expected = literal(target, atlases, labels, 1, 1, 9, (0.0, 0.25))
+    _, soft = soft_labels(target, atlases, labels, None, 1, 1, 9, (0.0, 0.25))
+    np.testing.assert_allclose(soft, expected, atol=1e-5)
+
+
+def test_one_class_is_the_published_formula(images):
+    target, _, atlases, labels = images
+    cortex = (labels == 1).astype(np.uint8)
+    expected = literal(target, atlases, cortex, 1, 1, 7, (0.0, 0.25), one_class=True)
+    _, soft = soft_labels(target, atlases, cortex, None, 1, 1, 7, (0.0, 0.25))
+    np.testing.assert_allclose(soft[..., 1], expected[..., 0], atol=1e-5)
+
+
+def test_outside_the_mask_the_label_is_0(images):
+    target, _, atlases, labels = images
+    mask = np.zeros(SHAPE, bool)
+    mask[:6] = True
+    expected = literal(target, atlases, labels, 1, 1, 7, (0.0, 0.25), mask)
+    _, soft = soft_labels(target, atlases, labels, mask, 1, 1, 7, (0.0, 0.25))
+    np.testing.assert_allclose(soft, expected, atol=1e-5)
+
+
+def test_an_atlas_equal_to_the_target_gives_its_labels_back(images):
+    target, truth, atlases, labels = images
+    atlases, labels = np.stack([target, *atlases]), np.stack([truth, *labels])
+    numbers, soft = soft_labels(target, atlases, labels, k=1, half_window=2)
+    np.testing.assert_array_equal(numbers[soft.argmax(axis=-1)], truth)
+
+
+def test_the_defaults_give_a_clear_image_its_labels_back():
+    # 15 patches are averaged: a lone voxel on a corner, whose patch has no second like it, may go to its neighbours
+    target, truth = brain(0, (18, 17, 16), noise=0.0)
+    numbers, soft = soft_labels(target, target[None], truth[None])
+    assert np.mean(numbers[soft.argmax(axis=-1)] == truth) > 0.999
+
+
+def test_one_patch_and_no_label_distance_is_the_nearest_patch(images):
+    target, _, atlases, labels = images
+    _, soft = soft_labels(target, atlases, labels, half_window=2, k=1, alphas=(0.0,))
+    around = ((1, 1),) * 3
+    best, nearest = np.full(SHAPE, np.inf), np.zeros(SHAPE, int)
+    for atlas, label in zip(atlases, labels, strict=True):
+        for offset in np.ndindex(5, 5, 5):
+            move = 2 - np.array(offset)
+            there = np.roll(np.pad(atlas, 4), move, (0, 1, 2))[3:-3, 3:-3, 3:-3]
+            squares = (there.astype(float) - np.pad(target, around)) ** 2
+            distance = ndimage.uniform_filter(squares, 3)[1:-1, 1:-1, 1:-1]
+            carried = np.roll(np.pad(label, 4), move, (0, 1, 2))[4:-4, 4:-4, 4:-4]
+            nearest = np.where(distance < best, carried, nearest)
+            best = np.minimum(best, distance)
+    np.testing.assert_array_equal(soft.argmax(axis=-1), nearest)
+
+
+@pytest.mark.parametrize("axes", [(0, 1), (1, 2), (0, 2)])
+def test_turning_everything_turns_the_result(images, axes):
+    target, _, atlases, labels = images
+    _, soft = soft_labels(target, atlases, labels, half_window=2)
+    turned = [np.rot90(array, axes=axes).copy() for array in (target, *atlases, *labels)]
+    _, soft_turned = soft_labels(turned[0], np.stack(turned[1:4]), np.stack(turned[4:]), half_window=2)
+    np.testing.assert_allclose(soft_turned, np.rot90(soft, axes=axes), atol=1e-5)
+
+
+def test_progress_ends_at_1(images):
+    target, _, atlases, labels = images
+    seen = []
+    soft_labels(target, atlases, labels, progress=lambda step, part: seen.append((step, part)))
+    assert seen[-1] == ("imapa", 1.0)
+    assert seen == sorted(seen)
+
+
+@pytest.mark.parametrize("wrong", [{"k": 0}, {"k": 10**6}, {"half_patch": -1}, {"alphas": ()}, {"alphas": (1.5,)}])
+def test_a_parameter_out_of_range_is_refused(images, wrong):
+    target, _, atlases, labels = images
+    with pytest.raises(UserError, match="expected"):
+        soft_labels(target, atlases, labels, **wrong)
+
+
+def test_atlases_of_another_shape_are_refused(images):
+    target, _, atlases, labels = images
+    with pytest.raises(UserError, match="expected atlases and labels of the shape"):
+        soft_labels(target[1:], atlases, labels)

@@ -1,0 +1,201 @@
+import os
+import signal
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from segsrgan_core.errors import UserError
+from segsrgan_study.baselines import ants_worker, registration
+from segsrgan_study.baselines.case import Atlas, Case, MethodFailed
+from segsrgan_study.baselines.histogram import match_histogram
+from segsrgan_study.baselines.methods import METHODS
+from segsrgan_study.baselines.registration import missing_pairs, pair_key, register_all, warped_atlases
+from segsrgan_study.params import RegistrationSettings
+from segsrgan_study.processes import ProcessDiedError
+from tests.study.baselines.phantoms import dice, image_of, labels_of, nifti
+
+SHAPE = (40, 38, 36)
+RADII = ((15.0, 12.0, 9.0), (13.0, 10.5, 8.0), (16.0, 13.5, 10.0))
+COARSE = RegistrationSettings(spacing_mm=3.0, affine=(100, 50, 10), syn=(10,))
+MOVES = ((0, 0, 0), (2.0, -1.0, 1.0), (-1.5, 1.0, 0.0))
+
+
+def atlas(number):
+    labels = labels_of(SHAPE, RADII[number], MOVES[number])
+    image = nifti(image_of(labels, seed=number))
+    return Atlas(str(number), image, nifti(labels), nifti(np.asarray(image.dataobj) + 1))
+
+
+@pytest.fixture(scope="module")
+def case(tmp_path_factory):
+    truth = labels_of(SHAPE, (14.0, 11.5, 8.5))
+    return Case(
+        nifti(image_of(truth, seed=9)),
+        tuple(atlas(number) for number in range(3)),
+        tmp_path_factory.mktemp("cache"),
+        registration=COARSE,
+    ), truth
+
+
+@pytest.fixture(scope="module")
+def warped(case):
+    seen = []
+    warped = warped_atlases(replace(case[0], progress=lambda step, part: seen.append((step, part))))
+    assert seen[-1] == ("registration", 1.0)
+    return warped
+
+
+def test_registration_brings_atlases_to_the_image(case, warped):
+    for before, after in zip(case[0].atlases, warped, strict=True):
+        assert after.subject == before.subject
+        assert after.image.shape == after.labels.shape == SHAPE
+        assert (after.image.dtype, after.labels.dtype) == (np.float32, np.uint8)
+        assert dice(after.labels, case[1], 3) > max(0.85, dice(np.asarray(before.labels.dataobj), case[1], 3) - 0.02)
+        assert after.interpolated[SHAPE[0] // 2, SHAPE[1] // 2, SHAPE[2] // 2] > 0
+        assert not np.array_equal(after.image, after.interpolated)
+
+
+def test_nothing_is_computed_twice_and_all_methods_share(case, warped, monkeypatch):
+    def refuse(function, jobs):
+        assert not jobs, "a registration was computed again"
+        return []
+
+    monkeypatch.setattr(registration, "in_workers", refuse)
+    assert warped_atlases(case[0]) is warped_atlases(replace(case[0], progress=print))  # in memory for the next method
+    warped_atlases.cache_clear()
+    again = warped_atlases(case[0])  # and on disk for the next run
+    for one, other in zip(warped, again, strict=True):
+        np.testing.assert_array_equal(one.image, other.image)
+        np.testing.assert_array_equal(one.labels, other.labels)
+    METHODS["majority_vote"].run(case[0])
+    METHODS["imapa"].tuned(half_window=1).run(case[0])
+
+
+def test_a_damaged_entry_is_computed_again_with_the_same_result(case, warped):
+    entries = sorted(case[0].cache.glob("*.npz"))
+    assert len(entries) == 3
+    assert not list(case[0].cache.glob(".part*"))
+    whole = {entry: entry.read_bytes() for entry in entries}
+    entries[0].write_bytes(whole[entries[0]][:1000])
+    warped_atlases.cache_clear()
+    again = warped_atlases(case[0])
+    for one, other in zip(warped, again, strict=True):
+        np.testing.assert_array_equal(one.image, other.image)
+    assert {entry: len(entry.read_bytes()) for entry in entries} == {e: len(b) for e, b in whole.items()}
+
+
+def test_the_key_depends_on_all_that_matters(case, monkeypatch):
+    image, one = case[0].image, case[0].atlases[0]
+    keys = [
+        pair_key(case[0], one),
+        pair_key(replace(case[0], image=nifti(np.asarray(image.dataobj) + 1)), one),
+        pair_key(replace(case[0], image=nifti(np.asarray(image.dataobj), spacing_mm=1.9)), one),
+        pair_key(case[0], case[0].atlases[1]),
+        pair_key(case[0], Atlas("0", one.image, one.labels)),
+        pair_key(replace(case[0], registration=COARSE.model_copy(update={"syn": (9,)})), one),
+    ]
+    assert len(set(keys)) == len(keys)
+    monkeypatch.setattr(registration, "IMAGING", registration.IMAGING[1:])  # as if its code had changed
+    keys.append(pair_key(case[0], one))
+    assert len(set(keys)) == len(keys)
+    monkeypatch.undo()
+    assert pair_key(case[0], Atlas("x", one.image, one.labels, one.interpolated)) == keys[0]
+
+
+def test_a_pair_that_fails_names_its_atlas_and_stops_no_other(case, tmp_path):
+    empty = Atlas("empty", nifti(np.zeros(SHAPE, np.float32)), nifti(np.ones(SHAPE, np.uint8)))
+    broken = replace(case[0], atlases=(empty, case[0].atlases[0]), cache=tmp_path)
+    faults = register_all(missing_pairs([broken]))
+    assert [reason.partition(":")[0] for reason in faults.values()] == ["empty"]
+    assert len(list(tmp_path.glob("*.npz"))) == 1
+    with pytest.raises(MethodFailed, match="registration failed: empty"):
+        METHODS["majority_vote"].run(broken)
+
+
+def die(*arguments):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_killed_registration_is_no_fault_of_its_atlas(case, tmp_path, monkeypatch):
+    monkeypatch.setattr(registration, "_try_to_register", die)
+    with pytest.raises(ProcessDiedError, match="run the same command again"):
+        METHODS["majority_vote"].run(replace(case[0], cache=tmp_path))
+
+
+def test_a_full_or_missing_disk_is_no_fault_of_the_atlas(case, tmp_path):
+    (tmp_path / "file").write_text("no folder")
+    with pytest.raises(NotADirectoryError, match="file"):
+        METHODS["majority_vote"].run(replace(case[0], cache=tmp_path / "file" / "registrations"))
+
+
+def test_majority_vote_takes_the_most_frequent_label(case, warped):
+    result = np.asarray(METHODS["majority_vote"].run(case[0]).dataobj)
+    votes = np.stack([one.labels for one in warped])
+    unanimous = (votes == votes[0]).all(axis=0)
+    np.testing.assert_array_equal(result[unanimous], votes[0][unanimous])
+    assert (np.sum(votes == result, axis=0) >= np.sum(votes == votes[0], axis=0)).all()
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters"),
+    [
+        ("joint_label_fusion", {"rad": 1, "r_search": 1}),
+        ("atropos", {"iterations": 1}),
+        ("imapa", {"half_window": 1}),
+        ("imapa", {"half_window": 1, "atlas_images": "high_resolution"}),
+        ("drawem_style_em", {"bias_correction": False}),
+    ],
+)
+def test_fusion_is_at_least_about_as_good_as_the_vote(case, warped, name, parameters):
+    vote, found = METHODS["majority_vote"].run(case[0]), METHODS[name].tuned(**parameters).run(case[0])
+    vote, found = np.asarray(vote.dataobj), np.asarray(found.dataobj)
+    assert set(np.unique(found)) <= {0, 1, 2, 3}
+    for number in (2, 3):
+        assert dice(found, case[1], number) > dice(vote, case[1], number) - 0.03
+
+
+def test_atropos_repeats_itself_where_classes_are_hard_to_tell(tmp_path):
+    rng = np.random.default_rng(1)
+    fields = np.stack([ndimage.gaussian_filter(rng.normal(size=(36, 36, 36)), 3) for _ in range(3)])
+    labels = (1 + fields.argmax(axis=0)).astype(np.uint8)
+    blurred = 1 + np.argmax([ndimage.gaussian_filter((labels == n) * 1.0, 2) for n in (1, 2, 3)], axis=0)
+    noisy = nifti((10 * labels + rng.normal(0, 6, labels.shape)).astype(np.float32))
+    case = Case(noisy, (Atlas("a", noisy, nifti(blurred.astype(np.uint8))),), tmp_path, registration=COARSE)
+    first, again = (np.asarray(METHODS["atropos"].run(case).dataobj) for _ in range(2))
+    np.testing.assert_array_equal(first, again)
+
+
+def test_a_word_that_names_no_image_is_refused(case, warped):
+    with pytest.raises(UserError, match="atlas_images: expected one of interpolated, high_resolution; received 'hr'"):
+        METHODS["imapa"].tuned(atlas_images="hr").run(case[0])
+
+
+def test_an_oblique_image_keeps_its_place():
+    affine = np.array([[0, -1.5, 0.1, 10.0], [2.0, 0, 0, -5.0], [0, 0.1, 3.0, 7.0], [0, 0, 0, 1]])
+    image = nifti(np.random.default_rng(0).random((4, 5, 6)).astype(np.float32))
+    image = type(image)(np.asarray(image.dataobj), affine)
+    converted = ants_worker.to_ants(image)
+    import ants
+
+    lps = ants.transform_index_to_physical_point(converted, [1, 2, 3])
+    np.testing.assert_allclose(np.array(lps) * [-1, -1, 1], (affine @ [1, 2, 3, 1])[:3], atol=1e-4)
+    np.testing.assert_array_equal(converted.numpy(), np.asarray(image.dataobj))
+
+
+def test_histograms_are_matched():
+    rng = np.random.default_rng(0)
+    reference = rng.gamma(4.0, 25.0, (20, 20, 20)).astype(np.float32)
+    inside = np.zeros(reference.shape, bool)
+    inside[2:-2] = True
+    image = (0.3 * reference[::-1] ** 0.7).astype(np.float32)
+    matched = match_histogram(image, reference, inside)
+    np.testing.assert_allclose(
+        np.quantile(matched[inside], [0.1, 0.5, 0.9]), np.quantile(reference[inside], [0.1, 0.5, 0.9]), rtol=0.02
+    )
+    order = np.argsort(image.ravel())
+    assert (np.diff(matched.ravel()[order]) >= -1e-3).all()
+    air = np.where(np.arange(20)[:, None, None] < 10, 0, image)
+    assert match_histogram(air, reference, inside)[:10].max() == 0
+    np.testing.assert_array_equal(match_histogram(image, reference, np.zeros_like(inside)), image)

@@ -1,0 +1,92 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from segsrgan_core.errors import UserError
+from segsrgan_study.baselines import run as module
+from segsrgan_study.baselines.case import Case, Method, MethodFailed, NotAvailable
+from segsrgan_study.baselines.run import run
+from segsrgan_study.processes import ProcessDiedError
+from tests.study.baselines.phantoms import image_of, labels_of, nifti
+
+LABELS = labels_of((12, 12, 12), (5, 4, 3))
+
+
+@pytest.fixture
+def case(tmp_path):
+    return Case(nifti(image_of(LABELS)), (), tmp_path / "cache")
+
+
+def method(label, **parameters):
+    return Method("m", "M", lambda: "1", parameters, label, needs_atlases=False)
+
+
+@pytest.fixture
+def counted():
+    calls = []
+    return calls, method(lambda case, shift: calls.append(shift) or nifti(np.roll(LABELS, shift, 0)), shift=0)
+
+
+@pytest.mark.parametrize(
+    ("fault", "text"),
+    [
+        (NotAvailable("mirtk not found"), "not run: mirtk not found"),
+        (MethodFailed("M gave an empty map"), "failed: M gave an empty map"),
+        (UserError("M: expected an age."), "failed: M: expected an age."),
+        (ZeroDivisionError("division by\nzero"), "failed: ZeroDivisionError: division by zero"),
+    ],
+)
+def test_a_fault_is_the_outcome(case, tmp_path, fault, text):
+    def label(case):
+        raise fault
+
+    outcome = run(method(label), case, tmp_path / "labels")
+    assert outcome == module.Outcome(text)
+    assert not (tmp_path / "labels").exists()
+
+
+@pytest.mark.parametrize("fault", [ProcessDiedError("one died"), MemoryError(), OSError(28, "No space left on device")])
+def test_a_fault_of_the_machine_is_not_the_methods(case, tmp_path, fault):
+    def label(case):
+        raise fault
+
+    with pytest.raises(type(fault)):
+        run(method(label), case, tmp_path / "labels")
+
+
+def test_labels_are_computed_once(case, tmp_path, counted):
+    calls, m = counted
+    first = run(m, case, tmp_path / "labels")
+    again = run(m, case, tmp_path / "labels")
+    assert calls == [0]
+    assert first.text == again.text == "labelled"
+    np.testing.assert_array_equal(np.asarray(again.labels.dataobj), LABELS)
+    np.testing.assert_array_equal(again.labels.affine, case.image.affine)
+    assert again.cost == first.cost
+    assert first.cost.peak_mib > 10
+
+
+def test_whatever_changes_the_labels_computes_them_again(case, tmp_path, counted):
+    calls, m = counted
+    other_image = replace(case, image=nifti(np.asarray(case.image.dataobj) + 1))
+    changes = [
+        (m, case),
+        (m.tuned(shift=1), case),
+        (replace(m, version=lambda: "2"), case),
+        (m, other_image),
+        (m, replace(case, age_weeks=40.0)),
+        (m, replace(case, mask=nifti(np.ones_like(LABELS)))),
+    ]
+    for one, with_case in changes:
+        run(one, with_case, tmp_path / "labels")
+    assert len(calls) == len(changes)
+
+
+def test_a_damaged_entry_is_computed_again(case, tmp_path, counted):
+    calls, m = counted
+    run(m, case, tmp_path / "labels")
+    (entry,) = (tmp_path / "labels").glob("*.npz")
+    entry.write_bytes(entry.read_bytes()[:50])
+    assert run(m, case, tmp_path / "labels").text == "labelled"
+    assert len(calls) == 2

@@ -1,0 +1,141 @@
+import contextlib
+import io
+import os
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from nibabel.nifti1 import Nifti1Image
+
+from segsrgan_core.errors import UserError
+from segsrgan_study.baselines.case import NotAvailable
+from segsrgan_study.bet import extraction as bet
+from segsrgan_study.bet.surface import Surface, fill
+
+RADIUS_MM = 40.0
+
+
+def head(spacing_mm=(2.0, 2.0, 2.0), turn=((1, 0, 0), (0, 1, 0), (0, 0, 1))):
+    """A brain of 40 mm, dark bone around it, bright skin: T2w, centred 10 mm off the origin."""
+    shape = tuple(int(120 / s) for s in spacing_mm)
+    affine = np.eye(4)
+    affine[:3, :3] = np.array(turn) @ np.diag(spacing_mm)
+    affine[:3, 3] = np.array([10.0, 0, 0]) - affine[:3, :3] @ ((np.array(shape) - 1) / 2)
+    points = np.moveaxis(np.indices(shape), 0, -1) @ affine[:3, :3].T + affine[:3, 3]
+    r = np.linalg.norm(points - [10.0, 0, 0], axis=-1)
+    clean = np.select([r < RADIUS_MM, r < 45, r < 50], [100.0, 15.0, 80.0], 0)
+    noise = np.random.default_rng(0).normal(0, 3, shape)
+    return Nifti1Image(np.clip(clean + noise, 0, None).astype(np.float32), affine), r < RADIUS_MM
+
+
+def dice(a, b):
+    return 2 * np.sum(a & b) / (a.sum() + b.sum())
+
+
+@pytest.fixture(scope="module")
+def found():
+    image, truth = head()
+    return bet.bet_mask(image), truth
+
+
+def test_the_brain_is_found(found):
+    mask, truth = found
+    assert np.asarray(mask.dataobj).dtype == np.uint8
+    assert dice(np.asarray(mask.dataobj) > 0, truth) > 0.97
+
+
+def test_noise_in_brain_and_air_does_not_mislead_the_surface():
+    image, truth = head()
+    noise = np.random.default_rng(1).normal(0, 10, (2, *image.shape))
+    noisy = np.hypot(np.asarray(image.dataobj) + noise[0], noise[1]).astype(np.float32)  # as magnitudes: 12 in air
+    mask = bet.bet_mask(Nifti1Image(noisy, image.affine), threshold=0.6)
+    assert dice(np.asarray(mask.dataobj) > 0, truth) > 0.97
+
+
+def test_a_step_is_brainextractors_own():
+    with contextlib.redirect_stdout(io.StringIO()):
+        ours, own = (bet._extractor(bet.head(head()[0], 2.0), 0.6, 2.0) for _ in range(2))
+        del own.step_of_deformation  # the class's own is left
+        ours.run(30)
+        own.run(30)
+    np.testing.assert_allclose(ours.vertices, own.vertices, rtol=0, atol=1e-9)
+
+
+def test_thick_turned_slices_give_the_same_volume(found):
+    mask, _ = found
+    angle = np.pi / 7
+    turn = np.array([[np.cos(angle), -np.sin(angle), 0], [np.sin(angle), np.cos(angle), 0], [0, 0, -1]])
+    image, truth = head((2.0, 2.0, 4.0), turn)
+    thick = bet.bet_mask(image)
+    assert thick.shape == image.shape
+    assert dice(np.asarray(thick.dataobj) > 0, truth) > 0.96
+    expected_ml = np.sum(mask.dataobj) * 0.008
+    assert np.sum(thick.dataobj) * 0.016 == pytest.approx(expected_ml, rel=0.02)
+
+
+def test_a_process_for_brain_extraction_does_not_import_tensorflow():
+    code = "import sys, segsrgan_study.bet.extraction; sys.exit('tensorflow' in sys.modules)"
+    assert bet.intracranial_volume_of_file_ml.__module__ == bet.__name__
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_volume_in_ml_hardly_depends_on_the_grid_of_the_surface():
+    image, _ = head()
+    true_ml = 4 / 3 * np.pi * RADIUS_MM**3 / 1000
+    volumes = [bet.intracranial_volume_ml(image, 0.6, spacing_mm=spacing) for spacing in (1.5, 2.0)]
+    assert volumes == pytest.approx([true_ml, true_ml], rel=0.04)
+    assert volumes[0] == pytest.approx(volumes[1], rel=0.015)
+
+
+def test_an_empty_image_and_wrong_words_are_refused():
+    image, _ = head()
+    with pytest.raises(UserError, match="expected a head"):
+        bet.bet_mask(Nifti1Image(np.zeros((9, 9, 9), np.float32), np.eye(4)))
+    with pytest.raises(UserError, match="between 0 and 1; received 50"):
+        bet.bet_mask(image, threshold=50)
+    with pytest.raises(UserError, match="received 'bet2'"):
+        bet.bet_mask(image, program="bet2")
+
+
+def stand_in(folder, monkeypatch, body):
+    program = folder / "bet"
+    program.write_text(f"#!/bin/sh\n{body}\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
+
+
+def test_fsl_where_it_is_on_path(tmp_path, monkeypatch):
+    image, _ = head()
+    stand_in(tmp_path, monkeypatch, 'test "$6" = 0.4 && cp "$1" brain_mask.nii.gz')
+    mask = bet.bet_mask(image, threshold=0.4, program="fsl")
+    np.testing.assert_array_equal(np.asarray(mask.dataobj), np.asarray(image.dataobj) > 0)
+    np.testing.assert_array_equal(np.asarray(bet.bet_mask(image, 0.4, "auto").dataobj), np.asarray(mask.dataobj))
+
+
+def test_fsl_that_fails_says_why(tmp_path, monkeypatch):
+    stand_in(tmp_path, monkeypatch, "echo no licence >&2; exit 3")
+    with pytest.raises(UserError, match=r"exit code 3 \(no licence"):
+        bet.bet_mask(head()[0], program="fsl")
+
+
+def test_fsl_that_is_not_there():
+    if shutil.which("bet"):
+        pytest.skip("FSL is installed")
+    with pytest.raises(NotAvailable, match="bet not found"):
+        bet.bet_mask(head()[0], program="fsl")
+
+
+@pytest.mark.parametrize("flip", [1, -1])
+def test_fill_marks_the_voxels_inside_a_box(flip):
+    corners = np.array(np.meshgrid([0, 4], [0, 3], [0, 2], indexing="ij")).reshape(3, -1).T - 0.5
+    quads = [(0, 1, 3, 2), (4, 6, 7, 5), (0, 4, 5, 1), (2, 3, 7, 6), (0, 2, 6, 4), (1, 5, 7, 3)]
+    faces = np.array([f for a, b, c, d in quads for f in ((a, b, c), (a, c, d))])[:, ::flip]
+    affine = np.diag([2.0, -1.0, 3.0, 1.0])
+    affine[:3, 3] = [5, 6, 7]
+    vertices = (corners + np.array([1, 2, 1])) @ affine[:3, :3].T + affine[:3, 3]
+    inside = fill(Surface(vertices, faces), (7, 8, 5), affine)
+    expected = np.zeros((7, 8, 5))
+    expected[1:5, 2:5, 1:3] = 1
+    np.testing.assert_array_equal(inside, expected)

@@ -1,0 +1,32 @@
+import os
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+SHAPE = (5, 6, 4)
+
+
+@pytest.fixture
+def put():
+    """Write a tiny image, or labels if `numbers` are given."""
+
+    def write(path: Path, numbers=(), seed=0, shape=SHAPE, affine=None) -> Path:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        array = np.random.default_rng([seed, *path.name.encode()]).random(shape, np.float32)
+        if len(numbers):
+            array = np.resize(np.array(numbers, np.int16), shape)
+        nib.save(nib.Nifti1Image(array, np.diag([0.5, 0.5, 0.5, 1.0]) if affine is None else affine), path)
+        return path
+
+    return write
+
+
+@pytest.fixture
+def real_data() -> Path:
+    """The data root with the real fetal atlas."""
+    place = Path(os.environ.get("SEGSRGAN_TEST_DATA") or Path(__file__).parents[4] / "shared" / "data")
+    if not (place / "fetal_atlas").is_dir():
+        pytest.skip(f"no fetal_atlas in {place}; name its folder with SEGSRGAN_TEST_DATA")
+    return place

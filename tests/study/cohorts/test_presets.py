@@ -1,0 +1,287 @@
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from segsrgan_core.errors import UserError
+from segsrgan_study.cohorts.labels import FETAL_ATLAS, IDENTITY
+from segsrgan_study.cohorts.manifest import image_rows, read_manifest
+from segsrgan_study.cohorts.presets import PRESETS, label_mapping, make_manifest, read_mapping
+from segsrgan_study.cohorts.scan import scan
+from segsrgan_study.cohorts.splits import deal
+
+
+@pytest.fixture
+def make(tmp_path):
+    """Run make_manifest on a folder beside its manifests and data root; return the manifest read again."""
+
+    def run(preset, folder, **choices):
+        path = make_manifest(preset, folder, tmp_path / "manifests", tmp_path / "data", **choices)
+        return read_manifest(path)
+
+    return run
+
+
+@pytest.fixture
+def dhcp(tmp_path, put):
+    """Six subjects as in release 3; the first was scanned twice."""
+    folder = tmp_path / "dhcp"
+    for number in range(6):
+        for session in ("10", "20")[: 2 if number == 0 else 1]:
+            place = folder / f"sub-CC{number}/ses-{session}/anat/sub-CC{number}_ses-{session}_desc-"
+            put(place.with_name(place.name + "restore_T2w.nii.gz"), seed=number)
+            put(place.with_name(place.name + "drawem9_dseg.nii.gz"), range(10))
+            put(place.with_name(place.name + "drawem87_dseg.nii.gz"), range(88))
+            put(place.with_name(place.name + "brain_mask.nii.gz"), [0, 1])
+    (folder / "sub-CC0/sub-CC0_sessions.tsv").write_text("session_id\tscan_age\n10\t38.5714\n20\t44\n")
+    (folder / "participants.tsv").write_text("participant_id\tscan_age\nCC1\t40.2\nCC2\tn/a\n")
+    return folder
+
+
+def test_dhcp(make, dhcp):
+    manifest = make("dhcp", dhcp, seed=3, val=1, test=2)
+    assert len(manifest) == 7
+    first = manifest.iloc[0]
+    place = "dhcp/sub-CC0/ses-10/anat/sub-CC0_ses-10_desc-"
+    assert (first.subject, first.session) == ("sub-CC0", "ses-10")
+    assert (first.image, first.labels) == (place + "restore_T2w.nii.gz", place + "drawem9_dseg.nii.gz")
+    assert first["mask"] == place + "brain_mask.nii.gz"
+    assert len(first.sha256.split(";")) == 3
+    np.testing.assert_array_equal(manifest["age_weeks"], [38.5714, 44, 40.2, *[np.nan] * 4])
+    sides = manifest.groupby("subject")["split"].unique()
+    assert sorted(side for (side,) in sides) == ["test", "test", "train", "train", "train", "val"]
+
+
+def test_the_data_root_leads_to_the_folder(make, dhcp, tmp_path):
+    make("dhcp", dhcp)
+    link = tmp_path / "data/dhcp"
+    assert link.is_symlink()
+    assert link.resolve() == dhcp
+    make("dhcp", dhcp)
+    dhcp.rename(tmp_path / "moved")
+    with pytest.raises(UserError, match="received another folder or link"):
+        make("dhcp", tmp_path / "moved")
+
+
+def test_a_folder_inside_the_data_root_needs_no_link(dhcp, tmp_path):
+    make_manifest("dhcp", dhcp, tmp_path / "manifests", tmp_path)
+    assert not dhcp.is_symlink()
+
+
+def test_release_2_names_are_known(put, tmp_path):
+    place = tmp_path / "sub-1/ses-2/anat"
+    put(place / "sub-1_ses-2_desc-restore_T2w.nii.gz")
+    put(place / "sub-1_ses-2_desc-drawem9_space-T2w_dseg.nii.gz", range(10))
+    frame = scan(PRESETS["dhcp"], tmp_path, split="test")
+    assert frame["labels"].tolist() == ["dhcp/sub-1/ses-2/anat/sub-1_ses-2_desc-drawem9_space-T2w_dseg.nii.gz"]
+
+
+def test_all_faults_at_once_and_nothing_left(make, dhcp, put, tmp_path):
+    put(dhcp / "sub-CC1/ses-10/anat/sub-CC1_ses-10_desc-drawem9_dseg.nii.gz", [0, 11])
+    (dhcp / "sub-CC2/ses-10/anat/sub-CC2_ses-10_desc-drawem9_dseg.nii.gz").unlink()
+    put(dhcp / "sub-CC3/ses-10/anat/sub-CC3_ses-10_desc-brain_mask.nii.gz", [0, 1], affine=np.eye(4))
+    with pytest.raises(UserError) as caught:
+        make("dhcp", dhcp)
+    for part in ("[11]", "sub-CC2_ses-10_desc-restore_T2w.nii.gz): labels: expected labels in", "expected the grid of"):
+        assert part in str(caught.value)
+    assert not (tmp_path / "data/dhcp").is_symlink()
+    assert not (tmp_path / "manifests").exists()
+
+
+def test_a_link_that_leaves_the_folder_is_refused(make, dhcp, put, tmp_path):
+    place = dhcp / "sub-CC1/ses-10/anat/sub-CC1_ses-10_desc-restore_T2w.nii.gz"
+    place.unlink()
+    os.symlink(put(tmp_path / "elsewhere.nii.gz"), place)
+    with pytest.raises(UserError, match=r"received a link to .*elsewhere\.nii\.gz"):
+        make("dhcp", dhcp)
+    place.unlink()
+    os.symlink(dhcp / "not/fetched.nii.gz", place)
+    with pytest.raises(UserError, match="nothing there"):
+        make("dhcp", dhcp)
+
+
+def test_fetal_atlas(real_data, tmp_path):
+    path = make_manifest("fetal_atlas", real_data / "fetal_atlas", tmp_path, real_data)
+    committed = Path(__file__).parents[3] / "data_manifests/fetal_atlas.csv"
+    assert path.read_bytes() == committed.read_bytes()
+    manifest = read_manifest(path)
+    assert [row.age_weeks for row in image_rows(manifest, "test")] == [23, 26, 29, 32]
+    assert [row.age_weeks for row in image_rows(manifest, "val")] == [28]
+    week = manifest[manifest["age_weeks"] == 25]
+    assert week["session"].tolist() == ["notoperated", "operated"]
+    assert week["split"].tolist() == ["train", "train"]
+
+
+@pytest.mark.parametrize(
+    "ages",
+    ["ALBERT_01,44.1\nALBERT_2,40\n", "subject;age\nALBERT_2;40\nALBERT_01;44.1\n", "age id\n44.1 1\n40 2\n41 7\n"],
+)
+def test_alberts(make, put, tmp_path, ages):
+    folder = tmp_path / "ALBERTs"
+    for name, suffix in (("ALBERT_01", ""), ("ALBERT_2", "_tissues"), ("ALBERT_20", "_tissues")):
+        put(folder / f"T2/{name}.nii.gz")
+        put(folder / f"tissues-v3/{name}{suffix}.nii.gz", range(7))
+        put(folder / f"segmentations-v3/{name}.nii.gz", range(88))
+    (folder / "ages.csv").write_text(ages)
+    manifest = make("alberts", folder, val=0, test=1)
+    assert manifest["subject"].tolist() == ["ALBERT_01", "ALBERT_2", "ALBERT_20"]
+    np.testing.assert_array_equal(manifest["age_weeks"], [44.1, 40, np.nan])
+    stems = ["ALBERT_01", "ALBERT_2_tissues", "ALBERT_20_tissues"]
+    assert manifest["labels"].tolist() == [f"alberts/tissues-v3/{stem}.nii.gz" for stem in stems]
+
+
+def test_a_line_of_ages_that_is_not_clear(put, tmp_path):
+    put(tmp_path / "T2/ALBERT_01.nii")
+    (tmp_path / "ages.csv").write_text("id,birth,scan\nALBERT_01,35,44.1\n")
+    with pytest.raises(UserError, match="line 2: expected ALBERT_01 and one age in weeks"):
+        scan(PRESETS["alberts"], tmp_path)
+
+
+def test_epirmex_with_free_names(make, put, tmp_path):
+    folder = tmp_path / "clinic"
+    for name in ("P003/TE_120.nii.gz", "P003/ax_te200ms_tr5000.nii.gz", "P10_te280.nii"):
+        put(folder / name, affine=np.diag([0.5, 0.5, 3, 1]))
+    put(folder / "P10_axial.nii")
+    (folder / "P10_axial.json").write_text('{"EchoTime": 0.36, "RepetitionTime": 5}')
+    (folder / "meta.csv").write_text("image,subject,age_weeks,site\nTE_120.nii.gz,,32.5,Lyon\nP10_axial.nii,P10,,\n")
+    manifest = make("epirmex", folder, metadata=folder / "meta.csv")
+    assert set(manifest["split"]) == {"variability"}
+    assert manifest["subject"].tolist() == ["P003", "P003", "P10", "P10"]
+    assert manifest["te_ms"].tolist() == [120, 200, 280, 360]
+    np.testing.assert_array_equal(manifest["tr_ms"], [np.nan, 5000, np.nan, 5000])
+    assert (manifest["age_weeks"][0], manifest["site"][0]) == (32.5, "Lyon")
+
+
+def test_epirmex_in_bids(put, tmp_path):
+    put(tmp_path / "sub-1/ses-a/anat/sub-1_ses-a_acq-te120_T2w.nii.gz")
+    put(tmp_path / "sub-1/ses-a/anat/sub-1_ses-a_T1w.nii.gz")
+    frame = scan(PRESETS["epirmex"], tmp_path)
+    assert frame[["subject", "session", "te_ms"]].values.tolist() == [["sub-1", "ses-a", "120"]]
+
+
+def test_metadata_and_sidecars_with_faults(put, tmp_path):
+    put(tmp_path / "a/x_te120.nii")
+    put(tmp_path / "b/x_te120.nii")
+    (tmp_path / "meta.csv").write_text("image,te_ms\nx_te120.nii,120\nno.nii,3\n")
+    with pytest.raises(UserError, match=r"line 2: .* received 2\n- line 3: .* received 0"):
+        scan(PRESETS["epirmex"], tmp_path, metadata=tmp_path / "meta.csv")
+    (tmp_path / "a/x_te120.json").write_text("{")
+    with pytest.raises(UserError, match="expected a JSON file"):
+        scan(PRESETS["epirmex"], tmp_path)
+
+
+def test_any_folder(make, put, tmp_path):
+    folder = tmp_path / "mine"
+    for seed, name in enumerate(("anna", "bert", "cleo")):
+        put(folder / f"{name}/t2.nii.gz", seed=seed)
+        put(folder / f"{name}/t2_seg.nii.gz", [0, 3, 7])
+    (tmp_path / "map.yaml").write_text("3: cortex\n7: 3\n")
+    globs = {"images": ["*/t2.nii*"], "labels": ["*/t2_seg.nii*"]}
+    choices = globs | {"name": "hospital", "mapping": tmp_path / "map.yaml"}
+    manifest = make("folder", folder, test="bert,", val=0, **choices)
+    assert manifest[["subject", "split"]].values.tolist() == [["anna", "train"], ["bert", "test"], ["cleo", "train"]]
+    assert manifest["labels"][0] == "hospital/anna/t2_seg.nii.gz"
+    assert json.loads((tmp_path / "manifests/hospital.labels.json").read_text()) == {"0": 0, "3": 2, "7": 3}
+    assert label_mapping("hospital", tmp_path / "manifests") == {0: 0, 3: 2, 7: 3}
+    with pytest.raises(UserError, match="names: expected a regular expression"):
+        make("folder", folder, names="(", **choices)
+    with pytest.raises(UserError, match=r"groups .* called subject, session"):
+        make("folder", folder, names="(?P<patient>.)", **choices)
+
+
+def test_labels_of_another_subject_are_never_taken(put, tmp_path):
+    for name in ("site1_P1", "site1_P2"):
+        put(tmp_path / f"images/{name}_T2w.nii.gz")
+    put(tmp_path / "labels/site1_P2_dseg_v3.nii.gz", [0, 1])
+    frame = scan(PRESETS["folder"], tmp_path, split="test")
+    assert frame["labels"].tolist() == ["", "folder/labels/site1_P2_dseg_v3.nii.gz"]
+    put(tmp_path / "labels/site1_P2_dseg_v4.nii.gz", [0, 1])
+    with pytest.raises(UserError, match="expected one file that belongs to it"):
+        scan(PRESETS["folder"], tmp_path, split="test")
+
+
+def test_a_split_that_the_user_names(make, dhcp, tmp_path):
+    path = tmp_path / "split.csv"
+    path.write_text("subject,split\nCC0,test\nsub-CC1,train\n")
+    manifest = make("dhcp", dhcp, split=path)
+    assert manifest[["subject", "split"]].values.tolist() == [["sub-CC0", "test"]] * 2 + [["sub-CC1", "train"]]
+    path.write_text("subject,split\nCC0,test\nCC0,train\nCC1,tset\n")
+    with pytest.raises(UserError, match=r"line 3: 'CC0' is in test already.*\n- line 4: expected one of train"):
+        make("dhcp", dhcp, split=path)
+    with pytest.raises(UserError, match="or a CSV file; received 'tset'"):
+        make("dhcp", dhcp, split="tset")
+    path.write_text("subject,split\nCC9,test\n")
+    with pytest.raises(UserError, match="'CC9' is not in the folder"):
+        make("dhcp", dhcp, split=path)
+
+
+def test_deal():
+    subjects = [f"sub-{number}" for number in range(40)]
+    sides = deal(subjects, 0, 0.1, 8)
+    assert sides == deal(subjects[::-1], 0, "0.1", "8")
+    assert sides != deal(subjects, 1, 0.1, 8)
+    assert [list(sides.values()).count(side) for side in ("train", "val", "test")] == [28, 4, 8]
+    named = deal(subjects, 0, ["3"], "sub-1,2")
+    assert {name for name, side in named.items() if side == "test"} == {"sub-1", "sub-2"}
+    assert [name for name, side in named.items() if side == "val"] == ["sub-3"]
+
+
+@pytest.mark.parametrize(
+    ("val", "test", "expected"),
+    [
+        (0, "sub-x,", "test: 'sub-x' is not there"),
+        (["a"], ["a"], "expected each name once"),
+        (1, 2, "somebody left to train on"),
+        (0, 4, "a count up to 3"),
+        (0, 1.5, "a count up to 3"),
+        (-1, 0, "a count up to 3"),
+    ],
+)
+def test_deal_refuses(val, test, expected):
+    with pytest.raises(UserError, match=expected):
+        deal(["a", "b", "c"], 0, val, test)
+
+
+def test_label_mapping_goes_by_the_cohort(tmp_path):
+    assert label_mapping("embedded", tmp_path) == IDENTITY
+    assert label_mapping("fetal_atlas", tmp_path) == FETAL_ATLAS
+    with pytest.raises(UserError, match="received 'nowhere'"):
+        label_mapping("nowhere", tmp_path)
+
+
+def test_read_mapping_refuses(tmp_path):
+    path = tmp_path / "map.yaml"
+    path.write_text("cortex: 2\n1: bone\n2: 12\n")
+    with pytest.raises(UserError, match=r"3 faults.*\n.*cortex: 2\n.*1: bone\n.*2: 12"):
+        read_mapping(path)
+    path.write_text("[1, 2]")
+    with pytest.raises(UserError, match="expected a mapping"):
+        read_mapping(path)
+    path.write_text("{1: ")
+    with pytest.raises(UserError, match="expected YAML or JSON"):
+        read_mapping(path)
+
+
+@pytest.mark.parametrize(
+    ("preset", "choices", "expected"),
+    [
+        ("dhpc", {}, "preset: expected one of dhcp"),
+        ("folder", {}, "expected a name of your own"),
+        ("folder", {"name": "embedded"}, "expected a name of your own"),
+        ("folder", {"name": "../x"}, "expected letters"),
+        ("dhcp", {"images": ["../*.nii"]}, "without '..'"),
+        ("dhcp", {}, "received none"),
+    ],
+)
+def test_make_manifest_refuses(make, tmp_path, preset, choices, expected):
+    folder = tmp_path / "empty"
+    folder.mkdir()
+    with pytest.raises(UserError, match=expected):
+        make(preset, folder, **choices)
+
+
+def test_no_folder(make, tmp_path):
+    with pytest.raises(UserError, match="expected a folder of images; received nothing"):
+        make("dhcp", tmp_path / "no")

@@ -1,0 +1,45 @@
+from dataclasses import asdict
+
+import pytest
+
+from segsrgan_core.atomic import write_json
+from segsrgan_core.segmenter import Segmenter
+from segsrgan_study.own_images import run as running
+from segsrgan_study.own_images.bids import Job
+from segsrgan_study.own_images.names import Case, name_of_file
+from tests.core.test_segmenter import CARD, head, identity
+
+
+class Counted:
+    """The network that gives its input back, and how often it was asked."""
+
+    def __init__(self):
+        self.calls = 0
+
+    def __call__(self, x):
+        self.calls += 1
+        return identity(x)
+
+
+@pytest.fixture
+def network(monkeypatch):
+    counted = Counted()
+    segmenter = Segmenter(CARD, counted, 8)
+    monkeypatch.setattr(running, "segmenter_of", lambda job: (segmenter, "float32"))
+    return counted
+
+
+@pytest.fixture
+def job(tmp_path, network):
+    """A job whose network needs no TensorFlow; its weights are a file of their own."""
+    model = tmp_path / "tiny"
+    write_json(model / "model.json", asdict(CARD))
+    (model / "generator.npz").write_bytes(b"weights")
+    return Job(model, tmp_path / "out", step=8, precision="float32")
+
+
+@pytest.fixture
+def cases(tmp_path, save):
+    """Three images, a little different from each other."""
+    paths = [save(head(offset=(i, -2.0, 1.5)), tmp_path / "in" / f"sub-0{i}_T2w.nii.gz") for i in range(3)]
+    return [Case(path, name_of_file(path), path.name) for path in paths]

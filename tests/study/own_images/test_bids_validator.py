@@ -1,0 +1,56 @@
+import json
+import shutil
+import subprocess
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from segsrgan_core.segmenter import Segmenter
+from segsrgan_core.settings import SimulationSettings
+from segsrgan_study.own_images import run as running
+from segsrgan_study.own_images.run import segment_all
+from segsrgan_study.own_images.simulated import simulate_all
+from tests.core.test_segmenter import CARD, identity
+
+VALIDATOR = shutil.which("bids-validator-deno")
+pytestmark = pytest.mark.skipif(VALIDATOR is None, reason="bids-validator-deno is not installed")
+
+
+def errors(folder):
+    done = subprocess.run([VALIDATOR, str(folder), "--format", "json"], capture_output=True, text=True, check=False)
+    issues = json.loads(done.stdout)["issues"]["issues"]
+    return [issue for issue in issues if issue["severity"] == "error"]
+
+
+def test_derivatives_are_valid(cases, job):
+    segment_all(cases, [], job)
+    assert errors(job.out) == []
+
+
+def test_derivatives_with_hemispheres_are_valid(cases, job, monkeypatch):
+    card = replace(CARD, generator={**CARD.generator, "hemispheres": True})
+
+    def sides(x):
+        left = np.broadcast_to(np.arange(x.shape[1]).reshape(1, -1, 1, 1, 1) < 8, x.shape).astype(np.float32)
+        return np.concatenate([identity(x), 0.5 * np.ones_like(left), left, 1 - left], axis=-1)
+
+    segmenter = Segmenter(card, sides, 8)
+    monkeypatch.setattr(running, "segmenter_of", lambda job: (segmenter, "float32"))
+    segment_all(cases, [], job)
+    assert errors(job.out) == []
+    assert len(list(job.out.rglob("*hemispheres_dseg.nii.gz"))) == 3
+    columns = pd.read_csv(job.out / "volumes.tsv", sep="\t").columns
+    assert {"cortex_ml", "left_cortex_ml", "right_cortex_ml", "intracranial_ml"} <= set(columns)
+
+
+def test_the_validator_sees_a_fault(cases, job):
+    segment_all(cases[:1], [], job)
+    (job.out / "sub-00" / "anat" / "sub-00_desc-segsrgan_what.nii.gz").write_bytes(b"")
+    assert "NOT_INCLUDED" in {issue["code"] for issue in errors(job.out)}
+
+
+def test_simulated_images_are_valid(cases, tmp_path):
+    simulate_all(cases, tmp_path / "thick", SimulationSettings(slice_mm=4.0))
+    assert errors(tmp_path / "thick") == []

@@ -1,0 +1,122 @@
+import shutil
+
+import pytest
+
+from segsrgan_core.errors import UserError
+from segsrgan_study.own_images.inputs import find_cases
+from tests.core.test_segmenter import head
+
+
+@pytest.fixture
+def find(tmp_path):
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+
+    def call(*inputs, **options):
+        found = find_cases(inputs, scratch, **options)
+        return {case.name: case.source for case in found.cases}
+
+    return call
+
+
+@pytest.fixture
+def image(tmp_path, save):
+    return lambda name: save(head(), tmp_path / name)
+
+
+@pytest.mark.parametrize("name", ["a.nii", "a.nii.gz", "a.mgz", "a.img", "a.hdr"])
+def test_an_image_in_any_format(find, tmp_path, name):
+    assert find(tmp_path / name) == {"sub-a": name}
+
+
+def test_both_files_of_a_pair_are_one_image(find, image, tmp_path):
+    image("a.img")
+    assert find(*sorted(tmp_path.glob("a.*"))) == {"sub-a": "a.img"}
+
+
+def test_a_bids_folder_gives_its_t2w_images(find, image, tmp_path):
+    image("bids/sub-01/ses-1/anat/sub-01_ses-1_T2w.nii.gz")
+    image("bids/sub-02/anat/sub-02_acq-x_T2w.nii.gz")
+    image("bids/sub-02/anat/sub-02_T1w.nii.gz")
+    assert find(tmp_path / "bids") == {
+        "sub-01_ses-1": "sub-01/ses-1/anat/sub-01_ses-1_T2w.nii.gz",
+        "sub-02_acq-x": "sub-02/anat/sub-02_acq-x_T2w.nii.gz",
+    }
+
+
+def test_a_folder_a_patient_is_named_by_the_folder(find, image, tmp_path):
+    image("all/P1/t2.nii.gz")
+    image("all/P2/t2.nii.gz")
+    assert set(find(tmp_path / "all")) == {"sub-P1", "sub-P2"}
+
+
+def test_a_table_names_subjects_and_sessions(find, image, tmp_path):
+    image("in/P1/t2.nii.gz")
+    image("in/P2/t2.nii.gz")
+    table = tmp_path / "list.csv"
+    table.write_text("image,subject,session,ward\nin/P1/t2.nii.gz,A-1,2,x\nin/P2/t2.nii.gz,,,y\n")
+    assert find(table) == {"sub-A1_ses-2": "in/P1/t2.nii.gz", "sub-t2": "in/P2/t2.nii.gz"}
+
+
+def test_a_table_without_images_is_refused(find, tmp_path):
+    table = tmp_path / "list.csv"
+    table.write_text("file\na.nii\n")
+    with pytest.raises(UserError, match="column 'image'"):
+        find(table)
+
+
+MANIFEST = """cohort,subject,session,split,image,labels,mask,te_ms,tr_ms,age_weeks,site,sha256
+ours,P1,,variability,ours/a/t2.nii,,,120,,,,
+ours,P1,,variability,ours/b/t2.nii,,,200,,,,
+ours,P2,,test,ours/c/t2.nii,ours/c/l.nii,,,,,,
+"""
+
+
+@pytest.fixture
+def study(tmp_path, monkeypatch):
+    for name in ("params.yaml", "dvc.yaml"):
+        (tmp_path / name).touch()
+    (tmp_path / "data_manifests").mkdir()
+    (tmp_path / "data_manifests" / "ours.csv").write_text(MANIFEST)
+    monkeypatch.delenv("SEGSRGAN_DATA", raising=False)
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.usefixtures("study")
+@pytest.mark.parametrize("word", ["ours", "data_manifests/ours.csv"])
+def test_a_cohort_by_its_name_or_its_manifest(find, word):
+    assert find(word) == {
+        "sub-P2": "ours/c/t2.nii",
+        "sub-P1_acq-te120": "ours/a/t2.nii",
+        "sub-P1_acq-te200": "ours/b/t2.nii",
+    }
+    assert find(word, split="test") == {"sub-P2": "ours/c/t2.nii"}
+
+
+@pytest.mark.usefixtures("study")
+def test_an_empty_split_is_refused(find):
+    with pytest.raises(UserError, match="'train'"):
+        find("ours", split="train")
+
+
+def test_two_images_that_would_share_their_outputs_are_refused(find, tmp_path):
+    with pytest.raises(UserError, match=r"different names.*CSV table"):
+        find(tmp_path / "T2.nii.gz", tmp_path / "a" / "T2.nii.gz")
+
+
+@pytest.mark.parametrize("word", ["nothing", "no/such/folder"])
+def test_a_word_that_is_nothing_is_one_sentence(find, word, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match=f"{word}: expected an image"):
+        find(word)
+
+
+def test_an_empty_folder_is_a_failure_and_no_name_of_it_goes_on(tmp_path):
+    if shutil.which("dcm2niix") is None:
+        pytest.skip("dcm2niix is not installed")
+    for name in ("DOE_JANE", "scratch"):
+        (tmp_path / name).mkdir()
+    found = find_cases([tmp_path / "DOE_JANE"], tmp_path / "scratch")
+    assert found.cases == []
+    ((source, reason),) = found.failures
+    assert "DOE" not in source + reason

@@ -1,0 +1,83 @@
+from dataclasses import replace
+
+import nibabel as nib
+import numpy as np
+import pandas as pd
+import pytest
+from nibabel.nifti1 import Nifti1Image
+
+from segsrgan_core.segmenter import Segmentation
+from segsrgan_study.own_images.quality import doubts, noise_sd, outliers, quality, robust_z
+
+
+def segmentation(image, labels):
+    return Segmentation(image, image, labels, probabilities={"cortex": image}, volumes_ml={"cortex": 1.0})
+
+
+def ball(noise=0.0, cortex=40.0, shell=120.0):
+    """A ball of shell's grey with a core of cortex's grey in it, thick slices along z."""
+    grid = np.stack(np.indices((40, 40, 20)), -1) - [20, 20, 10]
+    radius = np.linalg.norm(grid, axis=-1)
+    labels = np.where(radius < 5, 2, 0).astype(np.uint8)
+    array = np.select([radius < 5, radius < 18], [cortex, shell], 0.0)
+    array = array + noise * np.random.default_rng(0).standard_normal(array.shape)
+    affine = np.diag([1.0, 1.0, 3.0, 1.0])
+    return Nifti1Image(array.astype(np.float32), affine), Nifti1Image(labels, affine)
+
+
+@pytest.mark.parametrize("sd", [1.0, 5.0])
+def test_noise_is_found_in_spite_of_anatomy(sd):
+    smooth = np.fromfunction(lambda i, j, k: 100 + 0.05 * (i - 20) ** 2 + 2 * j + 30 * (k % 2), (40, 40, 20))
+    array = (smooth + sd * np.random.default_rng(1).standard_normal(smooth.shape)).astype(np.float32)
+    inside = np.zeros(array.shape, bool)
+    inside[2:-2, 2:-2] = True
+    assert noise_sd(array, inside, slice_axis=2) == pytest.approx(sd, rel=0.05)
+
+
+def test_snr_falls_with_noise_and_contrast_is_that_of_the_edge():
+    image, labels = ball(noise=2.0)
+    scores = quality(image, segmentation(image, labels))
+    assert scores["snr"] == pytest.approx(120 / 2, rel=0.2)  # edges count as a little noise
+    assert scores["contrast"] == pytest.approx((120 - 40) / (120 + 40), abs=0.02)
+    noisy, _ = ball(noise=6.0)
+    assert quality(noisy, segmentation(noisy, labels))["snr"] < 0.5 * scores["snr"]
+
+
+def test_nothing_segmented_has_no_contrast():
+    image, labels = ball(noise=2.0)
+    empty = nib.Nifti1Image(np.zeros_like(np.asarray(labels.dataobj)), labels.affine)
+    assert np.isnan(quality(image, segmentation(image, empty))["contrast"])
+
+
+def test_an_image_without_noise_has_no_snr():
+    image, labels = ball()
+    assert np.isnan(quality(image, segmentation(image, labels))["snr"])
+
+
+def test_tissue_in_the_air_and_none_at_all_are_doubted():
+    image, labels = ball(noise=1.0)
+    assert doubts(segmentation(image, labels)) == []
+    wrong = np.asarray(labels.dataobj).copy()
+    wrong[:7, :7] = 2
+    share = round(100 * (7 * 7 * 20) / (wrong > 0).sum())
+    (note,) = doubts(segmentation(image, Nifti1Image(wrong, labels.affine)))
+    assert note.startswith(f"{share} % of what was segmented lies in the dark background")
+    nothing = replace(segmentation(image, Nifti1Image(np.zeros_like(wrong), labels.affine)), volumes_ml={"cortex": 0.0})
+    assert doubts(nothing) == ["no cortex was found"]
+
+
+def test_robust_z_by_hand():
+    # median 3, absolute deviations 2 1 0 1 97, their median 1
+    z = robust_z(pd.Series([1.0, 2.0, 3.0, 4.0, 100.0]))
+    np.testing.assert_allclose(z, 0.6745 * np.array([-2, -1, 0, 1, 97]))
+
+
+def test_the_one_that_is_far_from_the_others_is_named():
+    table = pd.DataFrame({"cortex_ml": [70.0, 71, 69, 72, 70, 20], "snr": [30.0, 31, 29, 30, 32, 31]})
+    assert outliers(table, ["cortex_ml", "snr"]) == ["", "", "", "", "", "cortex_ml (z -33.7)"]
+
+
+def test_few_cases_or_equal_ones_have_no_outliers():
+    few = pd.DataFrame({"snr": [1.0, 1.1, 1.2, 90.0]})
+    equal = pd.DataFrame({"snr": [5.0] * 6 + [9.0]})
+    assert set(outliers(few, ["snr"])) == set(outliers(equal, ["snr"])) == {""}

@@ -1,0 +1,51 @@
+import json
+
+import nibabel as nib
+import numpy as np
+import pytest
+from nibabel.nifti1 import Nifti1Image
+
+from segsrgan_core.imaging.degrade import thick_slices
+from segsrgan_core.settings import SimulationSettings
+from segsrgan_study.files import load_image
+from segsrgan_study.own_images.names import Case
+from segsrgan_study.own_images.simulated import simulate_all
+from tests.core.imaging.test_degrade import blob
+from tests.core.imaging.test_geometry import centre_mm
+
+QUIET = {"noise": 0.0}
+
+
+@pytest.fixture
+def fine(tmp_path, save):
+    image = blob(np.diag([1.0, 1, 1, 1]), (30, 32, 36), (1.0, -2.0, 1.5), 4.0)
+    return Case(save(image, tmp_path / "fine.nii.gz"), "sub-fine_acq-a", "fine.nii.gz")
+
+
+@pytest.mark.parametrize("plane", ["axial", "coronal", "sagittal"])
+def test_slices_are_thick_in_their_plane_and_stay_in_place(fine, tmp_path, plane):
+    (path,) = simulate_all([fine], tmp_path / "o", SimulationSettings(slice_mm=2.5, plane=plane, **QUIET))
+    assert path.name == f"sub-fine_acq-a{plane}2p5mm_T2w.nii.gz"
+    thick = nib.load(path)
+    axis = ("sagittal", "coronal", "axial").index(plane)
+    np.testing.assert_allclose(nib.affines.voxel_sizes(thick.affine), np.where(np.arange(3) == axis, 2.5, 1.0))
+    np.testing.assert_allclose(centre_mm(thick), centre_mm(nib.load(fine.file)), atol=0.01)
+    facts = json.loads(path.with_name(path.name.replace(".nii.gz", ".json")).read_text())
+    assert (facts["SliceThickness"], facts["SlicePlane"]) == (2.5, plane)
+
+
+def test_contrast_is_an_exponent_before_the_slices(fine, tmp_path):
+    settings = SimulationSettings(slice_mm=1.0, profile="box", **QUIET)
+    (path,) = simulate_all([fine], tmp_path, settings, contrast=2.0)
+    image = load_image(fine.file)
+    array = np.asarray(image.dataobj)
+    squared = Nifti1Image(array.max() * (array / array.max()) ** 2, image.affine)
+    expected = np.asarray(thick_slices(squared, 1.0, profile="box").dataobj)
+    np.testing.assert_allclose(nib.load(path).get_fdata(), np.clip(expected, 0, None), atol=1e-4)
+
+
+def test_the_seed_decides_the_noise(fine, tmp_path):
+    settings = SimulationSettings(noise=0.05)
+    (a,), (b,), (c,) = (simulate_all([fine], tmp_path / n, settings, seed=s) for n, s in (("a", 1), ("b", 1), ("c", 2)))
+    assert a.read_bytes() == b.read_bytes()
+    assert a.read_bytes() != c.read_bytes()

@@ -1,0 +1,117 @@
+"""The images at several echo times: a cohort's own, or re-synthesised test cases."""
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from segsrgan_core.atomic import write_json
+from segsrgan_core.segmenter import ModelCard, Segmenter
+from segsrgan_study.cohorts.manifest import read_manifest
+from segsrgan_study.files import load_image
+from segsrgan_study.params import read_params
+from segsrgan_study.paths import Study
+from segsrgan_study.steps.data.echoes import echo_cases, resynthesise_cases, truth_path
+from segsrgan_study.steps.data.prepare import prepare
+from segsrgan_study.steps.scores import measure as measuring
+from segsrgan_study.steps.scores.echo_scores import measure_one
+from tests.core.test_segmenter import ARGUMENTS, identity
+from tests.study.steps.test_aside import study as balls  # noqa: F401 (a fixture)
+
+CARD = ModelCard(ARGUMENTS, ("cortex",), 1.0, 16, (2.0, 2.0), "axial", "balls")
+
+
+@pytest.fixture
+def prepared(balls):  # noqa: F811
+    study = Study(balls)
+    settings = read_params(study.params, cohort="balls", setting="tiny")
+    manifest = read_manifest(study.manifest("balls"))
+    prepare(study, settings, manifest)
+    return study, settings, manifest
+
+
+def test_a_cohort_without_echo_times_gets_its_test_cases_at_four(prepared):
+    study, settings, manifest = prepared
+    assert echo_cases(study, settings) == []
+    table = resynthesise_cases(study, settings, manifest)
+    cases = echo_cases(study, settings)
+    assert [(case.name, case.te_ms) for case in cases] == [("ballsd", te) for te in (120, 200, 280, 360)]
+    assert len(table) == 4
+    first, last = cases[0], cases[-1]
+    assert load_image(first.image).shape == (20, 22, 9)
+    labels = np.asarray(first.true_labels().dataobj)
+    cortex = [np.median(np.asarray(load_image(case.truth).dataobj)[labels == 2]) for case in (first, last)]
+    assert cortex[1] < 0.6 * cortex[0]
+
+
+def test_they_are_the_same_when_made_again(prepared):
+    study, settings, manifest = prepared
+    resynthesise_cases(study, settings, manifest)
+    before = [case.image.read_bytes() for case in echo_cases(study, settings)]
+    resynthesise_cases(study, settings, manifest)
+    assert [case.image.read_bytes() for case in echo_cases(study, settings)] == before
+
+
+def test_an_image_is_measured_on_the_grid_of_its_truth(prepared):
+    study, settings, manifest = prepared
+    resynthesise_cases(study, settings, manifest)
+    case = echo_cases(study, settings)[0]
+    result, row = measure_one(case, Segmenter(CARD, identity, 16))
+    labels = np.asarray(case.true_labels().dataobj)
+    assert result.image.shape == labels.shape
+    assert row["cortex_true_ml"] == pytest.approx((labels == 2).sum() / 1000)
+    assert row["psnr"] == pytest.approx(row["psnr_spline"], abs=0.01)  # this network changes nothing
+    assert 0 <= row["cortex_dice"] < 1
+    coarse = Segmenter(ModelCard(**{**vars(CARD), "spacing_mm": 2.0}), identity, 16)
+    assert "psnr" not in measure_one(case, coarse)[1]
+
+
+@pytest.fixture
+def measured(prepared, monkeypatch):
+    """Measure the re-synthesised images with a network that needs no training, and without BET."""
+    study, settings, manifest = prepared
+    resynthesise_cases(study, settings, manifest)
+    monkeypatch.setattr(measuring, "trained_segmenter", lambda *_: Segmenter(CARD, identity, 16))
+    monkeypatch.setattr(measuring, "processes", _one_thread)
+    monkeypatch.setattr(measuring, "intracranial_volume_of_file_ml", lambda *_: 5.0)
+    return study, lambda: measuring.measure(study, settings)
+
+
+@contextmanager
+def _one_thread(_):
+    with ThreadPoolExecutor(1) as pool:
+        yield pool
+
+
+def test_the_analysis_says_that_the_images_were_not_acquired(measured):
+    study, measure = measured
+    volumes, metrics = measure()
+    assert metrics["resynthesised"]
+    assert {"cortex_se_ml", "cortex_dice", "psnr", "psnr_spline"} <= set(volumes)
+    assert metrics["standard_errors"]["te_ms"] == {}  # this network was not calibrated
+    assert "make ablations" in metrics["within_patient_cv"]["contrasts"]["reason"]
+    stored = json.loads((study.results / "variability" / "metrics.json").read_text())
+    assert list(stored["scores"]["psnr"]) == ["120", "200", "280", "360"]
+    assert (study.results / "variability" / "harmonised.csv").is_file()
+    assert len(list((study.work / "measured").glob("*uncertainty_probseg.nii.gz"))) == 4
+
+
+def test_the_ablations_of_the_same_cohort_stand_beside_the_studys_own(measured):
+    study, measure = measured
+    path = study.results / "ablations" / "metrics.json"
+    write_json(path, {"cohort": "another", "within_patient_cv": {"none": 0.1}})
+    cv = measure()[1]["within_patient_cv"]
+    assert "run on another" in cv["contrasts"]["reason"]
+    assert "none" not in cv
+    cohort = json.loads((study.results / "variability" / "metrics.json").read_text())["cohort"]
+    write_json(path, {"cohort": cohort, "within_patient_cv": {"none": 0.1, "physics": 0.01}})
+    cv = measure()[1]["within_patient_cv"]
+    assert (cv["none"], cv["physics"]) == (0.1, 0.01)
+    assert "cortex" in cv
+
+
+def test_the_truth_stands_beside_an_image():
+    assert truth_path(Path("a/sub-p01_acq-te120_T2w.nii.gz")) == Path("a/sub-p01_acq-te120_desc-hr_T2w.nii.gz")

@@ -1,0 +1,170 @@
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from segsrgan_core.errors import UserError
+from segsrgan_core.imaging.degrade import thick_slices
+from segsrgan_study.baselines import methods as registry
+from segsrgan_study.baselines.case import Method
+from segsrgan_study.files import load_labels, save_image, write_csv
+from segsrgan_study.params import parse_params
+from segsrgan_study.paths import Study
+from segsrgan_study.processes import ProcessDiedError
+from segsrgan_study.steps.scores.label import baseline_cases, label_all
+from segsrgan_study.steps.scores.labelled import labels_path, read_runs, reasons
+from tests.study.baselines.phantoms import dice, image_of, labels_of, nifti
+
+PARAMS = Path(__file__).parents[3] / "params.yaml"
+SUBJECTS = {
+    "a": ("train", 38.0, 11.0),
+    "b": ("train", 40.0, 12.0),
+    "c": ("train", 44.0, 13.0),
+    "d": ("test", 39.0, 11.5),
+}
+
+
+def truth(name):
+    radius = SUBJECTS[name][2]
+    labels = labels_of((32, 30, 28), (radius, radius - 2, radius - 5))
+    labels[0] = 4  # background: outside the skull
+    return labels
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    study = Study(tmp_path_factory.mktemp("study"))
+    rows = []
+    for name, (split, age, _) in SUBJECTS.items():
+        image = nifti(image_of(np.where(truth(name) == 4, 0, truth(name))))
+        files = {key: f"{name}_{key}.nii.gz" for key in ("image", "labels", "low", "sides")}
+        low = thick_slices(image, 6.0, "axial", "gaussian")
+        for key, one in (("image", image), ("labels", nifti(truth(name))), ("low", low), ("sides", nifti(truth(name)))):
+            save_image(one, study.work / "prepared" / files[key])
+        rows.append({"name": name, "split": split, "age_weeks": age, **files})
+    write_csv(study.work / "prepared" / "cases.csv", pd.DataFrame(rows))
+    return study
+
+
+def settings(**baselines):
+    content = yaml.safe_load(PARAMS.read_text())
+    content["settings"]["miniature"]["baselines"] = {
+        "methods": ["majority_vote", "drawem"],
+        "atlases": 2,
+        "registration": {"spacing_mm": 3.0, "affine": [100, 50, 10], "syn": [10]},
+        **baselines,
+    }
+    return parse_params({**content, "setting": "miniature"})
+
+
+def broken(case):
+    raise ValueError("too large")
+
+
+@pytest.fixture(scope="module")
+def labelled(study):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PATH", "")
+        patch.setitem(registry.METHODS, "broken", Method("broken", "Broken", lambda: "1", {}, broken))
+        label_all(study, settings(methods=["majority_vote", "drawem", "broken"]))
+    return study
+
+
+def test_one_that_cannot_run_or_fails_is_a_row_and_stops_no_other(labelled):
+    runs, facts = read_runs(labelled)
+    assert runs.to_dict("records") == [
+        {"subject": "d", "method": "majority_vote", "outcome": "labelled"},
+        {"subject": "d", "method": "drawem", "outcome": "not run: mirtk not found"},
+        {"subject": "d", "method": "broken", "outcome": "failed: ValueError: too large"},
+    ]
+    assert reasons(runs) == {"broken": "failed: ValueError: too large", "drawem": "not run: mirtk not found"}
+    assert (facts["drawem"]["title"], facts["drawem"]["version"]) == ("DrawEM", "not found")
+    assert facts["majority_vote"]["atlases"] == {"d": ["a", "b"]}  # the nearest in age
+    assert facts["majority_vote"]["registration"]["spacing_mm"] == 3.0
+
+
+def test_the_label_maps_are_near_the_truth_and_nothing_is_outside_the_skull(labelled):
+    found = np.asarray(load_labels(labels_path(labelled, "d", "majority_vote")).dataobj)
+    assert dice(found, truth("d"), 3) > 0.8
+    assert not np.any(found == 4)
+    assert not labels_path(labelled, "d", "drawem").exists()
+
+
+def test_costs_are_noted_apart_from_the_results(labelled):
+    costs = json.loads(labelled.costs.read_text())
+    assert costs["baselines"]["Majority vote"]["d"]["seconds"] >= 0
+    assert costs["baselines"]["DrawEM"] == {}
+    assert list(costs["registration"]) == ["registration, 2 pairs together"]
+    assert "seconds" not in (labelled.results / "baselines" / "methods.json").read_text()
+
+
+def test_a_second_run_gives_the_same_bytes_and_computes_nothing(labelled, monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.setitem(registry.METHODS, "broken", Method("broken", "Broken", lambda: "1", {}, broken))
+    vote = registry.METHODS["majority_vote"]
+    monkeypatch.setitem(registry.METHODS, "majority_vote", replace(vote, label=lambda case: 1 / 0))  # never called
+    files = [labels_path(labelled, "d", "majority_vote"), *sorted((labelled.results / "baselines").iterdir())]
+    before = [path.read_bytes() for path in files]
+    label_all(labelled, settings(methods=["majority_vote", "drawem", "broken"]))
+    assert [path.read_bytes() for path in files] == before
+
+
+def test_a_test_subject_is_seen_only_through_its_interpolated_image(study):
+    (case,) = baseline_cases(study, settings()).values()
+    high = np.asarray(nifti(image_of(np.where(truth("d") == 4, 0, truth("d")))).dataobj)
+    assert case.image.shape == high.shape
+    assert np.abs(np.asarray(case.image.dataobj) - high).mean() > 5
+    assert [atlas.subject for atlas in case.atlases] == ["a", "b"]
+
+
+def test_an_unknown_method_or_parameter_is_refused_before_anything_runs(study):
+    with pytest.raises(UserError, match="received imappa"):
+        label_all(study, settings(methods=["imappa"]))
+    with pytest.raises(UserError, match=r"IMAPA: expected parameters among .*; received kk"):
+        label_all(study, settings(methods=["imapa"], parameters={"imapa": {"kk": 3}}))
+    with pytest.raises(UserError, match="IMAPA: k: expected a value like 15; received 'many'"):
+        label_all(study, settings(methods=["imapa"], parameters={"imapa": {"k": "many"}}))
+
+
+@pytest.mark.parametrize(
+    ("fault", "says"),
+    [
+        (ProcessDiedError("processes: one was killed; run the same command again."), "one was killed; run the same"),
+        (MemoryError(), "expected enough memory"),
+        (OSError(28, "No space left on device", "labels.npz"), "labels.npz: No space left on device; free space"),
+    ],
+)
+def test_a_fault_of_the_machine_is_no_row_and_the_other_methods_are_done(study, tmp_path, monkeypatch, fault, says):
+    def killed(case):
+        raise fault
+
+    computed = []
+    monkeypatch.setitem(registry.METHODS, "killed", Method("killed", "Killed", lambda: "1", {}, killed))
+    last = registry.METHODS["majority_vote"]
+    counted = replace(last, version=lambda: says, label=lambda case: computed.append(case) or last.label(case))
+    monkeypatch.setitem(registry.METHODS, "majority_vote", counted)
+    here = Study(tmp_path)
+    shutil.copytree(study.work / "prepared", here.work / "prepared")
+    with pytest.raises(UserError, match=f"images: expected all 1; 1 failed .*{says}.*run the same command again"):
+        label_all(here, settings(methods=["killed", "majority_vote"]))
+    assert len(computed) == 1
+    with pytest.raises(UserError, match="run segsrgan baselines"):
+        read_runs(here)
+    monkeypatch.setitem(registry.METHODS, "killed", replace(registry.METHODS["killed"], label=last.label))
+    assert set(label_all(here, settings(methods=["killed", "majority_vote"]))["outcome"]) == {"labelled"}
+    assert len(computed) == 1, "what was done was done again"
+
+
+def test_reasons_name_the_subjects_where_a_method_failed_for_some():
+    rows = [("a", "m", "labelled"), ("b", "m", "failed: x"), ("a", "n", "labelled"), ("b", "n", "labelled")]
+    assert reasons(pd.DataFrame(rows, columns=["subject", "method", "outcome"])) == {"m": "b failed: x"}
+
+
+def test_results_that_are_not_there_are_named(tmp_path):
+    with pytest.raises(UserError, match="run segsrgan baselines"):
+        read_runs(Study(tmp_path))

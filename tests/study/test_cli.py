@@ -1,0 +1,101 @@
+import subprocess
+import sys
+
+import nibabel as nib
+import numpy as np
+import pandas as pd
+import pytest
+from nibabel.nifti1 import Nifti1Image
+from typer.testing import CliRunner
+
+from segsrgan_core.networks.generators import build_generator
+from segsrgan_core.segmenter import save_model
+from segsrgan_study import cli
+from segsrgan_study.own_images import run as running
+from tests.core.test_segmenter import ARGUMENTS, CARD, head
+
+COMMANDS = ("segment", "simulate", "manifest", "train", "evaluate")
+
+
+@pytest.fixture
+def model(tmp_path):
+    save_model(tmp_path / "model", build_generator(**ARGUMENTS), CARD)
+    return tmp_path / "model"
+
+
+def test_segment_from_file_to_volumes(run, save, model, tmp_path):
+    image = save(head(), tmp_path / "sub-07_ses-1_T2w.nii.gz")
+    arguments = ("segment", image, "--out", tmp_path / "out", "--model", model, "--precision", "float32")
+    code, said = run(*arguments)
+    assert code == 0
+    assert "weights 'model', trained on embedded" in said
+    assert "windows" in said
+    assert "segmented 1/1" in said  # progress in plain lines where there is no terminal
+    labels = nib.load(tmp_path / "out" / "sub-07" / "ses-1" / "anat" / "sub-07_ses-1_desc-segsrgan_dseg.nii.gz")
+    assert set(np.unique(labels.dataobj)) <= {0, 2}
+    assert pd.read_csv(tmp_path / "out" / "volumes.tsv", sep="\t")["session_id"].tolist() == ["ses-1"]
+    code, said = run(*arguments)
+    assert "0 segmented, 1 there already, 0 failed" in said
+
+
+def test_a_failed_image_makes_the_exit_code_2(run, save, model, tmp_path):
+    image = save(Nifti1Image(np.zeros((4, 4, 4, 3), np.float32), np.eye(4)), tmp_path / "four.nii.gz")
+    code, said = run("segment", image, "--out", tmp_path / "out", "--model", model)
+    assert code == 2
+    assert "3-D" in said
+    assert "Traceback" not in said
+
+
+def test_simulated_images_can_be_segmented(run, save, model, tmp_path):
+    save(head(thickness=1.0), tmp_path / "fine" / "sub-1_T2w.nii.gz")
+    assert run("simulate", tmp_path / "fine", "--out", tmp_path / "thick", "--thickness", 4)[0] == 0
+    code, said = run("segment", tmp_path / "thick", "--out", tmp_path / "out", "--model", model)
+    assert code == 0
+    assert "4 mm thick" in said
+
+
+def test_a_missing_model_is_one_sentence(run, save, tmp_path):
+    image = save(head(), tmp_path / "a.nii")
+    code, said = run("segment", image, "--out", tmp_path / "out", "--model", tmp_path / "none")
+    assert code == 2
+    assert said.startswith("segsrgan: model: expected")
+    assert said.count("\n") == 1
+
+
+def test_a_full_disk_is_one_sentence(run, save, model, tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device", str(tmp_path / "out"))
+
+    monkeypatch.setattr(running, "write_top", full)
+    code, said = run("segment", save(head(), tmp_path / "a.nii"), "--out", tmp_path / "out", "--model", model)
+    assert code == 2
+    assert "No space left on device" in said
+
+
+def test_an_unknown_preset_is_one_sentence(run, tmp_path):
+    code, said = run("manifest", "dhpc", tmp_path)
+    assert code == 2
+    assert "dhpc" in said
+
+
+def test_an_unknown_cohort_says_how_to_make_it(run, tmp_path):
+    code, said = run("train", "nobody", "--out", tmp_path / "model")
+    assert code == 2
+    assert "segsrgan manifest" in said
+
+
+def test_help_names_every_command():
+    said = CliRunner().invoke(cli.app, ["--help"]).output
+    assert all(command in said for command in COMMANDS)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_examples(command):
+    said = CliRunner().invoke(cli.app, [command, "--help"]).output
+    assert f"segsrgan {command} " in said.partition("For example:")[2]
+
+
+def test_help_imports_nothing_heavy():
+    heavy = {"tensorflow", "pandas", "nibabel", "scipy", "numpy", "matplotlib", "pydantic"}
+    code = f"import sys, segsrgan_study.cli; sys.exit(bool({heavy!r} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

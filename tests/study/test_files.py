@@ -1,0 +1,99 @@
+import nibabel as nib
+import numpy as np
+import pandas as pd
+import pytest
+from nibabel.nifti1 import Nifti1Image
+
+from segsrgan_core.atomic import write_json
+from segsrgan_core.errors import UserError
+from segsrgan_study import files
+
+
+@pytest.fixture
+def good(tmp_path):
+    data = np.random.default_rng(0).normal(100, 10, (6, 7, 8)).astype(np.float32)
+    return files.save_image(Nifti1Image(data, np.diag([1.0, 1, 2, 1])), tmp_path / "good.nii.gz")
+
+
+def test_an_image_survives_saving(good):
+    image = files.load_image(good)
+    assert image.shape == (6, 7, 8)
+    np.testing.assert_array_equal(image.affine, np.diag([1.0, 1, 2, 1]))
+    assert image.get_fdata().std() > 1
+
+
+def test_the_same_image_gives_the_same_bytes(good, tmp_path):
+    again = files.save_image(files.load_image(good), tmp_path / "elsewhere" / "other.nii.gz")
+    assert files.sha256(again) == files.sha256(files.save_image(files.load_image(again), tmp_path / "third.nii.gz"))
+
+
+def test_nothing_personal_travels_on(tmp_path):
+    image = Nifti1Image(np.arange(27, dtype=np.float32).reshape(3, 3, 3), np.eye(4))
+    image.header["descrip"] = b"DOE^JANE"
+    nib.save(image, tmp_path / "named.nii")
+    clean = files.save_image(files.load_image(tmp_path / "named.nii"), tmp_path / "clean.nii")
+    assert b"JANE" not in clean.read_bytes()
+
+
+@pytest.mark.parametrize("value", [0.5, -1.0, 40000.0])
+def test_values_that_are_no_labels_are_refused(tmp_path, value):
+    data = np.zeros((3, 3, 3), np.float32)
+    data[1, 1, 1] = value
+    nib.save(Nifti1Image(data, np.eye(4)), tmp_path / "labels.nii")
+    with pytest.raises(UserError, match="whole numbers"):
+        files.load_labels(tmp_path / "labels.nii")
+
+
+@pytest.mark.parametrize(("largest", "accepted"), [(32767, True), (32768, False)])
+def test_labels_fit_into_16_bits(tmp_path, largest, accepted):
+    data = np.zeros((3, 3, 3), np.float32)
+    data[1, 1, 1] = largest
+    nib.save(Nifti1Image(data, np.eye(4)), tmp_path / "labels.nii")
+    if accepted:
+        assert np.asarray(files.load_labels(tmp_path / "labels.nii").dataobj).max() == largest
+    else:
+        with pytest.raises(UserError, match="range 0 to 32768"):
+            files.load_labels(tmp_path / "labels.nii")
+
+
+def test_a_saved_image_says_that_it_is_in_the_scanners_space(good):
+    header = nib.load(good).header
+    assert (int(header["qform_code"]), int(header["sform_code"])) == (1, 1)
+
+
+def test_json_is_sorted_and_rounded_and_has_no_nan(tmp_path):
+    path = write_json(tmp_path / "a.json", {"b": np.float32(0.123456789), "a": float("nan"), 1: (np.int64(2),)})
+    assert path.read_text() == '{\n  "1": [\n    2\n  ],\n  "a": null,\n  "b": 0.123457\n}\n'
+
+
+def test_csv_is_rounded(tmp_path):
+    path = files.write_csv(tmp_path / "a.csv", pd.DataFrame({"x": [1 / 3], "name": ["s"]}))
+    assert path.read_text() == "x,name\n0.333333,s\n"
+
+
+def test_a_stem_has_no_image_suffix_and_keeps_its_dots():
+    names = {"a/sub-1_T2w.nii.gz": "sub-1_T2w", "b.c.NII": "b.c", "d.mgz": "d", "e.txt": "e", "folder": "folder"}
+    assert {name: files.stem(name) for name in names} == names
+
+
+def test_tables_have_the_same_line_ends_everywhere(tmp_path, monkeypatch):
+    monkeypatch.setattr("os.linesep", "\r\n")
+    path = files.write_csv(tmp_path / "a.tsv", pd.DataFrame({"x": [1], "y": [2]}), sep="\t")
+    assert path.read_bytes() == b"x\ty\n1\t2\n"
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_grids_are_apart_by_their_farthest_corner(axis):
+    shape = (4, 50, 600)
+    wider = np.diag([1.01 if other == axis else 1.0 for other in range(3)] + [1.0])
+    apart = files.grid_distance_mm(Nifti1Image(np.zeros(shape), np.eye(4)), Nifti1Image(np.zeros(shape), wider))
+    assert apart == pytest.approx(0.01 * shape[axis])
+
+
+def test_same_grid_is_within_a_hundredth_of_a_millimetre():
+    a = Nifti1Image(np.zeros((4, 4, 4)), np.eye(4))
+    moved = np.eye(4)
+    moved[0, 3] = 0.02
+    assert files.same_grid(a, Nifti1Image(np.zeros((4, 4, 4)), np.eye(4)))
+    assert not files.same_grid(a, Nifti1Image(np.zeros((4, 4, 4)), moved))
+    assert not files.same_grid(a, Nifti1Image(np.zeros((4, 4, 5)), np.eye(4)))

@@ -1,0 +1,118 @@
+import nbformat
+import pytest
+
+from segsrgan_core.errors import UserError
+from segsrgan_study.notebooks import OF_THE_USER, normalised, run_notebook, stripped
+from segsrgan_study.paths import Study
+
+
+def notebook(*sources):
+    book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in sources])
+    book.cells[0].metadata["tags"] = ["parameters"]
+    book.metadata["kernelspec"] = {"display_name": "Python 3", "language": "python", "name": "python3"}
+    return book
+
+
+@pytest.fixture
+def study(tmp_path):
+    (tmp_path / "notebooks").mkdir()
+
+    def write(*sources):
+        (tmp_path / "notebooks" / "story.ipynb").write_text(nbformat.writes(notebook(*sources)))
+        return Study(tmp_path)
+
+    return write
+
+
+def test_two_runs_are_the_same_byte_by_byte(study):
+    here = study("x = 1", "import sys; print(x); print('warning', file=sys.stderr)", "x + 1")
+    first = run_notebook(here, "story", {"x": 3}).read_text()
+    assert run_notebook(here, "story", {"x": 3}).read_text() == first
+    outputs = [out for cell in nbformat.reads(first, 4).cells for out in cell.get("outputs", [])]
+    assert [out.get("text") or out["data"]["text/plain"] for out in outputs] == ["3\n", "4"]  # and no warning
+
+
+def test_figures_are_pictures_and_the_same_at_every_run(study):
+    here = study(
+        "%matplotlib inline",
+        "from segsrgan_study.figures.style import new_figure",
+        "figure = new_figure(40, 90)\nline = figure.subplots().plot([1, 3])",
+        "display(figure)",
+    )
+    first = run_notebook(here, "story").read_text()
+    assert "image/png" in nbformat.reads(first, 4).cells[-1].outputs[0]["data"]
+    assert run_notebook(here, "story").read_text() == first
+
+
+def test_a_misspelt_parameter_is_an_error_that_lists_the_declared_ones(study):
+    with pytest.raises(UserError, match=r"\['x'\].*\['y'\]"):
+        run_notebook(study("x = 1"), "story", {"y": 3})
+
+
+def test_an_unknown_notebook_is_named(study):
+    with pytest.raises(UserError, match="expected one of story; received 'tale'"):
+        run_notebook(study("x = 1"), "tale")
+
+
+def test_a_fault_of_the_user_inside_is_told_as_such(study):
+    fault = "from segsrgan_core.errors import UserError\nraise UserError('a.nii: expected an image.')"
+    with pytest.raises(UserError, match=r"^a\.nii: expected an image\.$"):
+        run_notebook(study("x = 1", fault), "story")
+
+
+def test_a_failed_notebook_is_kept_for_reading_and_is_no_result(study, tmp_path):
+    with pytest.raises(RuntimeError, match="ZeroDivisionError"):
+        run_notebook(study("x = 1", "1 / 0"), "story")
+    kept = (tmp_path / ".work" / "notebooks" / "story.ipynb").read_text()
+    assert "ZeroDivisionError" in kept
+    assert not (tmp_path / "results").exists()
+
+
+def test_stripping_twice_changes_nothing_and_leaves_no_output():
+    book = notebook("x = 1")
+    book.cells[0].outputs = [nbformat.v4.new_output("stream", text="seen")]
+    book.cells[0].execution_count = 7
+    once = stripped(book)
+    assert "seen" not in once
+    assert stripped(nbformat.reads(once, 4)) == once
+    assert normalised(nbformat.reads(once, 4)) == once
+
+
+def test_a_kernel_that_is_killed_is_one_sentence(study):
+    here = study("x = 1", "import os, signal; os.kill(os.getpid(), signal.SIGKILL)")
+    with pytest.raises(UserError, match="story: expected the notebook's kernel to finish; received its death"):
+        run_notebook(here, "story")
+
+
+def test_a_kernel_that_is_killed_before_its_first_word_is_one_sentence(study, monkeypatch):
+    def start(*_, **__):
+        raise RuntimeError("Kernel died before replying to kernel_info")
+
+    monkeypatch.setattr("papermill.execute_notebook", start)
+    with pytest.raises(UserError, match="story: expected the notebook's kernel to finish; received its death"):
+        run_notebook(study("x = 1"), "story")
+
+
+def test_a_killed_process_of_a_notebook_is_one_sentence(study):
+    killed = (
+        "import os\nfrom segsrgan_study.processes import processes\nwith processes(1) as pool:\n"
+        "    pool.submit(os.kill, pool.submit(os.getpid).result(), 9).result()"
+    )
+    with pytest.raises(UserError, match=r"^processes: expected each to finish its work"):
+        run_notebook(study("x = 1", killed), "story")
+
+
+def test_the_exceptions_that_are_one_sentence_are_known_by_name():
+    import segsrgan_study.figures.style
+    import segsrgan_study.processes  # noqa: F401
+
+    def names(kind):
+        return {kind.__name__}.union(*map(names, kind.__subclasses__()))
+
+    assert names(UserError) == OF_THE_USER
+
+
+def test_a_full_disk_inside_is_the_machines_fault(study):
+    here = study("x = 1", "raise OSError(28, 'No space left on device', 'big.nii')")
+    with pytest.raises(OSError, match=r"No space left on device: 'big.nii' \(story\)"):
+        run_notebook(here, "story")

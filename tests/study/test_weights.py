@@ -1,0 +1,83 @@
+from dataclasses import asdict
+
+import pytest
+
+from segsrgan_core.atomic import write_json
+from segsrgan_core.errors import UserError
+from segsrgan_core.segmenter import read_card
+from segsrgan_study import weights
+from segsrgan_study.weights import find_model
+from tests.core.test_segmenter import CARD
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    """A package with two sets of weights, outside any study."""
+    monkeypatch.setattr(weights, "FOLDER", tmp_path / "package")
+    (tmp_path / "package").mkdir()
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def put(folder):
+    write_json(folder / "model.json", asdict(CARD))
+    return folder
+
+
+def test_a_packaged_set_is_found_by_name_and_the_first_is_the_default(place):
+    second, first = put(place / "package" / "second"), put(place / "package" / "first")
+    assert weights.packaged() == ["first", "second"]
+    assert find_model("second") == second
+    assert find_model() == first
+
+
+def test_a_folder_is_found_and_a_name_goes_before_a_folder_of_that_name(place):
+    own = put(place / "own")
+    put(place / "first")
+    packaged = put(place / "package" / "first")
+    assert find_model(own) == own
+    assert find_model("first") == packaged
+    assert find_model("./first/").resolve() == place / "first"
+
+
+def test_an_unknown_name_gets_a_hint(place):
+    put(place / "package" / "general")
+    with pytest.raises(UserError, match=r"packaged sets general.*did you mean 'general'"):
+        find_model("genral")
+
+
+def test_a_folder_that_is_no_model_is_named(place):
+    (place / "empty").mkdir()
+    with pytest.raises(UserError, match="empty"):
+        find_model("empty")
+
+
+@pytest.mark.usefixtures("place")
+def test_without_any_weights_the_sentence_says_what_to_do():
+    with pytest.raises(UserError, match=r"segsrgan train.*--model"):
+        find_model()
+
+
+def test_without_packaged_weights_the_studys_own_are_taken(place):
+    for name in ("params.yaml", "dvc.yaml"):
+        (place / name).touch()
+    with pytest.raises(UserError, match="results"):
+        find_model()
+    own = put(place / "results" / "training" / "model")
+    assert find_model() == own
+
+
+@pytest.mark.parametrize("name", weights.packaged())
+def test_packaged_weights_are_whole_small_and_described(name):
+    folder = weights.FOLDER / name
+    assert read_card(folder).classes
+    assert sum(path.stat().st_size for path in folder.iterdir()) < 10e6
+    card = (folder / "MODEL_CARD.md").read_text()
+    assert "not a medical device" in card
+
+
+@pytest.mark.parametrize("name", weights.packaged())
+def test_packaged_weights_load(name):
+    from segsrgan_core.segmenter import load_segmenter
+
+    assert load_segmenter(weights.FOLDER / name, step=32).card == read_card(weights.FOLDER / name)
