@@ -43,7 +43,7 @@ def _head(size: Size) -> None:
     arguments = {**SHIPPED, "k": size.k, "thickness_channel": False}
     card = ModelCard(arguments, ("cortex",), 0.5, size.patch, (3.0, 3.0), "axial", "benchmark")
     thick = Nifti1Image(np.ascontiguousarray(head(size.head)[..., ::6]), np.diag([0.5, 0.5, 3.0, 1.0]))
-    Segmenter(card, network, min(SHIPPED_STEP, size.patch), (), SHIPPED_FLIPS)(thick)
+    Segmenter(card, network, step=min(SHIPPED_STEP, size.patch), flips=SHIPPED_FLIPS)(thick)
 
 
 def _training(size: Size) -> None:

@@ -8,7 +8,11 @@ TensorFlow adds three gradients of one tensor in the order in which they are rea
 sum of two is always the same. Hence the identities: no tensor is used more than twice.
 """
 
+from collections.abc import Callable
+
 import tensorflow as tf
+
+from segsrgan_core.settings import TrainingSettings
 
 Pair = tuple[tf.Tensor, tf.Tensor]  # real and fake
 
@@ -61,6 +65,12 @@ def cross_entropy(real: tf.Tensor, fake: tf.Tensor) -> tf.Tensor:
     return -tf.reduce_mean(tf.reduce_sum(real * tf.math.log(guess), axis=0))
 
 
+def overlap(maps: Pair) -> tuple[tf.Tensor, tf.Tensor]:
+    """Return `soft_dice` and `cross_entropy` of a pair of maps, two scalars."""
+    real, fake = maps[0], tf.identity(maps[1])
+    return soft_dice(real, fake), cross_entropy(real, fake)
+
+
 def adversarial(real_scores: tf.Tensor, fake_scores: tf.Tensor) -> tf.Tensor:
     """L_adv = E[D((X, S_X))] - E[D(G(Z))]; scores (B, 1); a scalar."""
     return tf.reduce_mean(real_scores) - tf.reduce_mean(fake_scores)
@@ -87,3 +97,49 @@ def gradient_penalty(critic, real: tf.Tensor, fake: tf.Tensor, epsilon: tf.Tenso
     # 1e-12 keeps the root's own gradient finite where the critic is flat.
     norm = tf.sqrt(tf.reduce_sum(tf.square(gradient), axis=[1, 2, 3, 4]) + 1e-12)
     return tf.reduce_mean(tf.square(norm - 1))
+
+
+def generator_objective(settings: TrainingSettings, groups: tuple[int, ...]) -> Callable:
+    """Return the generator's objective with the weights of the settings.
+
+    Args:
+        settings: `lambda_*`.
+        groups: numbers of classes, see `parts`.
+
+    Returns:
+        A function of real and fake, float32 (B, X, Y, Z, 1 + n), and the critic's scores of fake (B, 1), None before
+        the critic takes part: the objective, a scalar, and its terms by name, scalars without their weights.
+    """
+
+    def objective(real: tf.Tensor, fake: tf.Tensor, scores: tf.Tensor | None = None) -> tuple[tf.Tensor, dict]:
+        images, tissues, *sides = parts(real, fake, groups)
+        rec = reconstruction(images, tissues)
+        labels_count = settings.lambda_dice or settings.lambda_ce
+        dice, entropy = overlap(tissues) if labels_count else (tf.zeros(()), tf.zeros(()))
+        total = settings.lambda_rec * rec + settings.lambda_dice * dice + settings.lambda_ce * entropy
+        for pair in sides:
+            total += settings.lambda_sides * sum(overlap(pair))
+        terms = {"loss_rec": rec, "loss_dice": dice, "loss_ce": entropy}
+        if scores is not None:
+            terms["loss_adv"] = -tf.reduce_mean(scores)  # E[D((X, S_X))] does not depend on G
+            total += settings.lambda_adv * terms["loss_adv"]
+        return total, terms
+
+    return objective
+
+
+def critic_objective(settings: TrainingSettings) -> Callable:
+    """Return the critic's objective, lambda_gp L_gp - L_adv.
+
+    Args:
+        settings: `lambda_gp`.
+
+    Returns:
+        A function of the critic, real and fake (B, X, Y, Z, C), and epsilon (B,), see `gradient_penalty`: a scalar.
+    """
+
+    def objective(critic: Callable, real: tf.Tensor, fake: tf.Tensor, epsilon: tf.Tensor) -> tf.Tensor:
+        scores = tf.split(critic(tf.concat([real, fake], 0), training=True), 2)
+        return settings.lambda_gp * gradient_penalty(critic, real, fake, epsilon) - adversarial(*scores)
+
+    return objective

@@ -12,14 +12,12 @@ from scipy import ndimage
 from segsrgan_core.classes import Classes
 from segsrgan_core.cores import cores
 from segsrgan_core.imaging.contrast import exponent
-from segsrgan_core.imaging.degrade import degrade_matrices
 from segsrgan_core.imaging.geometry import apply_along
 from segsrgan_core.imaging.intensity import intensity_scale
 from segsrgan_core.imaging.noise import add_rician, jitter_slices, random_ramp
 from segsrgan_core.imaging.resynthesis import OUTER, draw_signals, resynthesise, tissue_signals
 from segsrgan_core.settings import TrainingSettings
-
-SLICE_AXIS = 2  # of arrays in RAS+ order: axial slices
+from segsrgan_core.simulation import Simulation
 
 
 @dataclass(frozen=True)
@@ -51,7 +49,7 @@ def prepare_subject(
     labels: np.ndarray,
     classes: Classes,
     spacing_mm: float,
-    thickness_mm: float,
+    simulation: Simulation,
     patch: int,
     seed: int,
     sides: np.ndarray | None = None,
@@ -65,14 +63,15 @@ def prepare_subject(
         labels: uint8 (X, Y, Z), drawem9 numbers.
         classes: that the network segments; patches lie around them.
         spacing_mm: isotropic voxel size.
-        thickness_mm: slice thickness at which the intensity scale is taken.
+        simulation: acquisition at which the intensity scale is taken.
         patch: patch edge in voxels; a smaller image is mirrored to this size.
         seed: of the choice of centres.
         sides: uint8 (X, Y, Z), 1 left, 2 right; needed where `classes` has hemispheres.
         n_centres: how many are kept.
     """
-    down, up = degrade_matrices(image.shape[SLICE_AXIS], spacing_mm, thickness_mm)
-    scale = intensity_scale(apply_along(apply_along(image, down, SLICE_AXIS), up, SLICE_AXIS))
+    axis = simulation.axis
+    down, up = simulation.matrices(image.shape[axis], spacing_mm)
+    scale = intensity_scale(apply_along(apply_along(image, down, axis), up, axis))
     margins = [((patch - n + 1) // 2, (patch - n) // 2) if n < patch else (0, 0) for n in image.shape]
     image = image / np.float32(scale)
     image, labels, sides = (a if a is None else np.pad(a, margins, "symmetric") for a in (image, labels, sides))
@@ -87,6 +86,7 @@ def prepare_subject(
 def draw_patch(
     subjects: list[TrainingSubject],
     settings: TrainingSettings,
+    simulation: Simulation,
     classes: Classes,
     thickness_channel: bool,
     rng: np.random.Generator,
@@ -96,6 +96,7 @@ def draw_patch(
     Args:
         subjects: to draw from.
         settings: the augmentation.
+        simulation: the acquisition; its noise is replaced by that of the augmentation.
         classes: that the network segments.
         thickness_channel: whether a second channel of the input holds the slice thickness in mm.
         rng: source of randomness.
@@ -111,14 +112,16 @@ def draw_patch(
         for c, n in zip(subject.centres[rng.integers(len(subject.centres))], subject.image.shape, strict=True)
     ]
     window = tuple(slice(start, start + size) for start in place)
-    thickness = round(float(rng.uniform(*settings.thickness_mm)), 1)
-    truth, interpolated = _degraded(subject, place, size, thickness, settings, rng)
+    thickness = rng.uniform(*(settings.thickness_mm or (simulation.slice_mm,) * 2))
+    if settings.thickness_mm is not None:
+        simulation = simulation.with_thickness(round(float(thickness), 1))
+    truth, interpolated = _degraded(subject, place, simulation, settings, rng)
     flips = tuple("xyz".index(axis) for axis in settings.flips if rng.random() < 0.5)
     segmentation = classes.one_hot(subject.labels[window], _sides(subject, window, mirrored=0 in flips))
     y = np.flip(np.concatenate([truth[..., None], segmentation], axis=-1), flips)
     x = np.flip(interpolated, flips)[..., None]
     if thickness_channel:
-        x = np.concatenate([x, np.full_like(x, thickness)], axis=-1)
+        x = np.concatenate([x, np.full_like(x, simulation.step_mm)], axis=-1)
     return np.ascontiguousarray(x), np.ascontiguousarray(y)
 
 
@@ -130,26 +133,28 @@ def _sides(subject: TrainingSubject, window: tuple[slice, ...], mirrored: bool) 
     return np.where(sides > 0, 3 - sides, 0) if mirrored else sides
 
 
-def _degraded(subject, place, size, thickness, settings, rng) -> tuple[np.ndarray, np.ndarray]:
+def _degraded(subject, place, simulation, settings, rng) -> tuple[np.ndarray, np.ndarray]:
     """Return the truth's and the interpolated image's patch; whole lines along the slice axis are degraded."""
-    x, y, z = place
+    axis, size, start = simulation.axis, settings.patch, place[simulation.axis]
     # Leaving out the first voxels moves the slices against the anatomy.
-    phase = int(rng.integers(min(z, int(thickness / subject.spacing_mm)) + 1))
-    block = (slice(x, x + size), slice(y, y + size), slice(phase, None))
-    lines = _contrast(subject, block, settings, rng)
+    phase = int(rng.integers(min(start, int(simulation.step_mm / subject.spacing_mm)) + 1))
+    block = [slice(first, first + size) for first in place]
+    block[axis] = slice(phase, None)
+    lines = _contrast(subject, tuple(block), settings, rng)
     if settings.blur:
         lines = ndimage.gaussian_filter(lines, rng.uniform(0, settings.blur) / subject.spacing_mm, truncate=3)
     if settings.bias:
         lines = lines * random_ramp(lines.shape, settings.bias, rng)
     if rng.random() < settings.stripped:
-        lines = np.where(np.isin(subject.labels[block], OUTER), np.float32(0), lines)
-    down, up = degrade_matrices(lines.shape[SLICE_AXIS], subject.spacing_mm, thickness)
-    slices = apply_along(lines, down, SLICE_AXIS)
+        lines = np.where(np.isin(subject.labels[tuple(block)], OUTER), np.float32(0), lines)
+    down, up = simulation.matrices(lines.shape[axis], subject.spacing_mm)
+    slices = apply_along(lines, down, axis)
     if settings.motion:
-        slices = jitter_slices(slices, rng.uniform(0, settings.motion), rng)
+        slices = jitter_slices(slices, rng.uniform(0, settings.motion), rng, axis)
     slices = add_rician(slices, rng.uniform(0, settings.noise), rng)
-    rows = slice(z - phase, z - phase + size)
-    return lines[..., rows], apply_along(slices, up[rows], SLICE_AXIS)
+    rows = slice(start - phase, start - phase + size)
+    window = tuple(rows if other == axis else slice(None) for other in range(3))
+    return lines[window], apply_along(slices, up[rows], axis)
 
 
 def _contrast(subject, block, settings, rng) -> np.ndarray:
@@ -165,6 +170,7 @@ def _contrast(subject, block, settings, rng) -> np.ndarray:
 def patch_dataset(
     subjects: list[TrainingSubject],
     settings: TrainingSettings,
+    simulation: Simulation,
     classes: Classes,
     thickness_channel: bool,
     seed: int,
@@ -175,6 +181,7 @@ def patch_dataset(
     Args:
         subjects: to draw from.
         settings: the augmentation.
+        simulation: the acquisition, see `draw_patch`.
         classes: that the network segments.
         thickness_channel: see `draw_patch`.
         seed: of the stream.
@@ -184,7 +191,8 @@ def patch_dataset(
     shapes = (size, size, size, 1 + thickness_channel), (size, size, size, 1 + classes.channels)
 
     def draw(index: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        return draw_patch(subjects, settings, classes, thickness_channel, np.random.default_rng([seed, int(index)]))
+        rng = np.random.default_rng([seed, int(index)])
+        return draw_patch(subjects, settings, simulation, classes, thickness_channel, rng)
 
     def as_tensors(index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         x, y = tf.numpy_function(draw, [index], (tf.float32, tf.float32), stateful=False)

@@ -14,17 +14,21 @@ from segsrgan_core.atomic import write_json
 from segsrgan_core.checkpoints import load_state, save_state
 from segsrgan_core.classes import SIDES, Classes
 from segsrgan_core.errors import UserError
-from segsrgan_core.imaging.degrade import interpolate
-from segsrgan_core.imaging.geometry import spacing_mm, through_plane_axis, voxel_volume_ml
+from segsrgan_core.imaging.geometry import (
+    resample_isotropic,
+    resample_like,
+    spacing_mm,
+    through_plane_axis,
+    voxel_volume_ml,
+)
 from segsrgan_core.imaging.hemispheres import largest_part, split_hemispheres
 from segsrgan_core.imaging.intensity import intensity_scale
 from segsrgan_core.inference import Walk, predict
 from segsrgan_core.settings import ModelSettings
 from segsrgan_core.uncertainty import Network, disagreement_ml, error_probability, spread_channels, views
 
-FORMAT = 1
+FORMAT = 2
 WEIGHTS = "generator.npz"
-DEFAULT_FLIPS = ("x",)
 FIELD_MM = (10.0, 500.0)  # extent of an image along each axis: at the least a slab, at the most a head with shoulders
 LARGEST_IMAGE_VOXELS = 600**3
 
@@ -41,6 +45,8 @@ class ModelCard:
         thickness_mm: range of the slice thickness it was trained on.
         plane: of the slices it was trained on.
         cohort: it was trained on.
+        step: distance between windows in voxels, with which threshold and error factors were learnt.
+        flips: axes along which windows took turns to be mirrored then.
         threshold: of a single class.
         networks: how many vote.
         error_factors: by volume, standard error over the passes' disagreement (see `uncertainty`).
@@ -57,6 +63,8 @@ class ModelCard:
     thickness_mm: tuple[float, float]
     plane: Literal["axial", "coronal", "sagittal"]
     cohort: str
+    step: Annotated[int, Field(ge=1)]
+    flips: tuple[Literal["x", "y", "z"], ...]
     threshold: Annotated[float, Field(gt=0, lt=1)] = 0.5
     networks: Annotated[int, Field(ge=1, le=64)] = 1
     error_factors: dict[str, float] = field(default_factory=dict)
@@ -106,23 +114,31 @@ class Segmenter:
     Attributes:
         card: of the weights.
         network: float32 (1, P, P, P, C) -> float32 (1, P, P, P, 1 + channels).
-        step: distance between windows in voxels.
         others: more networks that vote.
-        flips: axes ("x", "y", "z") along which windows take turns to be mirrored, see `uncertainty.views`.
+        step: distance between windows in voxels; None: the card's.
+        flips: axes ("x", "y", "z") along which windows take turns to be mirrored, see `uncertainty.views`; None: the
+            card's.
     """
 
     card: ModelCard
     network: Network
-    step: int
     others: tuple[Network, ...] = ()
-    flips: tuple[str, ...] = ()
+    step: int | None = None
+    flips: tuple[str, ...] | None = None
 
-    def __call__(self, image: Nifti1Image, like: Nifti1Image | None = None, walk: Walk = iter) -> Segmentation:
+    def __call__(
+        self,
+        image: Nifti1Image,
+        like: Nifti1Image | None = None,
+        interpolated: Nifti1Image | None = None,
+        walk: Walk = iter,
+    ) -> Segmentation:
         """Segment one image.
 
         Args:
             image: float32 (X, Y, Z), any orientation and spacing.
             like: an image whose grid the result shall have; the card's isotropic voxel size if not given.
+            interpolated: `image` on that grid in RAS+ order, where it has been interpolated before.
             walk: see `inference.predict`.
 
         Raises:
@@ -130,16 +146,19 @@ class Segmenter:
         """
         self._check_field(image)
         canonical = nib.as_closest_canonical(image)
-        target = None if like is None else nib.as_closest_canonical(like)
-        interpolated = interpolate(canonical, self.card.spacing_mm, target)
+        if interpolated is None and like is None:
+            interpolated = resample_isotropic(canonical, self.card.spacing_mm)
+        elif interpolated is None:
+            interpolated = resample_like(canonical, nib.as_closest_canonical(like))
         array = np.asarray(interpolated.dataobj, np.float32)
         scale = intensity_scale(array)
         thickness = spacing_mm(canonical)[through_plane_axis(canonical)]
         classes = self.card.tissues
-        networks = views((self.network, *self.others), self.flips, classes)
+        step, flips = self.windows
+        networks = views((self.network, *self.others), flips, classes)
         n, more = 1 + classes.channels, len(spread_channels(classes))
         inputs = self._inputs(array / scale, thickness)
-        output = predict(networks, inputs, self.card.patch, self.step, n + more, walk)
+        output = predict(networks, inputs, self.card.patch, step, n + more, walk)
         means, squares = output[..., 1:n], output[..., n:]
         sides = _sides(classes.votes(means), Nifti1Image(output[..., 0], interpolated.affine))
         _clear_outside(classes, means, squares, sides)
@@ -162,6 +181,12 @@ class Segmenter:
             sides=None if sides is None else back(sides),
             notes=self._notes(canonical, thickness),
         )
+
+    @property
+    def windows(self) -> tuple[int, tuple[str, ...]]:
+        """The step and the flips in force."""
+        step = self.card.step if self.step is None else self.step
+        return min(step, self.card.patch), self.card.flips if self.flips is None else self.flips
 
     def _check_field(self, image: Nifti1Image) -> None:
         extent = np.asarray(image.shape) * spacing_mm(image)
@@ -187,6 +212,8 @@ class Segmenter:
             notes.append(f"the slices are {plane}, the network was trained on {self.card.plane} slices")
         if not low - 0.25 <= thickness <= high + 0.25:
             notes.append(f"the slices are {thickness:.3g} mm thick, the network was trained on {low:g} to {high:g} mm")
+        if self.windows != (min(self.card.step, self.card.patch), self.card.flips):
+            notes.append("threshold and standard errors were learnt with other windows (--step, --flips)")
         return notes
 
 
@@ -251,15 +278,18 @@ def weight_files(networks: int) -> list[str]:
 
 
 def load_segmenter(
-    folder: str | Path, step: int, policy: str = "float32", flips: Sequence[str] = DEFAULT_FLIPS
+    folder: str | Path,
+    policy: str = "float32",
+    step: int | None = None,
+    flips: Sequence[str] | None = None,
 ) -> Segmenter:
     """Load a trained model; nothing in the files is executed.
 
     Args:
         folder: that `save_model` wrote.
-        step: distance between windows in voxels.
         policy: Keras dtype policy of the convolutions.
-        flips: axes along which windows take turns to be mirrored.
+        step: distance between windows in voxels; None: the card's.
+        flips: axes along which windows take turns to be mirrored; None: the card's.
 
     Raises:
         UserError: a file is missing, damaged, or of another architecture.
@@ -274,7 +304,7 @@ def load_segmenter(
         model = build_generator(**card.generator, policy=policy)
         load_state(folder / name, {"generator": model.trainable_variables})
         networks.append(as_function(model))
-    return Segmenter(card, networks[0], min(step, card.patch), tuple(networks[1:]), tuple(flips))
+    return Segmenter(card, networks[0], tuple(networks[1:]), step, None if flips is None else tuple(flips))
 
 
 def read_card(folder: Path) -> ModelCard:
@@ -284,7 +314,8 @@ def read_card(folder: Path) -> ModelCard:
         card = TypeAdapter(ModelCard).validate_json(path.read_text(encoding="utf-8"))
         arguments = dict(card.generator)
         channels = arguments.pop("n_classes")
-        ModelSettings(generator=arguments.pop("name"), **arguments)  # the limits of params.yaml
+        rest = {"classes": list(card.classes), "critic_width": 1, "precision": "auto"}
+        ModelSettings(generator=arguments.pop("name"), **arguments, **rest)  # the limits of params.yaml
         if channels != Classes(card.classes).channels:
             raise UserError(f"classes: expected as many as n_classes={channels}; received {list(card.classes)}")
     except OSError as error:

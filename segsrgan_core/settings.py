@@ -1,4 +1,4 @@
-"""Settings of simulation, networks, training and inference: types and limits."""
+"""Settings of networks, training and inference: types and limits; the values stand in `params.yaml`."""
 
 from typing import Any, Literal
 
@@ -16,16 +16,6 @@ class Section(BaseModel):
         if isinstance(value, bool) and cls.model_fields[info.field_name].annotation is not bool:
             raise ValueError("expected a number or a word, not a truth value")
         return value
-
-
-class SimulationSettings(Section):
-    """From high to low resolution."""
-
-    slice_mm: float = Field(gt=0, le=10)
-    plane: Literal["axial", "coronal", "sagittal"]
-    profile: Literal["gaussian", "box"]
-    noise: float = Field(ge=0, le=0.5)
-    spacing_mm: float | None = Field(ge=0.2, le=4)
 
 
 class ModelSettings(Section):
@@ -74,14 +64,13 @@ class TrainingSettings(Section):
     bias: float = Field(ge=0, le=1)
     motion: float = Field(ge=0, le=0.5)
     stripped: float = Field(ge=0, le=1)
-    thickness_mm: tuple[float, float]
+    thickness_mm: tuple[float, float] | None
     flips: list[Literal["x", "y", "z"]]
 
     @model_validator(mode="after")
     def _ordered(self) -> "TrainingSettings":
-        low, high = self.thickness_mm
-        if not 0 < low <= high:
-            raise ValueError(f"expected thickness_mm: [low, high] with 0 < low <= high, received {[low, high]}")
+        if self.thickness_mm is not None and not 0 < self.thickness_mm[0] <= self.thickness_mm[1]:
+            raise ValueError(f"expected thickness_mm: [low, high] with 0 < low <= high, received {self.thickness_mm}")
         return self
 
     @model_validator(mode="after")

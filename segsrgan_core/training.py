@@ -7,6 +7,7 @@ On several devices each takes its share of every batch: sums are then made in an
 import math
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +20,13 @@ from segsrgan_core.checkpoints import load_state, save_state
 from segsrgan_core.classes import Classes
 from segsrgan_core.errors import UserError
 from segsrgan_core.networks.functions import as_function
-from segsrgan_core.networks.optimizers import ConvolutionMuon, LateDecay, OnePassAdam
+from segsrgan_core.networks.optimizers import ConvolutionMuon, OnePassAdam
 from segsrgan_core.patches import TrainingSubject, patch_dataset
 from segsrgan_core.settings import TrainingSettings
+from segsrgan_core.simulation import Simulation
 
 Validate = Callable[[Callable], dict[str, float]]
-GENERATOR_PARTS = ("loss_rec", "loss_dice", "loss_ce", "loss_adv")  # the last with the critic alone
+LOWEST_RATE = 0.02  # what is left of the learning rate at the end
 Report = Callable[[int, dict[str, Any]], None]
 
 
@@ -33,9 +35,11 @@ class Trainer:
 
     Args:
         generator: of `networks.generators`.
-        groups: sizes of the groups of its classes; see `classes`.
         critic: of `networks.critic`; None trains without the adversarial term.
         settings: objective and schedule.
+        groups: sizes of the groups of the generator's classes; see `classes`.
+        objective: of the generator, as `losses.generator_objective` makes it, which is the default.
+        critic_objective: of the critic, as `losses.critic_objective` makes it, which is the default.
 
     Batches are walked through one sample at a time: the networks have no batch statistics, so that the mean of the
     gradients is the batch's gradient, and the memory is that of one patch.
@@ -49,8 +53,12 @@ class Trainer:
         critic: keras.Model | None,
         settings: TrainingSettings,
         groups: tuple[int, ...] = (1,),
+        objective: Callable | None = None,
+        critic_objective: Callable | None = None,
     ):
-        self.generator, self.critic, self.settings, self.groups = generator, critic, settings, groups
+        self.generator, self.critic, self.settings = generator, critic, settings
+        self.objective = objective or losses.generator_objective(settings, groups)
+        self.critic_objective = critic_objective or losses.critic_objective(settings)
         self.strategy = tf.distribute.get_strategy()
         build = self._muon if settings.optimizer == "muon" else self._adam
         self.generator_optimizer = build(generator, settings.learning_rate)
@@ -76,8 +84,14 @@ class Trainer:
         return optimizer
 
     def _schedule(self, rate: float) -> float | keras.optimizers.schedules.LearningRateSchedule:
+        """Return a rate that falls along half a cosine over the last share of the steps (Hu et al. 2024, section 4)."""
         total = self.settings.epochs * self.settings.steps_per_epoch
-        return LateDecay(rate, total, self.settings.decay) if self.settings.decay else rate
+        falling = self.settings.decay * total
+        if not falling:
+            return rate
+        return keras.optimizers.schedules.CosineDecay(
+            rate, falling, alpha=LOWEST_RATE, warmup_target=rate, warmup_steps=total - falling
+        )
 
     def state(self) -> dict[str, list]:
         """Return every variable that the next step depends on."""
@@ -120,49 +134,34 @@ class Trainer:
         return {name: self.strategy.reduce("SUM", value, axis=None) for name, value in values.items()}
 
     def _generator_step(self, x: tf.Tensor, y: tf.Tensor, adversarial: bool) -> dict[str, tf.Tensor]:
-        parts, gradients = self._mean_over_batch(
-            lambda i: self._generator_loss(x[i][None], y[i][None], adversarial),
-            self.generator.trainable_variables,
-            x.shape[0],
-        )
+        names: list[str] = []
+
+        def loss(i: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor]]:
+            one = x[i][None]
+            fake = self.generator(one, training=True)
+            scores = self.critic(self._with_thickness(fake, one), training=True) if adversarial else None
+            total, terms = self.objective(y[i][None], fake, scores)
+            names[:] = terms
+            return total, list(terms.values())
+
+        terms, gradients = self._mean_over_batch(loss, self.generator.trainable_variables, x.shape[0])
         self.generator_optimizer.apply(gradients, self.generator.trainable_variables)
         for mean, weight in zip(self.average, self.generator.trainable_variables, strict=True):
             mean.assign_sub((1 - self.settings.average) * (mean - weight))
-        names = GENERATOR_PARTS if adversarial else GENERATOR_PARTS[:-1]
-        return dict(zip(names, tf.unstack(parts), strict=True))
-
-    def _generator_loss(self, x: tf.Tensor, y: tf.Tensor, adversarial: bool) -> tuple[tf.Tensor, list[tf.Tensor]]:
-        settings = self.settings
-        fake = self.generator(x, training=True)
-        images, tissues, *sides = losses.parts(y, fake, self.groups)
-        rec = losses.reconstruction(images, tissues)
-        labels = tissues[0], tf.identity(tissues[1])  # see `losses`
-        dice = losses.soft_dice(*labels) if settings.lambda_dice else tf.zeros(())
-        entropy = losses.cross_entropy(*labels) if settings.lambda_ce else tf.zeros(())
-        total = settings.lambda_rec * rec + settings.lambda_dice * dice + settings.lambda_ce * entropy
-        for pair in sides:
-            total += settings.lambda_sides * (losses.soft_dice(*pair) + losses.cross_entropy(*pair))
-        if not adversarial:
-            return total, [rec, dice, entropy]
-        # E[D((X, S_X))] does not depend on G.
-        adv = -tf.reduce_mean(self.critic(self._with_thickness(fake, x), training=True))
-        return total + settings.lambda_adv * adv, [rec, dice, entropy, adv]
+        return dict(zip(names, tf.unstack(terms, len(names)), strict=True))
 
     def _critic_step(self, x: tf.Tensor, y: tf.Tensor, epsilon: tf.Tensor) -> tf.Tensor:
         def loss(i: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor]]:
             one = x[i][None]
             fake = self._with_thickness(self.generator(one, training=True), one)
             real = self._with_thickness(soften(y[i][None]), one)
-            both = self.critic(tf.concat([real, fake], 0), training=True)
-            score = losses.adversarial(both[:1], both[1:])
-            penalty = losses.gradient_penalty(self.critic, real, fake, epsilon[i][None])
-            value = self.settings.lambda_gp * penalty - score
+            value = self.critic_objective(self.critic, real, fake, epsilon[i][None])
             return value, [value]
 
         variables = self.critic.trainable_variables
-        parts, gradients = self._mean_over_batch(loss, variables, x.shape[0])
+        terms, gradients = self._mean_over_batch(loss, variables, x.shape[0])
         self.critic_optimizer.apply(gradients, variables)
-        return parts[0]
+        return terms[0]
 
     def _with_thickness(self, pair: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
         return tf.concat([pair, x[..., 1:]], -1) if x.shape[-1] > 1 else pair
@@ -220,6 +219,7 @@ def soften(real: tf.Tensor) -> tf.Tensor:
 def train(
     trainer: Trainer,
     subjects: list[TrainingSubject],
+    simulation: Simulation,
     classes: Classes,
     validate: Validate,
     state_path: Path,
@@ -231,6 +231,7 @@ def train(
     Args:
         trainer: fresh networks and optimisers.
         subjects: to draw patches from.
+        simulation: the acquisition that patches imitate.
         classes: that the network segments.
         validate: gets the averaged network, float32 (1, P, P, P, C) -> (1, P, P, P, 1 + n), and returns scores.
         state_path: `.npz` of the state, written after each epoch.
@@ -252,7 +253,8 @@ def train(
     total = settings.epochs * settings.steps_per_epoch
     first_adversarial = math.ceil(settings.adversarial_from * total) if trainer.critic else total
     thickness_channel = trainer.generator.input_shape[-1] == 2
-    stream = _Stream(subjects, settings, classes, thickness_channel, seed, meta["patches"])
+    patches = partial(patch_dataset, subjects, settings, simulation, classes, thickness_channel, seed)
+    stream = _Stream(patches, settings, meta["patches"])
     history = meta["history"]
     twin = keras.models.clone_model(trainer.generator)
     network = as_function(twin)
@@ -281,10 +283,9 @@ def train(
 class _Stream:
     """Batches of the patch stream, and how many patches were taken from it."""
 
-    def __init__(self, subjects, settings: TrainingSettings, classes: Classes, thickness: bool, seed: int, start: int):
-        self.position = start
+    def __init__(self, patches: Callable[[int], tf.data.Dataset], settings: TrainingSettings, start: int):
+        self._patches, self.position = patches, start
         self._sizes = {False: settings.batch, True: settings.batch * (settings.n_critic + 1)}
-        self._make = lambda: patch_dataset(subjects, settings, classes, thickness, seed, self.position)
         self._batches: Iterator | None = None
         self._adversarial: bool | None = None
 
@@ -292,7 +293,7 @@ class _Stream:
         size = self._sizes[adversarial]
         if self._adversarial is not adversarial:
             self._adversarial = adversarial
-            self._batches = iter(self._make().batch(size, drop_remainder=True).prefetch(2))
+            self._batches = iter(self._patches(self.position).batch(size, drop_remainder=True).prefetch(2))
         self.position += size
         return next(self._batches)
 

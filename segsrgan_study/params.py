@@ -10,7 +10,8 @@ import yaml
 from pydantic import Field, ValidationError
 
 from segsrgan_core.errors import UserError
-from segsrgan_core.settings import InferenceSettings, ModelSettings, Section, SimulationSettings, TrainingSettings
+from segsrgan_core.settings import InferenceSettings, ModelSettings, Section, TrainingSettings
+from segsrgan_core.simulation import Simulation
 
 WORKERS = r"(auto)|(slurm:)?([1-9]\d{0,3})"  # the words of `workers`, see cluster.py
 
@@ -60,7 +61,7 @@ class Settings(Section):
     # See cluster.py. It changes no result, and so it is no part of what identifies one.
     workers: str = Field("auto", pattern=f"^({WORKERS})$", coerce_numbers_to_str=True, exclude=True)
     embedded: EmbeddedSettings
-    simulation: SimulationSettings
+    simulation: Simulation
     model: ModelSettings
     training: TrainingSettings
     inference: InferenceSettings

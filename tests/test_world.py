@@ -8,12 +8,12 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from nibabel.nifti1 import Nifti1Image
 
-from segsrgan_core.imaging.degrade import thick_slices
-from segsrgan_core.segmenter import ModelCard, Segmenter
+from segsrgan_core.segmenter import Segmenter
 from segsrgan_study.files import load_image, save_image
-from tests.core.imaging.test_degrade import blob
 from tests.core.imaging.test_geometry import centre_mm
-from tests.core.test_segmenter import ARGUMENTS, identity
+from tests.core.test_segmenter import identity
+from tests.core.test_simulation import blob
+from tests.settings import model_card, thick_slices
 
 FIELD_MM = 48.0
 ORIENTATIONS = [
@@ -34,8 +34,7 @@ def affine_of(spacing, codes, angles, origin=(0.0, 0.0, 0.0)):
 
 
 def segmenter(target_mm):
-    card = ModelCard(ARGUMENTS, ("cortex",), target_mm, 32, (3.0, 3.0), "axial", "embedded")
-    return Segmenter(card, identity, 24)
+    return Segmenter(model_card(spacing_mm=target_mm, patch=32, step=24), identity)
 
 
 @SHORT

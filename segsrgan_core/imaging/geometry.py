@@ -132,7 +132,7 @@ def box_matrix(n: int, positions: np.ndarray, width: float) -> np.ndarray:
     k = max(8, int(np.ceil(4 * width)))
     within = width * ((np.arange(k) + 0.5) / k - 0.5)
     points = (np.asarray(positions, float)[:, None] + within).ravel()
-    return _spline_matrix(n, points, 3).reshape(-1, k, n).mean(axis=1)
+    return spline_matrix(n, points).reshape(-1, k, n).mean(axis=1)
 
 
 def _isotropic_grid(image: Nifti1Image, target_mm: float) -> tuple[tuple[int, ...], np.ndarray]:
@@ -189,6 +189,11 @@ def resample_to(image: Nifti1Image, shape: tuple[int, ...], affine: np.ndarray, 
         matrix = box_matrix(n, positions, width) if width > 0.01 else spline_matrix(n, positions, order)
         array = apply_along(array, matrix, axis)
     return Nifti1Image(array, affine)
+
+
+def resample_like(image: Nifti1Image, like: Nifti1Image) -> Nifti1Image:
+    """Bring an image to another image's grid (axes parallel), see `resample_to`."""
+    return resample_to(image, like.shape, like.affine)
 
 
 def resample_labels(labels: Nifti1Image, target_mm: float) -> Nifti1Image:

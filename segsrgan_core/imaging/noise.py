@@ -1,7 +1,6 @@
-"""Noise of magnitude images and the receive coil's bias field."""
+"""Disturbances of an acquisition: Rician noise, the receive coil's bias field, motion between slices."""
 
 import numpy as np
-from scipy import ndimage
 
 
 def add_rician(array: np.ndarray, sd: float, rng: np.random.Generator) -> np.ndarray:
@@ -42,33 +41,21 @@ def random_ramp(shape: tuple[int, ...], amplitude: float, rng: np.random.Generat
     return np.exp(total)
 
 
-def jitter_slices(slices: np.ndarray, amount: float, rng: np.random.Generator) -> np.ndarray:
+def jitter_slices(slices: np.ndarray, amount: float, rng: np.random.Generator, axis: int = 2) -> np.ndarray:
     """Imitate motion between slices: each one's brightness changes, and some move by a voxel within their plane.
 
     Args:
-        slices: float32 (X, Y, slices).
+        slices: float32 (X, Y, Z), slices stacked along `axis`.
         amount: half width of the brightness factors, and share of the slices that move.
         rng: source of randomness.
-    """
-    n = slices.shape[2]
-    result = slices * (1 + amount * rng.uniform(-1, 1, n)).astype(np.float32)
-    for index in np.flatnonzero(rng.random(n) < amount):
-        result[..., index] = np.roll(result[..., index], rng.integers(-1, 2, 2), axis=(0, 1))
-    return result
-
-
-def bias_field(shape: tuple[int, ...], amplitude: float, rng: np.random.Generator, knots: int = 4) -> np.ndarray:
-    """Draw a smooth multiplicative field around 1.
-
-    Args:
-        shape: (X, Y, Z).
-        amplitude: the field lies within exp(-amplitude) ... exp(amplitude).
-        rng: source of randomness.
-        knots: control points an axis; fewer is smoother.
+        axis: of the stack.
 
     Returns:
-        float32 (X, Y, Z), positive.
+        float32 of the same shape.
     """
-    control = rng.uniform(-1.0, 1.0, (knots,) * 3)
-    smooth = ndimage.zoom(control, np.asarray(shape) / knots, order=3, mode="nearest", grid_mode=True)
-    return np.exp(amplitude * np.clip(smooth, -1, 1)).astype(np.float32)
+    stack = np.moveaxis(slices, axis, 2)
+    n = stack.shape[2]
+    result = stack * (1 + amount * rng.uniform(-1, 1, n)).astype(np.float32)
+    for index in np.flatnonzero(rng.random(n) < amount):
+        result[..., index] = np.roll(result[..., index], rng.integers(-1, 2, 2), axis=(0, 1))
+    return np.moveaxis(result, 2, axis)

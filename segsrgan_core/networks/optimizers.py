@@ -1,6 +1,4 @@
-"""Muon for convolutions, which makes a short training go far, Adam in one pass over the weights, and their rate."""
-
-import math
+"""Muon for convolutions, which makes a short training go far, and Adam in one pass over the weights."""
 
 import keras
 import tensorflow as tf
@@ -74,35 +72,3 @@ class OnePassAdam(keras.optimizers.Adam):
             grad=gradient,
             use_locking=True,
         )
-
-
-@keras.saving.register_keras_serializable("segsrgan")
-class LateDecay(keras.optimizers.schedules.LearningRateSchedule):
-    """A constant learning rate that falls along half a cosine over the last share of the steps.
-
-    A short training goes further so than with a rate that falls from the start: most steps are large ones, and the
-    running average of the weights takes their noise out meanwhile.
-
-    Args:
-        rate: at first.
-        steps: of the whole training.
-        share: of the steps, the last, over which the rate falls; 1 is a cosine decay from the start.
-        lowest: what is left of the rate at the end.
-
-    Source: Hu et al. 2024, MiniCPM, section 4 (warm-up, stable, decay).
-    """
-
-    def __init__(self, rate: float, steps: int, share: float, lowest: float = 0.02):
-        if not 0 < share <= 1:
-            raise ValueError(f"LateDecay: expected 0 < share <= 1. Received: share={share}")
-        self.rate, self.steps, self.share, self.lowest = rate, steps, share, lowest
-
-    def __call__(self, step):
-        """Return the rate of a step, counted from 0."""
-        left = (self.steps - ops.cast(step, "float32")) / (self.share * self.steps)
-        height = 0.5 * (1 - ops.cos(math.pi * ops.clip(left, 0.0, 1.0)))
-        return self.rate * (self.lowest + (1 - self.lowest) * height)
-
-    def get_config(self):
-        """Return the constructor's arguments."""
-        return {"rate": self.rate, "steps": self.steps, "share": self.share, "lowest": self.lowest}

@@ -92,7 +92,7 @@ class Case:
     cache: Path
     mask: Nifti1Image | None = None
     age_weeks: float = float("nan")
-    registration: RegistrationSettings = field(default_factory=RegistrationSettings)
+    registration: RegistrationSettings | None = None
     progress: Progress = field(default=silent, compare=False)
 
     def __post_init__(self) -> None:

@@ -19,7 +19,6 @@ from segsrgan_study.baselines.case import Atlas, Case, Method, Progress, nearest
 from segsrgan_study.params import RegistrationSettings
 
 Grid = Mapping[str, Sequence[Any]]
-COARSE = RegistrationSettings()
 
 GRIDS: dict[str, Grid] = {
     "imapa": {
@@ -58,7 +57,7 @@ def tune(
     tissues: Sequence[str] = ("cortex",),
     n_targets: int | None = None,
     n_atlases: int | None = None,
-    registration: RegistrationSettings = COARSE,
+    registration: RegistrationSettings | None = None,
     progress: Progress = silent,
 ) -> dict[str, Any]:
     """Search a method's parameters on training subjects.
@@ -144,7 +143,11 @@ def _score(method: Method, targets: Sequence[Atlas], cases: Mapping[str, Case], 
 
 
 def _case(
-    target: Atlas, subjects: Sequence[Atlas], cache: Path, n_atlases: int | None, registration: RegistrationSettings
+    target: Atlas,
+    subjects: Sequence[Atlas],
+    cache: Path,
+    n_atlases: int | None,
+    registration: RegistrationSettings | None,
 ) -> Case:
     others = tuple(subject for subject in subjects if subject.subject != target.subject)
     atlases = nearest_in_age(others, target.age_weeks, n_atlases)

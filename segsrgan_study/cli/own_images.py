@@ -28,16 +28,17 @@ def segment(
     series: Series = "",
     split: Split = "",
     step: Annotated[
-        int, typer.Option(min=1, help="Distance between windows in voxels; smaller is smoother and slower.")
-    ] = 32,
+        int | None,
+        typer.Option(min=1, help="Distance between windows in voxels; default: that of the weights' calibration."),
+    ] = None,
     precision: Annotated[
         Literal["auto", "float32", "mixed_bfloat16"],
         typer.Option(help="Of the network; auto measures which is faster."),
     ] = "auto",
     flips: Annotated[
-        Literal["none", "x", "xy", "xyz"],
-        typer.Option(help="Axes (x is left-right) along which windows take turns to be mirrored."),
-    ] = "x",
+        Literal["none", "x", "xy", "xyz"] | None,
+        typer.Option(help="Axes (x is left-right) along which windows take turns to be mirrored; default: as step."),
+    ] = None,
     workers: Annotated[
         str, typer.Option(help="Images at a time: auto (as memory and cores allow), a number, or slurm:NUMBER.")
     ] = "auto",
@@ -64,7 +65,8 @@ def segment(
     from segsrgan_study.weights import find_model
 
     folder = find_model(model)
-    job = Job(folder, out, step, precision, () if flips == "none" else tuple(flips))
+    mirrored = None if flips is None else tuple(flips.replace("none", ""))
+    job = Job(folder, out, step, precision, mirrored)
     say(f"weights {folder.resolve().name!r}, trained on {read_card(folder).cohort}.")
     with tempfile.TemporaryDirectory() as scratch:
         found = find_cases(images, Path(scratch), series, split)
@@ -96,12 +98,14 @@ def simulate(
 
     segsrgan simulate fetal_atlas --split test --thickness 4 --noise 0.02 --out thick
     """
-    from segsrgan_core.settings import SimulationSettings
+    from segsrgan_core.simulation import Simulation
     from segsrgan_study.own_images.inputs import find_cases
     from segsrgan_study.own_images.simulated import simulate_all
     from segsrgan_study.progress import say
 
-    settings = SimulationSettings(slice_mm=thickness, plane=plane, profile=profile, noise=noise)
+    settings = Simulation(
+        slice_mm=thickness, distance_mm=None, plane=plane, profile=profile, noise=noise, spacing_mm=None
+    )
     with tempfile.TemporaryDirectory() as scratch:
         cases = find_cases(images, Path(scratch), split=split).cases
         simulate_all(cases, out, settings, contrast, seed)

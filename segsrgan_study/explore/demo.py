@@ -12,7 +12,7 @@ from nibabel.nifti1 import Nifti1Image
 
 from segsrgan_core.classes import NUMBERS
 from segsrgan_core.errors import UserError
-from segsrgan_core.imaging.degrade import interpolate
+from segsrgan_core.imaging.geometry import resample_like
 from segsrgan_study.explore.app import App, short, table
 from segsrgan_study.explore.looks import ACQUIRED_THICK, LOW, SEGSRGAN, SPLINE, Look, cohorts, rows_by_subject
 from segsrgan_study.explore.panels import side_by_side, three_dimensions
@@ -119,7 +119,7 @@ def derived(out: Path, source: Path | None) -> Look:
     images: dict[str, Nifti1Image] = {}
     if source is not None:
         low = load_image(source)
-        images = {LOW: low, SPLINE: interpolate(low, like=image)}
+        images = {LOW: low, SPLINE: resample_like(low, image)}
     images[SEGSRGAN] = image
     doubt = load_image(_only(out, "*_desc-segsrganuncertainty_probseg.nii.gz"))
     return Look(images, {SEGSRGAN: mask_of(labels, NUMBERS["cortex"])}, doubt)

@@ -7,13 +7,12 @@ from nibabel.nifti1 import Nifti1Image
 
 from segsrgan_core.classes import NUMBERS
 from segsrgan_core.imaging.contrast import TISSUES_1_5T, TISSUES_3T, Relaxation, spin_echo
-from segsrgan_core.imaging.degrade import interpolate, thick_slices
-from segsrgan_core.imaging.geometry import spacing_mm, voxel_volume_ml
+from segsrgan_core.imaging.geometry import resample_like, spacing_mm, voxel_volume_ml
 from segsrgan_core.imaging.noise import add_rician
 from segsrgan_core.imaging.resynthesis import CSF, N_LABELS, resynthesise, tissue_signals
 from segsrgan_core.metrics import dice
 from segsrgan_core.segmenter import Segmenter
-from segsrgan_core.settings import SimulationSettings
+from segsrgan_core.simulation import Simulation
 from segsrgan_study.figures.panels import mask_of
 
 FIELDS = {"3 T": TISSUES_3T, "1.5 T": TISSUES_1_5T}
@@ -67,7 +66,7 @@ class Slab:
         te_ms: float,
         tr_ms: float,
         tissues: dict[str, Relaxation],
-        settings: SimulationSettings,
+        settings: Simulation,
         segmenter: Segmenter | None = None,
     ) -> Echo:
         """Acquire the slab again, and segment it.
@@ -86,11 +85,11 @@ class Slab:
         contrast[list(OUTSIDE)] = source[list(OUTSIDE)] / source[CSF]  # air and skin keep their brightness
         fluid = target[CSF] / signals_by_label(tissues, *REFERENCE_MS)[CSF]
         signal = fluid * resynthesise(array, numbers, source, contrast)
-        slices = thick_slices(Nifti1Image(signal, self.image.affine), settings.slice_mm, "axial", settings.profile)
+        slices = settings.slices(Nifti1Image(signal, self.image.affine))
         noise = settings.noise * float(array.max())
         noisy = add_rician(np.clip(np.asarray(slices.dataobj), 0, None), noise, np.random.default_rng(0))
         low = Nifti1Image(noisy.astype(np.float32), slices.affine)
-        return self._segmented(low, interpolate(low, like=self.image), segmenter)
+        return self._segmented(low, resample_like(low, self.image), segmenter)
 
     def _segmented(self, low: Nifti1Image, spline: Nifti1Image, segmenter: Segmenter | None) -> Echo:
         if segmenter is None:

@@ -11,8 +11,7 @@ from nibabel.nifti1 import Nifti1Image
 
 from segsrgan_core.classes import NUMBERS
 from segsrgan_core.errors import UserError
-from segsrgan_core.imaging.degrade import interpolate
-from segsrgan_core.imaging.geometry import spacing_mm, voxel_volume_ml
+from segsrgan_core.imaging.geometry import resample_isotropic, resample_like, spacing_mm, voxel_volume_ml
 from segsrgan_core.metrics import dice, psnr
 from segsrgan_core.segmenter import Segmenter
 from segsrgan_study.cohorts.manifest import locate, read_manifest
@@ -90,7 +89,8 @@ def look_at(study: Study, settings: Settings, row: Row, segmenter: Segmenter | N
         low = simulated(truth, case_name(row.subject, row.session), settings)
     found = _segmented(segmenter, low, truth) if segmenter else _stored(study, settings.cohort, row)
     like = truth if truth is not None else found and found.image
-    images = {LOW: low, SPLINE: interpolate(low, float(spacing_mm(low).min()), like)}
+    spline = resample_isotropic(low, float(spacing_mm(low).min())) if like is None else resample_like(low, like)
+    images = {LOW: low, SPLINE: spline}
     images |= {SEGSRGAN: found.image} if found else {}
     images |= {TRUTH: truth} if truth is not None else {}
     cortex = {SEGSRGAN: found.labels} if found else {}

@@ -17,7 +17,7 @@ from nibabel.nifti1 import Nifti1Image
 import segsrgan_core
 from segsrgan_core.atomic import write_json, write_text
 from segsrgan_core.classes import DRAWEM9
-from segsrgan_core.segmenter import DEFAULT_FLIPS, ModelCard, Segmentation, read_card, weight_files
+from segsrgan_core.segmenter import ModelCard, Segmentation, read_card, weight_files
 from segsrgan_study.files import save_image, sha256, write_csv
 from segsrgan_study.own_images.names import Case
 from segsrgan_study.weights import CARD
@@ -54,16 +54,16 @@ class Job:
     Attributes:
         model: folder of a trained network.
         out: top of the derivatives.
-        step: distance between windows in voxels.
+        step: distance between windows in voxels; None: that of the weights' calibration.
         precision: "auto", "float32" or "mixed_bfloat16".
-        flips: axes along which windows take turns to be mirrored.
+        flips: axes along which windows take turns to be mirrored; None: as `step`.
     """
 
     model: Path
     out: Path
-    step: int = 32
+    step: int | None = None
     precision: str = "auto"
-    flips: tuple[str, ...] = DEFAULT_FLIPS
+    flips: tuple[str, ...] | None = None
 
     def identity(self) -> dict[str, Any]:
         """Return what decides the numbers of a result: weights and options."""
@@ -73,9 +73,9 @@ class Job:
             "GeneratedBy": [{"Name": "segsrgan_core", "Version": segsrgan_core.__version__}],
             "Weights": {**weights, "Sha256": self._weights_digest(card), "CardSha256": sha256(self.model / CARD)},
             "Options": {
-                "Step": min(self.step, card.patch),
+                "Step": min(self.step or card.step, card.patch),
                 "Precision": self.precision,
-                "Flips": "".join(self.flips) or "none",
+                "Flips": "".join(card.flips if self.flips is None else self.flips) or "none",
             },
         }
 

@@ -121,4 +121,4 @@ def segmenter_of(job: Job) -> tuple[Segmenter, str]:
     from segsrgan_core.networks.functions import choose_policy
 
     policy = choose_policy(job.precision)
-    return load_segmenter(job.model, job.step, policy, job.flips), policy
+    return load_segmenter(job.model, policy, job.step, job.flips), policy

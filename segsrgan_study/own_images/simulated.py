@@ -7,16 +7,15 @@ from nibabel.nifti1 import Nifti1Image
 
 from segsrgan_core.atomic import write_json
 from segsrgan_core.imaging.contrast import exponent
-from segsrgan_core.settings import SimulationSettings
+from segsrgan_core.simulation import Simulation
 from segsrgan_study.files import load_image, save_image
 from segsrgan_study.own_images.bids import write_description
 from segsrgan_study.own_images.names import Case, joined
 from segsrgan_study.progress import track
-from segsrgan_study.steps.data.prepare import low_resolution
 
 
 def simulate_all(
-    cases: list[Case], out: Path, settings: SimulationSettings, contrast: float = 1.0, seed: int = 0
+    cases: list[Case], out: Path, settings: Simulation, contrast: float = 1.0, seed: int = 0
 ) -> list[Path]:
     """Simulate the thick-slice image of every case, as the study does.
 
@@ -34,10 +33,10 @@ def simulate_all(
     return [_simulate(case, out, settings, contrast, seed) for case in track(cases, "simulated")]
 
 
-def _simulate(case: Case, out: Path, settings: SimulationSettings, contrast: float, seed: int) -> Path:
+def _simulate(case: Case, out: Path, settings: Simulation, contrast: float, seed: int) -> Path:
     # A case's noise depends on its name, not on its place in the list.
     rng = np.random.default_rng([seed, *case.name.encode()])
-    low = low_resolution(_recoloured(load_image(case.file), contrast), settings, rng)
+    low = settings.acquire(_recoloured(load_image(case.file), contrast), rng)
     size = f"{settings.slice_mm:g}mm".replace(".", "p")
     acq = f"{case.entities.get('acq', '')}{settings.plane}{size}"
     base = f"{out / case.folder / joined({**case.entities, 'acq': acq})}_T2w"

@@ -17,8 +17,8 @@ from nibabel.nifti1 import Nifti1Image
 
 from segsrgan_core.atomic import write_json
 from segsrgan_core.errors import UserError
-from segsrgan_core.imaging.degrade import thick_slices
 from segsrgan_core.imaging.noise import add_rician
+from segsrgan_core.simulation import Simulation
 from segsrgan_study.cluster import map_cases, results
 from segsrgan_study.cohorts.schema import COLUMNS, Row
 from segsrgan_study.files import save_image, sha256
@@ -42,7 +42,7 @@ class PhantomCohort:
         n_test: term phantoms for testing.
         n_patients: patients with one image an echo time.
         spacing_mm: voxel size of the high-resolution images.
-        slice_mm: slice thickness of the patients' images.
+        simulation: acquisition of the patients' images; their noise is `patient_noise`.
         te_ms: the patients' echo times.
         term_te_ms: the term phantoms' echo time (dHCP's).
         tr_ms: repetition time of all images (dHCP's).
@@ -57,12 +57,14 @@ class PhantomCohort:
         seed: each subject draws from the seed, its part and its index alone.
     """
 
-    n_train: int = 8
-    n_val: int = 1
-    n_test: int = 4
-    n_patients: int = 8
-    spacing_mm: float = 0.8
-    slice_mm: float = 3.0
+    n_train: int
+    n_val: int
+    n_test: int
+    n_patients: int
+    spacing_mm: float
+    thickness_sd: float
+    simulation: Simulation
+    seed: int
     te_ms: tuple[float, ...] = (120, 200, 280, 360)
     term_te_ms: float = 156.0
     tr_ms: float = 12000.0
@@ -70,19 +72,17 @@ class PhantomCohort:
     patient_age_weeks: tuple[float, float] = (37.0, 42.0)
     term_size_sd: float = 0.06
     patient_size_sd: float = 0.10
-    thickness_sd: float = 0.045
     warp_mm: float = 1.3
     term_noise: float = 8.0
     patient_noise: float = 12.0
-    seed: int = 2021
 
     def __post_init__(self):
         if min(getattr(self, name) for name in COUNTS) < 0:
             raise UserError(f"phantoms: expected {', '.join(COUNTS)} of 0 or more; received {self}.")
-        if not 0 < self.spacing_mm <= self.slice_mm:
+        if not 0 < self.spacing_mm <= self.simulation.slice_mm:
             raise UserError(
-                "phantoms: expected 0 < spacing_mm <= slice_mm; received "
-                f"spacing_mm={self.spacing_mm:g}, slice_mm={self.slice_mm:g}."
+                "phantoms: expected 0 < embedded.spacing_mm <= simulation.slice_mm; received "
+                f"{self.spacing_mm:g} and {self.simulation.slice_mm:g} mm."
             )
         if not self.te_ms or min(self.te_ms) <= 0 or len(set(self.te_ms)) < len(self.te_ms):
             raise UserError(f"phantoms: expected different echo times above 0 ms; received {self.te_ms}.")
@@ -163,8 +163,8 @@ def _isotropic(config: PhantomCohort, image: Nifti1Image, rng: np.random.Generat
 
 
 def _thick(config: PhantomCohort, image: Nifti1Image, rng: np.random.Generator) -> Nifti1Image:
-    slices = thick_slices(image, config.slice_mm)
-    return _rounded(add_rician(np.asarray(slices.dataobj), config.patient_noise, rng), slices.affine)
+    slices = config.simulation.acquire(image, rng, config.patient_noise)
+    return _rounded(slices.dataobj, slices.affine)
 
 
 def _rounded(array: np.ndarray, affine: np.ndarray) -> Nifti1Image:
@@ -197,6 +197,7 @@ def write_cohort(config: PhantomCohort, data_root: Path, workers: str = "auto") 
 def _recipe(config: PhantomCohort, part: str, index: int) -> dict[str, Any]:
     """Everything that a subject's files follow from."""
     settings = {name: value for name, value in asdict(config).items() if name not in COUNTS}
+    settings["simulation"] = config.simulation.model_dump()
     return json.loads(json.dumps({**settings, "part": part, "index": index, "version": VERSION}))
 
 

@@ -10,7 +10,6 @@ from scipy import ndimage
 
 from segsrgan_core.imaging.contrast import TISSUES_3T, Relaxation, spin_echo
 from segsrgan_core.imaging.geometry import apply_along, spline_matrix
-from segsrgan_core.imaging.noise import bias_field
 from segsrgan_study.phantoms.anatomy import BRAINSTEM, CEREBELLUM, NUCLEI_BOX, RIBBON, VENTRICLE, WHITE, Anatomy
 from segsrgan_study.phantoms.shape import Traits, smooth_noise
 
@@ -267,3 +266,20 @@ def _t2_factor(body: Body, number: int, here: np.ndarray) -> np.ndarray:
     waves = body.variation[:, here]
     factor = 1 + sign * large * waves[0] + sign * small * waves[1] + fine * waves[2]
     return factor * body.white_t2[here] if number == WHITE else factor
+
+
+def bias_field(shape: tuple[int, ...], amplitude: float, rng: np.random.Generator, knots: int = 4) -> np.ndarray:
+    """Draw a smooth multiplicative field around 1.
+
+    Args:
+        shape: (X, Y, Z).
+        amplitude: the field lies within exp(-amplitude) ... exp(amplitude).
+        rng: source of randomness.
+        knots: control points an axis; fewer is smoother.
+
+    Returns:
+        float32 (X, Y, Z), positive.
+    """
+    control = rng.uniform(-1.0, 1.0, (knots,) * 3)
+    smooth = ndimage.zoom(control, np.asarray(shape) / knots, order=3, mode="nearest", grid_mode=True)
+    return np.exp(amplitude * np.clip(smooth, -1, 1)).astype(np.float32)

@@ -17,7 +17,6 @@ from segsrgan_study.paths import Study
 from segsrgan_study.progress import track
 from segsrgan_study.steps.data.cases import PreparedCase, prepared_cases
 from segsrgan_study.steps.data.echoes import EchoCase, echo_cases
-from segsrgan_study.steps.data.prepare import low_resolution
 from segsrgan_study.steps.network.fit import fit
 from segsrgan_study.steps.scores.echo_scores import measure_one
 
@@ -35,9 +34,8 @@ def run_ablation(study: Study, run: str, seed: int) -> pd.DataFrame:
     settings = settings_of(plan, run, seed, study.params)
     folder = study.scratch / "ablations" / f"{run}-{seed}"
     fit(study, settings, folder, study.state(settings))
-    inference = settings.inference
     policy = choose_policy(settings.model.precision)
-    segmenter = load_segmenter(folder / "model", inference.step, policy, inference.flips)
+    segmenter = load_segmenter(folder / "model", policy)
     rows = [row for case in _first_cases(study, plan) for row in _over_thickness(case, plan, settings, segmenter)]
     rows += [row for case in track(_first_echoes(study, settings, plan), "measured") for row in _echo(case, segmenter)]
     table = pd.DataFrame(rows)
@@ -62,10 +60,10 @@ def _over_thickness(case: PreparedCase, plan: Ablations, settings: Settings, seg
     real, cortex = np.asarray(truth.dataobj), labels == NUMBERS["cortex"]
     rows = []
     for thickness in plan.thickness_mm:
-        simulation = settings.simulation.model_copy(update={"slice_mm": thickness})
+        simulation = settings.simulation.with_thickness(thickness)
         # The same noise in every run: it depends on the case and the thickness alone.
         rng = np.random.default_rng([round(1000 * thickness), *case.name.encode()])
-        result = segmenter(low_resolution(truth, simulation, rng), like=truth)
+        result = segmenter(simulation.acquire(truth, rng), like=truth)
         scores = {
             "psnr": psnr(real, np.asarray(result.image.dataobj)),
             "psnr_spline": psnr(real, np.asarray(result.interpolated.dataobj)),

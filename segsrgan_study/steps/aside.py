@@ -81,8 +81,9 @@ def calibrate_aside(study: Study, settings: Settings, cohorts: Sequence[str], mo
     bench = _bench(study, out, settings, cohorts)
     _prepare_all(bench, settings, cohorts, splits=("train", "val"))
     policy = choose_policy(settings.model.precision)
-    segmenter = load_segmenter(model, settings.inference.step, policy, settings.inference.flips)
-    card = calibrated(bench, settings, segmenter)
+    segmenter = load_segmenter(model, policy, settings.inference.step, settings.inference.flips)
+    step, flips = segmenter.windows
+    card = replace(calibrated(bench, settings, segmenter), step=step, flips=flips)
     if out.resolve() != model.resolve():
         for path in model.iterdir():
             atomic(out / path.name, lambda part, path=path: shutil.copyfile(path, part))
@@ -111,7 +112,7 @@ def evaluate_aside(study: Study, settings: Settings, model: Path, out: Path) -> 
     settings = _at_the_spacing_of(card, settings).model_copy(update={"baselines": no_baselines})
     bench = _bench(study, out, settings, [settings.cohort])
     _prepare_all(bench, settings, [settings.cohort], splits=("test",))
-    segmenter = load_segmenter(model, settings.inference.step, choose_policy(settings.model.precision))
+    segmenter = load_segmenter(model, choose_policy(settings.model.precision))
     _, summary = evaluate(bench, settings, segmenter)
     shutil.rmtree(out / "images", ignore_errors=True)
     (bench.work / "evaluated").replace(out / "images")
@@ -188,7 +189,7 @@ def draft_card(settings: Settings, bench: Study, history: pd.DataFrame) -> str:
     best = history.loc[history["val_score"].idxmax()]
     scores = "\n".join(f"| {name.removeprefix('val_')} | {best[name]:.3f} |" for name in best.index if "val_" in name)
     simulation, training = settings.simulation, settings.training
-    low, high = training.thickness_mm
+    low, high = training.thickness_mm or (simulation.slice_mm,) * 2
     return f"""# Model card
 
 Trained on the cohort {settings.cohort} ({counts["train"]} images to train, {counts["val"]} to validate) with the

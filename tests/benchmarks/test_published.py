@@ -11,8 +11,8 @@ from benchmarks.published import (
 )
 from segsrgan_core.networks.critic import build_critic
 from segsrgan_core.networks.generators import build_generator
-from segsrgan_core.settings import TrainingSettings
 from segsrgan_core.training import Trainer, soften
+from tests.settings import training
 
 RNG = np.random.default_rng(0)
 
@@ -37,7 +37,7 @@ def test_the_published_networks_are_ours_in_another_form(networks):
 
 def test_a_published_iteration_ends_where_ours_does(networks):
     (generator, critic), theirs = networks
-    settings = TrainingSettings(
+    settings = training(
         patch=16, batch=2, n_critic=2, learning_rate=1e-4, beta_1=0.5, decay=0, optimizer="adam",
         lambda_rec=1.0, lambda_adv=1.0, lambda_dice=0.0, lambda_ce=0.0,
     )  # fmt: skip

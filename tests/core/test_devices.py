@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from segsrgan_core.errors import UserError
-from segsrgan_core.settings import TrainingSettings
 from segsrgan_core.training import devices
+from tests.settings import training
 
 ROOT = Path(__file__).parents[2]
 STEPS = 4
@@ -26,17 +26,17 @@ tf.config.set_logical_device_configuration(
 from segsrgan_core.classes import Classes
 from segsrgan_core.networks.critic import build_critic
 from segsrgan_core.networks.generators import BODIES, build_generator
-from segsrgan_core.settings import TrainingSettings
+from tests.settings import simulation, training
 from segsrgan_core.patches import prepare_subject
 from segsrgan_core.training import Trainer, devices, train
 
 BODIES["tiny"] = lambda blocks, x, k, kernel: blocks.unit(blocks.unit(x, k), k)  # soon traced
 image = np.random.default_rng(0).random((24, 24, 32)).astype(np.float32)
 classes = Classes(("cortex",))
-subject = prepare_subject("s", image, 2 * (image > 0.6).astype(np.uint8), classes, 0.8, 3.0, 16, 0)
+subject = prepare_subject("s", image, 2 * (image > 0.6).astype(np.uint8), classes, 0.8, simulation(slice_mm=3.0), 16, 0)
 found = {{}}
 for count in (1, 2):
-    settings = TrainingSettings(
+    settings = training(
         patch=16, batch=4, devices=count, epochs={STEPS}, steps_per_epoch=1, validate_every={STEPS},
         adversarial_from=0.5, n_critic=2, lambda_dice=1.0, optimizer="muon",
     )
@@ -45,7 +45,8 @@ for count in (1, 2):
         trainer = Trainer(generator, build_critic(2, width=2, seed=2), settings)
     with tempfile.TemporaryDirectory() as folder:
         score = lambda network: {{"val_score": float(network(np.full((1, 16, 16, 16, 1), 0.5, np.float32)).mean())}}
-        found[count] = train(trainer, [subject], classes, score, Path(folder, "state.npz"), seed=5)
+        state = Path(folder, "state.npz")
+        found[count] = train(trainer, [subject], simulation(slice_mm=3.0), classes, score, state, seed=5)
 print(json.dumps(found))
 """
 # The gradients of a batch are summed in another order, and Adam's first steps follow their signs.
@@ -73,7 +74,7 @@ def test_two_devices_give_the_loss_curve_of_one(curves):
 
 def test_a_batch_that_the_devices_cannot_share_is_refused():
     with pytest.raises(ValueError, match="a batch that 3 devices can share, not 4"):
-        TrainingSettings(batch=4, devices=3)
+        training(batch=4, devices=3)
 
 
 def test_more_devices_than_there_are_are_refused():

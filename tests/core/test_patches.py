@@ -1,14 +1,18 @@
+import dataclasses
+
 import numpy as np
 import pytest
+from nibabel.nifti1 import Nifti1Image
 
 from segsrgan_core.classes import Classes
-from segsrgan_core.imaging.degrade import degrade_matrices
+from segsrgan_core.imaging.geometry import resample_like
 from segsrgan_core.imaging.intensity import intensity_scale
 from segsrgan_core.patches import draw_patch, patch_dataset, prepare_subject
-from segsrgan_core.settings import TrainingSettings
+from tests.settings import simulation, training
 
 CORTEX = Classes(("cortex",))
-PLAIN = TrainingSettings(patch=16, contrast=0, noise=0, flips=[])
+THREE_MM = simulation(slice_mm=3.0)
+PLAIN = training(patch=16, contrast=0, noise=0, flips=[])
 
 
 @pytest.fixture(scope="module")
@@ -16,11 +20,11 @@ def subject():
     rng = np.random.default_rng(0)
     image = (100 * rng.random((24, 26, 40)) ** 2).astype(np.float32)
     labels = 2 * (image > 50).astype(np.uint8)
-    return prepare_subject("s", image, labels, CORTEX, 0.8, 3.0, 16, seed=0)
+    return prepare_subject("s", image, labels, CORTEX, 0.8, THREE_MM, 16, seed=0)
 
 
 def test_a_subject_is_scaled_as_its_interpolated_image_is_in_use(subject):
-    down, up = degrade_matrices(40, 0.8, 3.0)
+    down, up = THREE_MM.matrices(40, 0.8)
     assert intensity_scale(subject.image @ (up @ down).T) == pytest.approx(1, abs=1e-5)
 
 
@@ -29,7 +33,7 @@ def test_patches_are_centred_near_labels(subject):
 
 
 def test_without_augmentation_the_truth_is_a_piece_of_the_image(subject):
-    _, y = draw_patch([subject], PLAIN, CORTEX, False, np.random.default_rng(3))
+    _, y = draw_patch([subject], PLAIN, THREE_MM, CORTEX, False, np.random.default_rng(3))
     found = [
         (x0, y0, z0)
         for x0 in range(9)
@@ -43,7 +47,7 @@ def test_without_augmentation_the_truth_is_a_piece_of_the_image(subject):
 
 
 def test_the_input_is_the_interpolated_image_of_the_truth(subject):
-    x, y = draw_patch([subject], PLAIN, CORTEX, False, np.random.default_rng(3))
+    x, y = draw_patch([subject], PLAIN, THREE_MM, CORTEX, False, np.random.default_rng(3))
     assert x.shape == (16, 16, 16, 1)
     # Blurred along the slices alone: the mean of each line stays near the truth's, its roughness goes.
     assert np.abs(np.diff(x[..., 0], axis=2)).mean() < 0.3 * np.abs(np.diff(y[..., 0], axis=2)).mean()
@@ -51,19 +55,21 @@ def test_the_input_is_the_interpolated_image_of_the_truth(subject):
 
 
 def test_a_patch_is_a_function_of_seed_and_number(subject):
-    augmented = TrainingSettings(patch=16)
-    stream = patch_dataset([subject], augmented, CORTEX, False, seed=7, start=0)
+    augmented = training(patch=16)
+    stream = patch_dataset([subject], augmented, THREE_MM, CORTEX, False, seed=7, start=0)
     first = [x.numpy() for x, _ in stream.take(4)]
-    later = [x.numpy() for x, _ in patch_dataset([subject], augmented, CORTEX, False, seed=7, start=2).take(2)]
+    later = [
+        x.numpy() for x, _ in patch_dataset([subject], augmented, THREE_MM, CORTEX, False, seed=7, start=2).take(2)
+    ]
     np.testing.assert_array_equal(first[2:], later)
     assert not np.array_equal(first[0], first[1])
-    other = next(iter(patch_dataset([subject], augmented, CORTEX, False, seed=8, start=0)))[0].numpy()
+    other = next(iter(patch_dataset([subject], augmented, THREE_MM, CORTEX, False, seed=8, start=0)))[0].numpy()
     assert not np.array_equal(first[0], other)
 
 
 def test_several_classes_and_the_thickness_have_channels(subject):
-    settings = TrainingSettings(patch=16, thickness_mm=(2.0, 4.0))
-    x, y = draw_patch([subject], settings, Classes(("cortex", "white")), True, np.random.default_rng(0))
+    settings = training(patch=16, thickness_mm=(2.0, 4.0))
+    x, y = draw_patch([subject], settings, THREE_MM, Classes(("cortex", "white")), True, np.random.default_rng(0))
     assert x.shape[-1] == 2
     assert 2.0 <= x[0, 0, 0, 1] <= 4.0
     assert np.ptp(x[..., 1]) == 0
@@ -72,19 +78,19 @@ def test_several_classes_and_the_thickness_have_channels(subject):
 
 def test_an_image_smaller_than_a_patch_is_mirrored():
     image = np.random.default_rng(0).random((10, 12, 20)).astype(np.float32)
-    subject = prepare_subject("s", image, 2 * (image > 0.5).astype(np.uint8), CORTEX, 0.8, 3.0, 16, seed=0)
+    subject = prepare_subject("s", image, 2 * (image > 0.5).astype(np.uint8), CORTEX, 0.8, THREE_MM, 16, seed=0)
     assert subject.image.shape == (16, 16, 20)
-    assert draw_patch([subject], PLAIN, CORTEX, False, np.random.default_rng(0))[0].shape == (16, 16, 16, 1)
+    assert draw_patch([subject], PLAIN, THREE_MM, CORTEX, False, np.random.default_rng(0))[0].shape == (16, 16, 16, 1)
 
 
 def test_a_mirrored_head_has_its_hemispheres_exchanged(subject):
     image, labels = subject.image, subject.labels
     sides = np.where(np.arange(24) < 12, 1, 2)[:, None, None] * np.ones(image.shape, int)
     classes = Classes(("cortex",), hemispheres=True)
-    both = prepare_subject("s", image, labels, classes, 0.8, 3.0, 16, 0, sides.astype(np.uint8))
-    settings = TrainingSettings(patch=16)
+    both = prepare_subject("s", image, labels, classes, 0.8, THREE_MM, 16, 0, sides.astype(np.uint8))
+    settings = training(patch=16)
     for number in range(8):
-        _, y = draw_patch([both], settings, classes, False, np.random.default_rng(number))
+        _, y = draw_patch([both], settings, THREE_MM, classes, False, np.random.default_rng(number))
         left, right = (np.argwhere(y[..., channel] > 0)[:, 0].mean() for channel in (3, 4))
         assert left < right
         np.testing.assert_array_equal(y[..., 2:].sum(-1), 1)
@@ -93,11 +99,11 @@ def test_a_mirrored_head_has_its_hemispheres_exchanged(subject):
 def test_only_the_named_axes_are_mirrored():
     x, y, z = np.meshgrid(*[np.arange(16.0)] * 3, indexing="ij")
     image = (1 + x + 20 * y + 400 * z).astype(np.float32)
-    subject = prepare_subject("s", image, np.full(image.shape, 2, np.uint8), CORTEX, 0.8, 3.0, 16, seed=0)
+    subject = prepare_subject("s", image, np.full(image.shape, 2, np.uint8), CORTEX, 0.8, THREE_MM, 16, seed=0)
     settings = PLAIN.model_copy(update={"flips": ["x", "z"], "contrast_model": "none"})
     signs = set()
     for number in range(40):
-        _, truth = draw_patch([subject], settings, CORTEX, False, np.random.default_rng(number))
+        _, truth = draw_patch([subject], settings, THREE_MM, CORTEX, False, np.random.default_rng(number))
         signs.add(tuple(np.sign(np.diff(truth[..., 0], axis=axis).mean()) for axis in range(3)))
     assert signs == {(a, 1, c) for a in (1, -1) for c in (1, -1)}
 
@@ -106,22 +112,91 @@ def test_physics_changes_the_contrast_of_truth_and_input_alike():
     rng = np.random.default_rng(0)
     labels = np.repeat(rng.integers(1, 4, (6, 6, 8)), 4, 0).repeat(4, 1).repeat(4, 2).astype(np.uint8)
     image = np.array([0, 1.0, 0.4, 0.6], np.float32)[labels]
-    subject = prepare_subject("s", image, labels, CORTEX, 0.8, 3.0, 16, 0)
+    subject = prepare_subject("s", image, labels, CORTEX, 0.8, THREE_MM, 16, 0)
     settings = PLAIN.model_copy(update={"contrast_model": "physics", "physics_share": 1.0})
     ratios = []
     for number in range(6):
-        x, y = draw_patch([subject], settings, CORTEX, False, np.random.default_rng(number))
+        x, y = draw_patch([subject], settings, THREE_MM, CORTEX, False, np.random.default_rng(number))
         ratios.append(np.median(y[..., 0][y[..., 1] == 1]) / y[..., 0].max())
         assert np.corrcoef(x[..., 0].mean(2).ravel(), y[..., 0].mean(2).ravel())[0, 1] > 0.9
     assert np.ptp(ratios) > 0.1
 
 
 def test_disturbances_change_the_input_and_keep_the_truths_labels(subject):
-    plain_x, plain_y = draw_patch([subject], PLAIN, CORTEX, False, np.random.default_rng(2))
+    plain_x, plain_y = draw_patch([subject], PLAIN, THREE_MM, CORTEX, False, np.random.default_rng(2))
     for change in ({"blur": 1.0}, {"bias": 0.3}, {"motion": 0.3}, {"stripped": 1.0}):
         settings = PLAIN.model_copy(update=change)
-        x, y = draw_patch([subject], settings, CORTEX, False, np.random.default_rng(2))
+        x, y = draw_patch([subject], settings, THREE_MM, CORTEX, False, np.random.default_rng(2))
         assert not np.allclose(x, plain_x, atol=1e-3), change
         np.testing.assert_array_equal(y[..., 1], plain_y[..., 1])
         # Motion is a fault of the acquisition alone; the others change the head that is imaged.
         assert np.allclose(y[..., 0], plain_y[..., 0], atol=1e-3) == ("motion" in change)
+
+
+MATRIX = [
+    pytest.param(plane, profile, thickness, distance, names, hemispheres, told, id=f"{plane}-{profile}-{thickness:g}")
+    for plane, profile, thickness, distance, names, hemispheres, told in (
+        ("axial", "gaussian", 3.0, None, ("cortex",), False, False),
+        ("coronal", "gaussian", 3.0, None, ("cortex", "white"), True, True),
+        ("sagittal", "gaussian", 4.1, 5.0, ("cortex",), True, False),
+        ("axial", "box", 2.4, None, ("cortex", "white"), False, True),
+        ("coronal", "box", 4.1, 2.0, ("white",), True, False),
+        ("sagittal", "box", 3.0, None, ("cortex", "csf", "white"), True, True),
+    )
+]
+
+
+@pytest.mark.parametrize(("plane", "profile", "thickness", "distance", "names", "hemispheres", "told"), MATRIX)
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_a_patch_without_augmentation_is_a_window_of_the_prepared_case(
+    plane, profile, thickness, distance, names, hemispheres, told, mirrored
+):
+    rng = np.random.default_rng(3)
+    labels = np.repeat(rng.integers(1, 4, (10, 11, 12)), 4, 0).repeat(4, 1).repeat(4, 2).astype(np.uint8)
+    image = Nifti1Image(rng.random(labels.shape, np.float32) + labels, np.diag([-0.8, 0.8, 0.8, 1]))
+    sides = np.where(np.arange(40) < 20, 1, 2)[:, None, None] * np.ones(labels.shape, np.uint8)
+    classes = Classes(names, hemispheres)
+    acquisition = simulation(slice_mm=thickness, distance_mm=distance, plane=plane, profile=profile)
+    interpolated = np.asarray(resample_like(acquisition.slices(image), image).dataobj)
+    scale = intensity_scale(interpolated)
+    subject = prepare_subject(
+        "s", np.asarray(image.dataobj), labels, classes, 0.8, acquisition, 16, 0, sides.astype(np.uint8)
+    )
+    settings = training(patch=16, contrast_model="none", noise=0.0, flips=["x"] if mirrored else [])
+    corner = np.array([[9, 13, 17]])
+    corner[0, acquisition.axis] = 0  # no voxel before the window: the stack begins where the case's does
+    found = set()
+    for number in range(12):
+        only = dataclasses.replace(subject, centres=corner + 15)
+        rng = _Fixed(number)
+        x, y = draw_patch([only], settings, acquisition, classes, told, rng)
+        flipped = mirrored and rng.mirrored
+        window = tuple(slice(start, start + 16) for start in corner[0])
+        expected = [interpolated[window] / scale, np.asarray(image.dataobj)[window] / scale]
+        truth = classes.one_hot(labels[window], np.where(flipped, 3 - sides[window], sides[window]))
+        axes = (0,) if flipped else ()
+        np.testing.assert_allclose(x[..., 0], np.flip(expected[0], axes), atol=2e-5)
+        np.testing.assert_allclose(y[..., 0], np.flip(expected[1], axes), atol=1e-6)
+        np.testing.assert_array_equal(y[..., 1:], np.flip(truth, axes))
+        assert not told or np.all(x[..., 1] == acquisition.step_mm)
+        found.add(bool(flipped))
+    assert found == ({False, True} if mirrored else {False})
+
+
+class _Fixed:
+    """Draws of which the place in the window is always the last voxel, and mirroring is noted."""
+
+    def __init__(self, seed: int):
+        self._rng = np.random.default_rng(seed)
+        self.mirrored = False
+
+    def integers(self, high: int) -> int:
+        return high - 1
+
+    def uniform(self, low: float, high: float) -> float:
+        return self._rng.uniform(low, high)
+
+    def random(self) -> float:
+        value = self._rng.random()
+        self.mirrored = value < 0.5
+        return value

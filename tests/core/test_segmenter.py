@@ -6,14 +6,14 @@ import pytest
 from nibabel.nifti1 import Nifti1Image
 
 from segsrgan_core.errors import UserError
-from segsrgan_core.imaging.degrade import thick_slices
 from segsrgan_core.networks.generators import build_generator
-from segsrgan_core.segmenter import ModelCard, Segmenter, load_segmenter, save_model
-from tests.core.imaging.test_degrade import blob
+from segsrgan_core.segmenter import Segmenter, load_segmenter, save_model
 from tests.core.imaging.test_geometry import centre_mm, oblique
+from tests.core.test_simulation import blob
+from tests.settings import model_card, thick_slices
 
-ARGUMENTS = {"name": "unet", "k": 4, "kernel": 3, "padding": "zero", "n_classes": 1, "thickness_channel": False}
-CARD = ModelCard(ARGUMENTS, ("cortex",), 1.0, 16, (3.0, 3.0), "axial", "embedded")
+CARD = model_card()
+ARGUMENTS = CARD.generator
 
 
 def identity(x):
@@ -21,7 +21,7 @@ def identity(x):
     return np.concatenate([x[..., :1], (x[..., :1] > 0.5).astype(np.float32)], -1)
 
 
-SEGMENTER = Segmenter(CARD, identity, 8)
+SEGMENTER = Segmenter(CARD, identity)
 
 
 def head(codes="RAS", thickness=3.0, offset=(1.0, -2.0, 1.5)):
@@ -97,7 +97,7 @@ def test_several_networks_vote(tmp_path):
     x = np.random.default_rng(0).random((1, 16, 16, 16, 1), np.float32)
     for network, model in zip((loaded.network, *loaded.others), models, strict=True):
         np.testing.assert_allclose(network(x), model(x), atol=1e-5)
-    halves = Segmenter(CARD, lambda x: np.full((*x.shape[:-1], 2), 0.2, np.float32), 8)
+    halves = Segmenter(CARD, lambda x: np.full((*x.shape[:-1], 2), 0.2, np.float32), step=8)
     both = dataclasses.replace(halves, others=(lambda x: np.full((*x.shape[:-1], 2), 0.6, np.float32),))
     result = both(head())
     np.testing.assert_allclose(np.asarray(result.probabilities["cortex"].dataobj), 0.4, atol=1e-5)
@@ -133,7 +133,7 @@ def test_there_is_no_brain_outside_the_skull(skull):
         parts = [x[..., :1], ~cortex & ~back, cortex, back, 1 - sides.sum(-1, keepdims=True), sides]
         return np.concatenate([np.asarray(part, np.float32) for part in parts], -1)
 
-    result = Segmenter(card, network, 16)(head())
+    result = Segmenter(card, network, step=16)(head())
     labels, sides = np.asarray(result.labels.dataobj), np.asarray(result.sides.dataobj)
     outside = sides == 0
     assert sides.any() == skull
@@ -157,7 +157,7 @@ def test_weights_of_another_architecture_are_refused(folder):
     save_model(folder / "other", build_generator(**{**ARGUMENTS, "k": 8}), other)
     (folder / "other" / "generator.npz").replace(folder / "generator.npz")
     with pytest.raises(UserError, match="another architecture"):
-        load_segmenter(folder, 8)
+        load_segmenter(folder)
 
 
 @pytest.mark.parametrize(
@@ -175,4 +175,4 @@ def test_a_damaged_model_is_named(folder, name, content, says):
     if content:
         (folder / name).write_text(content)
     with pytest.raises(UserError, match=says):
-        load_segmenter(folder, 8)
+        load_segmenter(folder)

@@ -11,11 +11,12 @@ from segsrgan_core.errors import UserError
 from segsrgan_core.networks.critic import build_critic
 from segsrgan_core.networks.generators import BODIES, build_generator
 from segsrgan_core.patches import prepare_subject
-from segsrgan_core.settings import TrainingSettings
 from segsrgan_core.training import Trainer, soften, train
+from tests.settings import simulation, training
 
 CORTEX = Classes(("cortex",))
-SETTINGS = TrainingSettings(patch=16, epochs=3, steps_per_epoch=2, adversarial_from=0.5, n_critic=2, lambda_dice=1.0)
+THREE_MM = simulation(slice_mm=3.0)
+SETTINGS = training(patch=16, epochs=3, steps_per_epoch=2, adversarial_from=0.5, n_critic=2, lambda_dice=1.0)
 
 
 def trainer(settings=SETTINGS, critic=True):
@@ -28,7 +29,7 @@ def trainer(settings=SETTINGS, critic=True):
 def subjects():
     rng = np.random.default_rng(0)
     image = rng.random((24, 24, 32)).astype(np.float32)
-    return [prepare_subject("s", image, 2 * (image > 0.6).astype(np.uint8), CORTEX, 0.8, 3.0, 16, 0)]
+    return [prepare_subject("s", image, 2 * (image > 0.6).astype(np.uint8), CORTEX, 0.8, THREE_MM, 16, 0)]
 
 
 def validate(network):
@@ -42,17 +43,19 @@ def weights(trained):
 
 def test_a_killed_training_goes_on_bit_by_bit(subjects, tmp_path):
     whole = trainer()
-    history = train(whole, subjects, CORTEX, validate, tmp_path / "whole.npz", seed=5)
+    history = train(whole, subjects, THREE_MM, CORTEX, validate, tmp_path / "whole.npz", seed=5)
 
     def killed_in_the_third_epoch(step, row):
         if step == 5:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        train(trainer(), subjects, CORTEX, validate, tmp_path / "killed.npz", 5, killed_in_the_third_epoch)
+        train(trainer(), subjects, THREE_MM, CORTEX, validate, tmp_path / "killed.npz", 5, killed_in_the_third_epoch)
     resumed = trainer()
     seen = []
-    again = train(resumed, subjects, CORTEX, validate, tmp_path / "killed.npz", 5, lambda step, row: seen.append(step))
+    again = train(
+        resumed, subjects, THREE_MM, CORTEX, validate, tmp_path / "killed.npz", 5, lambda step, row: seen.append(step)
+    )
     assert seen == [5, 6]
     assert again == history
     for a, b in zip(weights(whole), weights(resumed), strict=True):
@@ -61,7 +64,7 @@ def test_a_killed_training_goes_on_bit_by_bit(subjects, tmp_path):
 
 def test_the_seed_decides(subjects, tmp_path):
     losses = [
-        train(trainer(), subjects, CORTEX, validate, tmp_path / f"{i}.npz", seed)[-1]["loss_rec"]
+        train(trainer(), subjects, THREE_MM, CORTEX, validate, tmp_path / f"{i}.npz", seed)[-1]["loss_rec"]
         for i, seed in enumerate((1, 1, 2))
     ]
     assert losses[0] == losses[1] != losses[2]
@@ -99,14 +102,14 @@ def test_no_sum_is_made_in_the_order_in_which_its_terms_are_ready(generator, cha
 
 
 def test_the_critic_takes_part_from_its_share_of_the_steps_on(subjects, tmp_path):
-    history = train(trainer(), subjects, CORTEX, validate, tmp_path / "state.npz", 5)
+    history = train(trainer(), subjects, THREE_MM, CORTEX, validate, tmp_path / "state.npz", 5)
     assert ["loss_critic" in row for row in history] == [False, True, True]
 
 
 def test_an_epochs_losses_are_the_means_of_its_steps(subjects, tmp_path):
     def history(epochs, steps):
         settings = SETTINGS.model_copy(update={"epochs": epochs, "steps_per_epoch": steps})
-        return train(trainer(settings), subjects, CORTEX, validate, tmp_path / f"{epochs}.npz", 5)
+        return train(trainer(settings), subjects, THREE_MM, CORTEX, validate, tmp_path / f"{epochs}.npz", 5)
 
     each, pairs = history(6, 1), history(3, 2)
     for name in ("loss_rec", "loss_dice"):
@@ -134,14 +137,26 @@ def test_a_batch_gives_the_mean_gradient_of_its_samples():
     one, two = trainer(critic=False), trainer(critic=False)
     x = np.random.default_rng(0).random((2, 16, 16, 16, 1)).astype(np.float32)
     y = np.concatenate([x, (x > 0.5).astype(np.float32)], -1)
-    losses = [float(one._generator_loss(x[i : i + 1], y[i : i + 1], False)[0]) for i in range(2)]
+    losses = [float(one.objective(y[i : i + 1], one.generator(x[i : i + 1]))[0]) for i in range(2)]
     values = two.reconstruct(x, y)
     together = float(values["loss_rec"]) + float(values["loss_dice"])
     assert together == pytest.approx(np.mean(losses), rel=1e-5)
 
 
+@pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
+def test_the_rate_falls_along_half_a_cosine_over_the_last_share_of_the_steps(share):
+    rate = trainer(training(epochs=10, steps_per_epoch=10, decay=share), critic=False)._schedule(0.2)
+    if share == 0:
+        assert rate == 0.2
+        return
+    begin = 100 * (1 - share)
+    assert [float(rate(step)) for step in (0, begin)] == pytest.approx([0.2, 0.2])
+    assert float(rate(begin + 50 * share)) == pytest.approx(0.2 * 0.51)
+    assert float(rate(100)) == pytest.approx(0.2 * 0.02)
+
+
 def overfit(right):
-    settings = TrainingSettings(patch=16, learning_rate=0.01, beta_1=0.9, decay=0, lambda_dice=1.0)
+    settings = training(patch=16, learning_rate=0.01, beta_1=0.9, decay=0, lambda_dice=1.0)
     one = trainer(settings, critic=False)
     x = np.random.default_rng(0).random((1, 16, 16, 16, 1)).astype(np.float32)
     blob = np.zeros_like(x)

@@ -52,10 +52,10 @@ PARAMETERS = [
     Fault("too_large", _set("threshold", "50"), "less than 1"),
     Fault("no_multiple", _changed("patch: 64", "patch: 60"), "multiple of 16"),
     Fault("unknown_word", _changed("generator: unet", "generator: resnet"), "'residual' or 'unet'"),
-    Fault("range_upside_down", _changed("[3.0, 3.0]", "[4.0, 2.0]"), "low <= high"),
-    Fault("range_of_one", _changed("[3.0, 3.0]", "[3.0]"), "thickness_mm"),
+    Fault("range_upside_down", _changed("thickness_mm: null", "thickness_mm: [4.0, 2.0]"), "low <= high"),
+    Fault("range_of_one", _changed("thickness_mm: null", "thickness_mm: [3.0]"), "thickness_mm"),
     Fault("word_for_a_list", _changed("[cortex]", "cortex"), "a valid list"),
     Fault("no_classes", _changed("[cortex]", "[]"), "at least 1 item"),
     Fault("cohort_a_path", _changed("cohort: embedded", "cohort: ../../etc"), "to match pattern"),
-    Fault("slices_thinner_than_voxels", _set("slice_mm", "0.3"), "spacing_mm <= slice_mm"),
+    Fault("slices_thinner_than_voxels", _set("slice_mm", "0.3"), "spacing_mm <= simulation.slice_mm"),
 ]

@@ -18,6 +18,6 @@ def test_a_faulty_setting_is_one_sentence(fault, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     code, said = segsrgan("phantoms")
     assert code == 2
-    sentence = sentence_about("phantoms:" if "slice_mm <" in said or "<= slice_mm" in said else "params.yaml: ", said)
+    sentence = sentence_about("phantoms:" if "<= simulation.slice_mm" in said else "params.yaml: ", said)
     assert re.search(fault.says, sentence), sentence
     assert files_below(tmp_path) == ["dvc.yaml", "params.yaml"]

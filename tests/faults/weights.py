@@ -85,7 +85,7 @@ W = [
     ("card_cut", "a fault", lambda folder: (folder / CARDS).write_text('{"generator": {')),
     ("card_a_list", "a fault", lambda folder: (folder / CARDS).write_text("[1, 2]")),
     ("card_binary", "a fault", lambda folder: (folder / CARDS).write_bytes(b"\xff\xfe\x00")),
-    ("card_of_another_format", "format", _card(format=2)),
+    ("card_of_another_format", "format", _card(format=1)),
     ("card_with_an_unknown_key", "hidden", _card(hidden=1)),
     ("card_with_an_unknown_tissue", "'cortx'", _card(classes=["cortx"])),
     ("card_with_more_classes_than_channels", "n_classes=1", _card(classes=["cortex", "white"])),

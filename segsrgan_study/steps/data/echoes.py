@@ -8,8 +8,6 @@ import numpy as np
 import pandas as pd
 from nibabel.nifti1 import Nifti1Image
 
-from segsrgan_core.imaging.degrade import thick_slices
-from segsrgan_core.imaging.noise import add_rician
 from segsrgan_study.cohorts.labels import to_drawem9
 from segsrgan_study.cohorts.manifest import image_rows, locate, read_manifest
 from segsrgan_study.cohorts.presets import label_mapping
@@ -110,11 +108,10 @@ def _resynthesise_one(case: PreparedCase, study: Study, settings: Settings) -> l
     images, noise = at_echo_times(load_image(case.image), load_labels(case.labels), rng)
     folder, simulation, rows = study.work / "prepared", settings.simulation, []
     for te, image in images.items():
-        low = thick_slices(image, simulation.slice_mm, simulation.plane, simulation.profile)
-        noisy = add_rician(np.clip(np.asarray(low.dataobj), 0, None), noise, rng)
+        low = simulation.acquire(image, rng, noise)
         name = f"{FOLDER}/{case.name}_acq-te{te:g}_T2w.nii.gz"
         truth = f"{FOLDER}/{truth_path(Path(name)).name}"
-        save_image(Nifti1Image(noisy, low.affine), folder / name)
+        save_image(low, folder / name)
         save_image(image, folder / truth)
         facts = {"name": case.name, "te_ms": te, "age_weeks": case.age_weeks}
         rows.append({**facts, "image": name, "labels": case.labels.name, "truth": truth})

@@ -12,11 +12,8 @@ from nibabel.nifti1 import Nifti1Image
 
 from segsrgan_core.atomic import PART
 from segsrgan_core.errors import UserError
-from segsrgan_core.imaging.degrade import thick_slices
 from segsrgan_core.imaging.geometry import resample_isotropic, resample_labels, spacing_mm
 from segsrgan_core.imaging.hemispheres import intracranial, split_hemispheres
-from segsrgan_core.imaging.noise import add_rician
-from segsrgan_core.settings import SimulationSettings
 from segsrgan_study.cluster import map_cases, results
 from segsrgan_study.cohorts.download import fetch_missing
 from segsrgan_study.cohorts.labels import to_drawem9
@@ -35,7 +32,7 @@ RESOURCES = {"memory_gib": 1.5, "cores_each": 4}
 
 def make_phantoms(study: Study, settings: Settings) -> pd.DataFrame:
     """Make the cohort `embedded` in `data/embedded` and write its manifest."""
-    config = PhantomCohort(**settings.embedded.model_dump(), slice_mm=settings.simulation.slice_mm, seed=settings.seed)
+    config = PhantomCohort(**settings.embedded.model_dump(), simulation=settings.simulation, seed=settings.seed)
     # Made where no stage's outputs are, which DVC deletes before the stage runs: whole phantoms are not made again.
     bench = study.phantoms
     manifest = write_cohort(config, bench, settings.workers)
@@ -170,11 +167,4 @@ def _require_isotropic(image: Nifti1Image, row: Row) -> None:
 
 def simulated(image: Nifti1Image, name: str, settings: Settings) -> Nifti1Image:
     """Simulate a case's thick slices; its noise depends on its name, not on its place in the manifest."""
-    return low_resolution(image, settings.simulation, np.random.default_rng([settings.seed, *name.encode()]))
-
-
-def low_resolution(image: Nifti1Image, settings: SimulationSettings, rng: np.random.Generator) -> Nifti1Image:
-    """Simulate a thick-slice acquisition with Rician noise (a share of the brightest value)."""
-    low = thick_slices(image, settings.slice_mm, settings.plane, settings.profile)
-    array = np.clip(np.asarray(low.dataobj), 0, None)
-    return Nifti1Image(add_rician(array, settings.noise * float(array.max()), rng), low.affine)
+    return settings.simulation.acquire(image, np.random.default_rng([settings.seed, *name.encode()]))

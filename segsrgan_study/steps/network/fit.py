@@ -72,9 +72,11 @@ def model_card(settings: Settings, spacing_mm: float) -> ModelCard:
         classes=tuple(settings.model.classes),
         spacing_mm=spacing_mm,
         patch=settings.training.patch,
-        thickness_mm=settings.training.thickness_mm,
+        thickness_mm=settings.training.thickness_mm or (settings.simulation.slice_mm,) * 2,
         plane=settings.simulation.plane,
         cohort=settings.cohort,
+        step=min(settings.inference.step, settings.training.patch),
+        flips=tuple(settings.inference.flips),
         threshold=settings.inference.threshold or 0.5,
         networks=settings.training.networks,
     )
@@ -113,15 +115,14 @@ def fit(study: Study, settings: Settings, folder: Path, state: Path) -> pd.DataF
 
         own = settings.model_copy(update={"seed": settings.seed + number})
         trainer = build_trainer(own)
-        rows = train(trainer, subjects, classes, validation, states[number], own.seed, report)
+        rows = train(trainer, subjects, settings.simulation, classes, validation, states[number], own.seed, report)
         copy_weights(trainer.average, trainer.generator.trainable_variables)
         models.append(trainer.generator)
         histories.append(pd.DataFrame(rows) if n == 1 else pd.DataFrame(rows).assign(network=number + 1))
     progress.close()
     history = pd.concat(histories, ignore_index=True)
     network, *others = (as_function(model) for model in models)
-    step, flips = min(settings.inference.step, card.patch), tuple(settings.inference.flips)
-    card = calibrated(study, settings, Segmenter(card, network, step, tuple(others), flips))
+    card = calibrated(study, settings, Segmenter(card, network, tuple(others)))
     save_model(folder / "model", models[0], card, models[1:])
     write_csv(folder / "history.csv", history)
     write_json(folder / "environment.json", environment(precision))
@@ -145,14 +146,16 @@ def _note(row: dict) -> str:
 
 def training_subject(case: PreparedCase, settings: Settings, classes: Classes) -> TrainingSubject:
     """Read a case for training."""
-    image = load_image(case.image)
+    image, simulation = load_image(case.image), settings.simulation
+    thickness = settings.training.thickness_mm
+    typical = simulation if thickness is None else simulation.with_thickness(float(np.mean(thickness)))
     return prepare_subject(
         case.name,
         np.asarray(image.dataobj),
         np.asarray(load_labels(case.labels).dataobj).astype(np.uint8),
         classes,
         round(float(spacing_mm(image)[0]), 4),
-        float(np.mean(settings.training.thickness_mm)),
+        typical,
         settings.training.patch,
         settings.seed,
         np.asarray(load_labels(case.sides).dataobj).astype(np.uint8) if classes.hemispheres else None,
@@ -174,7 +177,7 @@ class Validation:
 
     def __call__(self, network: Callable[[np.ndarray], np.ndarray]) -> dict[str, float]:
         """Return the means over the subjects; `val_score` is what the best epoch is chosen by: the mean Dice."""
-        segmenter = Segmenter(self.card, network, self.step)
+        segmenter = Segmenter(self.card, network, step=self.step, flips=())
         return pd.DataFrame([self._scores(segmenter, *case) for case in self.cases]).mean().to_dict()
 
     def _scores(

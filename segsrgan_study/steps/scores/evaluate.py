@@ -10,8 +10,7 @@ from nibabel.nifti1 import Nifti1Image
 
 from segsrgan_core.atomic import write_json
 from segsrgan_core.classes import DRAWEM9
-from segsrgan_core.imaging.degrade import interpolate
-from segsrgan_core.imaging.geometry import spacing_mm
+from segsrgan_core.imaging.geometry import resample_like, spacing_mm
 from segsrgan_core.networks.functions import choose_policy
 from segsrgan_core.segmenter import ModelCard, Segmenter, load_segmenter
 from segsrgan_study.cost import Cost, metered, note_costs
@@ -29,8 +28,7 @@ from segsrgan_study.steps.scores.reliability import Reliability, standard_errors
 def trained_segmenter(study: Study, settings: Settings) -> Segmenter:
     """Load the network that stage 02 trained."""
     policy = choose_policy(settings.model.precision)
-    inference = settings.inference
-    return load_segmenter(study.results / "training" / "model", inference.step, policy, inference.flips)
+    return load_segmenter(study.results / "training" / "model", policy)
 
 
 def evaluate(study: Study, settings: Settings, segmenter: Segmenter | None = None) -> tuple[pd.DataFrame, dict]:
@@ -80,7 +78,7 @@ def _evaluate_one(
     save_image(result.labels, folder / f"{case.name}_desc-segsrgan_dseg.nii.gz")
     save_image(result.uncertainty, folder / f"{case.name}_desc-segsrganuncertainty_probseg.nii.gz")
     who = {"cohort": cohort, "subject": case.name}
-    spline = np.asarray(interpolate(low, like=truth).dataobj)
+    spline = np.asarray(resample_like(low, truth).dataobj)
     rows = image_scores(truth_array, spline, {**who, "method": "spline"})
     rows += image_scores(truth_array, np.asarray(result.image.dataobj), {**who, "method": "segsrgan"})
     spacing, who = spacing_mm(truth), {**who, "method": "segsrgan"}
@@ -122,7 +120,7 @@ def example(study: Study, split: str = "test") -> dict[str, Nifti1Image]:
     return {
         "truth": truth,
         "low": low,
-        "spline": interpolate(low, like=truth),
+        "spline": resample_like(low, truth),
         "labels_truth": load_labels(case.labels),
         "sr": load_image(folder / f"{case.name}_desc-segsrgan_T2w.nii.gz"),
         "uncertainty": load_image(folder / f"{case.name}_desc-segsrganuncertainty_probseg.nii.gz"),

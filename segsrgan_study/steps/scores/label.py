@@ -15,7 +15,7 @@ import pandas as pd
 from nibabel.nifti1 import Nifti1Image
 
 from segsrgan_core.atomic import write_json
-from segsrgan_core.imaging.degrade import interpolate
+from segsrgan_core.imaging.geometry import resample_like
 from segsrgan_study.baselines.case import OF_THE_MACHINE, nearest_in_age
 from segsrgan_study.baselines.methods import Atlas, Case, Method, chosen_methods
 from segsrgan_study.baselines.registration import missing_pairs, register_all
@@ -126,7 +126,7 @@ def read_atlas(subject: PreparedCase, background: bool) -> Atlas:
 
 def interpolated(subject: PreparedCase) -> Nifti1Image:
     """Bring a subject's thick slices to the grid of its high-resolution image, of which no intensity is used."""
-    return interpolate(load_image(subject.low), like=load_image(subject.image))
+    return resample_like(load_image(subject.low), load_image(subject.image))
 
 
 def _register(study: Study, cases: Iterable[Case]) -> None:

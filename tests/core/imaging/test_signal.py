@@ -3,7 +3,7 @@ import pytest
 
 from segsrgan_core.imaging.contrast import Relaxation, contrast_to_noise, exponent, spin_echo
 from segsrgan_core.imaging.intensity import intensity_scale
-from segsrgan_core.imaging.noise import add_rician, bias_field, jitter_slices, random_ramp
+from segsrgan_core.imaging.noise import add_rician, jitter_slices, random_ramp
 
 
 def test_spin_echo_by_hand():
@@ -37,14 +37,6 @@ def test_rician_noise_in_air_is_rayleigh_and_in_signal_nearly_gaussian():
 def test_no_noise_changes_nothing():
     x = np.array([-1.0, 2.0], np.float32)
     assert add_rician(x, 0.0, np.random.default_rng(0)) is x
-
-
-def test_the_bias_field_is_smooth_positive_and_bounded():
-    field = bias_field((20, 24, 28), 0.3, np.random.default_rng(0))
-    assert field.shape == (20, 24, 28)
-    assert np.exp(-0.3) - 1e-6 <= field.min() < field.max() <= np.exp(0.3) + 1e-6
-    assert np.abs(np.diff(field, axis=0)).max() < 0.2
-    assert field.dtype == np.float32
 
 
 def test_the_intensity_scale_is_that_of_the_bright_tissue_whatever_share_is_air():

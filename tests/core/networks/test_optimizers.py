@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from segsrgan_core.networks.optimizers import ConvolutionMuon, LateDecay, OnePassAdam
+from segsrgan_core.networks.optimizers import ConvolutionMuon, OnePassAdam
 
 
 def step(shape, gradient, learning_rate=0.1):
@@ -61,23 +61,3 @@ def test_one_pass_gives_what_keras_gives_with_moments_and_step_count():
     for a, b in zip(ours, theirs, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
     assert np.abs(ours[0] - trained(OnePassAdam, steps=4)[0]).max() > 1e-3
-
-
-def test_a_rate_is_kept_and_falls_along_half_a_cosine_over_the_last_share():
-    rate = LateDecay(0.2, 100, 0.3)
-    assert [float(rate(step)) for step in (0, 35, 70)] == pytest.approx([0.2] * 3)
-    assert float(rate(85)) == pytest.approx(0.2 * 0.51)
-    assert float(rate(100)) == pytest.approx(0.2 * 0.02)
-
-
-def test_a_rate_that_falls_from_the_start_is_keras_cosine_decay():
-    ours, theirs = LateDecay(0.2, 100, 1.0), keras.optimizers.schedules.CosineDecay(0.2, 100, alpha=0.02)
-    for step in (0, 1, 35, 99, 100):
-        assert float(ours(step)) == pytest.approx(float(theirs(step)), rel=1e-4)
-    assert LateDecay.from_config(ours.get_config())(50) == ours(50)
-
-
-@pytest.mark.parametrize("share", [0, 1.5])
-def test_a_rate_falls_over_a_share_of_the_steps(share):
-    with pytest.raises(ValueError, match="share"):
-        LateDecay(0.2, 100, share)

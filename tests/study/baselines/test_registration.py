@@ -12,13 +12,13 @@ from segsrgan_study.baselines.case import Atlas, Case, MethodFailed
 from segsrgan_study.baselines.histogram import match_histogram
 from segsrgan_study.baselines.methods import METHODS
 from segsrgan_study.baselines.registration import missing_pairs, pair_key, register_all, warped_atlases
-from segsrgan_study.params import RegistrationSettings
 from segsrgan_study.processes import ProcessDiedError
+from tests import settings as defaults
 from tests.study.baselines.phantoms import dice, image_of, labels_of, nifti
 
 SHAPE = (40, 38, 36)
 RADII = ((15.0, 12.0, 9.0), (13.0, 10.5, 8.0), (16.0, 13.5, 10.0))
-COARSE = RegistrationSettings(spacing_mm=3.0, affine=(100, 50, 10), syn=(10,))
+COARSE = defaults.registration(spacing_mm=3.0, affine=(100, 50, 10), syn=(10,))
 MOVES = ((0, 0, 0), (2.0, -1.0, 1.0), (-1.5, 1.0, 0.0))
 
 

@@ -8,12 +8,12 @@ import pandas as pd
 import pytest
 from nibabel.nifti1 import Nifti1Image
 
-from segsrgan_core.imaging.degrade import thick_slices
-from segsrgan_core.segmenter import ModelCard, Segmenter
+from segsrgan_core.segmenter import Segmenter
 from segsrgan_study.cohorts.manifest import write_manifest
 from segsrgan_study.cohorts.schema import COLUMNS
 from segsrgan_study.files import save_image, sha256
 from segsrgan_study.paths import Study
+from tests.settings import model_card, thick_slices
 
 ROOT = Path(__file__).parents[3]
 SHAPE, SPACING_MM = (36, 40, 30), 2.5
@@ -62,10 +62,10 @@ def study(tmp_path) -> Study:
 def segmenter() -> Segmenter:
     """No network: what is neither dark nor bright is cortex, with a probability that falls off on both sides."""
     generator = {"name": "unet", "k": 4, "kernel": 3, "padding": "zero", "n_classes": 1, "thickness_channel": False}
-    card = ModelCard(generator, ("cortex",), SPACING_MM, 16, (5.0, 5.0), "axial", "embedded")
+    card = model_card(generator=generator, spacing_mm=SPACING_MM, thickness_mm=(5.0, 5.0))
 
     def network(x: np.ndarray) -> np.ndarray:
         probability = np.exp(-(((x - 0.35) / 0.1) ** 2))
         return np.concatenate([x, probability], axis=-1).astype(np.float32)
 
-    return Segmenter(card, network, 12)
+    return Segmenter(card, network, step=12)

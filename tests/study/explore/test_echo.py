@@ -3,11 +3,11 @@ import pytest
 from nibabel.nifti1 import Nifti1Image
 
 from segsrgan_core.imaging.contrast import TISSUES_3T, contrast_to_noise, spin_echo
-from segsrgan_core.settings import SimulationSettings
 from segsrgan_study.explore.echo import FIELDS, REFERENCE_MS, Slab, cut_slab, signals_by_label
+from tests.settings import simulation
 from tests.study.explore.conftest import head
 
-QUIET = SimulationSettings(slice_mm=2.5, noise=0.0)
+QUIET = simulation(slice_mm=2.5, noise=0.0)
 
 
 @pytest.fixture

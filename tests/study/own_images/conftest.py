@@ -24,7 +24,7 @@ class Counted:
 @pytest.fixture
 def network(monkeypatch):
     counted = Counted()
-    segmenter = Segmenter(CARD, counted, 8)
+    segmenter = Segmenter(CARD, counted, step=8)
     monkeypatch.setattr(running, "segmenter_of", lambda job: (segmenter, "float32"))
     return counted
 

@@ -8,11 +8,11 @@ import pandas as pd
 import pytest
 
 from segsrgan_core.segmenter import Segmenter
-from segsrgan_core.settings import SimulationSettings
 from segsrgan_study.own_images import run as running
 from segsrgan_study.own_images.run import segment_all
 from segsrgan_study.own_images.simulated import simulate_all
 from tests.core.test_segmenter import CARD, identity
+from tests.settings import simulation
 
 VALIDATOR = shutil.which("bids-validator-deno")
 pytestmark = pytest.mark.skipif(VALIDATOR is None, reason="bids-validator-deno is not installed")
@@ -36,7 +36,7 @@ def test_derivatives_with_hemispheres_are_valid(cases, job, monkeypatch):
         left = np.broadcast_to(np.arange(x.shape[1]).reshape(1, -1, 1, 1, 1) < 8, x.shape).astype(np.float32)
         return np.concatenate([identity(x), 0.5 * np.ones_like(left), left, 1 - left], axis=-1)
 
-    segmenter = Segmenter(card, sides, 8)
+    segmenter = Segmenter(card, sides, step=8)
     monkeypatch.setattr(running, "segmenter_of", lambda job: (segmenter, "float32"))
     segment_all(cases, [], job)
     assert errors(job.out) == []
@@ -52,5 +52,5 @@ def test_the_validator_sees_a_fault(cases, job):
 
 
 def test_simulated_images_are_valid(cases, tmp_path):
-    simulate_all(cases, tmp_path / "thick", SimulationSettings(slice_mm=4.0))
+    simulate_all(cases, tmp_path / "thick", simulation(slice_mm=4.0))
     assert errors(tmp_path / "thick") == []

@@ -5,13 +5,12 @@ import numpy as np
 import pytest
 from nibabel.nifti1 import Nifti1Image
 
-from segsrgan_core.imaging.degrade import thick_slices
-from segsrgan_core.settings import SimulationSettings
 from segsrgan_study.files import load_image
 from segsrgan_study.own_images.names import Case
 from segsrgan_study.own_images.simulated import simulate_all
-from tests.core.imaging.test_degrade import blob
 from tests.core.imaging.test_geometry import centre_mm
+from tests.core.test_simulation import blob
+from tests.settings import simulation, thick_slices
 
 QUIET = {"noise": 0.0}
 
@@ -24,7 +23,7 @@ def fine(tmp_path, save):
 
 @pytest.mark.parametrize("plane", ["axial", "coronal", "sagittal"])
 def test_slices_are_thick_in_their_plane_and_stay_in_place(fine, tmp_path, plane):
-    (path,) = simulate_all([fine], tmp_path / "o", SimulationSettings(slice_mm=2.5, plane=plane, **QUIET))
+    (path,) = simulate_all([fine], tmp_path / "o", simulation(slice_mm=2.5, plane=plane, **QUIET))
     assert path.name == f"sub-fine_acq-a{plane}2p5mm_T2w.nii.gz"
     thick = nib.load(path)
     axis = ("sagittal", "coronal", "axial").index(plane)
@@ -35,7 +34,7 @@ def test_slices_are_thick_in_their_plane_and_stay_in_place(fine, tmp_path, plane
 
 
 def test_contrast_is_an_exponent_before_the_slices(fine, tmp_path):
-    settings = SimulationSettings(slice_mm=1.0, profile="box", **QUIET)
+    settings = simulation(slice_mm=1.0, profile="box", **QUIET)
     (path,) = simulate_all([fine], tmp_path, settings, contrast=2.0)
     image = load_image(fine.file)
     array = np.asarray(image.dataobj)
@@ -45,7 +44,7 @@ def test_contrast_is_an_exponent_before_the_slices(fine, tmp_path):
 
 
 def test_the_seed_decides_the_noise(fine, tmp_path):
-    settings = SimulationSettings(noise=0.05)
+    settings = simulation(noise=0.05)
     (a,), (b,), (c,) = (simulate_all([fine], tmp_path / n, settings, seed=s) for n, s in (("a", 1), ("b", 1), ("c", 2)))
     assert a.read_bytes() == b.read_bytes()
     assert a.read_bytes() != c.read_bytes()

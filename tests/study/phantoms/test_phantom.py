@@ -10,16 +10,16 @@ from scipy import ndimage
 
 from segsrgan_core.classes import DRAWEM9
 from segsrgan_core.errors import UserError
-from segsrgan_core.imaging.degrade import thick_slices
 from segsrgan_study.cohorts.manifest import check_files, validated
 from segsrgan_study.cohorts.schema import COLUMNS
 from segsrgan_study.files import same_grid
 from segsrgan_study.phantoms.anatomy import CEREBELLUM, RIBBON, VENTRICLE, load_anatomy
-from segsrgan_study.phantoms.cohort import PhantomCohort, make_subject, subject_name, write_cohort
-from segsrgan_study.phantoms.image import RELAXATION, draw_relaxation
+from segsrgan_study.phantoms.cohort import make_subject, subject_name, write_cohort
+from segsrgan_study.phantoms.image import RELAXATION, bias_field, draw_relaxation
 from segsrgan_study.phantoms.shape import LEAST_JACOBIAN, determinant, draw_traits, draw_warp, place
+from tests.settings import phantom_cohort, simulation
 
-MINI = PhantomCohort(n_train=1, n_val=1, n_test=0, n_patients=1, spacing_mm=2.0, slice_mm=4.0)
+MINI = phantom_cohort(n_train=1, n_val=1, n_test=0, n_patients=1, spacing_mm=2.0, slice_mm=4.0)
 
 
 def array(image):
@@ -164,7 +164,9 @@ def test_echo_times_share_a_grid_and_grow_darker(patient):
 
 
 def test_snr_of_grey_falls_with_the_echo_time(patient):
-    share = thick_slices(Nifti1Image((array(patient.labels) == 7).astype(np.float32), patient.labels.affine), 4.0)
+    share = simulation(slice_mm=4.0).slices(
+        Nifti1Image((array(patient.labels) == 7).astype(np.float32), patient.labels.affine)
+    )
     grey = array(share) > 0.95
     signals = [np.median(array(image)[grey]) for image in patient.images.values()]
     assert np.all(np.diff(signals) < 0)
@@ -212,7 +214,13 @@ def test_other_settings_remake_a_subject(written, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "change", [{"n_train": -1}, {"spacing_mm": 4.0, "slice_mm": 3.0}, {"te_ms": ()}, {"te_ms": (120, 120)}]
+    "change",
+    [
+        {"n_train": -1},
+        {"spacing_mm": 4.0, "simulation": simulation(slice_mm=3.0)},
+        {"te_ms": ()},
+        {"te_ms": (120, 120)},
+    ],
 )
 def test_settings_out_of_range_are_refused(change):
     with pytest.raises(UserError, match="received"):
@@ -230,3 +238,11 @@ def test_names():
         "sub-p10",
         "sub-101",
     ]
+
+
+def test_the_bias_field_is_smooth_positive_and_bounded():
+    field = bias_field((20, 24, 28), 0.3, np.random.default_rng(0))
+    assert field.shape == (20, 24, 28)
+    assert np.exp(-0.3) - 1e-6 <= field.min() < field.max() <= np.exp(0.3) + 1e-6
+    assert np.abs(np.diff(field, axis=0)).max() < 0.2
+    assert field.dtype == np.float32

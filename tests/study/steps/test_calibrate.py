@@ -13,9 +13,10 @@ from segsrgan_study.params import read_params
 from segsrgan_study.steps.data.cases import PreparedCase
 from segsrgan_study.steps.network import calibrate
 from segsrgan_study.steps.network.calibrate import best_threshold, calibrated
+from tests.settings import model_card
 
 ARGUMENTS = {"name": "unet", "k": 2, "kernel": 3, "padding": "zero", "n_classes": 1, "hemispheres": False}
-CARD = ModelCard({**ARGUMENTS, "thickness_channel": False}, ("cortex",), 1.0, 16, (3.0, 3.0), "axial", "balls")
+CARD = model_card(cohort="balls")
 
 
 @dataclass

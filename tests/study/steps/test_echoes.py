@@ -18,10 +18,11 @@ from segsrgan_study.steps.data.echoes import echo_cases, resynthesise_cases, tru
 from segsrgan_study.steps.data.prepare import prepare
 from segsrgan_study.steps.scores import measure as measuring
 from segsrgan_study.steps.scores.echo_scores import measure_one
-from tests.core.test_segmenter import ARGUMENTS, identity
+from tests.core.test_segmenter import identity
+from tests.settings import model_card
 from tests.study.steps.test_aside import study as balls  # noqa: F401 (a fixture)
 
-CARD = ModelCard(ARGUMENTS, ("cortex",), 1.0, 16, (2.0, 2.0), "axial", "balls")
+CARD = model_card(thickness_mm=(2.0, 2.0), cohort="balls")
 
 
 @pytest.fixture
@@ -59,13 +60,13 @@ def test_an_image_is_measured_on_the_grid_of_its_truth(prepared):
     study, settings, manifest = prepared
     resynthesise_cases(study, settings, manifest)
     case = echo_cases(study, settings)[0]
-    result, row = measure_one(case, Segmenter(CARD, identity, 16))
+    result, row = measure_one(case, Segmenter(CARD, identity, step=16))
     labels = np.asarray(case.true_labels().dataobj)
     assert result.image.shape == labels.shape
     assert row["cortex_true_ml"] == pytest.approx((labels == 2).sum() / 1000)
     assert row["psnr"] == pytest.approx(row["psnr_spline"], abs=0.01)  # this network changes nothing
     assert 0 <= row["cortex_dice"] < 1
-    coarse = Segmenter(ModelCard(**{**vars(CARD), "spacing_mm": 2.0}), identity, 16)
+    coarse = Segmenter(ModelCard(**{**vars(CARD), "spacing_mm": 2.0}), identity, step=16)
     assert "psnr" not in measure_one(case, coarse)[1]
 
 
@@ -74,7 +75,7 @@ def measured(prepared, monkeypatch):
     """Measure the re-synthesised images with a network that needs no training, and without BET."""
     study, settings, manifest = prepared
     resynthesise_cases(study, settings, manifest)
-    monkeypatch.setattr(measuring, "trained_segmenter", lambda *_: Segmenter(CARD, identity, 16))
+    monkeypatch.setattr(measuring, "trained_segmenter", lambda *_: Segmenter(CARD, identity, step=16))
     monkeypatch.setattr(measuring, "processes", _one_thread)
     monkeypatch.setattr(measuring, "intracranial_volume_of_file_ml", lambda *_: 5.0)
     return study, lambda: measuring.measure(study, settings)

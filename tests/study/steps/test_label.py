@@ -9,7 +9,6 @@ import pytest
 import yaml
 
 from segsrgan_core.errors import UserError
-from segsrgan_core.imaging.degrade import thick_slices
 from segsrgan_study.baselines import methods as registry
 from segsrgan_study.baselines.case import Method
 from segsrgan_study.files import load_labels, save_image, write_csv
@@ -18,6 +17,7 @@ from segsrgan_study.paths import Study
 from segsrgan_study.processes import ProcessDiedError
 from segsrgan_study.steps.scores.label import baseline_cases, label_all
 from segsrgan_study.steps.scores.labelled import labels_path, read_runs, reasons
+from tests.settings import thick_slices
 from tests.study.baselines.phantoms import dice, image_of, labels_of, nifti
 
 PARAMS = Path(__file__).parents[3] / "params.yaml"

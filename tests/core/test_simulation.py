@@ -6,8 +6,10 @@ from hypothesis import strategies as st
 from nibabel.nifti1 import Nifti1Image
 
 from segsrgan_core.errors import UserError
-from segsrgan_core.imaging import degrade
+from segsrgan_core.imaging.geometry import resample_isotropic, resample_like, voxel_axis
+from segsrgan_core.simulation import profile_matrix, slice_positions
 from tests.core.imaging.test_geometry import centre_mm, oblique
+from tests.settings import simulation, thick_slices
 
 
 def blob(affine, shape, offset_mm=(0, 0, 0), sigma_mm=3.0):
@@ -17,7 +19,7 @@ def blob(affine, shape, offset_mm=(0, 0, 0), sigma_mm=3.0):
 
 
 def test_slices_cover_the_field_and_lie_around_its_middle():
-    positions = degrade.slice_positions(40, 0.5, 3.0)
+    positions = slice_positions(40, 0.5, 3.0)
     assert len(positions) == 7  # 20 mm in slices of 3 mm
     np.testing.assert_allclose(np.diff(positions), 6.0)
     np.testing.assert_allclose(positions.mean(), 19.5)
@@ -26,13 +28,13 @@ def test_slices_cover_the_field_and_lie_around_its_middle():
 @pytest.mark.parametrize("thickness", [2.0, 3.0, 3.7])
 def test_the_gaussian_profile_has_the_slice_thickness_at_half_maximum(thickness):
     voxel = 0.1
-    row = degrade.profile_matrix(401, np.array([200.0]), thickness / voxel)[0]
+    row = profile_matrix(401, np.array([200.0]), thickness / voxel, "gaussian")[0]
     above = np.flatnonzero(row >= row.max() / 2)
     assert (above[-1] - above[0]) * voxel == pytest.approx(thickness, abs=2 * voxel)
 
 
 def test_the_box_profile_averages_the_voxels_of_a_slice():
-    down, _ = degrade.degrade_matrices(30, 1.0, 3.0, "box")
+    down, _ = simulation(slice_mm=3.0, profile="box").matrices(30, 1.0)
     expected = np.kron(np.eye(10), np.full((1, 3), 1 / 3))
     np.testing.assert_allclose(down, expected, atol=0.06)  # the spline between the voxels rounds the box's corners
     np.testing.assert_allclose(down.sum(axis=1), 1)
@@ -50,8 +52,8 @@ def test_the_box_profile_averages_the_voxels_of_a_slice():
 def test_world_coordinates_are_kept_in_any_geometry(codes, angle, voxel, thickness, plane, offset):
     affine = oblique((voxel,) * 3, codes, angle)
     high = blob(affine, (int(48 / voxel),) * 3, offset)
-    low = degrade.thick_slices(high, thickness, plane)
-    back = degrade.interpolate(low, like=high)
+    low = thick_slices(high, thickness, plane)
+    back = resample_like(low, high)
     np.testing.assert_allclose(centre_mm(low), centre_mm(high), atol=0.01)
     np.testing.assert_allclose(centre_mm(back), centre_mm(high), atol=0.01)
     np.testing.assert_array_equal(back.affine, high.affine)
@@ -63,28 +65,43 @@ def test_a_point_in_the_middle_of_a_slice_stays_there(thickness):
     data = np.zeros((41, 41, 41), np.float32)
     data[20, 20, 20] = 1
     high = Nifti1Image(data, affine)
-    low = degrade.thick_slices(high, thickness)
+    low = thick_slices(high, thickness)
     peak = np.unravel_index(np.argmax(low.dataobj), low.shape)
-    back = degrade.interpolate(low, like=high)
-    assert low.shape[degrade.voxel_axis(high, "axial")] % 2 == 1
+    back = resample_like(low, high)
+    assert low.shape[voxel_axis(high, "axial")] % 2 == 1
     np.testing.assert_allclose(nib.affines.apply_affine(low.affine, peak), centre_mm(high), atol=1e-3)
     np.testing.assert_allclose(centre_mm(back), centre_mm(high), atol=0.01)
 
 
 def test_slices_thinner_than_voxels_are_refused():
     image = Nifti1Image(np.ones((8, 8, 8), np.float32), np.diag([1, 1, 1, 1]))
-    with pytest.raises(UserError, match="at least the voxel size 1 mm"):
-        degrade.thick_slices(image, 0.5)
+    with pytest.raises(UserError, match=r"0\.5 mm is below the image's voxel size of 1 mm"):
+        thick_slices(image, 0.5)
 
 
-def test_an_unknown_profile_is_refused():
-    with pytest.raises(UserError, match="sinc"):
-        degrade.profile_matrix(5, np.array([2.0]), 2.0, "sinc")
+def test_slices_with_gaps_or_overlap_lie_at_their_distance():
+    affine = np.diag([1.0, 1, 1, 1])
+    image = blob(affine, (8, 8, 60))
+    for distance in (2.0, 4.0):
+        gapped = simulation(slice_mm=3.0, distance_mm=distance)
+        low = gapped.slices(image)
+        np.testing.assert_allclose(nib.affines.voxel_sizes(low.affine), [1, 1, distance])
+        np.testing.assert_allclose(centre_mm(low), centre_mm(image), atol=0.1)
+        down, _ = gapped.matrices(60, 1.0)
+        np.testing.assert_allclose(np.asarray(low.dataobj), np.asarray(image.dataobj) @ down.T, atol=1e-5)
+        assert gapped.with_thickness(1.5).distance_mm == distance / 2
+
+
+def test_a_line_has_a_slice_profile_of_its_own_thickness_whatever_the_distance():
+    down, _ = simulation(slice_mm=3.0, distance_mm=6.0).matrices(120, 0.5)
+    row = down[len(down) // 2]
+    above = np.flatnonzero(row >= row.max() / 2)
+    assert (above[-1] - above[0]) * 0.5 == pytest.approx(3.0, abs=1.0)
 
 
 def test_interpolation_to_a_voxel_size_keeps_the_field_of_view():
     low = Nifti1Image(np.ones((20, 20, 10), np.float32), np.diag([0.5, 0.5, 3.0, 1]))
-    fine = degrade.interpolate(low, 0.5)
+    fine = resample_isotropic(low, 0.5)
     assert fine.shape == (20, 20, 60)
     np.testing.assert_allclose(np.asarray(fine.dataobj), 1, atol=1e-5)
 
@@ -93,8 +110,8 @@ def test_interpolation_to_a_voxel_size_keeps_the_field_of_view():
 def test_the_matrices_of_a_line_are_those_of_an_image(thickness_mm):
     array = np.random.default_rng(0).random((3, 4, 40)).astype(np.float32)
     image = Nifti1Image(array, np.diag([0.8, 0.8, 0.8, 1.0]))
-    thick = degrade.thick_slices(image, thickness_mm)
-    down, up = degrade.degrade_matrices(40, 0.8, thickness_mm)
+    thick = thick_slices(image, thickness_mm)
+    down, up = simulation(slice_mm=thickness_mm).matrices(40, 0.8)
     np.testing.assert_allclose(array @ down.T, np.asarray(thick.dataobj), atol=1e-5)
-    back = degrade.interpolate(thick, like=image)
+    back = resample_like(thick, image)
     np.testing.assert_allclose(array @ down.T @ up.T, np.asarray(back.dataobj), atol=1e-4)
