@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from segsrgan_core.cores import CORES_VARIABLE, cores
 from segsrgan_core.errors import UserError
-from segsrgan_study.faults import about_file
+from segsrgan_study.faults import sentence
 from segsrgan_study.params import WORKERS
 from segsrgan_study.processes import ProcessDiedError, deaf_to_ctrl_c, kill_children
 from segsrgan_study.progress import Progress, say
@@ -83,16 +83,13 @@ def map_cases(
         UserError: `workers` is none of these words, or a library is missing.
     """
     where, count = place(workers, len(items), memory_gib, cores_each)
-    progress = Progress(label, len(items))
     found: dict[int, Outcome] = {}
-    try:
+    with Progress(label, len(items)) as progress:
         for index, outcome in _run(function, items, where, count):
             found[index] = outcome
             if outcome.reason:
                 say(f"{name(outcome.item)}: {outcome.reason}.")
             progress.reach(len(found))
-    finally:
-        progress.close()
     return [found[index] for index in sorted(found)]
 
 
@@ -139,15 +136,10 @@ def _run(function: Callable, items: Sequence[Any], where: str, count: int) -> It
 def _attempt(function: Callable, item: Any) -> Outcome:
     try:
         return Outcome(item, function(item))
-    except UserError as error:
-        return Outcome(item, reason=" ".join(str(error).split()).rstrip("."))
-    except MemoryError:
-        return Outcome(item, reason="expected enough memory for this case; there was not")
-    except OSError as error:
-        return Outcome(item, reason=about_file(error))
-    except Exception as error:  # the other cases go on; the traceback is for whoever mends it
-        traceback.print_exc(file=sys.stderr)
-        return Outcome(item, reason=f"{type(error).__name__}: {' '.join(str(error).split())}")
+    except Exception as error:  # the other cases go on
+        if not isinstance(error, (UserError, MemoryError, OSError)):
+            traceback.print_exc(file=sys.stderr)
+        return Outcome(item, reason=sentence(error))
 
 
 def _run_on(client: "Client", function: Callable, items: Sequence[Any]) -> Iterator[tuple[int, Outcome]]:

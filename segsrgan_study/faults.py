@@ -1,6 +1,36 @@
-"""What is said of faults that Python and the system raise."""
+"""Sentences about faults that Python and the operating system raise."""
+
+import errno
+
+from segsrgan_core.errors import UserError
+
+NO_MEMORY = "there is not enough memory for this image or cohort; use a larger machine or a smaller image"
+ADVICE = {
+    errno.ENOSPC: "free space or choose another folder",
+    errno.EDQUOT: "free space or choose another folder",
+    errno.EFBIG: "choose another folder or raise the limit of file sizes",
+    errno.EACCES: "change its permissions or choose another folder",
+    errno.EPERM: "change its permissions or choose another folder",
+    errno.EROFS: "choose a folder that can be written to",
+    errno.ENOENT: "check the path",
+    errno.ENOTDIR: "check the path",
+    errno.EISDIR: "give a file, not a folder",
+}
 
 
-def about_file(error: OSError) -> str:
-    """Return what is said of a file that could not be read or written: which, why, what to do; without a full stop."""
-    return f"{error.filename or 'file'}: {error.strerror or error}; free space or choose another folder"
+def sentence(error: BaseException) -> str:
+    """Return what a person is told about an exception, in one sentence without its full stop.
+
+    Args:
+        error: a UserError (its own words), a MemoryError, an OSError (the file, the reason, and advice that fits the
+            error number, where there is any), or another exception (its type and message).
+    """
+    if isinstance(error, UserError):
+        return " ".join(str(error).split()).rstrip(".")
+    if isinstance(error, MemoryError):
+        return NO_MEMORY
+    if isinstance(error, OSError) and error.strerror:
+        file = f"{error.filename}: " if error.filename else ""
+        advice = f"; {ADVICE[error.errno]}" if error.errno in ADVICE else ""
+        return f"{file}{error.strerror}{advice}"
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"

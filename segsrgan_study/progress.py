@@ -1,14 +1,14 @@
-"""Progress for a person: a bar at a terminal or in JupyterLab, a line at a time elsewhere, nothing in results.
+"""Progress of long work: a bar in a terminal or in JupyterLab, lines of text elsewhere; nothing of it in results.
 
-A notebook that runs as a stage has no terminal. Its runner names a file in SEGSRGAN_PROGRESS, reads the lines that
-appear there and shows them.
+A notebook that runs as a stage has no terminal. Its runner names a file in SEGSRGAN_PROGRESS, and shows the lines that
+are appended to it.
 """
 
 import os
 import sys
 import time
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, Self
 
 from tqdm.auto import tqdm
 
@@ -18,12 +18,12 @@ _shown: list["Progress"] = []  # the innermost last
 
 
 class Progress:
-    """A count towards a total, shown with the time left.
+    """A count towards a total, shown with the time left; a context manager that removes the bar, also after an error.
 
     Args:
-        label: what is counted.
-        total: how many there are.
-        unit: of one.
+        label: what is counted, such as "segmented".
+        total: number of items.
+        unit: of one item, such as "image".
     """
 
     def __init__(self, label: str, total: int, unit: str = "image"):
@@ -33,10 +33,23 @@ class Progress:
         self._file = os.environ.get(LOG_VARIABLE)
         interactive = sys.stderr.isatty() or _in_a_notebook()
         self._bar = tqdm(total=total, desc=label, unit=unit) if interactive and not self._file else None
+
+    def __enter__(self) -> Self:
         _shown.append(self)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        _shown.remove(self)
+        if self._bar is not None:
+            self._bar.close()
 
     def reach(self, done: int, note: str = "") -> None:
-        """Say that `done` are done; `note` is said beside it. What was done before the first call took no time here."""
+        """Show how far the work is; the time left is counted from the first call.
+
+        Args:
+            done: number of items finished, those of an earlier run included.
+            note: shown beside it, such as a score.
+        """
         if self._begun_at is None:
             self._begun_at = done - 1
         step, self.done = done - self.done, done
@@ -47,7 +60,7 @@ class Progress:
             self._say(note)
 
     def tell(self, text: str) -> None:
-        """Say what is being done meanwhile; where there is no bar, now and then."""
+        """Show what is being done between two items; without a bar, every 15 seconds at most."""
         if self._bar is not None:
             self._bar.set_postfix_str(text)
         elif time.monotonic() - self._last > SECONDS_BETWEEN_LINES:
@@ -65,13 +78,6 @@ class Progress:
         else:
             print(line, file=sys.stderr, flush=True)
 
-    def close(self) -> None:
-        """Take the bar away."""
-        if self in _shown:
-            _shown.remove(self)
-        if self._bar is not None:
-            self._bar.close()
-
 
 def _in_a_notebook() -> bool:
     kernel = sys.modules.get("ipykernel.kernelapp")
@@ -79,21 +85,26 @@ def _in_a_notebook() -> bool:
 
 
 def tell(text: str) -> None:
-    """Say what is being done meanwhile beside the progress that is shown, if this process shows any."""
+    """Show what is being done beside the innermost progress of this process, if there is one."""
     if _shown:
         _shown[-1].tell(text)
 
 
 def say(sentence: str) -> None:
-    """Tell the person something on standard error, without breaking a bar that stands there."""
+    """Print a sentence on standard error without breaking a bar."""
     tqdm.write(f"segsrgan: {sentence}", file=sys.stderr)
 
 
 def track(items: Iterable[Any], label: str, total: int | None = None) -> Iterator[Any]:
-    """Walk through items and show how far it has come."""
+    """Yield items and show the progress; the bar is removed after an error or when the generator is closed.
+
+    Args:
+        items: to iterate over.
+        label: what is counted.
+        total: number of items; None counts them first.
+    """
     items = list(items) if total is None else items
-    progress = Progress(label, len(items) if total is None else total)
-    for done, item in enumerate(items, start=1):
-        yield item
-        progress.reach(done)
-    progress.close()
+    with Progress(label, len(items) if total is None else total) as progress:
+        for done, item in enumerate(items, start=1):
+            yield item
+            progress.reach(done)

@@ -1,4 +1,7 @@
-"""The command `segsrgan`: one file a command. Heavy libraries are imported where used, so that help comes at once."""
+"""The command `segsrgan`.
+
+Heavy libraries are imported inside the commands, so that `--help` answers at once.
+"""
 
 import sys
 from typing import Annotated
@@ -7,7 +10,7 @@ import typer
 
 from segsrgan_core.errors import UserError
 from segsrgan_study.cli import own_images, study, training, verify
-from segsrgan_study.faults import about_file
+from segsrgan_study.faults import sentence
 
 app = typer.Typer(
     help="Super-resolution and segmentation of thick-slice neonatal brain MRI. For research; not a medical device.",
@@ -36,21 +39,12 @@ def _options(debug: Annotated[bool, typer.Option(help="Show a traceback with an 
 
 
 def main() -> None:
-    """Run the command; a fault in what was given is one sentence and exit code 2."""
+    """Run the command line; an error in the input prints one sentence and exits with code 2."""
     try:
         app(standalone_mode=True)
     except (UserError, OSError, MemoryError) as error:
         if "--debug" in sys.argv:
             raise
-        print(f"segsrgan: {_sentence(error)}", file=sys.stderr)
+        said = str(error) if isinstance(error, UserError) else f"{sentence(error)}."  # lists of faults keep their lines
+        print(f"segsrgan: {said}", file=sys.stderr)
         raise SystemExit(2) from None
-
-
-def _sentence(error: BaseException) -> str:
-    if isinstance(error, UserError):
-        return str(error)
-    if isinstance(error, MemoryError):
-        return (
-            "expected enough memory for this image or cohort; there was not; use a larger machine or a smaller image."
-        )
-    return f"{about_file(error)}."

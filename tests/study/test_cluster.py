@@ -146,7 +146,7 @@ def test_ctrl_c_ends_every_process_at_once_and_quietly():
 
 def test_a_file_that_cannot_be_written_is_said_without_a_traceback(tmp_path, capsys):
     (outcome,) = map_cases(open, [str(tmp_path / "no" / "file")], "opened", "1")
-    assert outcome.reason.endswith("No such file or directory; free space or choose another folder")
+    assert outcome.reason.endswith("No such file or directory; check the path")
     assert "Traceback" not in capsys.readouterr().err
 
 

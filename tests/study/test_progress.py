@@ -1,15 +1,64 @@
+from contextlib import suppress
+
+import pytest
+
 from segsrgan_study import progress
-from segsrgan_study.progress import Progress
+from segsrgan_study.progress import Progress, track
 
 
 def test_what_is_being_done_is_told_now_and_then(capsys, monkeypatch):
     monkeypatch.delenv(progress.LOG_VARIABLE, raising=False)
-    counter = Progress("labelled", 4)
-    counter.tell("IMAPA 10%")
-    assert capsys.readouterr().err == ""
-    monkeypatch.setattr(progress, "SECONDS_BETWEEN_LINES", -1.0)
-    counter.tell("IMAPA 50%")
-    counter.reach(1)
+    with Progress("labelled", 4) as counter:
+        counter.tell("IMAPA 10%")
+        assert capsys.readouterr().err == ""
+        monkeypatch.setattr(progress, "SECONDS_BETWEEN_LINES", -1.0)
+        counter.tell("IMAPA 50%")
+        counter.reach(1)
     told = capsys.readouterr().err.splitlines()
     assert told[0] == "labelled 0/4  IMAPA 50%"
     assert told[1].startswith("labelled 1/4, ")
+
+
+class Bar:
+    """Stands for tqdm's bar."""
+
+    closed = False
+
+    def set_postfix_str(self, *_, **__): ...
+
+    def update(self, *_): ...
+
+    def close(self):
+        self.closed = True
+
+
+@pytest.fixture
+def bar(monkeypatch):
+    shown = Bar()
+    monkeypatch.delenv(progress.LOG_VARIABLE, raising=False)
+    monkeypatch.setattr(progress, "_in_a_notebook", lambda: True)
+    monkeypatch.setattr(progress, "tqdm", lambda **_: shown)
+    return shown
+
+
+def fails():
+    for item in track([1, 2], "counted"):
+        raise ZeroDivisionError(item)
+
+
+def stops_early():
+    for _ in track([1, 2], "counted"):
+        break
+
+
+def fails_itself():
+    with Progress("counted", 2):
+        raise ZeroDivisionError
+
+
+@pytest.mark.parametrize("work", [fails, stops_early, fails_itself])
+def test_no_bar_stays_on_the_screen_after_a_failure(bar, work):
+    with suppress(ZeroDivisionError):
+        work()
+    assert bar.closed
+    assert progress._shown == []

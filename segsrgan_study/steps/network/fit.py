@@ -103,23 +103,22 @@ def fit(study: Study, settings: Settings, folder: Path, state: Path) -> pd.DataF
     card = model_card(settings, subjects[0].spacing_mm)
     validation = Validation(list(prepared_cases(study, "val")), card, settings.inference.validation_step)
     total = settings.training.epochs * settings.training.steps_per_epoch
-    progress = Progress("training", n * total, unit="step")
     curve = LiveCurve(state.with_suffix(".csv"), n * total)
     states = [state.with_stem(f"{state.stem}-{number}") if number else state for number in range(n)]
     models, histories = [], []
-    for number in range(n):
+    with Progress("training", n * total, unit="step") as progress:
+        for number in range(n):
 
-        def report(step: int, row: dict, before: int = number * total) -> None:
-            curve.add(before + step, row)
-            progress.reach(before + step, _note(row))
+            def report(step: int, row: dict, before: int = number * total) -> None:
+                curve.add(before + step, row)
+                progress.reach(before + step, _note(row))
 
-        own = settings.model_copy(update={"seed": settings.seed + number})
-        trainer = build_trainer(own)
-        rows = train(trainer, subjects, settings.simulation, classes, validation, states[number], own.seed, report)
-        copy_weights(trainer.average, trainer.generator.trainable_variables)
-        models.append(trainer.generator)
-        histories.append(pd.DataFrame(rows) if n == 1 else pd.DataFrame(rows).assign(network=number + 1))
-    progress.close()
+            own = settings.model_copy(update={"seed": settings.seed + number})
+            trainer = build_trainer(own)
+            rows = train(trainer, subjects, settings.simulation, classes, validation, states[number], own.seed, report)
+            copy_weights(trainer.average, trainer.generator.trainable_variables)
+            models.append(trainer.generator)
+            histories.append(pd.DataFrame(rows) if n == 1 else pd.DataFrame(rows).assign(network=number + 1))
     history = pd.concat(histories, ignore_index=True)
     network, *others = (as_function(model) for model in models)
     card = calibrated(study, settings, Segmenter(card, network, tuple(others)))

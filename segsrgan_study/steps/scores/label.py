@@ -132,12 +132,12 @@ def interpolated(subject: PreparedCase) -> Nifti1Image:
 def _register(study: Study, cases: Iterable[Case]) -> None:
     """Compute the registrations that are not in the cache, all with all cores; a fault shows where they are used."""
     pairs = missing_pairs(cases)
-    progress = Progress("registered", len(pairs), unit="pair")
-    if pairs:
-        with metered() as cost, suppress(*OF_THE_MACHINE):  # what is missing then is registered again with its image
-            register_all(pairs, lambda _, part: progress.reach(round(part * len(pairs))))
-        note_costs(study.costs, "registration", {f"registration, {len(pairs)} pairs together": {"": cost}})
-    progress.close()
+    if not pairs:
+        return
+    # What a fault leaves out is registered again with its image.
+    with Progress("registered", len(pairs), unit="pair") as progress, metered() as cost, suppress(*OF_THE_MACHINE):
+        register_all(pairs, lambda _, part: progress.reach(round(part * len(pairs))))
+    note_costs(study.costs, "registration", {f"registration, {len(pairs)} pairs together": {"": cost}})
 
 
 def _telling(case: Case, what: str) -> Case:

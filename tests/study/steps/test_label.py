@@ -135,7 +135,7 @@ def test_an_unknown_method_or_parameter_is_refused_before_anything_runs(study):
     ("fault", "says"),
     [
         (ProcessDiedError("processes: one was killed; run the same command again."), "one was killed; run the same"),
-        (MemoryError(), "expected enough memory"),
+        (MemoryError(), "not enough memory"),
         (OSError(28, "No space left on device", "labels.npz"), "labels.npz: No space left on device; free space"),
     ],
 )
