@@ -1,16 +1,16 @@
-# make repro: every result from data to report.  make test: the tests.  make lab: JupyterLab on the notebooks.
-# Needs git, make and Python 3.11 to 3.13; everything else is installed into .venv from requirements.lock.
+# make repro: all results, from the data to the report.  make test: the tests.  make lab: JupyterLab with the notebooks.
+# Requires git, make and Python 3.11 to 3.13; everything else is installed into .venv from requirements.lock.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 UV := uv==0.13.9
-# More processes would need more memory than a laptop has.
+# Two worker processes: more would need more memory than a laptop has.
 PYTEST := pytest -n 2 --dist loadfile --no-loadscope-reorder
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export TF_CPP_MIN_LOG_LEVEL := 3
-unexport PYTHONDONTWRITEBYTECODE  # without bytecode each of many processes compiles TensorFlow again: 15 s
+unexport PYTHONDONTWRITEBYTECODE  # without bytecode every process compiles TensorFlow again, 15 s each
 
-.PHONY: repro verify ablations bench test coverage test-browser test-kill fuzz mutants audit lint lab env gpu lock clean
+.PHONY: repro verify ablations bench test test-all coverage test-browser test-kill fuzz mutants audit lint lab env gpu lock clean
 
 repro: env
 	@dvc repro
@@ -23,32 +23,40 @@ ablations: env
 	@dvc repro ablations/dvc.yaml
 	@dvc repro
 
-# How fast it all is, against the published design: about half an hour; let nothing else run meanwhile.
+# Speed and memory against the published design; half an hour, on a machine that does nothing else.
 bench: env
 	@python -m benchmarks
 
+# Before each commit and in CI: linters and all tests that are not marked slow.
 test: env
 	@ruff check . && ruff format --check . && lint-imports
 	@$(PYTEST)
 
-# The same tests, and which statements of both packages they reach; half as long again.
+# All tests: also the miniature study, kills, benchmarks, and the notebooks in a browser where Chromium is installed.
+test-all: env
+	@ruff check . && ruff format --check . && lint-imports
+	@$(PYTEST) -m ""
+	@if command -v chromium >/dev/null; then $(MAKE) test-browser; else echo "Chromium is not installed: no browser tests"; fi
+
+# All tests, with the statements of both packages that no test reaches.
 coverage: env
-	@$(PYTEST) --cov --cov-report=term-missing:skip-covered
+	@$(PYTEST) -m "" --cov --cov-report=term-missing:skip-covered
 
 test-browser: env
-	@pytest tests/browser
+	@pytest -m "" tests/browser
 
-# An hour or two each, and not part of `make test`: 56 kills over all stages; random damage to every file that is read,
-# then ten minutes a reader led by the code that it reaches; changed code that a test must notice.
+# 56 kills at random moments over all stages; about half an hour.
 test-kill: env
-	@KILLS=56 pytest tests/test_interrupted.py
+	@KILLS=56 pytest -m "" tests/test_interrupted.py
 
+# Random damage to every kind of file that is read, then ten minutes per reader guided by coverage; about an hour.
 fuzz: env
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python -e '.[fuzz]'
-	@FUZZ_EXAMPLES=2000 pytest tests/faults/test_fuzz.py
+	@FUZZ_EXAMPLES=2000 pytest -m "" tests/faults/test_fuzz.py
 	@for reader in image labels manifest settings weights; do \
 	  python -m tests.faults.fuzz_readers $$reader -max_total_time=600 || exit 1; done
 
+# Mutation tests: one change of the code at a time, which a test must detect; about two hours.
 mutants: env
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python -e '.[mutants]'
 	@mutmut run && mutmut results
@@ -63,7 +71,7 @@ env: $(VENV)/.installed
 
 $(VENV)/.installed: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \
-	  || { echo "expected Python 3.11 to 3.13; received $$($(PYTHON) --version); name one: make PYTHON=python3.12"; exit 2; }
+	  || { echo "$$($(PYTHON) --version) is not supported; use 3.11 to 3.13, for example: make PYTHON=python3.12"; exit 2; }
 	@echo "Installing the environment into $(VENV)"
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check $(UV)

@@ -1,1 +1,1 @@
-"""How fast the study is, against plain and published ways of doing the same, in one run on one machine."""
+"""Speed and memory, compared with the published design on one machine."""

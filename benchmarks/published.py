@@ -1,9 +1,9 @@
-"""The published design, to be measured against: the same networks, built and trained as the public implementation does.
+"""The published design: the same networks, built and trained as the public implementation does.
 
-Channels first, float32, `tf.pad` for mirrored edges, Keras's GroupNormalization as instance norm; fakes through
-`predict` of generator and critic together, interpolates of the gradient penalty on the host, the critic's gradients
-computed and thrown away in the generator's step, Keras's own Adam. Keras 3 would compile a channels-first convolution
-with XLA, which is 10 to 30 times slower on a processor; TensorFlow 2.15 did not, and neither does this.
+Channels first, float32, mirrored edges by padding, Keras's GroupNormalization as instance norm; fakes through `predict`
+of generator and critic together, interpolates of the gradient penalty on the host, the critic's gradients calculated
+and not used in the generator's step, Keras's own Adam. Keras 3 would compile a channels-first convolution with XLA,
+which is 10 to 30 times slower on a processor; TensorFlow 2.15 did not, and neither does this module.
 
 Arrays are (B, C, P, P, P). Weights are in the order of our own networks, so that both can be given the same.
 """
@@ -13,7 +13,6 @@ import numpy as np
 import tensorflow as tf
 
 from segsrgan_core.losses import adversarial, charbonnier, gradient_penalty
-from segsrgan_core.networks.layers import ImageAndClasses
 
 WINDOW, STEP = 128, 30  # of inference, voxels
 FIRST = "channels_first"
@@ -29,37 +28,12 @@ class FirstConv3D(keras.layers.Conv3D):
         return result + tf.reshape(self.bias, (1, -1, 1, 1, 1)) if self.use_bias else result
 
 
-class Mirror(keras.layers.Layer):
-    """Mirrored edges by `tf.pad`."""
-
-    def __init__(self, margin: int, **kwargs):
-        super().__init__(**kwargs)
-        self.margin = margin
-
-    def call(self, inputs):
-        """Pad."""
-        return tf.pad(inputs, [[0, 0], [0, 0], *[[self.margin] * 2] * 3], "REFLECT")
-
-    def compute_output_shape(self, shape):
-        """Return the padded shape."""
-        return (*shape[:2], *(None if n is None else n + 2 * self.margin for n in shape[2:]))
-
-
-class FirstHead(ImageAndClasses):
-    """Our head on channels-first scores."""
-
-    def call(self, scores, inputs):
-        """Add and squash."""
-        swapped = (1, 0, 2, 3, 4)
-        return tf.transpose(self.heads(tf.transpose(scores, swapped), inputs[:, 0]), swapped)
-
-
 def published_generator(k: int = 16, kernel: int = 7) -> keras.Model:
     """Build the residual generator: (B, 1, P, P, P) -> (B, 2, P, P, P)."""
 
     def conv(x, channels, size=3, stride=1):
         if stride == 1:
-            x = Mirror(size // 2)(x)
+            x = keras.ops.pad(x, [[0, 0], [0, 0], *[[size // 2] * 2] * 3], "reflect")
         padding = "valid" if stride == 1 else "same"
         options = {"strides": stride, "padding": padding, "data_format": FIRST, "use_bias": False}
         return FirstConv3D(channels, size, **options)(x)
@@ -76,7 +50,10 @@ def published_generator(k: int = 16, kernel: int = 7) -> keras.Model:
         x = keras.layers.Add()([x, normalise(conv(unit(x, 4 * k), 4 * k))])
     for channels in (2 * k, k):
         x = unit(keras.layers.UpSampling3D(2, data_format=FIRST)(x), channels)
-    return keras.Model(inputs, FirstHead()(conv(x, 2, kernel), inputs))
+    scores = conv(x, 2, kernel)
+    image = inputs + keras.ops.std(inputs, axis=(2, 3, 4), keepdims=True) * scores[:, :1]
+    cortex = keras.ops.sigmoid(scores[:, 1:] - 2.0)  # log-odds of the background, as in our head
+    return keras.Model(inputs, keras.ops.concatenate([image, cortex], axis=1))
 
 
 def published_critic(width: int = 32) -> keras.Model:
@@ -95,7 +72,7 @@ class PublishedTraining:
     Args:
         generator: (B, 1, P, P, P) -> (B, 2, P, P, P).
         critic: (B, 2, P, P, P) -> (B, 1).
-        n_critic: critic steps a generator step.
+        n_critic: critic steps per generator step.
         lambda_rec: weight of the Charbonnier distance.
         lambda_adv: weight of the critic in the generator's objective.
         lambda_gp: weight of the gradient penalty.
@@ -146,11 +123,6 @@ class PublishedTraining:
 def window_count(shape: tuple[int, ...], window: int = WINDOW, step: int = STEP) -> int:
     """Return how many windows the published inference takes: edges are filled with zeros until the last one fits."""
     return int(np.prod([1 + max(0, -(-(n - window) // step)) for n in shape]))
-
-
-def predict_windows(model: keras.Model, windows: np.ndarray) -> np.ndarray:
-    """Run windows (B, 1, P, P, P) one after the other through `predict`, as published."""
-    return model.predict(windows, batch_size=1, verbose=0)
 
 
 def as_first(array: np.ndarray) -> np.ndarray:

@@ -1,78 +1,68 @@
-"""One training iteration, 5 critic steps and one generator step: the published design, ours, and ours with its data."""
-
-from collections.abc import Callable
+"""Time of a training iteration, 5 critic steps and one generator step: the published design and ours."""
 
 import numpy as np
 import tensorflow as tf
 
+from benchmarks.common import Size, comparison, head, interleaved, settings_of, spread
 from benchmarks.published import PublishedTraining, as_first, published_critic, published_generator
-from benchmarks.size import Size, head
-from benchmarks.timing import comparison, interleaved, spread
 from segsrgan_core.classes import Classes
 from segsrgan_core.networks.critic import build_critic
 from segsrgan_core.networks.functions import choose_policy
 from segsrgan_core.networks.generators import build_generator
 from segsrgan_core.patches import patch_dataset, prepare_subject
-from segsrgan_core.settings import TrainingSettings
 from segsrgan_core.training import Trainer
+from segsrgan_study.params import Settings
+from segsrgan_study.steps.network.fit import generator_arguments
 
-N_CRITIC = 5
 CORTEX = Classes(("cortex",))
 
 
-def training_iteration(size: Size) -> dict:
-    """Compare both at the published network (residual, 7^3, mirrored edges), for each batch.
+def training(size: Size) -> dict:
+    """Compare both on the published networks (residual, 7^3, mirrored edges), for each batch size.
 
     Returns:
-        By "batch N": a `timing.comparison`, and `share_outside`, the share of an iteration on drawn patches that an
-        iteration on patches in memory does without: drawing, copying, waiting.
+        By "batch N": a `common.comparison` of the published design on patches in memory and ours on drawn patches, and
+        `share_outside`, the share of our iteration that is spent on drawing, copying and waiting for patches.
     """
-    return {f"batch {batch}": _compare(size, batch) for batch in size.batches}
+    return {f"batch {batch}": _compare(size, settings_of("paper", size, batch)) for batch in size.batches}
 
 
-def _compare(size: Size, batch: int) -> dict:
-    x, y, epsilon = _patches(size, batch)
-    first = as_first(x), as_first(y), epsilon
-    theirs = PublishedTraining(published_generator(size.k), published_critic(size.critic_width), N_CRITIC)
-    settings = TrainingSettings(patch=size.patch, batch=batch, n_critic=N_CRITIC, decay=0, average=0)
-    trainer = paper_trainer(size, settings)
-    inside = [tf.constant(array) for array in (x, y, epsilon)]
-    times = interleaved(
-        {
-            "published": lambda: theirs.iteration(*first),
-            "ours": lambda: trainer.adversarial(*inside)["loss_rec"].numpy(),
-            "with data": _with_data(trainer, settings, size, inside[2]),
-        },
-        size.rounds if batch == 1 else max(2, size.rounds - 2),
-    )
-    outside = [1 - a / b for a, b in zip(times["ours"].clock, times["with data"].clock, strict=True)]
-    return {**comparison(times["published"], times["with data"]), "share_outside": spread(outside)}
+def paper_trainer(settings: Settings) -> Trainer:
+    """Build our networks in the precision that is fastest on this machine, and their trainer."""
+    policy = choose_policy("auto")
+    generator = build_generator(**generator_arguments(settings), policy=policy)
+    return Trainer(generator, build_critic(2, settings.model.critic_width, policy), settings.training)
 
 
-def paper_trainer(size: Size, settings: TrainingSettings, precision: str = "auto", seed: int = 0) -> Trainer:
-    """Build the published networks as our layers, in the precision that is fastest here unless one is named."""
-    policy = choose_policy(precision)
-    generator = build_generator("residual", size.k, policy=policy, seed=seed)
-    return Trainer(generator, build_critic(2, size.critic_width, policy, seed=seed), settings)
-
-
-def _patches(size: Size, batch: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _compare(size: Size, settings: Settings) -> dict:
+    n, batch = settings.training.n_critic, settings.training.batch
     rng = np.random.default_rng(0)
-    x = rng.random((N_CRITIC + 1, batch, *[size.patch] * 3, 1), np.float32)
-    y = np.concatenate([x, (x > 0.5).astype(np.float32)], axis=-1)
-    return x, y, rng.random((N_CRITIC, batch), np.float32)
+    x = rng.random((n + 1, batch, *[size.patch] * 3, 1), np.float32)
+    y, epsilon = np.concatenate([x, np.round(x)], axis=-1), rng.random((n, batch), np.float32)
+    first = as_first(x), as_first(y), epsilon
+    published = PublishedTraining(published_generator(size.k), published_critic(size.critic_width), n)
+    trainer, patches = paper_trainer(settings), _patches(settings)
+    inside = [tf.constant(array) for array in (x, y, epsilon)]
+
+    def with_data() -> np.ndarray:
+        drawn = [tf.reshape(one, (n + 1, batch, *one.shape[1:])) for one in next(patches)]
+        return trainer.adversarial(*drawn, inside[2])["loss_rec"].numpy()
+
+    work = {
+        "published": lambda: published.iteration(*first),
+        "in memory": lambda: trainer.adversarial(*inside)["loss_rec"].numpy(),
+        "ours": with_data,
+    }
+    times = interleaved(work, size.rounds)
+    outside = [1 - a / b for a, b in zip(times["in memory"], times["ours"], strict=True)]
+    return {**comparison(times["published"], times["ours"]), "share_outside": spread(outside)}
 
 
-def _with_data(trainer: Trainer, settings: TrainingSettings, size: Size, epsilon: tf.Tensor) -> Callable:
-    image = head(tuple(2 * size.patch for _ in range(3)))
+def _patches(settings: Settings):
+    """Return an iterator over the patches of whole iterations, drawn from one head."""
+    image = head((2 * settings.training.patch,) * 3)
     labels = np.where(image > 1, 2, np.where(image > 0, 3, 0)).astype(np.uint8)
-    subject = prepare_subject("head", image, labels, CORTEX, 0.5, 3.0, size.patch, seed=0)
-    n, batch = N_CRITIC + 1, settings.batch
-    patches = patch_dataset([subject], settings, CORTEX, thickness_channel=False, seed=0, start=0)
-    stream = iter(patches.batch(n * batch, drop_remainder=True).prefetch(2))
-
-    def iteration() -> np.ndarray:
-        drawn = [tf.reshape(one, (n, batch, *one.shape[1:])) for one in next(stream)]
-        return trainer.adversarial(*drawn, epsilon)["loss_rec"].numpy()
-
-    return iteration
+    options, simulation = settings.training, settings.simulation
+    subject = prepare_subject("head", image, labels, CORTEX, 0.5, simulation, options.patch, seed=0)
+    patches = patch_dataset([subject], options, simulation, CORTEX, thickness_channel=False, seed=0, start=0)
+    return iter(patches.batch((options.n_critic + 1) * options.batch, drop_remainder=True).prefetch(2))

@@ -1,14 +1,13 @@
 """The study in miniature, in a fresh clone, as `make repro` makes it."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-
-from segsrgan_study.verify.clone import make_clone
 
 ROOT = Path(__file__).parents[1]
 SCRIPTS = str(Path(sys.executable).parent)
@@ -32,5 +31,7 @@ def clone_of_repository(folder: Path) -> Path:
     """Clone the repository's last commit, with `setting: miniature`."""
     if shutil.which("git") is None or not (ROOT / ".git").exists():
         pytest.skip("git or the repository's history is not there: a clone cannot be made")
-    make_clone(ROOT, folder, setting="miniature")
+    run("git", "clone", "--quiet", ROOT, folder, cwd=ROOT)
+    params = folder / "params.yaml"
+    params.write_text(re.sub(r"(?m)^setting: \w+", "setting: miniature", params.read_text()))
     return folder

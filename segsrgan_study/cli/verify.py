@@ -1,4 +1,4 @@
-"""`segsrgan verify`: the committed results against a rerun."""
+"""`segsrgan verify`."""
 
 import tempfile
 from pathlib import Path
@@ -9,24 +9,25 @@ import typer
 
 def verify(
     keep: Annotated[
-        Path | None, typer.Option(help="Empty folder for the clone, which then stays; default: a temporary one.")
+        Path | None, typer.Option(help="Empty folder for the clones, which then stay; default: a temporary one.")
     ] = None,
 ) -> None:
     """Run the committed study again in a fresh clone and compare every result; takes as long as the study.
 
-    The exit code is 0 if every file is identical (on another machine: within stated tolerances), else 1; a table says
-    which files differ, how far, and the likely causes.
+    The exit code is 0 if every file is identical (with other hardware or versions: within stated tolerances), else 1;
+    a table names the files that differ.
 
     For example:
 
     segsrgan verify
     """
+    from segsrgan_study import verify as rerun
     from segsrgan_study.paths import find_study
-    from segsrgan_study.verify import rerun
 
     study = find_study()
     with tempfile.TemporaryDirectory(prefix="segsrgan-verify-") as temporary:
-        verdict = rerun.verify(study, (keep or Path(temporary)).resolve())
-    typer.echo(rerun.table(verdict))
-    if not verdict.holds:
+        folder = (keep or Path(temporary)).resolve()
+        verdicts = rerun.verify(study.root, folder, study.work if study.work.is_dir() else None)
+    typer.echo(rerun.table(verdicts))
+    if any(one.verdict == "different" for one in verdicts):
         raise typer.Exit(1)

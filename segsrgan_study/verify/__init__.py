@@ -1,1 +1,0 @@
-"""`segsrgan verify`: whether the committed results are what the committed code, settings and data give."""
