@@ -9,7 +9,7 @@ from nibabel.nifti1 import Nifti1Image
 
 from segsrgan_core.errors import UserError
 from segsrgan_study.cohorts.labels import to_drawem9
-from segsrgan_study.cohorts.schema import COLUMNS, NUMBERS, SPLITS, Row, manifest_faults
+from segsrgan_study.cohorts.schema import COLUMNS, NUMBERS, OPTIONAL, SPLITS, Row, manifest_faults, with_optional
 from segsrgan_study.cohorts.tables import parse_table, read_bytes, refuse
 from segsrgan_study.files import grid_distance_mm, load_image, load_labels, same_grid, sha256, write_csv
 from segsrgan_study.progress import track
@@ -50,7 +50,7 @@ def validated(frame: pd.DataFrame) -> pd.DataFrame:
         UserError: lists every fault at once, by the line that each would have in the file.
     """
     text = _text(frame)
-    if set(COLUMNS) <= set(text.columns):
+    if {"subject", "session", "te_ms", "image"} <= set(text.columns):
         order = text.assign(te_ms=pd.to_numeric(text["te_ms"], errors="coerce"))
         text = text.loc[order.sort_values(["subject", "session", "te_ms", "image"], kind="stable").index]
     text.index = pd.RangeIndex(2, len(text) + 2)
@@ -71,11 +71,12 @@ def write_manifest(frame: pd.DataFrame, path: str | Path) -> Path:
     Raises:
         UserError: as `validated`; nothing is written then.
     """
-    return write_csv(path, validated(frame))
+    checked = validated(frame)
+    return write_csv(path, checked.drop(columns=[name for name in OPTIONAL if not checked[name].any()]))
 
 
 def _typed(text: pd.DataFrame) -> pd.DataFrame:
-    frame = text[list(COLUMNS)].reset_index(drop=True)
+    frame = with_optional(text)[list(COLUMNS)].reset_index(drop=True)
     return frame.assign(**{name: pd.to_numeric(frame[name], errors="coerce").astype(float) for name in NUMBERS})
 
 
@@ -145,7 +146,7 @@ def _file_faults(row: Row, root: Path, mapping: Mapping[int, int], checksums: bo
     for number, (column, name) in enumerate(row.files.items()):
         try:
             path = locate(root, name)
-            images[column] = load_image(path) if column == "image" else load_labels(path)
+            images[column] = load_image(path) if column in ("image", "hr") else load_labels(path)
             if digests and sha256(path) != digests[number]:
                 faults.append(f"{path}: expected the checksum of the manifest; the file has other content.")
             if column == "labels":
@@ -161,9 +162,11 @@ def _content_faults(row: Row, root: Path, images: dict[str, Nifti1Image]) -> lis
         path, image = Path(root, getattr(row, column)), images[column]
         if not np.any(np.asarray(image.dataobj)):
             faults.append(f"{path}: expected {column} in some voxel; received 0 in all of them.")
-        if row.split != "variability" and "image" in images and not same_grid(image, images["image"]):
+        like = "image" if row.split != "variability" else "labels" if column in ("hr", "sides") else column
+        if like in images and not same_grid(image, images[like]):
             faults.append(
-                f"{path}: expected the grid of {row.image}; received {_apart(image, images['image'])}; resample it."
+                f"{path}: expected the grid of {getattr(row, like)}; received {_apart(image, images[like])}; "
+                "resample it."
             )
     return sorted(faults)
 

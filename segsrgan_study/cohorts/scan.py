@@ -42,6 +42,8 @@ class Preset:
         images: globs of the images, relative to the folder.
         labels: globs of the label maps.
         masks: globs of the brain masks.
+        hr: globs of the high-resolution images of thick slices.
+        sides: globs of the maps of left (1) and right (2).
         convention: a name in `labels.CONVENTIONS`, or the label mapping itself.
         names: regular expression that is searched in an image's path; its groups are columns of the manifest.
         split: puts every image into this split.
@@ -54,6 +56,8 @@ class Preset:
     images: tuple[str, ...]
     labels: tuple[str, ...] = ()
     masks: tuple[str, ...] = ()
+    hr: tuple[str, ...] = ()
+    sides: tuple[str, ...] = ()
     convention: str | Mapping[int, int] = "drawem9"
     names: str = BIDS_NAMES
     split: str = ""
@@ -89,7 +93,7 @@ def scan(
     folder, cohort = Path(folder), cohort or preset.name
     _check_names(preset.names)
     found = {column: _find(folder, globs) for column, globs in _globs(preset).items()}
-    others = found["labels"].keys() | found["mask"].keys()
+    others = {path for column in FILES[1:] for path in found[column]}
     images = {path: stars for path, stars in found["image"].items() if path not in others}
     if not images:
         raise UserError(
@@ -99,7 +103,7 @@ def scan(
     rows = _rows(preset, folder, images, read_metadata(metadata, list(images)) if metadata else {})
     faults: list[str] = []
     for row in rows:
-        for column in ("labels", "mask"):
+        for column in FILES[1:]:
             row[column] = _partner(row["image"], images[row["image"]], found[column], preset.names, faults)
     refuse(folder, faults)
     _split(preset, rows, seed, split)
@@ -130,11 +134,11 @@ def _check_names(names: str) -> None:
 
 
 def _globs(preset: Preset) -> dict[str, tuple[str, ...]]:
-    globs = {"image": preset.images, "labels": preset.labels, "mask": preset.masks}
-    for glob in sum(globs.values(), ()):
+    globs = (preset.images, preset.labels, preset.masks, preset.hr, preset.sides)
+    for glob in sum(globs, ()):
         if glob.startswith(("/", "~")) or ".." in glob.split("/"):
             raise UserError(f"glob: expected one relative to the folder, without '..'; received {glob!r}.")
-    return globs
+    return dict(zip(FILES, globs, strict=True))
 
 
 def _find(folder: Path, globs: Sequence[str]) -> Files:

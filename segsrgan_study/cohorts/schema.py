@@ -10,7 +10,8 @@ import pandera.pandas as pa
 from segsrgan_study.cohorts.tables import column_faults
 
 SPLITS = ("train", "val", "test", "variability")
-FILES = ("image", "labels", "mask")
+FILES = ("image", "labels", "mask", "hr", "sides")
+OPTIONAL = ("hr", "sides")
 # The plausible range of each number catches a wrong unit, such as an echo time in seconds.
 NUMBERS = {"te_ms": (1.0, 2000.0), "tr_ms": (100.0, 100_000.0), "age_weeks": (10.0, 200.0)}
 
@@ -30,6 +31,8 @@ class Row(NamedTuple):
     age_weeks: float
     site: str
     sha256: str
+    hr: str = ""
+    sides: str = ""
 
     @property
     def files(self) -> dict[str, str]:
@@ -38,6 +41,7 @@ class Row(NamedTuple):
 
 
 COLUMNS = Row._fields
+REQUIRED = tuple(name for name in COLUMNS if name not in OPTIONAL)
 
 
 def _is_name(text: str) -> bool:
@@ -54,7 +58,7 @@ def _is_number(low: float, high: float) -> Callable[[str], bool]:
 
 
 def _is_digests(text: str) -> bool:
-    return bool(re.fullmatch(r"[0-9a-f]{64}(;[0-9a-f]{64}){0,2}", text))
+    return bool(re.fullmatch(r"[0-9a-f]{64}(;[0-9a-f]{64}){0,4}", text))
 
 
 def _column(name: str, test: Callable[[str], bool], expected: str, empty: bool = True) -> pa.Column:
@@ -77,8 +81,7 @@ _SCHEMA = {
     "session": _column("session", _is_name, _NAME),
     "split": _column("split", SPLITS.__contains__, f"one of {', '.join(SPLITS)}", empty=False),
     "image": _column("image", _is_relative, _PATH, empty=False),
-    "labels": _column("labels", _is_relative, _PATH),
-    "mask": _column("mask", _is_relative, _PATH),
+    **{name: _column(name, _is_relative, _PATH) for name in ("labels", "mask", "hr", "sides")},
     **{
         name: _column(name, _is_number(low, high), f"a number of {unit}, {low:g} to {high:g}")
         for (name, (low, high)), unit in zip(NUMBERS.items(), ("ms", "ms", "weeks"), strict=True)
@@ -135,15 +138,26 @@ _ACROSS = [
             "an echo time in variability",
             lambda frame: (frame["split"] != "variability") | (frame["te_ms"] != ""),
         ),
-        ("sha256", "one checksum for each of image, labels and mask that is there", _digest_each),
+        (
+            "hr",
+            "the high-resolution truth of thick slices, in variability alone",
+            lambda frame: (frame["split"] == "variability") | (frame["hr"] == ""),
+        ),
+        ("sha256", f"one checksum for each of {', '.join(FILES)} that is there", _digest_each),
         ("sha256", "different images; this one's content stands in two rows", _image_once),
     )
 ]
 
 
+def with_optional(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return a manifest with its optional columns, empty where they are missing."""
+    return frame.assign(**{name: "" for name in OPTIONAL if name not in frame})
+
+
 def manifest_faults(frame: pd.DataFrame) -> list[str]:
     """Return a sentence for each fault of a frame of text cells whose index is the line number."""
-    faults = column_faults(frame, COLUMNS)
+    faults = column_faults(frame, REQUIRED, OPTIONAL)
+    frame = with_optional(frame)
     present = [name for name in COLUMNS if name in frame.columns]
     across = _ACROSS if len(present) == len(COLUMNS) and len(frame) else []
     schema = pa.DataFrameSchema({name: _SCHEMA[name] for name in present}, checks=across)

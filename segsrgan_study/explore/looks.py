@@ -21,8 +21,7 @@ from segsrgan_study.files import load_image, load_labels, same_grid
 from segsrgan_study.params import Settings
 from segsrgan_study.paths import Study
 from segsrgan_study.steps.data.cases import case_name
-from segsrgan_study.steps.data.echoes import echo_cases
-from segsrgan_study.steps.data.prepare import load_truth, simulated
+from segsrgan_study.steps.data.images import case_images
 
 LOW, SPLINE, SEGSRGAN, TRUTH = "thick slices", "cubic spline", "SegSRGAN", "truth"
 ACQUIRED_THICK = "variability"  # the split whose images are thick slices as they were acquired
@@ -63,7 +62,7 @@ def rows_by_subject(study: Study, cohort: str) -> dict[str, list[Row]]:
     manifest = read_manifest(study.manifest(cohort))
     for values in manifest[list(COLUMNS)].itertuples(index=False, name=None):
         row = Row(*values)
-        found.setdefault(case_name(row.subject, row.session), []).append(row)
+        found.setdefault(case_name(row), []).append(row)
     return found
 
 
@@ -79,17 +78,11 @@ def look_at(study: Study, settings: Settings, row: Row, segmenter: Segmenter | N
     Raises:
         UserError: an image is missing or at fault.
     """
-    path = there(study, settings, row)
-    if row.split == ACQUIRED_THICK:
-        case = next(case for case in echo_cases(study, settings) if case.image == path)
-        low, labels = load_image(path), case.true_labels()
-        truth = load_image(case.truth) if case.truth else None
-    else:
-        truth, labels = load_truth(study, settings, row)
-        low = simulated(truth, case_name(row.subject, row.session), settings)
+    there(study, settings, row)
+    low, truth, labels, _, spline = case_images(study, settings, row)
     found = _segmented(segmenter, low, truth) if segmenter else _stored(study, settings.cohort, row)
-    like = truth if truth is not None else found and found.image
-    spline = resample_isotropic(low, float(spacing_mm(low).min())) if like is None else resample_like(low, like)
+    if truth is None:
+        spline = resample_like(low, found.image) if found else resample_isotropic(low, float(spacing_mm(low).min()))
     images = {LOW: low, SPLINE: spline}
     images |= {SEGSRGAN: found.image} if found else {}
     images |= {TRUTH: truth} if truth is not None else {}
@@ -125,7 +118,7 @@ def _stored(study: Study, cohort: str, row: Row) -> _Found | None:
     thick = row.split == ACQUIRED_THICK
     if _cohort_of(study.results / ("variability" if thick else "evaluation") / "metrics.json") != cohort:
         return None
-    name = case_name(row.subject, row.session) + (f"_acq-te{row.te_ms:g}" if thick else "")
+    name = case_name(row) + (f"_acq-te{row.te_ms:g}" if thick else "")
     base = study.work / ("measured" if thick else "evaluated") / f"{name}_desc-segsrgan"
     image, labels, doubt = (Path(f"{base}{end}.nii.gz") for end in ("_T2w", "_dseg", "uncertainty_probseg"))
     if not (image.is_file() and labels.is_file()):
@@ -160,5 +153,5 @@ def _intracranial(study: Study, cohort: str, row: Row) -> dict[str, str]:
     if row.split != ACQUIRED_THICK or _cohort_of(path.with_name("metrics.json")) != cohort or not path.is_file():
         return {}
     volumes = pd.read_csv(path, dtype={"subject": str})
-    same = (volumes["subject"] == case_name(row.subject, row.session)) & (volumes["te_ms"] == row.te_ms)
+    same = (volumes["subject"] == case_name(row)) & (volumes["te_ms"] == row.te_ms)
     return {"intracranial volume (BET)": f"{volumes.loc[same, 'icv_ml'].iloc[0]:.0f} ml"} if same.any() else {}

@@ -17,7 +17,7 @@ from segsrgan_study.figures.panels import contour, show, view_of
 from segsrgan_study.figures.style import BLACK, BLUE, CORTEX, ORANGE, RED, SKY, styled
 from segsrgan_study.params import read_params
 from segsrgan_study.paths import Study, find_study
-from segsrgan_study.steps.data.prepare import load_truth
+from segsrgan_study.steps.data.images import load_truth
 
 TE_MS = np.linspace(20, 420, 81)
 LOOKS = {"grey": (BLUE, "grey matter"), "white": (ORANGE, "white matter"), "csf": (SKY, "CSF")}

@@ -29,6 +29,7 @@ from segsrgan_study.phantoms.shape import draw_traits, draw_warp, place
 COHORT = "embedded"
 PARTS = ("term", "te")
 VERSION = 3  # raise it when the same settings give other images
+MAPS = {"labels": "desc-drawem9_dseg", "mask": "desc-brain_mask", "sides": "desc-hemispheres_dseg"}
 COUNTS = ("n_train", "n_val", "n_test", "n_patients")
 
 
@@ -232,12 +233,8 @@ def _write_subject(job: tuple[PhantomCohort, str, int, Path]) -> None:
     shutil.rmtree(record.parent, ignore_errors=True)
     files = {_image_name(subject.name, part, te): image for te, image in subject.images.items()}
     files |= {_image_name(subject.name, part, te, "desc-hr_"): image for te, image in subject.truths.items()}
-    for kind, image in (
-        ("desc-drawem9_dseg", subject.labels),
-        ("desc-hemispheres_dseg", subject.hemispheres),
-        ("desc-brain_mask", subject.mask),
-    ):
-        files[f"anat/{subject.name}_{kind}.nii.gz"] = image
+    maps = {"labels": subject.labels, "mask": subject.mask, "sides": subject.hemispheres}
+    files |= {f"anat/{subject.name}_{MAPS[column]}.nii.gz": image for column, image in maps.items()}
     digests = {name: sha256(save_image(image, record.parent / name)) for name, image in files.items()}
     recipe = _recipe(config, part, index)
     write_json(record, {"age_weeks": subject.age_weeks, "files": digests, "recipe": recipe})
@@ -247,8 +244,19 @@ def _rows(config: PhantomCohort, part: str, index: int, data_root: Path, split: 
     record = json.loads(_record_path(part, index, data_root).read_text(encoding="utf-8"))
     name, age = subject_name(part, index), record["age_weeks"]
     for te in config.te_ms if part == "te" else (config.term_te_ms,):
-        files = [_image_name(name, part, te)]
-        files += [f"anat/{name}_{kind}.nii.gz" for kind in ("desc-drawem9_dseg", "desc-brain_mask")]
-        paths = (f"{COHORT}/{name}/{file}" for file in files)
-        digests = ";".join(record["files"][file] for file in files)
-        yield Row(COHORT, name, "", split, *paths, float(te), float(config.tr_ms), age, "phantom", digests)
+        files = {"image": _image_name(name, part, te)}
+        files |= {column: f"anat/{name}_{kind}.nii.gz" for column, kind in MAPS.items() if column != "sides"}
+        files |= {"hr": _image_name(name, part, te, "desc-hr_")} if part == "te" else {}
+        files["sides"] = f"anat/{name}_{MAPS['sides']}.nii.gz"
+        yield Row(
+            cohort=COHORT,
+            subject=name,
+            session="",
+            split=split,
+            **{column: f"{COHORT}/{name}/{file}" for column, file in files.items()},
+            te_ms=float(te),
+            tr_ms=float(config.tr_ms),
+            age_weeks=age,
+            site="phantom",
+            sha256=";".join(record["files"][file] for file in files.values()),
+        )

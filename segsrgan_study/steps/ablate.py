@@ -1,6 +1,5 @@
 """One run of the ablations: a short training with one thing changed, scored as all others are."""
 
-from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,6 @@ from segsrgan_study.params import Settings
 from segsrgan_study.paths import Study
 from segsrgan_study.progress import track
 from segsrgan_study.steps.data.cases import PreparedCase, prepared_cases
-from segsrgan_study.steps.data.echoes import EchoCase, echo_cases
 from segsrgan_study.steps.network.fit import fit
 from segsrgan_study.steps.scores.echo_scores import measure_one
 
@@ -37,7 +35,7 @@ def run_ablation(study: Study, run: str, seed: int) -> pd.DataFrame:
     policy = choose_policy(settings.model.precision)
     segmenter = load_segmenter(folder / "model", policy)
     rows = [row for case in _first_cases(study, plan) for row in _over_thickness(case, plan, settings, segmenter)]
-    rows += [row for case in track(_first_echoes(study, settings, plan), "measured") for row in _echo(case, segmenter)]
+    rows += [row for case in track(_first_echoes(study, plan), "measured") for row in _echo(case, segmenter)]
     table = pd.DataFrame(rows)
     table.insert(0, "run", run)
     table.insert(1, "seed", seed)
@@ -46,17 +44,17 @@ def run_ablation(study: Study, run: str, seed: int) -> pd.DataFrame:
 
 
 def _first_cases(study: Study, plan: Ablations) -> list[PreparedCase]:
-    return list(islice(prepared_cases(study, "test"), plan.test_cases))
+    return prepared_cases(study, "test")[: plan.test_cases]
 
 
-def _first_echoes(study: Study, settings: Settings, plan: Ablations) -> list[EchoCase]:
-    cases = echo_cases(study, settings)
+def _first_echoes(study: Study, plan: Ablations) -> list[PreparedCase]:
+    cases = prepared_cases(study, "variability")
     chosen = list(dict.fromkeys(case.name for case in cases))[: plan.patients]
     return [case for case in cases if case.name in chosen]
 
 
 def _over_thickness(case: PreparedCase, plan: Ablations, settings: Settings, segmenter: Segmenter) -> list[dict]:
-    truth, labels = load_image(case.image), np.asarray(load_labels(case.labels).dataobj)
+    truth, labels = load_image(case.hr), np.asarray(load_labels(case.labels).dataobj)
     real, cortex = np.asarray(truth.dataobj), labels == NUMBERS["cortex"]
     rows = []
     for thickness in plan.thickness_mm:
@@ -73,7 +71,7 @@ def _over_thickness(case: PreparedCase, plan: Ablations, settings: Settings, seg
     return rows
 
 
-def _echo(case: EchoCase, segmenter: Segmenter) -> list[dict]:
+def _echo(case: PreparedCase, segmenter: Segmenter) -> list[dict]:
     _, row = measure_one(case, segmenter)
     shown = {"cortex_ml", "cortex_true_ml", "cortex_dice", "psnr"} & row.keys()
     return _rows("echoes", case.te_ms, case.name, {name: row[name] for name in sorted(shown)})

@@ -165,7 +165,7 @@ def _prepare_all(
         if cohort == "embedded":
             make_phantoms(bench, one)
         manifest = load_cohort(bench, one)
-        names += [case_name(row.subject, row.session) for split in splits for row in image_rows(manifest, split)]
+        names += [case_name(row) for split in splits for row in image_rows(manifest, split)]
         if len(set(names)) < len(names):
             raise UserError(f"{bench.manifest(cohort)}: expected subjects that no other cohort names; rename them.")
         tables.append(prepare(bench, one, manifest, splits, keep=True))
@@ -175,7 +175,7 @@ def _prepare_all(
 
 def _require_one_voxel_size(bench: Study) -> None:
     for split in ("train", "val"):
-        sizes = {case.name: float(spacing_mm(nib.load(case.image))[0]) for case in prepared_cases(bench, split)}
+        sizes = {case.name: float(spacing_mm(nib.load(case.hr))[0]) for case in prepared_cases(bench, split)}
         if max(sizes.values()) > 1.02 * min(sizes.values()):
             raise UserError(
                 f"training: expected images of one voxel size; received {min(sizes.values()):.3g} to "
@@ -185,7 +185,7 @@ def _require_one_voxel_size(bench: Study) -> None:
 
 def draft_card(settings: Settings, bench: Study, history: pd.DataFrame) -> str:
     """Return a first model card: what is known without a person; they should go on writing it."""
-    counts = {split: sum(1 for _ in prepared_cases(bench, split)) for split in ("train", "val")}
+    counts = {split: len(prepared_cases(bench, split)) for split in ("train", "val")}
     best = history.loc[history["val_score"].idxmax()]
     scores = "\n".join(f"| {name.removeprefix('val_')} | {best[name]:.3f} |" for name in best.index if "val_" in name)
     simulation, training = settings.simulation, settings.training

@@ -8,7 +8,6 @@ over truth is near 1 at every echo time. Each search leaves its table in `result
 from pathlib import Path
 from typing import Any
 
-import nibabel as nib
 import numpy as np
 import pandas as pd
 from nibabel.nifti1 import Nifti1Image
@@ -19,14 +18,11 @@ from segsrgan_core.metrics import dice
 from segsrgan_study.baselines.methods import chosen_methods
 from segsrgan_study.baselines.tune import as_table, tune
 from segsrgan_study.bet.extraction import bet_mask
-from segsrgan_study.cohorts.labels import IDENTITY, to_drawem9
-from segsrgan_study.cohorts.manifest import image_rows, locate, read_manifest
-from segsrgan_study.cohorts.presets import label_mapping
 from segsrgan_study.files import load_image, load_labels, write_csv
 from segsrgan_study.params import Settings
 from segsrgan_study.paths import Study
 from segsrgan_study.progress import Progress, track
-from segsrgan_study.steps.data.cases import prepared_cases
+from segsrgan_study.steps.data.cases import PreparedCase, prepared_cases
 from segsrgan_study.steps.scores.label import read_atlas
 
 THRESHOLDS = (0.5, 0.6, 0.65, 0.7)
@@ -66,9 +62,9 @@ def search_bet(study: Study, settings: Settings, n_images: int | None = None) ->
     Returns:
         The table: split, te_ms, threshold, n, mean Dice, mean and range of volume over truth.
     """
-    images = _images(study, settings, n_images)
+    images = _images(study, n_images)
     runs = [(image, threshold) for image in images for threshold in THRESHOLDS]
-    rows = [_score_bet(*image, threshold) for image, threshold in track(runs, "BET")]
+    rows = [_score_bet(image, threshold) for image, threshold in track(runs, "BET")]
     groups = pd.DataFrame(rows).groupby(["split", "te_ms", "threshold"], dropna=False)
     table = groups.agg(
         n=("dice", "size"),
@@ -84,25 +80,17 @@ def _path(study: Study, settings: Settings, name: str) -> Path:
     return study.results / "tuning" / f"{settings.cohort}_{name}.csv"
 
 
-def _images(study: Study, settings: Settings, n_images: int | None) -> list[tuple[str, float, Path, Path, dict]]:
-    """Split, echo time, image, labels and their convention, of `n_images` subjects of each split."""
-    train = list(prepared_cases(study, "train"))[:n_images]
-    images = [("train", float("nan"), case.low, case.labels, IDENTITY) for case in train]
-    root, mapping = study.data_root(settings.cohort), label_mapping(settings.cohort, study.manifests)
-    rows = [row for row in image_rows(read_manifest(study.manifest(settings.cohort)), "variability") if row.labels]
-    patients = sorted({row.subject for row in rows})[:n_images]
-    chosen = [row for row in rows if row.subject in patients]
-    return images + [
-        ("variability", row.te_ms, locate(root, row.image), locate(root, row.labels), mapping) for row in chosen
-    ]
+def _images(study: Study, n_images: int | None) -> list[PreparedCase]:
+    """Return the labelled cases of `n_images` subjects of each split."""
+    patients = [case for case in prepared_cases(study, "variability") if case.labels and not case.resynthesised]
+    chosen = sorted({case.name for case in patients})[:n_images]
+    return prepared_cases(study, "train")[:n_images] + [case for case in patients if case.name in chosen]
 
 
-def _score_bet(
-    split: str, te_ms: float, image: Path, labels: Path, mapping: dict[int, int], threshold: float
-) -> dict[str, Any]:
+def _score_bet(case: PreparedCase, threshold: float) -> dict[str, Any]:
     """Compare BET's mask with what the labels call intracranial: Dice on the labels' grid, each volume on its own."""
-    truth, mask = map(nib.as_closest_canonical, (load_labels(labels), bet_mask(load_image(image), threshold)))
-    inside = intracranial(to_drawem9(np.asarray(truth.dataobj), mapping, str(labels)))
+    truth, mask = load_labels(case.labels), bet_mask(load_image(case.low), threshold)
+    inside = intracranial(np.asarray(truth.dataobj))
     volumes_ml = [
         voxel_volume_ml(one) * np.count_nonzero(array) for one, array in ((mask, mask.dataobj), (truth, inside))
     ]
@@ -111,4 +99,5 @@ def _score_bet(
     )
     overlap = dice(inside, np.asarray(there.dataobj) > 0.5)
     ratio = volumes_ml[0] / volumes_ml[1]
-    return {"split": split, "te_ms": te_ms, "threshold": threshold, "dice": overlap, "volume_ratio": ratio}
+    te_ms = float("nan") if case.split == "train" else case.te_ms
+    return {"split": case.split, "te_ms": te_ms, "threshold": threshold, "dice": overlap, "volume_ratio": ratio}

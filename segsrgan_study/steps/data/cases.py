@@ -1,53 +1,81 @@
-"""The prepared cases as the stages after the first find them on disk."""
+"""The table of prepared cases, the only input of the stages after the first."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 import pandas as pd
 
 from segsrgan_core.errors import UserError
+from segsrgan_study.cohorts.schema import Row
 from segsrgan_study.paths import Study
 
 CASES = "cases.csv"
+NUMBERS = ("te_ms", "age_weeks")
+FILES = ("low", "hr", "labels", "sides", "interpolated")
 
 
-def case_name(subject: str, session: str) -> str:
-    """Return the name that results use: the subject, and the session where there is one."""
-    return f"{subject}_{session}" if session else subject
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class PreparedCase:
-    """One subject's images on disk.
+    """One image of the study. All files are in RAS+ order.
 
     Attributes:
         name: subject, and session where there is one.
-        split: train, val or test.
-        age_weeks: nan where unknown.
-        image: high-resolution T2w image.
-        labels: its labels, drawem9 numbers.
-        low: the simulated thick-slice image.
-        sides: left (1) and right (2) within the skull.
+        stem: unique name of the image, with which the names of its files begin; the echo time is part of it in
+            `variability`.
+        split: train, val, test or variability.
+        low: thick slices, simulated or as acquired.
+        te_ms: echo time in ms; nan where unknown.
+        age_weeks: postmenstrual age at the scan; nan where unknown.
+        hr: high-resolution image without added noise; None where unknown.
+        labels: drawem9 numbers on the grid of `hr`, or on a grid of their own; None where unknown.
+        sides: left (1) and right (2) within the skull, on the grid of `labels`; None where unknown.
+        interpolated: cubic spline of `low` on the grid of `hr` and `labels`; None where neither is known.
+        resynthesised: whether the image was computed from a test case at another echo time.
     """
 
     name: str
+    stem: str
     split: str
-    age_weeks: float
-    image: Path
-    labels: Path
     low: Path
-    sides: Path
+    te_ms: float = float("nan")
+    age_weeks: float = float("nan")
+    hr: Path | None = None
+    labels: Path | None = None
+    sides: Path | None = None
+    interpolated: Path | None = None
+    resynthesised: bool = False
 
 
-def prepared_cases(study: Study, split: str) -> Iterator[PreparedCase]:
-    """Yield the cases of a split that `prepare` wrote."""
+COLUMNS = tuple(field.name for field in fields(PreparedCase))
+
+
+def case_name(row: Row) -> str:
+    """Return the name that results use: the subject, and the session where there is one."""
+    return f"{row.subject}_{row.session}" if row.session else row.subject
+
+
+def case_table(cases: Sequence[PreparedCase], folder: Path) -> pd.DataFrame:
+    """Return one row per case, the columns of `PreparedCase`; paths relative to a folder, "" where unknown."""
+    rows = [asdict(case) for case in cases]
+    for row in rows:
+        row |= {name: row[name].relative_to(folder).as_posix() if row[name] else "" for name in FILES}
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def prepared_cases(study: Study, split: str) -> list[PreparedCase]:
+    """Return the cases of a split in the order of the manifest.
+
+    Raises:
+        UserError: stage 01 has not run.
+    """
     folder = study.work / "prepared"
     if not (folder / CASES).is_file():
-        raise UserError(
-            f"{folder / CASES}: expected the prepared cases; received nothing there; run 01_simulate first."
-        )
-    table = pd.read_csv(folder / CASES, dtype={"name": str})
-    for row in table[table["split"] == split].itertuples():
-        files = (folder / name for name in (row.image, row.labels, row.low, row.sides))
-        yield PreparedCase(row.name, split, row.age_weeks, *files)
+        raise UserError(f"{folder / CASES}: the table of cases is missing; run 01_simulate first.")
+    table = pd.read_csv(folder / CASES, dtype=str, keep_default_na=False)
+    rows = table[table["split"] == split].to_dict("records")
+    for row in rows:
+        row |= {name: folder / row[name] if row[name] else None for name in FILES}
+        row |= {name: float(row[name] or "nan") for name in NUMBERS}
+        row["resynthesised"] = row["resynthesised"] == "True"
+    return [PreparedCase(**row) for row in rows]

@@ -1,33 +1,37 @@
-"""Stage 01: from a manifest to the study's cases, on the study's grid, with a simulated low-resolution image each."""
+"""Stage 01: from a manifest to the study's cases, each with a thick-slice image."""
 
 import shutil
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-import nibabel as nib
-import numpy as np
 import pandas as pd
-from nibabel.nifti1 import Nifti1Image
 
 from segsrgan_core.atomic import PART
 from segsrgan_core.errors import UserError
-from segsrgan_core.imaging.geometry import resample_isotropic, resample_labels, spacing_mm
-from segsrgan_core.imaging.hemispheres import intracranial, split_hemispheres
 from segsrgan_study.cluster import map_cases, results
 from segsrgan_study.cohorts.download import fetch_missing
-from segsrgan_study.cohorts.labels import to_drawem9
-from segsrgan_study.cohorts.manifest import check_files, image_rows, locate, read_manifest, write_manifest
+from segsrgan_study.cohorts.manifest import check_files, image_rows, read_manifest, write_manifest
 from segsrgan_study.cohorts.presets import label_mapping
-from segsrgan_study.cohorts.schema import Row
-from segsrgan_study.files import load_image, load_labels, save_image, write_csv
+from segsrgan_study.cohorts.schema import SPLITS, Row
+from segsrgan_study.files import save_image, write_csv
 from segsrgan_study.params import Settings
 from segsrgan_study.paths import Study
 from segsrgan_study.phantoms.cohort import COHORT, PhantomCohort, write_cohort
-from segsrgan_study.steps.data.cases import CASES, case_name
+from segsrgan_study.steps.data.cases import CASES, PreparedCase, case_name, case_table
+from segsrgan_study.steps.data.echoes import echo_images
+from segsrgan_study.steps.data.images import CaseImages, case_images
 
 # That one case needs. It takes a second or two: on a few cores, starting processes would cost more than they save.
 RESOURCES = {"memory_gib": 1.5, "cores_each": 4}
+ENDS = {
+    "low": "desc-lr_T2w",
+    "hr": "desc-hr_T2w",
+    "labels": "desc-drawem9_dseg",
+    "sides": "desc-hemispheres_dseg",
+    "interpolated": "desc-spline_T2w",
+}
 
 
 def make_phantoms(study: Study, settings: Settings) -> pd.DataFrame:
@@ -64,107 +68,85 @@ def load_cohort(study: Study, settings: Settings) -> pd.DataFrame:
 
 
 def prepare(
-    study: Study,
-    settings: Settings,
-    manifest: pd.DataFrame,
-    splits: Sequence[str] = ("train", "val", "test"),
-    keep: bool = False,
+    study: Study, settings: Settings, manifest: pd.DataFrame, splits: Sequence[str] = SPLITS, keep: bool = False
 ) -> pd.DataFrame:
-    """Write every training, validation and test case to `data/prepared`.
+    """Write the images of all cases and the table of cases to `data/prepared`.
+
+    A cohort without images at several echo times gets the split `variability` from its test cases, re-synthesised.
 
     Args:
-        study: where.
-        settings: of the simulation.
+        study: folders.
+        settings: cohort, seed and simulation.
         manifest: of the cohort.
-        splits: to prepare; each must have images.
-        keep: cases that are there are not prepared again; for a folder that belongs to these settings and images alone.
+        splits: to prepare; each but `variability` must have images.
+        keep: keep high-resolution cases that are there; for a folder that belongs to these settings and images alone.
 
     Returns:
-        One row a case: name, split, age_weeks, image, labels, low, sides (paths relative to `data/prepared`).
+        The table of cases, see `PreparedCase`; paths relative to `data/prepared`.
 
     Raises:
         UserError: the cohort lacks a split, or a file is at fault; the other cases are then prepared.
     """
-    rows = [row for split in splits for row in image_rows(manifest, split)]
-    for split in splits:
-        if not any(row.split == split for row in rows):
+    rows = {split: image_rows(manifest, split) for split in splits}
+    for split, found in rows.items():
+        if not found and split != "variability":
             raise UserError(
                 f"{study.manifest(settings.cohort)}: expected images of the split {split!r}; received none."
             )
-    work = partial(_prepare_one, study, settings, keep)
-    outcomes = map_cases(work, rows, "prepared", settings.workers, **RESOURCES, name=_name)
-    table = pd.DataFrame(results(outcomes, "cases to prepare", _name))
+    jobs = _with_stems([row for found in rows.values() for row in found])
+    work = partial(_prepare_one, study, settings, keep, rows.get("variability") == [])
+    outcomes = map_cases(work, jobs, "prepared", settings.workers, **RESOURCES, name=_stem)
+    cases = [case for group in results(outcomes, "cases to prepare", _stem) for case in group]
+    table = case_table(sorted(cases, key=lambda case: SPLITS.index(case.split)), study.work / "prepared")
     write_csv(study.work / "prepared" / CASES, table)
     return table
 
 
-def _name(row: Row) -> str:
-    return case_name(row.subject, row.session)
+def _with_stems(rows: Sequence[Row]) -> list[tuple[Row, str]]:
+    """Give each image a name of its own: case, echo time in `variability`, and a number from the second image on."""
+    echo = [f"_acq-te{row.te_ms:g}" if row.split == "variability" else "" for row in rows]
+    names = pd.Series([case_name(row) + te for row, te in zip(rows, echo, strict=True)], dtype=str)
+    runs = names.groupby(names).cumcount()
+    return [(row, f"{name}_run-{n + 1}" if n else name) for row, name, n in zip(rows, names, runs, strict=True)]
 
 
-def _prepare_one(study: Study, settings: Settings, keep: bool, row: Row) -> dict:
-    name = _name(row)
-    folder = study.work / "prepared"
-    files = {
-        "image": f"{name}_desc-hr_T2w.nii.gz",
-        "labels": f"{name}_desc-drawem9_dseg.nii.gz",
-        "low": f"{name}_desc-lr_T2w.nii.gz",
-        "sides": f"{name}_desc-hemispheres_dseg.nii.gz",
-    }
-    if not (keep and all((folder / file).is_file() for file in files.values())):
-        image, labels = load_truth(study, settings, row)
-        low, sides = simulated(image, name, settings), hemispheres(study, settings, row, image, labels)
-        for key, volume in {"image": image, "labels": labels, "low": low, "sides": sides}.items():
-            save_image(volume, folder / files[key])
-    return {"name": name, "split": row.split, "age_weeks": row.age_weeks, **files}
+def _stem(job: tuple[Row, str]) -> str:
+    return job[1]
 
 
-def load_truth(study: Study, settings: Settings, row: Row) -> tuple[Nifti1Image, Nifti1Image]:
-    """Read one manifest row's image and labels in RAS+ order, drawem9 numbers, on the study's grid."""
-    root = study.data_root(settings.cohort)
-    image = nib.as_closest_canonical(load_image(locate(root, row.image)))
-    numbers = nib.as_closest_canonical(load_labels(locate(root, row.labels)))
-    mapping = label_mapping(settings.cohort, study.manifests)
-    labels = Nifti1Image(to_drawem9(np.asarray(numbers.dataobj), mapping, row.labels), numbers.affine)
-    target = settings.simulation.spacing_mm
-    if target is None:
-        _require_isotropic(image, row)
-        return image, labels
-    return resample_isotropic(image, target), resample_labels(labels, target)
+def _prepare_one(
+    study: Study, settings: Settings, keep: bool, with_echoes: bool, job: tuple[Row, str]
+) -> list[PreparedCase]:
+    """Prepare one row and, with echoes, its re-synthesised images where it is a test case."""
+    row, stem = job
+    acquired, folder = row.split == "variability", study.work / "prepared"
+    case = PreparedCase(
+        name=case_name(row) if acquired else stem,
+        stem=stem,
+        split=row.split,
+        te_ms=row.te_ms,
+        age_weeks=row.age_weeks,
+        **_paths(folder, stem),
+    )
+    with_echoes = with_echoes and row.split == "test"
+    if keep and not with_echoes and all(path.is_file() for path in _paths(folder, stem).values()):
+        return [case]
+    images = case_images(study, settings, row, stem, with_sides=True)
+    cases = [_save(images, case)]
+    for te, echo in (echo_images(stem, images, settings) if with_echoes else {}).items():
+        stem = f"{case.stem}_acq-te{te:g}"
+        facts = {"stem": stem, "split": "variability", "te_ms": float(te), "resynthesised": True}
+        cases.append(_save(echo, replace(case, **facts, **_paths(folder, stem))))
+    return cases
 
 
-def hemispheres(study: Study, settings: Settings, row: Row, image: Nifti1Image, labels: Nifti1Image) -> Nifti1Image:
-    """Read the map `*_desc-hemispheres_dseg` beside a row's labels, or split the head along its plane of symmetry.
-
-    Args:
-        study: where.
-        settings: of the study.
-        row: of the manifest.
-        image: on the study's grid, RAS+.
-        labels: the same, drawem9 numbers.
-
-    Returns:
-        uint8, 1 left, 2 right, on the same grid.
-    """
-    path = locate(study.data_root(settings.cohort), row.labels)
-    beside = path.with_name(path.name.replace("desc-drawem9", "desc-hemispheres"))
-    if beside != path and beside.is_file():
-        sides = nib.as_closest_canonical(load_labels(beside))
-        if settings.simulation.spacing_mm is not None:
-            sides = resample_labels(sides, settings.simulation.spacing_mm)
-        return Nifti1Image(np.asarray(sides.dataobj).astype(np.uint8), image.affine)
-    return Nifti1Image(split_hemispheres(image, intracranial(np.asarray(labels.dataobj))), image.affine)
+def _paths(folder: Path, stem: str) -> dict[str, Path]:
+    return {kind: folder / f"{stem}_{end}.nii.gz" for kind, end in ENDS.items()}
 
 
-def _require_isotropic(image: Nifti1Image, row: Row) -> None:
-    spacing = spacing_mm(image)
-    if np.ptp(spacing) > 0.02 * spacing.min():
-        raise UserError(
-            f"{row.image}: expected isotropic voxels; received {np.round(spacing, 3)} mm; "
-            "set simulation.spacing_mm in params.yaml to resample the cohort."
-        )
-
-
-def simulated(image: Nifti1Image, name: str, settings: Settings) -> Nifti1Image:
-    """Simulate a case's thick slices; its noise depends on its name, not on its place in the manifest."""
-    return settings.simulation.acquire(image, np.random.default_rng([settings.seed, *name.encode()]))
+def _save(images: CaseImages, case: PreparedCase) -> PreparedCase:
+    """Write the images that are known; return the case without the paths of the others."""
+    for kind, image in images._asdict().items():
+        if image is not None:
+            save_image(image, getattr(case, kind))
+    return replace(case, **{kind: None for kind, image in images._asdict().items() if image is None})

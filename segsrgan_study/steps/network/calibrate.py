@@ -26,7 +26,9 @@ def calibrated(study: Study, settings: Settings, segmenter: Segmenter) -> ModelC
     error would be a matter of luck. Those of train are errors of heads that the network has seen, and so rather small.
     """
     cases = _cases(study, settings.inference.calibration_cases)
-    results = [(segmenter(load_image(c.low), like=load_image(c.image)), c) for c in track(cases, "calibrated")]
+    results = [
+        (segmenter(load_image(c.low), interpolated=load_image(c.interpolated)), c) for c in track(cases, "calibrated")
+    ]
     card = segmenter.card
     if settings.inference.threshold is None and len(card.classes) == 1:
         card = replace(card, threshold=best_threshold(card, results))
@@ -35,7 +37,7 @@ def calibrated(study: Study, settings: Settings, segmenter: Segmenter) -> ModelC
 
 def _cases(study: Study, wished: int) -> list[PreparedCase]:
     """All of val, and as many of train as are wanted, from its first to its last."""
-    validation, train = (list(prepared_cases(study, split)) for split in ("val", "train"))
+    validation, train = (prepared_cases(study, split) for split in ("val", "train"))
     more = min(max(0, wished - len(validation)), len(train))
     return [*validation, *(train[round(place)] for place in np.linspace(0, len(train) - 1, more))]
 

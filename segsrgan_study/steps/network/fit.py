@@ -101,7 +101,7 @@ def fit(study: Study, settings: Settings, folder: Path, state: Path) -> pd.DataF
     classes, n = model_classes(settings), settings.training.networks
     subjects = [training_subject(case, settings, classes) for case in prepared_cases(study, "train")]
     card = model_card(settings, subjects[0].spacing_mm)
-    validation = Validation(list(prepared_cases(study, "val")), card, settings.inference.validation_step)
+    validation = Validation(prepared_cases(study, "val"), card, settings.inference.validation_step)
     total = settings.training.epochs * settings.training.steps_per_epoch
     curve = LiveCurve(state.with_suffix(".csv"), n * total)
     states = [state.with_stem(f"{state.stem}-{number}") if number else state for number in range(n)]
@@ -145,7 +145,7 @@ def _note(row: dict) -> str:
 
 def training_subject(case: PreparedCase, settings: Settings, classes: Classes) -> TrainingSubject:
     """Read a case for training."""
-    image, simulation = load_image(case.image), settings.simulation
+    image, simulation = load_image(case.hr), settings.simulation
     thickness = settings.training.thickness_mm
     typical = simulation if thickness is None else simulation.with_thickness(float(np.mean(thickness)))
     return prepare_subject(
@@ -172,7 +172,7 @@ class Validation:
 
     def __init__(self, cases: list[PreparedCase], card: ModelCard, step: int):
         self.card, self.step = card, min(step, card.patch)
-        self.cases = [(load_image(c.image), load_labels(c.labels), load_image(c.low)) for c in cases]
+        self.cases = [(*map(load_image, (c.hr, c.low, c.interpolated)), load_labels(c.labels)) for c in cases]
 
     def __call__(self, network: Callable[[np.ndarray], np.ndarray]) -> dict[str, float]:
         """Return the means over the subjects; `val_score` is what the best epoch is chosen by: the mean Dice."""
@@ -180,10 +180,10 @@ class Validation:
         return pd.DataFrame([self._scores(segmenter, *case) for case in self.cases]).mean().to_dict()
 
     def _scores(
-        self, segmenter: Segmenter, truth: Nifti1Image, labels: Nifti1Image, low: Nifti1Image
+        self, segmenter: Segmenter, truth: Nifti1Image, low: Nifti1Image, interpolated: Nifti1Image, labels: Nifti1Image
     ) -> dict[str, float]:
-        result = segmenter(low, like=truth)
-        real, image, spline = (np.asarray(one.dataobj) for one in (truth, result.image, result.interpolated))
+        result = segmenter(low, interpolated=interpolated)
+        real, image, spline = (np.asarray(one.dataobj) for one in (truth, result.image, interpolated))
         scores = {"val_psnr": psnr(real, image), "val_psnr_spline": psnr(real, spline), "val_ssim": ssim(real, image)}
         true, found = np.asarray(labels.dataobj), np.asarray(result.labels.dataobj)
         numbers = Classes(self.card.classes).numbers

@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Any
 
-import nibabel as nib
 import numpy as np
 from nibabel.nifti1 import Nifti1Image
 
@@ -11,22 +10,23 @@ from segsrgan_core.classes import NUMBERS, SIDES
 from segsrgan_core.imaging.geometry import spacing_mm, voxel_volume_ml
 from segsrgan_core.metrics import dice, psnr
 from segsrgan_core.segmenter import Segmentation, Segmenter
-from segsrgan_study.files import load_image
-from segsrgan_study.steps.data.echoes import EchoCase
+from segsrgan_study.files import load_image, load_labels
+from segsrgan_study.steps.data.cases import PreparedCase
 
 OUTSIDE_OF_SKULL = (0, NUMBERS["background"])
 
 
-def measure_one(case: EchoCase, segmenter: Segmenter) -> tuple[Segmentation, dict[str, Any]]:
+def measure_one(case: PreparedCase, segmenter: Segmenter) -> tuple[Segmentation, dict[str, Any]]:
     """Segment one image, on the grid of the truth where it is known.
 
     Returns:
         The segmentation and its row of `volumes.csv` without the ICV. True volumes, Dice of the cortex and PSNR
         (network and spline) stand in it where the truth is known on a grid of the network's voxel size.
     """
-    image, labels = load_image(case.image), case.true_labels()
-    known = labels is not None and np.allclose(spacing_mm(labels), segmenter.card.spacing_mm, rtol=0.02)
-    result = segmenter(image, like=labels if known else None)
+    labels = load_labels(case.labels) if case.labels else None
+    interpolated = load_image(case.interpolated) if labels is not None and case.interpolated else None
+    known = interpolated is not None and np.allclose(spacing_mm(labels), segmenter.card.spacing_mm, rtol=0.02)
+    result = segmenter(load_image(case.low), interpolated=interpolated if known else None)
     row = {"subject": case.name, "te_ms": case.te_ms, "age_weeks": case.age_weeks}
     row |= {"cortex_ml": result.volumes_ml["cortex"], "cortex_se_ml": result.standard_errors_ml["cortex"]}
     if result.sides is not None:
@@ -35,7 +35,7 @@ def measure_one(case: EchoCase, segmenter: Segmenter) -> tuple[Segmentation, dic
     if labels is not None:
         row |= _true_volumes(labels)
     if known:
-        row |= _scores(result, labels, case.truth)
+        row |= _scores(result, labels, case.hr)
     return result, row
 
 
@@ -58,4 +58,4 @@ def _scores(result: Segmentation, labels: Nifti1Image, truth: Path | None) -> di
 
 
 def _array(image: Nifti1Image) -> np.ndarray:
-    return np.asarray(nib.as_closest_canonical(image).dataobj)
+    return np.asarray(image.dataobj)

@@ -3,14 +3,13 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-import nibabel as nib
 import numpy as np
 import pandas as pd
 from nibabel.nifti1 import Nifti1Image
 
 from segsrgan_core.atomic import write_json
 from segsrgan_core.classes import DRAWEM9
-from segsrgan_core.imaging.geometry import resample_like, spacing_mm
+from segsrgan_core.imaging.geometry import spacing_mm
 from segsrgan_core.networks.functions import choose_policy
 from segsrgan_core.segmenter import ModelCard, Segmenter, load_segmenter
 from segsrgan_study.cost import Cost, metered, note_costs
@@ -45,7 +44,7 @@ def evaluate(study: Study, settings: Settings, segmenter: Segmenter | None = Non
     """
     runs, methods = read_runs(study) if settings.baselines.methods else NO_RUNS
     segmenter = segmenter or trained_segmenter(study, settings)
-    cases = list(prepared_cases(study, "test"))
+    cases = prepared_cases(study, "test")
     rows: list[dict] = []
     reliability = Reliability()
     costs: dict[str, Cost] = {}
@@ -68,18 +67,17 @@ def evaluate(study: Study, settings: Settings, segmenter: Segmenter | None = Non
 def _evaluate_one(
     case: PreparedCase, segmenter: Segmenter, cohort: str, folder: Path, reliability: Reliability
 ) -> tuple[list[dict], Cost]:
-    truth = load_image(case.image)
+    truth, interpolated = load_image(case.hr), load_image(case.interpolated)
     truth_array = np.asarray(truth.dataobj)
     labels = np.asarray(load_labels(case.labels).dataobj)
     low = load_image(case.low)
     with metered() as cost:
-        result = segmenter(low, like=truth)
+        result = segmenter(low, interpolated=interpolated)
     save_image(result.image, folder / f"{case.name}_desc-segsrgan_T2w.nii.gz")
     save_image(result.labels, folder / f"{case.name}_desc-segsrgan_dseg.nii.gz")
     save_image(result.uncertainty, folder / f"{case.name}_desc-segsrganuncertainty_probseg.nii.gz")
     who = {"cohort": cohort, "subject": case.name}
-    spline = np.asarray(resample_like(low, truth).dataobj)
-    rows = image_scores(truth_array, spline, {**who, "method": "spline"})
+    rows = image_scores(truth_array, np.asarray(interpolated.dataobj), {**who, "method": "spline"})
     rows += image_scores(truth_array, np.asarray(result.image.dataobj), {**who, "method": "segsrgan"})
     spacing, who = spacing_mm(truth), {**who, "method": "segsrgan"}
     if result.sides is not None:
@@ -114,15 +112,14 @@ def example(study: Study, split: str = "test") -> dict[str, Nifti1Image]:
 
     These are truth, low, spline, sr, labels_truth, labels and uncertainty.
     """
-    case = next(prepared_cases(study, split))
-    truth, low = load_image(case.image), load_image(case.low)
+    case = prepared_cases(study, split)[0]
     folder = study.work / "evaluated"
     return {
-        "truth": truth,
-        "low": low,
-        "spline": resample_like(low, truth),
+        "truth": load_image(case.hr),
+        "low": load_image(case.low),
+        "spline": load_image(case.interpolated),
         "labels_truth": load_labels(case.labels),
         "sr": load_image(folder / f"{case.name}_desc-segsrgan_T2w.nii.gz"),
         "uncertainty": load_image(folder / f"{case.name}_desc-segsrganuncertainty_probseg.nii.gz"),
-        "labels": nib.as_closest_canonical(load_labels(folder / f"{case.name}_desc-segsrgan_dseg.nii.gz")),
+        "labels": load_labels(folder / f"{case.name}_desc-segsrgan_dseg.nii.gz"),
     }

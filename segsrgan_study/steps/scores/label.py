@@ -12,10 +12,8 @@ from functools import lru_cache, partial
 from typing import Any
 
 import pandas as pd
-from nibabel.nifti1 import Nifti1Image
 
 from segsrgan_core.atomic import write_json
-from segsrgan_core.imaging.geometry import resample_like
 from segsrgan_study.baselines.case import OF_THE_MACHINE, nearest_in_age
 from segsrgan_study.baselines.methods import Atlas, Case, Method, chosen_methods
 from segsrgan_study.baselines.registration import missing_pairs, register_all
@@ -94,7 +92,7 @@ def baseline_cases(study: Study, settings: Settings, names: Iterable[str] | None
     """Return test images, as all methods get them, by the names of their cases; all if none are named."""
     return {
         test.name: Case(
-            image=interpolated(test),
+            image=load_image(test.interpolated),
             atlases=tuple(read_atlas(subject, "background" in settings.model.classes) for subject in near),
             cache=study.scratch / "registrations",
             age_weeks=test.age_weeks,
@@ -106,7 +104,7 @@ def baseline_cases(study: Study, settings: Settings, names: Iterable[str] | None
 
 
 def _with_atlases(study: Study, settings: Settings) -> Iterator[tuple[PreparedCase, list[PreparedCase]]]:
-    train = list(prepared_cases(study, "train"))
+    train = prepared_cases(study, "train")
     for test in prepared_cases(study, "test"):
         yield test, nearest_in_age(train, test.age_weeks, settings.baselines.atlases)
 
@@ -119,14 +117,9 @@ def read_atlas(subject: PreparedCase, background: bool) -> Atlas:
         subject: the case.
         background: keep the label of what is outside the skull, for a study that segments it.
     """
-    image, labels = load_image(subject.image), load_labels(subject.labels)
-    atlas = Atlas(subject.name, image, labels, interpolated(subject), subject.age_weeks)
+    image, labels = load_image(subject.hr), load_labels(subject.labels)
+    atlas = Atlas(subject.name, image, labels, load_image(subject.interpolated), subject.age_weeks)
     return atlas if background else atlas.within_skull()
-
-
-def interpolated(subject: PreparedCase) -> Nifti1Image:
-    """Bring a subject's thick slices to the grid of its high-resolution image, of which no intensity is used."""
-    return resample_like(load_image(subject.low), load_image(subject.image))
 
 
 def _register(study: Study, cases: Iterable[Case]) -> None:

@@ -8,7 +8,6 @@ import pandas as pd
 from segsrgan_core.atomic import write_json
 from segsrgan_core.segmenter import Segmenter
 from segsrgan_study.bet.extraction import intracranial_volume_of_file_ml
-from segsrgan_study.cohorts.manifest import image_rows, read_manifest
 from segsrgan_study.files import save_image, write_csv
 from segsrgan_study.params import Settings
 from segsrgan_study.paths import Study
@@ -16,7 +15,7 @@ from segsrgan_study.processes import processes
 from segsrgan_study.progress import track
 from segsrgan_study.statistics import analyse, talk_table
 from segsrgan_study.statistics.reliability import cover_of_volumes
-from segsrgan_study.steps.data.echoes import EchoCase, echo_cases
+from segsrgan_study.steps.data.cases import PreparedCase, prepared_cases
 from segsrgan_study.steps.scores.echo_scores import measure_one
 from segsrgan_study.steps.scores.evaluate import trained_segmenter
 
@@ -30,7 +29,7 @@ def measure(study: Study, settings: Settings) -> tuple[pd.DataFrame, dict]:
         The table of volumes, one row an image, and the analysis. Where the cohort has no such images, or the network
         does not segment the cortex, the table is empty and the analysis says `not_run` and why.
     """
-    cases = echo_cases(study, settings)
+    cases = prepared_cases(study, "variability")
     folder = study.results / "variability"
     harmonised = pd.DataFrame()
     reason = "" if cases else f"the cohort {settings.cohort} has no images at several echo times (split variability)"
@@ -44,7 +43,7 @@ def measure(study: Study, settings: Settings) -> tuple[pd.DataFrame, dict]:
         metrics = analyse(volumes, settings.seed, settings.variability.reference_te_ms)
         metrics["within_patient_cv"] |= _of_contrasts(study, settings.cohort)
         metrics["standard_errors"] = _standard_errors(volumes, segmenter.card.error_cases)
-        metrics["resynthesised"] = not image_rows(read_manifest(study.manifest(settings.cohort)), "variability")
+        metrics["resynthesised"] = any(case.resynthesised for case in cases)
         harmonised = _taken_out(metrics["harmonisation"])
         table = talk_table(volumes)
     write_csv(folder / "volumes.csv", volumes)
@@ -86,14 +85,14 @@ def _standard_errors(volumes: pd.DataFrame, cases: int) -> dict[str, Any]:
     return {"cases": cases, "te_ms": cover_of_volumes(by_te, cases)}
 
 
-def _volumes(study: Study, settings: Settings, cases: list[EchoCase], segmenter: Segmenter) -> pd.DataFrame:
+def _volumes(study: Study, settings: Settings, cases: list[PreparedCase], segmenter: Segmenter) -> pd.DataFrame:
     threshold = settings.variability.bet_threshold
     records = []
     with processes(2) as pool:  # BET runs beside the network
-        intracranial = [pool.submit(intracranial_volume_of_file_ml, case.image, threshold) for case in cases]
+        intracranial = [pool.submit(intracranial_volume_of_file_ml, case.low, threshold) for case in cases]
         for case, icv in zip(track(cases, "measured"), intracranial, strict=True):
             result, scores = measure_one(case, segmenter)
-            name = f"{case.name}_acq-te{case.te_ms:g}_desc-segsrgan"
+            name = f"{case.stem}_desc-segsrgan"
             save_image(result.image, study.work / "measured" / f"{name}_T2w.nii.gz")
             save_image(result.labels, study.work / "measured" / f"{name}_dseg.nii.gz")
             save_image(result.uncertainty, study.work / "measured" / f"{name}uncertainty_probseg.nii.gz")

@@ -16,9 +16,10 @@ from segsrgan_study.cohorts.manifest import (
     validated,
     write_manifest,
 )
+from segsrgan_study.cohorts.schema import REQUIRED
 from segsrgan_study.files import sha256
 
-HEADER = ",".join(COLUMNS)
+HEADER = ",".join(REQUIRED)
 GOOD = "mine,s1,,train,mine/a.nii,mine/a_seg.nii,,,,,,"
 
 

@@ -10,7 +10,6 @@ from nibabel.nifti1 import Nifti1Image
 
 from segsrgan_core.segmenter import Segmenter
 from segsrgan_study.cohorts.manifest import write_manifest
-from segsrgan_study.cohorts.schema import COLUMNS
 from segsrgan_study.files import save_image, sha256
 from segsrgan_study.paths import Study
 from tests.settings import model_card, thick_slices
@@ -54,7 +53,7 @@ def study(tmp_path) -> Study:
         low = thick_slices(Nifti1Image(np.asarray(image.dataobj, np.float32), image.affine), 5.0)
         low = Nifti1Image(np.rint(low.dataobj).astype(np.int16), low.affine)
         rows.append(row(here.work, "sub-p01", "variability", te, low, labels))
-    write_manifest(pd.DataFrame(rows)[list(COLUMNS)], here.manifest("embedded"))
+    write_manifest(pd.DataFrame(rows), here.manifest("embedded"))
     return here
 
 

@@ -26,7 +26,7 @@ class Known:
     card: ModelCard
     result: Segmentation
 
-    def __call__(self, image, like):
+    def __call__(self, image, interpolated):
         return self.result
 
 
@@ -38,7 +38,7 @@ def results(tmp_path):
     seen[labels == 2] = 0.33
     seen[14:16, 14:16, 14:16] = 0.28
     path = save_image(Nifti1Image(labels, np.eye(4)), tmp_path / "labels.nii.gz")
-    case = PreparedCase("sub-1", "val", 40.0, path, path, path, path)
+    case = PreparedCase(name="sub-1", stem="sub-1", split="val", low=path, labels=path, interpolated=path)
     image, found = Nifti1Image(seen, np.eye(4)), Nifti1Image((seen > 0.5).astype(np.uint8), np.eye(4))
     result = Segmentation(image, image, found, {"cortex": image}, {"cortex": 0.0}, disagreement_ml={"cortex": 0.1})
     return [(result, case)]

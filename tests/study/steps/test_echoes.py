@@ -3,7 +3,6 @@
 import json
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,10 +10,10 @@ import pytest
 from segsrgan_core.atomic import write_json
 from segsrgan_core.segmenter import ModelCard, Segmenter
 from segsrgan_study.cohorts.manifest import read_manifest
-from segsrgan_study.files import load_image
+from segsrgan_study.files import load_image, load_labels
 from segsrgan_study.params import read_params
 from segsrgan_study.paths import Study
-from segsrgan_study.steps.data.echoes import echo_cases, resynthesise_cases, truth_path
+from segsrgan_study.steps.data.cases import prepared_cases
 from segsrgan_study.steps.data.prepare import prepare
 from segsrgan_study.steps.scores import measure as measuring
 from segsrgan_study.steps.scores.echo_scores import measure_one
@@ -35,33 +34,28 @@ def prepared(balls):  # noqa: F811
 
 
 def test_a_cohort_without_echo_times_gets_its_test_cases_at_four(prepared):
-    study, settings, manifest = prepared
-    assert echo_cases(study, settings) == []
-    table = resynthesise_cases(study, settings, manifest)
-    cases = echo_cases(study, settings)
+    study, _, _ = prepared
+    cases = prepared_cases(study, "variability")
     assert [(case.name, case.te_ms) for case in cases] == [("ballsd", te) for te in (120, 200, 280, 360)]
-    assert len(table) == 4
+    assert all(case.resynthesised for case in cases)
     first, last = cases[0], cases[-1]
-    assert load_image(first.image).shape == (20, 22, 9)
-    labels = np.asarray(first.true_labels().dataobj)
-    cortex = [np.median(np.asarray(load_image(case.truth).dataobj)[labels == 2]) for case in (first, last)]
+    assert load_image(first.low).shape == (20, 22, 9)
+    labels = np.asarray(load_labels(first.labels).dataobj)
+    cortex = [np.median(np.asarray(load_image(case.hr).dataobj)[labels == 2]) for case in (first, last)]
     assert cortex[1] < 0.6 * cortex[0]
 
 
 def test_they_are_the_same_when_made_again(prepared):
     study, settings, manifest = prepared
-    resynthesise_cases(study, settings, manifest)
-    before = [case.image.read_bytes() for case in echo_cases(study, settings)]
-    resynthesise_cases(study, settings, manifest)
-    assert [case.image.read_bytes() for case in echo_cases(study, settings)] == before
+    before = [case.low.read_bytes() for case in prepared_cases(study, "variability")]
+    prepare(study, settings, manifest)
+    assert [case.low.read_bytes() for case in prepared_cases(study, "variability")] == before
 
 
 def test_an_image_is_measured_on_the_grid_of_its_truth(prepared):
-    study, settings, manifest = prepared
-    resynthesise_cases(study, settings, manifest)
-    case = echo_cases(study, settings)[0]
+    case = prepared_cases(prepared[0], "variability")[0]
     result, row = measure_one(case, Segmenter(CARD, identity, step=16))
-    labels = np.asarray(case.true_labels().dataobj)
+    labels = np.asarray(load_labels(case.labels).dataobj)
     assert result.image.shape == labels.shape
     assert row["cortex_true_ml"] == pytest.approx((labels == 2).sum() / 1000)
     assert row["psnr"] == pytest.approx(row["psnr_spline"], abs=0.01)  # this network changes nothing
@@ -73,8 +67,7 @@ def test_an_image_is_measured_on_the_grid_of_its_truth(prepared):
 @pytest.fixture
 def measured(prepared, monkeypatch):
     """Measure the re-synthesised images with a network that needs no training, and without BET."""
-    study, settings, manifest = prepared
-    resynthesise_cases(study, settings, manifest)
+    study, settings, _ = prepared
     monkeypatch.setattr(measuring, "trained_segmenter", lambda *_: Segmenter(CARD, identity, step=16))
     monkeypatch.setattr(measuring, "processes", _one_thread)
     monkeypatch.setattr(measuring, "intracranial_volume_of_file_ml", lambda *_: 5.0)
@@ -112,7 +105,3 @@ def test_the_ablations_of_the_same_cohort_stand_beside_the_studys_own(measured):
     cv = measure()[1]["within_patient_cv"]
     assert (cv["none"], cv["physics"]) == (0.1, 0.01)
     assert "cortex" in cv
-
-
-def test_the_truth_stands_beside_an_image():
-    assert truth_path(Path("a/sub-p01_acq-te120_T2w.nii.gz")) == Path("a/sub-p01_acq-te120_desc-hr_T2w.nii.gz")

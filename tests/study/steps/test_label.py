@@ -9,12 +9,14 @@ import pytest
 import yaml
 
 from segsrgan_core.errors import UserError
+from segsrgan_core.imaging.geometry import resample_like
 from segsrgan_study.baselines import methods as registry
 from segsrgan_study.baselines.case import Method
 from segsrgan_study.files import load_labels, save_image, write_csv
 from segsrgan_study.params import parse_params
 from segsrgan_study.paths import Study
 from segsrgan_study.processes import ProcessDiedError
+from segsrgan_study.steps.data.cases import CASES, PreparedCase, case_table
 from segsrgan_study.steps.scores.label import baseline_cases, label_all
 from segsrgan_study.steps.scores.labelled import labels_path, read_runs, reasons
 from tests.settings import thick_slices
@@ -39,15 +41,14 @@ def truth(name):
 @pytest.fixture(scope="module")
 def study(tmp_path_factory):
     study = Study(tmp_path_factory.mktemp("study"))
-    rows = []
+    cases = []
     for name, (split, age, _) in SUBJECTS.items():
         image = nifti(image_of(np.where(truth(name) == 4, 0, truth(name))))
-        files = {key: f"{name}_{key}.nii.gz" for key in ("image", "labels", "low", "sides")}
-        low = thick_slices(image, 6.0, "axial", "gaussian")
-        for key, one in (("image", image), ("labels", nifti(truth(name))), ("low", low), ("sides", nifti(truth(name)))):
-            save_image(one, study.work / "prepared" / files[key])
-        rows.append({"name": name, "split": split, "age_weeks": age, **files})
-    write_csv(study.work / "prepared" / "cases.csv", pd.DataFrame(rows))
+        folder, low = study.work / "prepared", thick_slices(image, 6.0, "axial", "gaussian")
+        images = {"hr": image, "labels": nifti(truth(name)), "low": low, "interpolated": resample_like(low, image)}
+        files = {kind: save_image(one, folder / f"{name}_{kind}.nii.gz") for kind, one in images.items()}
+        cases.append(PreparedCase(name=name, stem=name, split=split, age_weeks=age, **files))
+    write_csv(folder / CASES, case_table(cases, folder))
     return study
 
 

@@ -24,16 +24,16 @@ def test_a_case_that_fails_is_named_the_others_are_prepared_and_then_it_alone(ar
     whole = path.read_bytes()
     path.write_bytes(whole[:100])
     with pytest.raises(UserError, match=r"expected all 4; 1 failed and the others are done \(ballsb: "):
-        prepare(*arguments, keep=True)
+        prepare(*arguments, ("train", "val", "test"), keep=True)
     assert "segsrgan: ballsb: " in capsys.readouterr().err
     folder = study.work / "prepared"
     before = {one: one.stat().st_mtime_ns for one in folder.glob("*.nii.gz")}
     assert {one.name[:6] for one in before} == {"ballsa", "ballsc", "ballsd"}
     path.write_bytes(whole)
-    table = prepare(*arguments, keep=True)
+    table = prepare(*arguments, ("train", "val", "test"), keep=True)
     assert table["name"].tolist() == ["ballsa", "ballsb", "ballsc", "ballsd"]
     assert all(one.stat().st_mtime_ns == time for one, time in before.items())
-    assert len(list(folder.glob("ballsb*.nii.gz"))) == 4
+    assert len(list(folder.glob("ballsb*.nii.gz"))) == 5
 
 
 def test_several_processes_prepare_the_same(arguments):
