@@ -15,6 +15,7 @@ import nbformat
 
 from segsrgan_core.atomic import write_text
 from segsrgan_core.errors import UserError
+from segsrgan_study.params import Settings
 from segsrgan_study.paths import Study
 from segsrgan_study.processes import kill_children
 from segsrgan_study.progress import LOG_VARIABLE
@@ -26,20 +27,21 @@ OF_THE_USER = {"UserError", "MissingResult", "ProcessDiedError"}  # names of exc
 DEAD = "Kernel died"  # how the messages begin that tell it, before and after the kernel's first word
 
 
-def run_notebook(study: Study, name: str, parameters: dict[str, Any] | None = None) -> Path:
+def run_notebook(study: Study, name: str, settings: Settings) -> Path:
     """Execute `notebooks/<name>.ipynb` in the study's root and keep it, normalised, in `results/notebooks/`.
 
     Args:
         study: where.
         name: of the notebook, without suffix.
-        parameters: for its `parameters` cell; each must be declared there.
+        settings: whose values its `parameters` cell gets: of each name that is declared there, whole sections included.
 
     Returns:
         The path of the executed notebook.
 
     Raises:
-        UserError: no such notebook, an undeclared parameter, a UserError inside, a machine that is full or forbids
-            to write, or a kernel that was killed.
+        UserError: no such notebook, a declared parameter that is not in the settings, a UserError inside, or a kernel
+            that was killed.
+        OSError: the machine is full or forbids to write.
         RuntimeError: a cell failed; the partly executed notebook is kept in `.work/notebooks/`.
     """
     import papermill
@@ -48,8 +50,8 @@ def run_notebook(study: Study, name: str, parameters: dict[str, Any] | None = No
     source = study.notebooks / f"{name}.ipynb"
     if not source.is_file():
         known = sorted(path.stem for path in study.notebooks.glob("*.ipynb"))
-        raise UserError(f"notebook: expected one of {', '.join(known)}; received {name!r}.")
-    _check_parameters(source, parameters or {})
+        raise UserError(f"notebook: {name!r} is not one of {', '.join(known)}; correct the name.")
+    parameters = notebook_parameters(source, settings)
     failed = study.scratch / "notebooks" / f"{name}.ipynb"
     failed.parent.mkdir(parents=True, exist_ok=True)
     with _Relay(failed.with_suffix(".log")):
@@ -60,8 +62,8 @@ def run_notebook(study: Study, name: str, parameters: dict[str, Any] | None = No
             if not str(error).startswith(DEAD):
                 raise
             raise UserError(
-                f"{name}: expected the notebook's kernel to finish; received its death, most often for lack of memory; "
-                "close other programs or take a larger machine, and run the same command again."
+                f"{name}: the notebook's kernel was killed, most often for lack of memory; close other programs or "
+                "take a larger machine, and run the same command again."
             ) from error
         except PapermillExecutionError as error:
             number = re.match(r"\[Errno (\d+)\] ", error.evalue)
@@ -85,13 +87,26 @@ def _interruptible(run: Callable[[], Any]) -> Any:
             raise
 
 
-def _check_parameters(source: Path, parameters: dict[str, Any]) -> None:
+def notebook_parameters(source: Path, settings: Settings) -> dict[str, Any]:
+    """Return the values of the parameters that a notebook declares.
+
+    Args:
+        source: the notebook's file.
+        settings: with a value or section of each declared name.
+
+    Raises:
+        UserError: a declared name is not in the settings.
+    """
     import papermill
 
-    declared = papermill.inspect_notebook(source)
-    unknown = [name for name in parameters if name not in declared]
+    declared, values = papermill.inspect_notebook(source), settings.model_dump(mode="json")
+    unknown = sorted(set(declared) - set(values))
     if unknown:
-        raise UserError(f"{source.name}: expected parameters out of {sorted(declared)}; received also {unknown}.")
+        raise UserError(
+            f"{source.name}: the parameters cell declares {', '.join(unknown)}, and params.yaml has only "
+            f"{', '.join(values)}; correct the cell."
+        )
+    return {name: values[name] for name in declared}
 
 
 def normalised(notebook: nbformat.NotebookNode) -> str:

@@ -2,12 +2,12 @@
 
 import difflib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import yaml
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from segsrgan_core.errors import UserError
 from segsrgan_core.settings import InferenceSettings, ModelSettings, Section, TrainingSettings
@@ -68,9 +68,22 @@ class Settings(Section):
     baselines: BaselineSettings
     variability: VariabilitySettings
 
+    @model_validator(mode="after")
+    def _trained_for_the_slices(self) -> "Settings":
+        thickness, slice_mm = self.training.thickness_mm, self.simulation.slice_mm
+        if thickness is not None and not thickness[0] <= slice_mm <= thickness[1]:
+            raise ValueError(
+                f"training.thickness_mm: the range {thickness[0]:g} to {thickness[1]:g} mm leaves out "
+                f"simulation.slice_mm, {slice_mm:g} mm, on which the network is validated and tested"
+            )
+        return self
+
 
 def read_params(
-    path: str | Path, cohort: str | None = None, setting: str | None = None, changes: Mapping[str, Any] | None = None
+    path: str | Path,
+    cohort: str | None = None,
+    setting: str | None = None,
+    changes: Mapping[str, Any] | None = None,
 ) -> Settings:
     """Read the settings of the study.
 
@@ -81,35 +94,65 @@ def read_params(
         changes: key with dots ("training.epochs") to value, applied last.
 
     Raises:
-        UserError: the file is missing or no YAML, a key is unknown, a value has the wrong type or is out of range.
+        UserError: the file is missing or not YAML, a key is unknown or missing, a value has the wrong type or is out
+            of range.
     """
-    content = read_yaml(path)
-    named = {"cohort": cohort, "setting": setting}
-    return parse_params({**content, **{key: value for key, value in named.items() if value}}, str(path), changes)
+    named = {key: value for key, value in {"cohort": cohort, "setting": setting}.items() if value}
+    return parse_params(read_yaml(path) | named, str(path), changes)
+
+
+def notebook_settings(cohort: str = "", setting: str = "", seed: int | None = None, **sections: dict) -> Settings:
+    """Return the settings of a notebook: those of the study's `params.yaml` with the changes of its parameters cell.
+
+    Args:
+        cohort: name of the cohort; "" for the file's.
+        setting: set of changes under `settings` in the file; "" for the file's.
+        seed: of everything that is drawn; None for the file's.
+        sections: changes of sections by name, such as `simulation={"slice_mm": 4.0}`; {} for none.
+
+    Raises:
+        UserError: no study is found from the working directory, or a key or value is wrong in the file or the cell.
+    """
+    path = find_root() / "params.yaml"
+    read_params(path)  # a fault of the file itself is told as such
+    named = {key: value for key, value in {"cohort": cohort, "setting": setting}.items() if value}
+    changes = sections if seed is None else {"seed": seed, **sections}
+    return parse_params(read_yaml(path) | named, "parameters of the notebook", changes)
+
+
+def find_root(start: str | Path | None = None) -> Path:
+    """Return the folder of the study that a folder belongs to.
+
+    Args:
+        start: a folder in the study; the current one if not given.
+
+    Raises:
+        UserError: neither the folder nor one above it holds `params.yaml` and `dvc.yaml`.
+    """
+    start = Path(start or Path.cwd()).resolve()
+    for folder in (start, *start.parents):
+        if (folder / "params.yaml").is_file() and (folder / "dvc.yaml").is_file():
+            return folder
+    raise UserError(
+        f"{start}: this folder is in no study (one with params.yaml and dvc.yaml); go to the repository's folder."
+    )
 
 
 def read_yaml(path: str | Path) -> dict[str, Any]:
     """Read a file of settings: keys and values, no key twice.
 
     Raises:
-        UserError: the file is missing or no such YAML.
+        UserError: the file is missing or not such YAML.
     """
+    restore = f"restore it (git checkout {Path(path).name})"
     try:
         content = yaml.load(Path(path).read_text(encoding="utf-8"), _Loader)  # noqa: S506 (a SafeLoader)
     except OSError as error:
-        raise UserError(
-            f"{path}: expected the settings of the study; received a file that cannot be read ({error.strerror}); "
-            f"restore it (git checkout {Path(path).name})."
-        ) from error
+        raise UserError(f"{path}: the file cannot be read ({error.strerror}); {restore}.") from error
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
-        raise UserError(
-            f"{path}: expected YAML in UTF-8; received a fault: {' '.join(str(error).split())}; correct it."
-        ) from error
+        raise UserError(f"{path}: this is not YAML in UTF-8 ({' '.join(str(error).split())}); correct it.") from error
     if not isinstance(content, dict):
-        raise UserError(
-            f"{path}: expected keys and values; received {type(content).__name__}; "
-            f"restore the file (git checkout {Path(path).name})."
-        )
+        raise UserError(f"{path}: the file holds {type(content).__name__} in place of keys and values; {restore}.")
     return content
 
 
@@ -127,23 +170,20 @@ class _Loader(yaml.SafeLoader):
 def parse_params(content: dict[str, Any], source: str = "params", more: Mapping[str, Any] | None = None) -> Settings:
     """Apply the named setting, then `more`, and check every key and value; see `read_params`."""
     base = dict(content)
-    variants = base.pop("settings", None) or {}
-    name = base.get("setting")
+    variants, name = base.pop("settings", None) or {}, base.get("setting")
     if not isinstance(variants, dict):
-        raise UserError(f"{source}: settings: expected sets of changes by name; received {variants!r}; correct it.")
+        raise UserError(f"{source}: settings: {variants!r} is not a mapping of names to sets of changes; correct it.")
     if name not in list(variants):
-        raise UserError(
-            f"{source}: setting: expected one of {', '.join(map(str, variants))}; received {name!r}"
-            f"{_hint(name, variants)}; correct it."
-        )
+        known = ", ".join(map(str, variants))
+        raise UserError(f"{source}: setting: {name!r} is not one of {known}{_hint(name, variants)}; correct it.")
     changes = variants[name] or {}
     if not isinstance(changes, dict):
-        raise UserError(f"{source}: settings.{name}: expected keys and values; received {changes!r}; correct it.")
+        raise UserError(f"{source}: settings.{name}: {changes!r} is not keys and values; correct it.")
     try:
         return Settings.model_validate(_merged(_merged(base, changes), _nested(more or {})))
     except ValidationError as error:
         faults = "; ".join(_sentence(fault) for fault in error.errors())
-        raise UserError(f"{source}: {faults}; correct the file.") from error
+        raise UserError(f"{source}: {faults}; correct it.") from error
 
 
 def _nested(changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -166,21 +206,23 @@ def _merged(base: dict, changes: dict) -> dict:
 
 
 def _sentence(fault: dict) -> str:
+    """Return what is wrong with a key: a clause that begins with the key's name."""
     place = [str(part) for part in fault["loc"]]
     name = ".".join(place)
     if fault["type"] == "missing":
-        return f"{name}: expected a value, received none"
-    if fault["type"] != "extra_forbidden":
-        expected = re.sub("^(Input should be|Value error, expected) ", "expected ", fault["msg"])
-        expected = re.sub("^[A-Z][a-z]+ should ", "expected to ", expected)
-        return f"{name}: {expected}" if "received" in expected else f"{name}: {expected}, received {fault['input']!r}"
-    section = Settings
-    for part in place[:-1]:
-        section = section.model_fields[part].annotation
-    known = list(section.model_fields)
-    return f"{name}: unknown key{_hint(place[-1], known)}, expected one of {', '.join(known)}, received {place[-1]!r}"
+        return f"{name}: a value is missing"
+    if fault["type"] == "extra_forbidden":
+        section = Settings
+        for part in place[:-1]:
+            section = section.model_fields[part].annotation
+        known = list(section.model_fields)
+        return f"{name}: unknown key{_hint(place[-1], known)}, known are {', '.join(known)}"
+    message = re.sub("^(Value error, |Input )", "", fault["msg"])
+    if fault["type"] != "value_error":
+        message += f", received {fault['input']!r}"
+    return f"{name}: {message}" if name else message  # a rule over several sections names them itself
 
 
-def _hint(word: Any, known) -> str:
+def _hint(word: Any, known: Iterable) -> str:
     close = difflib.get_close_matches(str(word), [str(k) for k in known], n=1)
     return f" (did you mean {close[0]!r}?)" if close else ""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from segsrgan_core.errors import UserError
 from segsrgan_study.environment import versions
-from segsrgan_study.params import Settings
+from segsrgan_study.params import find_root
 
 CODE = Path(__file__).parents[1]
 
@@ -70,12 +70,6 @@ class Study:
         """Time and memory of the methods; see `cost.note_costs`."""
         return self.scratch / "costs.json"
 
-    def state(self, settings: Settings) -> Path:
-        """Return where a training with these settings, prepared cases and code keeps what it needs to go on."""
-        cases = sorted(path for path in (self.work / "prepared").rglob("*") if path.is_file())
-        key = digest([settings.model_dump_json(), code_digest("segsrgan_core", "segsrgan_study/steps/network"), *cases])
-        return self.scratch / "training" / f"{key[:16]}.npz"
-
     @property
     def phantoms(self) -> Path:
         """Phantoms that this code made, whole ones, until the code changes."""
@@ -123,16 +117,5 @@ def code_digest(*rooms: str) -> str:
 
 
 def find_study(start: str | Path | None = None) -> Study:
-    """Find the study that a folder belongs to.
-
-    Args:
-        start: a folder in the study; the current one if not given.
-
-    Raises:
-        UserError: neither the folder nor one above it holds `params.yaml` and `dvc.yaml`.
-    """
-    start = Path(start or Path.cwd()).resolve()
-    for folder in (start, *start.parents):
-        if (folder / "params.yaml").is_file() and (folder / "dvc.yaml").is_file():
-            return Study(folder)
-    raise UserError(f"{start}: expected a folder of the study (with params.yaml and dvc.yaml); go to the repository.")
+    """Return the study that a folder, the current one if not given, belongs to; see `params.find_root`."""
+    return Study(find_root(start))

@@ -4,6 +4,7 @@ import ast
 import json
 import re
 import tomllib
+from functools import cache
 from pathlib import Path
 
 import nbformat
@@ -11,6 +12,7 @@ import pytest
 import yaml
 
 from segsrgan_study.notebooks import stripped
+from segsrgan_study.params import Settings
 
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -42,13 +44,23 @@ def test_a_notebook_is_kept_without_outputs(path):
     assert path.read_text() == stripped(nbformat.read(path, as_version=4))
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_a_notebook_of_the_study_has_parameters_and_a_stage(path):
-    if not re.match(r"\d\d_", path.stem):
-        pytest.skip("for exploration: no stage")
-    notebook = nbformat.read(path, as_version=4)
-    assert sum("parameters" in cell.metadata.get("tags", []) for cell in notebook.cells) == 1
-    assert [stage for stage in STAGES.values() if stage["cmd"] == f"segsrgan notebook {path.stem}"]
+def _cells(path: Path) -> list[str]:
+    """The code of a notebook without Jupyter's own commands, the cell of parameters first."""
+    cells = [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
+    cells.sort(key=lambda cell: "parameters" not in cell.metadata.get("tags", []))
+    return ["\n".join(line for line in cell.source.splitlines() if line[:1] != "%") for cell in cells]
+
+
+@pytest.mark.parametrize("path", [path for path in NOTEBOOKS if path.stem[0].isdigit()], ids=lambda path: path.stem)
+def test_a_notebook_declares_and_uses_the_parameters_of_its_stage(path):
+    stage = next(s for s in STUDY.values() if s["cmd"] == f"segsrgan notebook {path.stem} -f params.yaml")
+    declared, *rest = _cells(path)
+    values = {node.targets[0].id: ast.literal_eval(node.value) for node in ast.parse(declared).body}
+    assert values == {name: {"cohort": "", "setting": "", "seed": None}.get(name, {}) for name in values}
+    assert set(values) == {name.split(".")[0] for name in stage["params"]} - {"settings"}
+    calls = [node for node in ast.walk(ast.parse("\n".join(rest))) if isinstance(node, ast.Call)]
+    taken = next(call.keywords for call in calls if ast.unparse(call.func) == "notebook_settings")
+    assert {keyword.arg: keyword.value.id for keyword in taken} == {name: name for name in values}
 
 
 def _modules_of(source: str) -> set[str]:
@@ -85,12 +97,75 @@ def _code_of(stage: dict) -> str:
     """The code of a stage's notebook, or of its command."""
     command = stage["cmd"].split()[1]
     if command == "notebook":
-        path = next(dep for dep in stage["deps"] if dep.endswith(".ipynb"))
-        notebook = nbformat.read(ROOT / path, as_version=4)
-        lines = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "code").splitlines()
-        return "\n".join(line for line in lines if not line.startswith("%"))  # Jupyter's own commands
+        return "\n".join(_cells(ROOT / next(dep for dep in stage["deps"] if dep.endswith(".ipynb"))))
     tree = ast.parse((ROOT / "segsrgan_study" / "cli" / "study.py").read_text())
     return next(ast.unparse(node) for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == command)
+
+
+@cache
+def _names(path: Path) -> dict[str, ast.AST | str]:
+    """What the names of a module stand for: a piece of its code, or the dotted name that is imported."""
+    return _named(path.read_text())
+
+
+def _named(source: str) -> dict[str, ast.AST | str]:
+    found: dict[str, ast.AST | str] = {}
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("segsrgan_"):
+            found |= {alias.asname or alias.name: f"{node.module}.{alias.name}" for alias in node.names}
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            found[node.name] = node
+        elif isinstance(node, ast.Assign):
+            found |= {target.id: node for target in node.targets if isinstance(target, ast.Name)}
+    return found
+
+
+def _reached(source: str) -> list[ast.AST]:
+    """The functions, classes and constants that a piece of code may come to, and the code itself."""
+    reached, seen, open_ = [], set(), [(_named(source), ast.parse(source))]
+    while open_:
+        names, code = open_.pop()
+        reached.append(code)
+        for word in {node.id for node in ast.walk(code) if isinstance(node, ast.Name)} & names.keys():
+            for more in _meant(names, names[word]):
+                if id(more[1]) not in seen:
+                    seen.add(id(more[1]))
+                    open_.append(more)
+    return reached
+
+
+def _meant(names: dict, meaning: ast.AST | str) -> list[tuple[dict, ast.AST]]:
+    """The code that a name stands for, with the names that it sees; of a module, all that is in it."""
+    if not isinstance(meaning, str):
+        return [(names, meaning)]
+    module, _, name = meaning.rpartition(".")
+    if path := _file(meaning):
+        return [(_names(path), one) for one in _names(path).values() if not isinstance(one, str)]
+    path = _file(module)
+    return _meant(_names(path), _names(path)[name]) if path and name in _names(path) else []
+
+
+def _used(code: list[ast.AST]) -> tuple[set[str], set[str]]:
+    """The settings that are read, and the folders of `data` and `results`, in what `_reached` returns."""
+    settings, folders = set(), set()
+    for node in (node for part in code for node in ast.walk(part)):
+        if isinstance(node, ast.Attribute) and ast.unparse(node.value) == "settings":
+            settings |= {node.attr} & Settings.model_fields.keys()
+        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div) and isinstance(node.right, ast.Constant):
+            root = {"work": "data", "results": "results"}.get(ast.unparse(node.left).rpartition(".")[2])
+            folders |= {f"{root}/{node.right.value}"} if root else set()
+    return settings - {"workers"}, folders
+
+
+@pytest.mark.parametrize("name", STUDY)
+def test_a_stage_lists_the_parameters_and_the_data_that_it_uses(name):
+    stage, (settings, folders) = STUDY[name], _used(_reached(_code_of(STUDY[name])))
+    assert settings <= {param.split(".")[0] for param in stage["params"]}
+    outs = [next(iter(out)) if isinstance(out, dict) else out for out in stage["outs"]]
+    known = [*stage["deps"], *outs, "results/notebooks"]
+    assert {folder for folder in folders if not any(one.startswith(folder) for one in known)} == set()
 
 
 @pytest.mark.parametrize("name", STAGES)

@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -53,14 +54,20 @@ def ablations() -> None:
     collect_ablations(find_study())
 
 
-def notebook(name: Annotated[str, typer.Argument(help="Of the notebook, without .ipynb.")]) -> None:
-    """Run one notebook of the study and keep it in results/notebooks."""
+def notebook(
+    name: Annotated[str, typer.Argument(help="Of the notebook, without .ipynb.")],
+    file: Annotated[
+        Path | None, typer.Option("-f", help="Parameters in place of the repository's params.yaml.")
+    ] = None,
+) -> None:
+    """Run one notebook of the study with the values of params.yaml and keep it in results/notebooks."""
     from segsrgan_study.notebooks import run_notebook
+    from segsrgan_study.params import read_params
     from segsrgan_study.paths import find_study
 
     study = find_study()
     with _timed(study, name):
-        run_notebook(study, name)
+        run_notebook(study, name, read_params(file or study.params))
 
 
 @contextmanager

@@ -20,8 +20,7 @@ from segsrgan_study.figures.panels import mask_of
 from segsrgan_study.files import load_image, load_labels, same_grid
 from segsrgan_study.params import Settings
 from segsrgan_study.paths import Study
-from segsrgan_study.steps.data.cases import case_name
-from segsrgan_study.steps.data.images import case_images
+from segsrgan_study.steps.data.images import case_images, case_name
 
 LOW, SPLINE, SEGSRGAN, TRUTH = "thick slices", "cubic spline", "SegSRGAN", "truth"
 ACQUIRED_THICK = "variability"  # the split whose images are thick slices as they were acquired

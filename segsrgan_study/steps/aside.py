@@ -20,10 +20,11 @@ from segsrgan_study.cohorts.manifest import image_rows
 from segsrgan_study.files import sha256, write_csv
 from segsrgan_study.params import Settings
 from segsrgan_study.paths import Study
-from segsrgan_study.steps.data.cases import CASES, case_name, prepared_cases
+from segsrgan_study.steps.data.cases import CASES, prepared_cases
+from segsrgan_study.steps.data.images import case_name
 from segsrgan_study.steps.data.prepare import load_cohort, make_phantoms, prepare
 from segsrgan_study.steps.network.calibrate import calibrated
-from segsrgan_study.steps.network.fit import fit
+from segsrgan_study.steps.network.fit import fit, state_path
 from segsrgan_study.steps.scores.evaluate import evaluate
 
 FACTS, MODEL = "training.json", "model.json"
@@ -54,7 +55,7 @@ def train_aside(study: Study, settings: Settings, cohorts: Sequence[str], out: P
     bench = _bench(study, out, settings, cohorts)
     _prepare_all(bench, settings, cohorts)
     _require_one_voxel_size(bench)
-    history = fit(bench, settings, bench.results / "training", bench.state(settings))
+    history = fit(bench, settings, bench.results / "training", state_path(bench, settings))
     for path in (bench.results / "training" / "model").iterdir():
         path.replace(out / path.name)
     write_csv(out / "history.csv", history)

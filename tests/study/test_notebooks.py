@@ -3,7 +3,9 @@ import pytest
 
 from segsrgan_core.errors import UserError
 from segsrgan_study.notebooks import OF_THE_USER, normalised, run_notebook, stripped
+from segsrgan_study.params import read_params
 from segsrgan_study.paths import Study
+from tests.settings import PARAMS, QUICK
 
 
 def notebook(*sources):
@@ -25,11 +27,11 @@ def study(tmp_path):
 
 
 def test_two_runs_are_the_same_byte_by_byte(study):
-    here = study("x = 1", "import sys; print(x); print('warning', file=sys.stderr)", "x + 1")
-    first = run_notebook(here, "story", {"x": 3}).read_text()
-    assert run_notebook(here, "story", {"x": 3}).read_text() == first
+    here = study("seed = None", "import sys; print(seed); print('warning', file=sys.stderr)", "seed + 1")
+    first = run_notebook(here, "story", QUICK).read_text()
+    assert run_notebook(here, "story", QUICK).read_text() == first
     outputs = [out for cell in nbformat.reads(first, 4).cells for out in cell.get("outputs", [])]
-    assert [out.get("text") or out["data"]["text/plain"] for out in outputs] == ["3\n", "4"]  # and no warning
+    assert [out.get("text") or out["data"]["text/plain"] for out in outputs] == ["2021\n", "2022"]  # and no warning
 
 
 def test_figures_are_pictures_and_the_same_at_every_run(study):
@@ -39,37 +41,47 @@ def test_figures_are_pictures_and_the_same_at_every_run(study):
         "figure = new_figure(40, 90)\nline = figure.subplots().plot([1, 3])",
         "display(figure)",
     )
-    first = run_notebook(here, "story").read_text()
+    first = run_notebook(here, "story", QUICK).read_text()
     assert "image/png" in nbformat.reads(first, 4).cells[-1].outputs[0]["data"]
-    assert run_notebook(here, "story").read_text() == first
+    assert run_notebook(here, "story", QUICK).read_text() == first
 
 
-def test_a_misspelt_parameter_is_an_error_that_lists_the_declared_ones(study):
-    with pytest.raises(UserError, match=r"\['x'\].*\['y'\]"):
-        run_notebook(study("x = 1"), "story", {"y": 3})
+def test_a_notebook_gets_the_values_of_what_it_declares_and_shows_them(study):
+    here = study("setting = ''\nsimulation = {}", "print(sorted(simulation), simulation['slice_mm'])")
+    kept = nbformat.reads(run_notebook(here, "story", read_params(PARAMS, setting="paper")).read_text(), 4).cells
+    injected = next(cell.source for cell in kept if "injected-parameters" in cell.metadata.get("tags", []))
+    assert 'setting = "paper"' in injected
+    assert '"slice_mm": 3.0' in injected
+    assert "training" not in injected
+    assert kept[-1].outputs[0]["text"] == f"{sorted(QUICK.simulation.model_dump())} 3.0\n"
+
+
+def test_a_misspelt_parameter_is_an_error_that_lists_the_known_ones(study):
+    with pytest.raises(UserError, match=r"declares cohrt, and params\.yaml has only cohort, setting"):
+        run_notebook(study("cohrt = ''"), "story", QUICK)
 
 
 def test_an_unknown_notebook_is_named(study):
-    with pytest.raises(UserError, match="expected one of story; received 'tale'"):
-        run_notebook(study("x = 1"), "tale")
+    with pytest.raises(UserError, match="'tale' is not one of story"):
+        run_notebook(study("seed = 1"), "tale", QUICK)
 
 
 def test_a_fault_of_the_user_inside_is_told_as_such(study):
     fault = "from segsrgan_core.errors import UserError\nraise UserError('a.nii: expected an image.')"
     with pytest.raises(UserError, match=r"^a\.nii: expected an image\.$"):
-        run_notebook(study("x = 1", fault), "story")
+        run_notebook(study("seed = 1", fault), "story", QUICK)
 
 
 def test_a_failed_notebook_is_kept_for_reading_and_is_no_result(study, tmp_path):
     with pytest.raises(RuntimeError, match="ZeroDivisionError"):
-        run_notebook(study("x = 1", "1 / 0"), "story")
+        run_notebook(study("seed = 1", "1 / 0"), "story", QUICK)
     kept = (tmp_path / ".work" / "notebooks" / "story.ipynb").read_text()
     assert "ZeroDivisionError" in kept
     assert not (tmp_path / "results").exists()
 
 
 def test_stripping_twice_changes_nothing_and_leaves_no_output():
-    book = notebook("x = 1")
+    book = notebook("seed = 1")
     book.cells[0].outputs = [nbformat.v4.new_output("stream", text="seen")]
     book.cells[0].execution_count = 7
     once = stripped(book)
@@ -79,9 +91,9 @@ def test_stripping_twice_changes_nothing_and_leaves_no_output():
 
 
 def test_a_kernel_that_is_killed_is_one_sentence(study):
-    here = study("x = 1", "import os, signal; os.kill(os.getpid(), signal.SIGKILL)")
-    with pytest.raises(UserError, match="story: expected the notebook's kernel to finish; received its death"):
-        run_notebook(here, "story")
+    here = study("seed = 1", "import os, signal; os.kill(os.getpid(), signal.SIGKILL)")
+    with pytest.raises(UserError, match="story: the notebook's kernel was killed"):
+        run_notebook(here, "story", QUICK)
 
 
 def test_a_kernel_that_is_killed_before_its_first_word_is_one_sentence(study, monkeypatch):
@@ -89,8 +101,8 @@ def test_a_kernel_that_is_killed_before_its_first_word_is_one_sentence(study, mo
         raise RuntimeError("Kernel died before replying to kernel_info")
 
     monkeypatch.setattr("papermill.execute_notebook", start)
-    with pytest.raises(UserError, match="story: expected the notebook's kernel to finish; received its death"):
-        run_notebook(study("x = 1"), "story")
+    with pytest.raises(UserError, match="story: the notebook's kernel was killed"):
+        run_notebook(study("seed = 1"), "story", QUICK)
 
 
 def test_a_killed_process_of_a_notebook_is_one_sentence(study):
@@ -99,7 +111,7 @@ def test_a_killed_process_of_a_notebook_is_one_sentence(study):
         "    pool.submit(os.kill, pool.submit(os.getpid).result(), 9).result()"
     )
     with pytest.raises(UserError, match=r"^processes: expected each to finish its work"):
-        run_notebook(study("x = 1", killed), "story")
+        run_notebook(study("seed = 1", killed), "story", QUICK)
 
 
 def test_the_exceptions_that_are_one_sentence_are_known_by_name():
@@ -113,6 +125,6 @@ def test_the_exceptions_that_are_one_sentence_are_known_by_name():
 
 
 def test_a_full_disk_inside_is_the_machines_fault(study):
-    here = study("x = 1", "raise OSError(28, 'No space left on device', 'big.nii')")
+    here = study("seed = 1", "raise OSError(28, 'No space left on device', 'big.nii')")
     with pytest.raises(OSError, match=r"No space left on device: 'big.nii' \(story\)"):
-        run_notebook(here, "story")
+        run_notebook(here, "story", QUICK)

@@ -1,12 +1,11 @@
-from pathlib import Path
+import shutil
 
 import pytest
 import yaml
 
 from segsrgan_core.errors import UserError
-from segsrgan_study.params import parse_params, read_params
-
-PARAMS = Path(__file__).parents[2] / "params.yaml"
+from segsrgan_study.params import notebook_settings, parse_params, read_params
+from tests.settings import PARAMS
 
 
 @pytest.fixture
@@ -40,7 +39,7 @@ def test_a_misspelt_key_is_named_with_the_right_one(content):
 
 def test_a_misspelt_setting_is_named_with_the_right_one(content):
     content["setting"] = "papr"
-    with pytest.raises(UserError, match=r"received 'papr' \(did you mean 'paper'\?\)"):
+    with pytest.raises(UserError, match=r"'papr' is not one of .* \(did you mean 'paper'\?\)"):
         parse_params(content)
 
 
@@ -62,6 +61,74 @@ def test_a_bad_value_is_named(content, section, key, value):
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize("section", ["embedded", "simulation", "model", "training", "inference", "variability"])
+def test_each_missing_line_and_section_is_named(content, section):
+    for key in content[section]:
+        shorter = {**content, section: {name: value for name, value in content[section].items() if name != key}}
+        with pytest.raises(UserError, match=rf"params: {section}\.{key}: a value is missing; correct it"):
+            parse_params(shorter)
+    with pytest.raises(UserError, match=rf"params: {section}: a value is missing; correct it"):
+        parse_params({name: value for name, value in content.items() if name != section})
+
+
+def test_a_network_is_tested_on_slices_that_it_was_trained_on(content):
+    content["training"]["thickness_mm"] = [2.0, 2.5]
+    with pytest.raises(
+        UserError, match=r"training\.thickness_mm: the range 2 to 2\.5 mm leaves out simulation\.slice_mm"
+    ):
+        parse_params(content)
+    content["simulation"]["slice_mm"] = 2.5
+    assert parse_params(content).simulation.slice_mm == 2.5
+
+
+@pytest.fixture
+def study(tmp_path, monkeypatch):
+    """A study that is found from the working directory, a folder within it."""
+    shutil.copy(PARAMS, tmp_path)
+    (tmp_path / "dvc.yaml").touch()
+    (tmp_path / "notebooks").mkdir()
+    monkeypatch.chdir(tmp_path / "notebooks")
+
+
+@pytest.mark.usefixtures("study")
+def test_a_notebook_has_the_files_values_and_its_own_changes():
+    file = read_params(PARAMS)
+    empty = {name: {} for name in ("embedded", "simulation", "model", "training", "inference", "baselines")}
+    assert notebook_settings(cohort="", setting="", seed=None, **empty) == notebook_settings() == file
+    changed = notebook_settings("dhcp", "paper", 0, simulation={"slice_mm": 4.0}, training={"epochs": 2})
+    assert (changed.cohort, changed.setting, changed.seed) == ("dhcp", "paper", 0)
+    assert changed.simulation == file.simulation.model_copy(update={"slice_mm": 4.0})
+    assert changed.training == read_params(PARAMS, setting="paper").training.model_copy(update={"epochs": 2})
+
+
+@pytest.mark.usefixtures("study")
+def test_the_values_that_a_notebook_is_given_are_those_that_it_uses():
+    settings = read_params(PARAMS, setting="general")
+    assert notebook_settings(**settings.model_dump(mode="json")) == settings
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"simulation": {"slicemm": 4.0}}, r"notebook: simulation\.slicemm: unknown key \(did you mean 'slice_mm'\?\)"),
+        ({"simulaton": {}}, r"simulaton: unknown key \(did you mean 'simulation'\?\)"),
+        ({"training": {"epochs": "all"}}, r"training\.epochs: should be a valid integer.* received 'all'"),
+        ({"setting": "papr"}, r"'papr' is not one of .*did you mean 'paper'"),
+    ],
+)
+@pytest.mark.usefixtures("study")
+def test_a_wrong_change_in_a_notebook_is_one_sentence(given, says):
+    with pytest.raises(UserError, match=says) as error:
+        notebook_settings(**given)
+    assert "\n" not in str(error.value)
+
+
+def test_a_notebook_outside_of_any_study_is_told(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match="in no study"):
+        notebook_settings()
+
+
 def test_every_fault_is_said_at_once(content):
     content["training"]["patch"] = 60
     content["inference"]["step"] = 0
@@ -69,9 +136,7 @@ def test_every_fault_is_said_at_once(content):
         parse_params(content)
 
 
-@pytest.mark.parametrize(
-    ("text", "says"), [("a: [", "expected YAML"), ("- 1", "keys and values"), (None, "cannot be read")]
-)
+@pytest.mark.parametrize(("text", "says"), [("a: [", "not YAML"), ("- 1", "keys and values"), (None, "cannot be read")])
 def test_a_file_that_is_no_settings_is_named(tmp_path, text, says):
     path = tmp_path / "params.yaml"
     if text:

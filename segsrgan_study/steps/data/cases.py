@@ -7,7 +7,6 @@ from pathlib import Path
 import pandas as pd
 
 from segsrgan_core.errors import UserError
-from segsrgan_study.cohorts.schema import Row
 from segsrgan_study.paths import Study
 
 CASES = "cases.csv"
@@ -48,11 +47,6 @@ class PreparedCase:
 
 
 COLUMNS = tuple(field.name for field in fields(PreparedCase))
-
-
-def case_name(row: Row) -> str:
-    """Return the name that results use: the subject, and the session where there is one."""
-    return f"{row.subject}_{row.session}" if row.session else row.subject
 
 
 def case_table(cases: Sequence[PreparedCase], folder: Path) -> pd.DataFrame:

@@ -17,7 +17,11 @@ from segsrgan_study.files import load_image, load_labels
 from segsrgan_study.params import Settings
 from segsrgan_study.paths import Study
 from segsrgan_study.progress import say
-from segsrgan_study.steps.data.cases import case_name
+
+
+def case_name(row: Row) -> str:
+    """Return the name that results use: the subject, and the session where there is one."""
+    return f"{row.subject}_{row.session}" if row.session else row.subject
 
 
 class CaseImages(NamedTuple):

@@ -19,9 +19,9 @@ from segsrgan_study.files import save_image, write_csv
 from segsrgan_study.params import Settings
 from segsrgan_study.paths import Study
 from segsrgan_study.phantoms.cohort import COHORT, PhantomCohort, write_cohort
-from segsrgan_study.steps.data.cases import CASES, PreparedCase, case_name, case_table
+from segsrgan_study.steps.data.cases import CASES, PreparedCase, case_table
 from segsrgan_study.steps.data.echoes import echo_images
-from segsrgan_study.steps.data.images import CaseImages, case_images
+from segsrgan_study.steps.data.images import CaseImages, case_images, case_name
 
 # That one case needs. It takes a second or two: on a few cores, starting processes would cost more than they save.
 RESOURCES = {"memory_gib": 1.5, "cores_each": 4}

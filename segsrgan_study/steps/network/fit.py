@@ -21,7 +21,7 @@ from segsrgan_core.training import Trainer, copy_weights, devices, train
 from segsrgan_study.environment import environment
 from segsrgan_study.files import load_image, load_labels, write_csv
 from segsrgan_study.params import Settings
-from segsrgan_study.paths import Study
+from segsrgan_study.paths import Study, code_digest, digest
 from segsrgan_study.progress import Progress
 from segsrgan_study.scores import ssim
 from segsrgan_study.steps.data.cases import PreparedCase, prepared_cases
@@ -80,6 +80,13 @@ def model_card(settings: Settings, spacing_mm: float) -> ModelCard:
         threshold=settings.inference.threshold or 0.5,
         networks=settings.training.networks,
     )
+
+
+def state_path(study: Study, settings: Settings) -> Path:
+    """Return where a training with these settings, prepared cases and code keeps what it needs to go on."""
+    cases = sorted(path for path in (study.work / "prepared").rglob("*") if path.is_file())
+    key = digest([settings.model_dump_json(), code_digest("segsrgan_core", "segsrgan_study/steps/network"), *cases])
+    return study.scratch / "training" / f"{key[:16]}.npz"
 
 
 def fit(study: Study, settings: Settings, folder: Path, state: Path) -> pd.DataFrame:

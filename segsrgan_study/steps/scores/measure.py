@@ -1,6 +1,5 @@
 """Stage 04: volumes of every patient at every echo time, how good each segmentation is, and what they say."""
 
-import json
 from typing import Any
 
 import pandas as pd
@@ -41,7 +40,6 @@ def measure(study: Study, settings: Settings) -> tuple[pd.DataFrame, dict]:
         segmenter = trained_segmenter(study, settings)
         volumes = _volumes(study, settings, cases, segmenter)
         metrics = analyse(volumes, settings.seed, settings.variability.reference_te_ms)
-        metrics["within_patient_cv"] |= _of_contrasts(study, settings.cohort)
         metrics["standard_errors"] = _standard_errors(volumes, segmenter.card.error_cases)
         metrics["resynthesised"] = any(case.resynthesised for case in cases)
         harmonised = _taken_out(metrics["harmonisation"])
@@ -51,19 +49,6 @@ def measure(study: Study, settings: Settings) -> tuple[pd.DataFrame, dict]:
     write_csv(folder / "table.csv", table)
     write_json(folder / "metrics.json", {"cohort": settings.cohort, **metrics})
     return volumes, metrics
-
-
-def _of_contrasts(study: Study, cohort: str) -> dict[str, Any]:
-    """Return the coefficient of variation after training with each augmentation of contrast, from the ablations.
-
-    Their results are read where `make ablations` has left them; no stage makes them.
-    """
-    path = study.results / "ablations" / "metrics.json"
-    found = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {"cohort": "none"}
-    if found["cohort"] != cohort:
-        reason = f"the ablations were run on {found['cohort']}, not on {cohort} (`make ablations`)"
-        return {"contrasts": {"reason": reason}}
-    return found["within_patient_cv"]
 
 
 def _taken_out(harmonisation: dict[str, Any]) -> pd.DataFrame:

@@ -7,7 +7,6 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 
-from segsrgan_core.atomic import write_json
 from segsrgan_core.segmenter import ModelCard, Segmenter
 from segsrgan_study.cohorts.manifest import read_manifest
 from segsrgan_study.files import load_image, load_labels
@@ -86,22 +85,7 @@ def test_the_analysis_says_that_the_images_were_not_acquired(measured):
     assert metrics["resynthesised"]
     assert {"cortex_se_ml", "cortex_dice", "psnr", "psnr_spline"} <= set(volumes)
     assert metrics["standard_errors"]["te_ms"] == {}  # this network was not calibrated
-    assert "make ablations" in metrics["within_patient_cv"]["contrasts"]["reason"]
     stored = json.loads((study.results / "variability" / "metrics.json").read_text())
     assert list(stored["scores"]["psnr"]) == ["120", "200", "280", "360"]
     assert (study.results / "variability" / "harmonised.csv").is_file()
     assert len(list((study.work / "measured").glob("*uncertainty_probseg.nii.gz"))) == 4
-
-
-def test_the_ablations_of_the_same_cohort_stand_beside_the_studys_own(measured):
-    study, measure = measured
-    path = study.results / "ablations" / "metrics.json"
-    write_json(path, {"cohort": "another", "within_patient_cv": {"none": 0.1}})
-    cv = measure()[1]["within_patient_cv"]
-    assert "run on another" in cv["contrasts"]["reason"]
-    assert "none" not in cv
-    cohort = json.loads((study.results / "variability" / "metrics.json").read_text())["cohort"]
-    write_json(path, {"cohort": cohort, "within_patient_cv": {"none": 0.1, "physics": 0.01}})
-    cv = measure()[1]["within_patient_cv"]
-    assert (cv["none"], cv["physics"]) == (0.1, 0.01)
-    assert "cortex" in cv
