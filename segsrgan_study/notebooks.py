@@ -17,7 +17,7 @@ from segsrgan_core.atomic import write_text
 from segsrgan_core.errors import UserError
 from segsrgan_study.params import Settings
 from segsrgan_study.paths import Study
-from segsrgan_study.processes import kill_children
+from segsrgan_study.pool import kill_children
 from segsrgan_study.progress import LOG_VARIABLE
 
 KERNEL = "python3"  # the kernel of this environment, whatever name the notebook was saved with

@@ -13,7 +13,7 @@ from segsrgan_core.errors import UserError
 from segsrgan_core.settings import InferenceSettings, ModelSettings, Section, TrainingSettings
 from segsrgan_core.simulation import Simulation
 
-WORKERS = r"(auto)|(slurm:)?([1-9]\d{0,3})"  # the words of `workers`, see cluster.py
+WORKERS = r"(auto)|(slurm:)?([1-9]\d{0,3})"  # the words of `workers`, see pool.py
 
 
 class EmbeddedSettings(Section):
@@ -58,7 +58,7 @@ class Settings(Section):
     cohort: str = Field(pattern="^[A-Za-z0-9][A-Za-z0-9_-]*$")  # it names files
     setting: str
     seed: int = Field(ge=0)
-    # See cluster.py. It changes no result, and so it is no part of what identifies one.
+    # See pool.py. It changes no result, and so it is no part of what identifies one.
     workers: str = Field("auto", pattern=f"^({WORKERS})$", coerce_numbers_to_str=True, exclude=True)
     embedded: EmbeddedSettings
     simulation: Simulation

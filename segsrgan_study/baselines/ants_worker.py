@@ -16,7 +16,7 @@ import numpy as np
 from nibabel.nifti1 import Nifti1Image
 
 from segsrgan_core.cores import cores
-from segsrgan_study.processes import processes
+from segsrgan_study.pool import processes
 
 RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 SEED = 1
@@ -42,20 +42,18 @@ def in_workers(
     workers = min(workers or cores(), len(jobs))
     if not jobs:
         return
-    with (
-        tempfile.TemporaryDirectory(prefix="segsrgan-") as folder,
-        processes(workers, _prepare, folder, threads) as pool,
-    ):
-        for future in as_completed([pool.submit(function, *job) for job in jobs]):
+    with tempfile.TemporaryDirectory(prefix="segsrgan-") as folder, processes(workers) as pool:
+        for future in as_completed([pool.submit(_call, folder, threads, function, *job) for job in jobs]):
             yield future.result()
 
 
-def _prepare(folder: str, threads: int) -> None:
+def _call(folder: str, threads: int, function: Callable[..., Any], *arguments: Any) -> Any:
     os.environ["ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"] = str(threads)
     tempfile.tempdir = os.environ["TMPDIR"] = folder
     import ants
 
     ants.config._random_seed = SEED  # set_ants_deterministic would also forbid every transform but four
+    return function(*arguments)
 
 
 def to_ants(image: Nifti1Image):

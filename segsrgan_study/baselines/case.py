@@ -14,7 +14,7 @@ from segsrgan_core.classes import DRAWEM9, NUMBERS
 from segsrgan_core.errors import UserError
 from segsrgan_study.files import same_grid
 from segsrgan_study.params import RegistrationSettings
-from segsrgan_study.processes import ProcessDiedError
+from segsrgan_study.pool import ProcessDiedError
 
 Progress = Callable[[str, float], None]
 Aged = TypeVar("Aged")

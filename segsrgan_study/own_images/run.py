@@ -8,12 +8,12 @@ from typing import Any
 from segsrgan_core.errors import UserError
 from segsrgan_core.inference import Walk
 from segsrgan_core.segmenter import Segmenter, load_segmenter
-from segsrgan_study.cluster import map_cases
 from segsrgan_study.files import load_image
 from segsrgan_study.own_images.bids import Job, is_done, remove_case, versions, write_case, write_top
 from segsrgan_study.own_images.names import Case
 from segsrgan_study.own_images.quality import doubts, quality
 from segsrgan_study.own_images.tables import write_tables
+from segsrgan_study.pool import map_cases
 from segsrgan_study.progress import say, track
 from segsrgan_study.quiet import start_tensorflow
 
@@ -45,7 +45,7 @@ def segment_all(cases: list[Case], failures: Iterable[tuple[str, str]], job: Job
         cases: to segment, each with a name of its own.
         failures: source and reason of inputs that gave no case.
         job: weights, options and the folder of the derivatives.
-        workers: where, see `cluster`.
+        workers: where, see `pool`.
 
     Returns:
         What became of each input; the failures are named on standard error, too.

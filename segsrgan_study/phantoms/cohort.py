@@ -19,12 +19,12 @@ from segsrgan_core.atomic import write_json
 from segsrgan_core.errors import UserError
 from segsrgan_core.imaging.noise import add_rician
 from segsrgan_core.simulation import Simulation
-from segsrgan_study.cluster import map_cases, results
 from segsrgan_study.cohorts.schema import COLUMNS, Row
 from segsrgan_study.files import save_image, sha256
 from segsrgan_study.phantoms.anatomy import load_anatomy
 from segsrgan_study.phantoms.image import RELAXATION, build_body, draw_relaxation, signal
 from segsrgan_study.phantoms.shape import draw_traits, draw_warp, place
+from segsrgan_study.pool import map_cases, results
 
 COHORT = "embedded"
 PARTS = ("term", "te")
@@ -178,7 +178,7 @@ def write_cohort(config: PhantomCohort, data_root: Path, workers: str = "auto") 
     Args:
         config: the cohort's settings.
         data_root: the files go to its folder `embedded`.
-        workers: where, see `cluster`.
+        workers: where, see `pool`.
 
     Returns:
         The manifest's rows, one an image, with the columns of `cohorts.schema`.

@@ -107,16 +107,16 @@ def test_a_kernel_that_is_killed_before_its_first_word_is_one_sentence(study, mo
 
 def test_a_killed_process_of_a_notebook_is_one_sentence(study):
     killed = (
-        "import os\nfrom segsrgan_study.processes import processes\nwith processes(1) as pool:\n"
+        "import os\nfrom segsrgan_study.pool import processes\nwith processes(1) as pool:\n"
         "    pool.submit(os.kill, pool.submit(os.getpid).result(), 9).result()"
     )
-    with pytest.raises(UserError, match=r"^processes: expected each to finish its work"):
+    with pytest.raises(UserError, match=r"^processes: one was killed before its work was done"):
         run_notebook(study("seed = 1", killed), "story", QUICK)
 
 
 def test_the_exceptions_that_are_one_sentence_are_known_by_name():
     import segsrgan_study.figures.style
-    import segsrgan_study.processes  # noqa: F401
+    import segsrgan_study.pool  # noqa: F401
 
     def names(kind):
         return {kind.__name__}.union(*map(names, kind.__subclasses__()))

@@ -10,7 +10,6 @@ import pandas as pd
 
 from segsrgan_core.atomic import PART
 from segsrgan_core.errors import UserError
-from segsrgan_study.cluster import map_cases, results
 from segsrgan_study.cohorts.download import fetch_missing
 from segsrgan_study.cohorts.manifest import check_files, image_rows, read_manifest, write_manifest
 from segsrgan_study.cohorts.presets import label_mapping
@@ -19,6 +18,7 @@ from segsrgan_study.files import save_image, write_csv
 from segsrgan_study.params import Settings
 from segsrgan_study.paths import Study
 from segsrgan_study.phantoms.cohort import COHORT, PhantomCohort, write_cohort
+from segsrgan_study.pool import map_cases, results
 from segsrgan_study.steps.data.cases import CASES, PreparedCase, case_table
 from segsrgan_study.steps.data.echoes import echo_images
 from segsrgan_study.steps.data.images import CaseImages, case_images, case_name

@@ -18,11 +18,11 @@ from segsrgan_study.baselines.case import OF_THE_MACHINE, nearest_in_age
 from segsrgan_study.baselines.methods import Atlas, Case, Method, chosen_methods
 from segsrgan_study.baselines.registration import missing_pairs, register_all
 from segsrgan_study.baselines.run import run
-from segsrgan_study.cluster import map_cases, place, results
 from segsrgan_study.cost import Cost, metered, note_costs
 from segsrgan_study.files import load_image, load_labels, save_image, write_csv
 from segsrgan_study.params import Settings
 from segsrgan_study.paths import Study
+from segsrgan_study.pool import map_cases, place, results
 from segsrgan_study.progress import Progress, tell
 from segsrgan_study.steps.data.cases import PreparedCase, prepared_cases
 from segsrgan_study.steps.scores.labelled import labels_path, methods_path, runs_path

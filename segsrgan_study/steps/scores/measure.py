@@ -10,7 +10,7 @@ from segsrgan_study.bet.extraction import intracranial_volume_of_file_ml
 from segsrgan_study.files import save_image, write_csv
 from segsrgan_study.params import Settings
 from segsrgan_study.paths import Study
-from segsrgan_study.processes import processes
+from segsrgan_study.pool import processes
 from segsrgan_study.progress import track
 from segsrgan_study.statistics import analyse, talk_table
 from segsrgan_study.statistics.reliability import cover_of_volumes

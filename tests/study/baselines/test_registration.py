@@ -12,7 +12,7 @@ from segsrgan_study.baselines.case import Atlas, Case, MethodFailed
 from segsrgan_study.baselines.histogram import match_histogram
 from segsrgan_study.baselines.methods import METHODS
 from segsrgan_study.baselines.registration import missing_pairs, pair_key, register_all, warped_atlases
-from segsrgan_study.processes import ProcessDiedError
+from segsrgan_study.pool import ProcessDiedError
 from tests import settings as defaults
 from tests.study.baselines.phantoms import dice, image_of, labels_of, nifti
 

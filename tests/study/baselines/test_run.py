@@ -7,7 +7,7 @@ from segsrgan_core.errors import UserError
 from segsrgan_study.baselines import run as module
 from segsrgan_study.baselines.case import Case, Method, MethodFailed, NotAvailable
 from segsrgan_study.baselines.run import run
-from segsrgan_study.processes import ProcessDiedError
+from segsrgan_study.pool import ProcessDiedError
 from tests.study.baselines.phantoms import image_of, labels_of, nifti
 
 LABELS = labels_of((12, 12, 12), (5, 4, 3))

@@ -15,7 +15,7 @@ from segsrgan_study.baselines.case import Method
 from segsrgan_study.files import load_labels, save_image, write_csv
 from segsrgan_study.params import parse_params
 from segsrgan_study.paths import Study
-from segsrgan_study.processes import ProcessDiedError
+from segsrgan_study.pool import ProcessDiedError
 from segsrgan_study.steps.data.cases import CASES, PreparedCase, case_table
 from segsrgan_study.steps.scores.label import baseline_cases, label_all
 from segsrgan_study.steps.scores.labelled import labels_path, read_runs, reasons

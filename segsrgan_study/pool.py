@@ -1,0 +1,280 @@
+"""Many cases at once: in this process, in several processes of this machine, or in jobs of a SLURM cluster.
+
+The setting `workers` of `params.yaml` and the option `--workers` of the commands take one word:
+
+    1         one case after the other in this process
+    4         four at a time, each in a process of its own
+    auto      as many at a time as memory and cores allow
+    slurm:20  in 20 jobs; the settings of dask-jobqueue say what a job asks for, see docs/cluster.md
+
+Processes are spawned, because TensorFlow's threads do not survive a fork, and end with the process that started them.
+A function that is called skips what is done already, as `segsrgan segment` and the stages do.
+"""
+
+import logging
+import os
+import re
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import ExitStack, closing, contextmanager, nullcontext, suppress
+from dataclasses import dataclass
+from functools import partial
+from multiprocessing import connection, get_context, parent_process, resource_tracker
+from typing import Any
+
+from segsrgan_core.cores import CORES_VARIABLE, cores
+from segsrgan_core.errors import UserError
+from segsrgan_study.faults import sentence
+from segsrgan_study.params import WORKERS
+from segsrgan_study.progress import Progress, say
+
+THREADS = (CORES_VARIABLE, "OMP_NUM_THREADS", "NUMBA_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
+KILLED = (
+    "its process was killed, alone as well as beside others, most often for lack of memory; "
+    "take a larger machine or a smaller image"
+)
+
+
+class ProcessDiedError(UserError):
+    """A process was killed before its work was done."""
+
+
+@dataclass(frozen=True)
+class CaseResult:
+    """The result of one case, or the reason why there is none.
+
+    Attributes:
+        item: the case.
+        result: the value that the function returned; None after a failure.
+        reason: the cause of the failure in one sentence without a full stop; "" after a success.
+    """
+
+    item: Any
+    result: Any = None
+    reason: str = ""
+
+
+def map_cases(
+    function: Callable[[Any], Any],
+    items: Sequence[Any],
+    label: str,
+    workers: str = "1",
+    memory_gib: float = 3.0,
+    cores_each: int = 1,
+    name: Callable[[Any], str] = str,
+) -> list[CaseResult]:
+    """Call a function for each case; a failure is reported and does not stop the other cases.
+
+    Args:
+        function: takes one case. Other processes import it, so it is defined at the top of a module, or is a
+            `functools.partial` of such a function.
+        items: the cases.
+        label: text of the progress, such as "segmented".
+        workers: one of the words above.
+        memory_gib: memory per case in GiB; limits `auto`.
+        cores_each: number of cores that one case keeps busy; limits `auto`.
+        name: returns the name of a case for messages.
+
+    Returns:
+        One result per case, in the order of the cases. A case whose process was killed is tried once more, alone,
+        because another case may have taken the memory.
+
+    Raises:
+        UserError: `workers` is not one of the words above, or a library is missing.
+        ProcessDiedError: the processes were killed before they began a case.
+    """
+    where, count = place(workers, len(items), memory_gib, cores_each)
+    found: dict[int, CaseResult] = {}
+    with Progress(label, len(items)) as progress, closing(_run(function, items, where, count)) as runs:
+        for index, one in runs:
+            found[index] = one
+            if one.reason:
+                say(f"{name(one.item)}: {one.reason}.")
+            progress.reach(len(found))
+    return [found[index] for index in sorted(found)]
+
+
+def results(found: Sequence[CaseResult], what: str, name: Callable[[Any], str] = str) -> list[Any]:
+    """Return the values of all cases where none may be missing.
+
+    Args:
+        found: return value of `map_cases`.
+        what: noun for the cases in the message, such as "images".
+        name: returns the name of a case for the message.
+
+    Raises:
+        UserError: a case failed.
+    """
+    failed = [f"{name(one.item)}: {one.reason}" for one in found if one.reason]
+    if failed:
+        raise UserError(
+            f"{what}: {len(failed)} of {len(found)} failed and the others are done ({'; '.join(failed)}); "
+            "correct what is named and run the same command again."
+        )
+    return [one.result for one in found]
+
+
+def place(workers: str, cases: int, memory_gib: float = 3.0, cores_each: int = 1) -> tuple[str, int]:
+    """Return where a number of cases run ("here", "local" or "slurm") and how many at a time; see `map_cases`."""
+    match = re.fullmatch(WORKERS, str(workers))
+    if not match:
+        raise UserError(
+            f"workers: {workers!r} is not a number, auto or slurm:NUMBER; correct params.yaml or --workers."
+        )
+    auto, slurm, number = match.groups()
+    if slurm:
+        return "slurm", int(number)
+    count = min(_width(memory_gib, cores_each) if auto else int(number), cases)
+    return ("local", count) if count > 1 else ("here", 1)
+
+
+def _width(memory_gib: float, cores_each: int = 1) -> int:
+    most = cores() // cores_each
+    if most <= 1:  # without the imports
+        return 1
+    import psutil
+    from distributed.system import MEMORY_LIMIT  # that of the container, if there is one
+
+    free = min(psutil.virtual_memory().available, MEMORY_LIMIT)
+    return max(1, min(most, int(free / (memory_gib * 2**30))))
+
+
+def _run(function: Callable, items: Sequence[Any], where: str, count: int) -> Iterator[tuple[int, CaseResult]]:
+    if where == "here":
+        yield from ((index, _attempt(function, item)) for index, item in enumerate(items))
+    elif where == "local":
+        yield from _spread(function, items, count, partial(processes, 1, beside=count))
+    else:
+        with _slurm_jobs(count) as jobs:
+            yield from _spread(function, items, count, lambda: nullcontext(jobs))
+
+
+def _spread(
+    function: Callable, items: Sequence[Any], count: int, worker: Callable, last_try: bool = False
+) -> Iterator[tuple[int, CaseResult]]:
+    """Run cases on `count` workers, one at a time on each; `worker` gives a context manager that yields an executor."""
+    waiting, running, killed = list(enumerate(items)), {}, []
+    with ExitStack() as stack:
+        free = [stack.enter_context(worker()) for _ in range(count)]
+        while waiting or running:
+            while waiting and free:
+                (index, item), executor = waiting.pop(0), free.pop()
+                running[executor.submit(_attempt, function, item)] = index, executor
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                index, executor = running.pop(future)
+                if type(future.exception()).__name__ in ("BrokenProcessPool", "KilledWorker"):
+                    killed.append(index)
+                    executor = stack.enter_context(worker())
+                else:
+                    yield index, future.result()
+                free.append(executor)
+    for index in killed:
+        if last_try:
+            yield index, CaseResult(items[index], reason=KILLED)
+        else:
+            yield from ((index, one) for _, one in _spread(function, [items[index]], 1, worker, last_try=True))
+
+
+def _attempt(function: Callable, item: Any) -> CaseResult:
+    try:
+        return CaseResult(item, function(item))
+    except Exception as error:  # the other cases go on
+        if not isinstance(error, (UserError, MemoryError, OSError)):
+            traceback.print_exc(file=sys.stderr)
+        return CaseResult(item, reason=sentence(error))
+
+
+@contextmanager
+def processes(n: int, beside: int | None = None) -> Iterator[ProcessPoolExecutor]:
+    """Start a pool of local processes; Ctrl-C ends them at once.
+
+    Args:
+        n: number of processes.
+        beside: number of processes that share the cores of this one; `n` by default.
+
+    Raises:
+        ProcessDiedError: a process was killed, most often by the system for lack of memory.
+    """
+    with ProcessPoolExecutor(n, get_context("spawn"), _die_with_parent) as pool:
+        try:
+            with _inherited(str(max(1, cores() // (beside or n)))):
+                for _ in range(n):
+                    pool.submit(os.getpid)  # starts a process
+            yield pool
+        except BrokenProcessPool as error:
+            raise ProcessDiedError(
+                "processes: one was killed before its work was done, most often for lack of memory; "
+                "close other programs or take a larger machine, and run the same command again."
+            ) from error
+        except (KeyboardInterrupt, GeneratorExit):
+            kill_children()
+            raise
+
+
+@contextmanager
+def _inherited(threads: str) -> Iterator[None]:
+    """Let processes that start here know their number of threads and not hear Ctrl-C, which this process hears."""
+    resource_tracker.ensure_running()  # its start, with the first process, would lift the block
+    before = {name: os.environ.get(name) for name in THREADS}
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    os.environ.update(dict.fromkeys(THREADS, threads))
+    try:
+        yield
+    finally:
+        for name in THREADS:
+            del os.environ[name]
+        os.environ.update({name: value for name, value in before.items() if value is not None})
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+
+def _die_with_parent() -> None:
+    """End this process when its parent has ended; otherwise it would wait for work for ever."""
+
+    def follow() -> None:
+        connection.wait([parent_process().sentinel])
+        os._exit(1)
+
+    threading.Thread(target=follow, daemon=True).start()
+
+
+def kill_children() -> None:
+    """Kill all descendants of this process but Python's resource tracker, which clears up and ends by itself."""
+    import psutil
+
+    for process in psutil.Process().children(recursive=True):
+        with suppress(psutil.NoSuchProcess):
+            if not any("resource_tracker" in word for word in process.cmdline()):
+                process.kill()
+
+
+@contextmanager
+def _slurm_jobs(count: int) -> Iterator[Any]:
+    """Submit jobs and yield an executor that uses them; each runs one case at a time."""
+    import dask
+    from distributed import Client
+
+    try:
+        from dask_jobqueue import SLURMCluster
+    except ImportError as error:
+        raise UserError(
+            "workers: slurm:NUMBER needs dask-jobqueue, which is not installed; "
+            "run `.venv/bin/uv pip install --python .venv/bin/python dask-jobqueue`."
+        ) from error
+    for name in ("distributed", "distributed.client"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)  # `map_cases` reports what matters
+    os.environ["DASK_DISTRIBUTED__WORKER__DAEMON"] = "False"  # for the jobs: a case may start processes of its own
+    with dask.config.set({"distributed.scheduler.allowed-failures": 0}):  # the first kill is reported
+        try:
+            cluster = SLURMCluster(processes=1, worker_extra_args=["--nthreads", "1"])
+        except (ValueError, TypeError) as error:
+            raise UserError(
+                f"workers: the settings of dask-jobqueue do not say what a job asks for ({error}); see docs/cluster.md."
+            ) from error
+        with cluster, Client(cluster) as client:
+            cluster.scale(jobs=count)
+            yield client.get_executor(pure=False)
