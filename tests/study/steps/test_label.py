@@ -151,7 +151,7 @@ def test_a_fault_of_the_machine_is_no_row_and_the_other_methods_are_done(study, 
     monkeypatch.setitem(registry.METHODS, "majority_vote", counted)
     here = Study(tmp_path)
     shutil.copytree(study.work / "prepared", here.work / "prepared")
-    with pytest.raises(UserError, match=f"images: expected all 1; 1 failed .*{says}.*run the same command again"):
+    with pytest.raises(UserError, match=f"images: 1 of 1 failed .*{says}.*run the same command again"):
         label_all(here, settings(methods=["killed", "majority_vote"]))
     assert len(computed) == 1
     with pytest.raises(UserError, match="run segsrgan baselines"):
