@@ -1,7 +1,8 @@
-"""Images and tables on disk: validated when read, whole or absent when written."""
+"""Images and tables on disk: checked when read, complete or absent when written."""
 
 import gzip
 import hashlib
+import io
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,11 @@ from nibabel.nifti1 import Nifti1Image
 from segsrgan_core.atomic import atomic, write_text
 from segsrgan_core.errors import UserError
 
-SUFFIXES = (".nii.gz", ".nii", ".mgz", ".mgh", ".img", ".hdr")
+PAIRS = (".img", ".hdr")
+SUFFIXES = (".nii.gz", ".nii", ".mgz", ".mgh", *PAIRS)
 LARGEST_VOXELS = 600**3  # more is a broken header, not a head, and may not fit into memory
 SMALLEST_VOXEL_MM, LARGEST_VOXEL_MM = 0.05, 20.0
-# Of a header that is at fault nibabel makes a guess and says so on stderr; from this grade on it raises instead.
+# nibabel guesses at a broken header and logs it; from this level on it raises instead.
 REFUSED_HEADER_FAULTS = 30
 nib.imageglobals.logger.setLevel("CRITICAL")
 
@@ -25,106 +27,100 @@ def stem(path: str | Path) -> str:
     """Return a file's name without an image suffix: `a/sub-1_T2w.nii.gz` -> `sub-1_T2w`."""
     name = Path(path).name
     suffix = next((s for s in SUFFIXES if name.lower().endswith(s)), Path(name).suffix)
-    return name[: len(name) - len(suffix)] if suffix else name
+    return name[: len(name) - len(suffix)]
 
 
-def load_image(path: str | Path) -> Nifti1Image:
-    """Read a 3-D image.
-
-    Accepted, and read right: any orientation, oblique or left-handed axes, anisotropic voxels, negative intensities,
-    integers with a scale factor, big-endian files, a fourth axis of length 1.
+def load_image(path: str | Path, data: bytes | None = None) -> Nifti1Image:
+    """Read a 3-D image in any orientation, spacing and number format.
 
     Args:
-        path: NIfTI or MGH file.
+        path: NIfTI or MGH file. A fourth axis of length 1 is dropped.
+        data: content of the file, where it has been read before.
 
     Returns:
-        float32 (X, Y, Z) with its affine; finite and not constant. No header field but the geometry is kept, so that
-        nothing personal travels on.
+        float32 (X, Y, Z) with its affine; finite and not constant. Of the header only the geometry is kept, so that
+        no personal data are passed on.
 
     Raises:
-        UserError: the file is missing, broken, not a 3-D image of finite real numbers, or does not say where in the
-            world its voxels are.
+        UserError: the file is missing, broken, not a 3-D image of finite real numbers, or has no valid geometry.
     """
-    source = _open(path)
+    source = _open(Path(path), data)
     array = _read(source, path)
     bad = int(np.size(array) - np.isfinite(array).sum())
     if bad:
         raise UserError(
-            f"{path}: expected finite intensities; received NaN, infinity or more than 32-bit floating point holds in "
-            f"{bad} voxels; repair the file."
+            f"{path}: NaN, infinity or values beyond 32-bit floating point in {bad} voxels; repair the file."
         )
     if array.min() == array.max():
-        raise UserError(
-            f"{path}: expected an image; received the one value {array.flat[0]:g} in every voxel; give another file."
-        )
+        raise UserError(f"{path}: the one value {array.flat[0]:g} in every voxel is no image; give another file.")
     return Nifti1Image(array, _affine(source, path))
 
 
-def load_labels(path: str | Path) -> Nifti1Image:
+def load_labels(path: str | Path, data: bytes | None = None) -> Nifti1Image:
     """Read a label map.
 
     Args:
         path: NIfTI or MGH file; floating point is accepted if every value is a whole number.
+        data: content of the file, where it has been read before.
 
     Returns:
         int16 (X, Y, Z) with its affine.
 
     Raises:
-        UserError: as `load_image`, or a value that is not a whole number in 0 ... 32767.
+        UserError: as `load_image`, or a value that is not a whole number from 0 to 32767.
     """
-    source = _open(path)
+    source = _open(Path(path), data)
     array = _read(source, path)
     if not np.all(np.isfinite(array)) or array.min() < 0 or array.max() > 32767 or np.any(array != np.round(array)):
         raise UserError(
-            f"{path}: expected labels, whole numbers from 0 to 32767; received other values "
-            f"(range {np.nanmin(array):g} to {np.nanmax(array):g}); give the label file, not probabilities."
+            f"{path}: labels must be whole numbers from 0 to 32767, but others are there (range {np.nanmin(array):g} "
+            f"to {np.nanmax(array):g}); give the label file, not probabilities."
         )
     return Nifti1Image(array.astype(np.int16), _affine(source, path))
 
 
-def _open(path: str | Path) -> Any:
-    path = Path(path)
+def _open(path: Path, data: bytes | None) -> Any:
     if not path.is_file():
         received = "a folder" if path.is_dir() else "nothing there"
-        raise UserError(f"{path}: expected an image file; received {received}; correct the path.")
+        raise UserError(f"{path}: expected an image file, found {received}; correct the path.")
     try:
-        if path.name.lower().endswith((".gz", ".mgz")):
-            _check_compressed(path)
         with nib.imageglobals.ErrorLevel(REFUSED_HEADER_FAULTS):
-            source = nib.load(path)
-    except Exception as error:  # nibabel and its decompressors raise many kinds
+            source = nib.load(path) if path.suffix.lower() in PAIRS else _from_bytes(path, data)
+    except Exception as error:  # nibabel and gzip raise many kinds
         raise UserError(
-            f"{path}: expected one of {', '.join(SUFFIXES)}; received a file that cannot be read ({_brief(error)}); "
-            "copy or convert it again."
+            f"{path}: cannot be read as {', '.join(SUFFIXES)} ({_brief(error)}); copy or convert it again."
         ) from error
     if not isinstance(source, (nib.Nifti1Pair, nib.MGHImage)):
-        kind = type(source).__name__
-        raise UserError(f"{path}: expected NIfTI or MGH; received {kind}; convert it to NIfTI, with its orientation.")
+        raise UserError(f"{path}: {type(source).__name__} is not supported; convert it to NIfTI, with its orientation.")
     shape = tuple(source.shape)
     while len(shape) > 3 and shape[-1] == 1:
         shape = shape[:-1]
     if len(shape) != 3 or min(shape) < 2:
         raise UserError(
-            f"{path}: expected a 3-D image, 2 voxels or more along each axis; received the shape "
-            f"{tuple(source.shape)}; give one whole volume a file."
+            f"{path}: not a 3-D image with 2 voxels or more along each axis but of shape {tuple(source.shape)}; give "
+            "one whole volume per file."
         )
     if np.prod(shape, dtype=float) > LARGEST_VOXELS:
-        raise UserError(f"{path}: expected at most {LARGEST_VOXELS:.0e} voxels; received the shape {shape}; crop it.")
+        raise UserError(f"{path}: shape {shape} exceeds the limit of at most {LARGEST_VOXELS:.0e} voxels; crop it.")
     if source.get_data_dtype().kind not in "iuf":
-        raise UserError(
-            f"{path}: expected real grey values; received the data type {source.get_data_dtype()}; convert it."
-        )
+        raise UserError(f"{path}: data type {source.get_data_dtype()}, not real grey values; convert it.")
     return source
 
 
-def _check_compressed(path: Path) -> None:
-    """Read to the end, where the checksum stands: nibabel stops at the last voxel and would not see a damaged one."""
-    left = LARGEST_VOXELS * 8
-    with gzip.open(path) as stream:
-        while chunk := stream.read(1 << 20):
-            left -= len(chunk)
-            if left < 0:
-                raise ValueError("it holds more than any head")
+def _from_bytes(path: Path, data: bytes | None) -> Any:
+    """Parse a single-file image; of a compressed one the checksum at the end is verified."""
+    limit = LARGEST_VOXELS * 8
+    if path.stat().st_size > limit:
+        raise ValueError("it holds more than any head")
+    data, name = path.read_bytes() if data is None else data, path.name.lower()
+    if name.endswith((".gz", ".mgz")):
+        data = gzip.GzipFile(fileobj=io.BytesIO(data)).read(limit + 1)
+        if len(data) > limit:
+            raise ValueError("it holds more than any head")
+    if name.endswith((".mgh", ".mgz")):
+        return nib.MGHImage.from_bytes(data)
+    second = nib.Nifti2Header.may_contain_header(data[: nib.Nifti2Header.sizeof_hdr])
+    return (nib.Nifti2Image if second else Nifti1Image).from_bytes(data)
 
 
 def _read(source: Any, path: str | Path) -> np.ndarray:
@@ -133,8 +129,7 @@ def _read(source: Any, path: str | Path) -> np.ndarray:
             array = np.asarray(source.dataobj, dtype=np.float32)
     except Exception as error:
         raise UserError(
-            f"{path}: expected a whole image; received data that end early or are damaged ({_brief(error)}); "
-            "copy or convert it again."
+            f"{path}: the data end early or are damaged ({_brief(error)}); copy or convert it again."
         ) from error
     return array.reshape(source.shape[:3])
 
@@ -145,40 +140,33 @@ def _affine(source: Any, path: str | Path) -> np.ndarray:
     lengths = np.linalg.norm(axes, axis=0)
     if not np.all(np.isfinite(affine)) or np.any(lengths < SMALLEST_VOXEL_MM) or np.any(lengths > LARGEST_VOXEL_MM):
         raise UserError(
-            f"{path}: expected an affine with voxels of {SMALLEST_VOXEL_MM:g} to {LARGEST_VOXEL_MM:g} mm; received "
-            f"{np.round(lengths, 4)} mm; correct the header, which must be in mm."
+            f"{path}: voxels of {np.round(lengths, 4)} mm, outside {SMALLEST_VOXEL_MM:g} to {LARGEST_VOXEL_MM:g} mm; "
+            "correct the affine in the header, which must be in mm."
         )
     cosines = (axes / lengths).T @ (axes / lengths)
     if np.abs(cosines - np.eye(3)).max() > 0.02:
-        raise UserError(
-            f"{path}: expected an affine with axes at right angles; received a sheared one; resample the image."
-        )
-    header = source.header
-    if isinstance(header, nib.Nifti1Header):
-        if header["sform_code"] == 0 and header["qform_code"] == 0:
-            raise UserError(
-                f"{path}: expected a header that says how the image lies in the world; received sform and qform codes "
-                "of 0; set the right one (for example with nibabel or fslorient)."
-            )
-        if header["sform_code"] > 0 and header["qform_code"] > 0:
-            _check_forms(header, source.shape[:3], lengths, path)
+        raise UserError(f"{path}: the affine's axes are not at right angles; resample the image.")
+    if isinstance(source.header, nib.Nifti1Header):
+        _check_forms(source.header, source.shape[:3], lengths, path)
     return affine
 
 
 def _check_forms(header: nib.Nifti1Header, shape: tuple[int, ...], lengths: np.ndarray, path: str | Path) -> None:
-    advice = "set both to the right one (for example with nibabel or fslorient)"
-    corners = np.array([[i, j, k, 1] for i in (0, shape[0]) for j in (0, shape[1]) for k in (0, shape[2])])
+    advice = "set sform and qform to the right one (for example with nibabel or fslorient)"
+    if header["sform_code"] == 0 and header["qform_code"] == 0:
+        raise UserError(f"{path}: sform and qform codes of 0, so that the image's place is unknown; {advice}.")
+    if header["sform_code"] == 0 or header["qform_code"] == 0:
+        return
     try:
-        apart = np.abs((header.get_sform() - header.get_qform()) @ corners.T).max()
+        apart = np.abs((header.get_sform() - header.get_qform()) @ _corners(shape).T).max()
     except Exception as error:
-        raise UserError(
-            f"{path}: expected a valid qform; received one that cannot be read ({_brief(error)}); {advice}."
-        ) from error
+        raise UserError(f"{path}: the header has no valid qform ({_brief(error)}); {advice}.") from error
     if not apart <= 0.5 * lengths.min():
-        raise UserError(
-            f"{path}: expected sform and qform to agree; received two that place the image {apart:.3g} mm apart; "
-            f"{advice}."
-        )
+        raise UserError(f"{path}: sform and qform place the image {apart:.3g} mm apart; {advice}.")
+
+
+def _corners(shape: tuple[int, ...]) -> np.ndarray:
+    return np.array([[i, j, k, 1] for i in (0, shape[0]) for j in (0, shape[1]) for k in (0, shape[2])])
 
 
 def _brief(error: Exception) -> str:
@@ -193,8 +181,7 @@ def same_grid(a: Nifti1Image, b: Nifti1Image, tolerance_mm: float = 0.01) -> boo
 
 def grid_distance_mm(a: Nifti1Image, b: Nifti1Image) -> float:
     """Return the largest distance along a world axis between the corners of two grids of the same shape."""
-    corners = np.array([[i, j, k, 1] for i in (0, a.shape[0]) for j in (0, a.shape[1]) for k in (0, a.shape[2])])
-    return float(np.abs((a.affine - b.affine) @ corners.T).max())
+    return float(np.abs((a.affine - b.affine) @ _corners(a.shape).T).max())
 
 
 def save_image(image: Nifti1Image, path: str | Path) -> Path:

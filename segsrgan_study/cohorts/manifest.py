@@ -1,18 +1,14 @@
 """The manifest: one CSV a cohort, one row an image; validated on every read (schema: data_manifests/README.md)."""
 
-from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from nibabel.nifti1 import Nifti1Image
 
 from segsrgan_core.errors import UserError
-from segsrgan_study.cohorts.labels import to_drawem9
 from segsrgan_study.cohorts.schema import COLUMNS, NUMBERS, OPTIONAL, SPLITS, Row, manifest_faults, with_optional
 from segsrgan_study.cohorts.tables import parse_table, read_bytes, refuse
-from segsrgan_study.files import grid_distance_mm, load_image, load_labels, same_grid, sha256, write_csv
-from segsrgan_study.progress import track
+from segsrgan_study.files import write_csv
 
 ADVICE = " (the columns are described in data_manifests/README.md)"
 
@@ -116,62 +112,3 @@ def locate(root: str | Path, name: str) -> Path:
     if not path.resolve().is_relative_to(home):
         raise UserError(f"{path}: expected a file inside {home}; received a link to {path.resolve()}.")
     return path
-
-
-def check_files(manifest: pd.DataFrame, root: str | Path, mapping: Mapping[int, int], checksums: bool = True) -> None:
-    """Read every file of a manifest and check that it can be used.
-
-    Every file lies inside the data root and can be read; in train, val and test labels and mask share the image's
-    grid; the mapping knows every label; the checksums hold.
-
-    Args:
-        manifest: from `read_manifest`.
-        root: the data root.
-        mapping: the cohort's label numbers to those of drawem9.
-        checksums: whether to compare checksums.
-
-    Raises:
-        UserError: lists every fault of every file at once.
-    """
-    faults = []
-    rows = [row for split in SPLITS for row in image_rows(manifest, split)]
-    for row in track(rows, "checked"):
-        faults += _file_faults(row, Path(root), mapping, checksums)
-    refuse(root, faults)
-
-
-def _file_faults(row: Row, root: Path, mapping: Mapping[int, int], checksums: bool) -> list[str]:
-    faults, images = [], {}
-    digests = row.sha256.split(";") if checksums and row.sha256 else []
-    for number, (column, name) in enumerate(row.files.items()):
-        try:
-            path = locate(root, name)
-            images[column] = load_image(path) if column in ("image", "hr") else load_labels(path)
-            if digests and sha256(path) != digests[number]:
-                faults.append(f"{path}: expected the checksum of the manifest; the file has other content.")
-            if column == "labels":
-                to_drawem9(np.unique(np.asarray(images[column].dataobj)), dict(mapping), str(path))
-        except UserError as error:
-            faults.append(str(error))
-    return faults + _content_faults(row, root, images)
-
-
-def _content_faults(row: Row, root: Path, images: dict[str, Nifti1Image]) -> list[str]:
-    faults = []
-    for column in images.keys() - {"image"}:
-        path, image = Path(root, getattr(row, column)), images[column]
-        if not np.any(np.asarray(image.dataobj)):
-            faults.append(f"{path}: expected {column} in some voxel; received 0 in all of them.")
-        like = "image" if row.split != "variability" else "labels" if column in ("hr", "sides") else column
-        if like in images and not same_grid(image, images[like]):
-            faults.append(
-                f"{path}: expected the grid of {getattr(row, like)}; received {_apart(image, images[like])}; "
-                "resample it."
-            )
-    return sorted(faults)
-
-
-def _apart(image: Nifti1Image, like: Nifti1Image) -> str:
-    if image.shape != like.shape:
-        return f"the shape {image.shape} in place of {like.shape}"
-    return f"one that lies up to {grid_distance_mm(image, like):.3g} mm away"

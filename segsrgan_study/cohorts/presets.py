@@ -10,8 +10,9 @@ import yaml
 from segsrgan_core.atomic import write_json
 from segsrgan_core.classes import DRAWEM9
 from segsrgan_core.errors import UserError
+from segsrgan_study.cohorts.check import examine
 from segsrgan_study.cohorts.labels import CONVENTIONS, IDENTITY
-from segsrgan_study.cohorts.manifest import check_files, validated, write_manifest
+from segsrgan_study.cohorts.manifest import validated, write_manifest
 from segsrgan_study.cohorts.scan import Preset, scan
 from segsrgan_study.cohorts.splits import Share
 from segsrgan_study.cohorts.tables import read_bytes, refuse
@@ -118,7 +119,8 @@ def make_manifest(
     frame = scan(chosen, folder, seed, cohort, split, metadata)
     made = _link(Path(folder), Path(data_root), cohort)
     try:
-        _refuse_all(lambda: validated(frame), lambda: check_files(frame, data_root, numbers, checksums=False))
+        frame["sha256"], faults = examine(frame, data_root, numbers)
+        _refuse_all(lambda: validated(frame), lambda: refuse(data_root, faults))
         path = write_manifest(frame, Path(out_dir, f"{cohort}.csv"))
         _keep_mapping(Path(out_dir), cohort, numbers)
     except BaseException:

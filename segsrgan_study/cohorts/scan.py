@@ -22,8 +22,7 @@ from segsrgan_study.cohorts.acquisition import (
 from segsrgan_study.cohorts.schema import COLUMNS, FILES, SPLITS
 from segsrgan_study.cohorts.splits import Share, choose, deal
 from segsrgan_study.cohorts.tables import refuse
-from segsrgan_study.files import sha256, stem
-from segsrgan_study.progress import track
+from segsrgan_study.files import stem
 
 BIDS_NAMES = r"(?:^|/)(?P<subject>sub-[^_/]+)(?:[_/](?P<session>ses-[^_/]+))?"
 Files = dict[str, tuple[str, ...]]
@@ -108,20 +107,9 @@ def scan(
     refuse(folder, faults)
     _split(preset, rows, seed, split)
     rows = [row for row in rows if row["split"]]
-    for row in track(rows, "checksums"):
-        files = [column for column in FILES if row[column]]
-        digests = [_digest(folder / row[column]) for column in files]
-        row["sha256"] = ";".join(digests) if all(digests) else ""
-        row |= {"cohort": cohort} | {column: f"{cohort}/{row[column]}" for column in files}
-    return pd.DataFrame(rows).reindex(columns=list(COLUMNS))
-
-
-def _digest(path: Path) -> str:
-    """Return a file's checksum, "" if it cannot be read; `check_files` then says why (a link to nothing, mostly)."""
-    try:
-        return sha256(path)
-    except OSError:
-        return ""
+    for row in rows:
+        row |= {"cohort": cohort} | {column: f"{cohort}/{row[column]}" for column in FILES if row[column]}
+    return pd.DataFrame(rows).reindex(columns=list(COLUMNS), fill_value="")
 
 
 def _check_names(names: str) -> None:

@@ -6,10 +6,10 @@ import pandas as pd
 import pytest
 
 from segsrgan_core.errors import UserError
+from segsrgan_study.cohorts.check import check_files, examine
 from segsrgan_study.cohorts.labels import FETAL_ATLAS
 from segsrgan_study.cohorts.manifest import (
     COLUMNS,
-    check_files,
     image_rows,
     locate,
     read_manifest,
@@ -178,6 +178,32 @@ def test_thick_slices_may_have_the_truth_on_its_own_grid(tmp_path, put):
     check_files(validated(pd.DataFrame([row(split="variability", te_ms=120)])), tmp_path, {0: 0, 1: 1, 2: 2})
 
 
+def test_truth_and_hemispheres_of_thick_slices_share_the_grid_of_the_labels(tmp_path, put):
+    put(tmp_path / "mine/a.nii", affine=np.diag([0.5, 0.5, 3, 1]))
+    fine = {"labels": "mine/a_seg.nii", "hr": "mine/a_hr.nii", "sides": "mine/a_sides.nii"}
+    for name, numbers in (("a_seg", [0, 1, 2]), ("a_hr", ()), ("a_sides", [0, 1, 2])):
+        put(tmp_path / f"mine/{name}.nii", numbers, shape=(5, 6, 24))
+    manifest = validated(pd.DataFrame([row(split="variability", te_ms=120, **fine)]))
+    check_files(manifest, tmp_path, {0: 0, 1: 1, 2: 2})
+    put(tmp_path / "mine/a_hr.nii")
+    put(tmp_path / "mine/a_sides.nii", [0, 1, 3], shape=(5, 6, 24))
+    with pytest.raises(UserError, match=r"a_sides.nii: .*received also 3(.|\n)*a_hr.nii: expected the grid"):
+        check_files(manifest, tmp_path, {0: 0, 1: 1, 2: 2})
+    with pytest.raises(UserError, match="in variability alone"):
+        validated(pd.DataFrame([row(hr="mine/a_hr.nii")]))
+
+
+def test_each_file_is_read_once_for_its_checksum_and_its_content(tmp_path, put, monkeypatch):
+    names = [put(tmp_path / "mine" / name, [0, 1, 2]).name for name in ("a.nii.gz", "b.nii.gz", "seg.nii.gz")]
+    rows = [row(image=f"mine/{name}", labels="mine/seg.nii.gz", split="test") for name in names[:2]]
+    read, before = [], Path.read_bytes
+    monkeypatch.setattr(Path, "read_bytes", lambda path: read.append(path.name) or before(path))
+    digests, faults = examine(validated(pd.DataFrame(rows)), tmp_path, {0: 0, 1: 1, 2: 2})
+    assert sorted(read) == names
+    assert faults == []
+    assert digests[0] == ";".join(sha256(tmp_path / "mine" / name) for name in ("a.nii.gz", "seg.nii.gz"))
+
+
 def test_all_faults_of_files_at_once(tmp_path, put):
     home = tmp_path / "root" / "mine"
     for name in "abcd":
@@ -201,8 +227,8 @@ def test_all_faults_of_files_at_once(tmp_path, put):
         "a_seg.nii",
         "b_seg.nii",
         "b_seg.nii",
-        "c_mask.nii",
         "c_seg.nii",
+        "c_mask.nii",
         "d_seg.nii",
         "e.nii",
         "e_seg.nii",
@@ -210,10 +236,10 @@ def test_all_faults_of_files_at_once(tmp_path, put):
     ]
     expected = [
         "[77]",
+        "grid",
         "checksum",
-        "grid",
-        "grid",
         "0 in all",
+        "grid",
         "a link to",
         "nothing there",
         "nothing there",
