@@ -120,10 +120,12 @@ def show(ax: Axes, image: nib.Nifti1Image, plane: str, view: View) -> None:
     frame(ax, plane, view)
 
 
-def heat(ax: Axes, image: nib.Nifti1Image, plane: str, view: View, window: tuple[float, float]) -> AxesImage:
-    """Draw one plane of a map in colours from black to white, framed; the drawn image is for a colour bar."""
+def heat(
+    ax: Axes, image: nib.Nifti1Image, plane: str, view: View, window: tuple[float, float], cmap: str = "inferno"
+) -> AxesImage:
+    """Draw one plane of a map in colours, framed; the drawn image is for a colour bar."""
     shown = grid(image)
-    options = {"cmap": "inferno", "vmin": window[0], "vmax": window[1]}
+    options = {"cmap": cmap, "vmin": window[0], "vmax": window[1]}
     drawn = _paint(ax, shown, shown.plane(plane, view.position_mm).T, plane, **options)
     frame(ax, plane, view)
     return drawn

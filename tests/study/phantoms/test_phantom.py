@@ -5,19 +5,21 @@ from itertools import pairwise
 import nibabel as nib
 import numpy as np
 import pytest
+import yaml
 from nibabel.nifti1 import Nifti1Image
 from scipy import ndimage
 
 from segsrgan_core.classes import DRAWEM9
 from segsrgan_core.errors import UserError
-from segsrgan_study.cohorts.manifest import check_files, validated
+from segsrgan_study.cohorts.check import check_files
+from segsrgan_study.cohorts.manifest import validated
 from segsrgan_study.cohorts.schema import COLUMNS
 from segsrgan_study.files import same_grid
 from segsrgan_study.phantoms.anatomy import CEREBELLUM, RIBBON, VENTRICLE, load_anatomy
 from segsrgan_study.phantoms.cohort import make_subject, subject_name, write_cohort
 from segsrgan_study.phantoms.image import RELAXATION, bias_field, draw_relaxation
 from segsrgan_study.phantoms.shape import LEAST_JACOBIAN, determinant, draw_traits, draw_warp, place
-from tests.settings import phantom_cohort, simulation
+from tests.settings import ROOT, phantom_cohort, simulation
 
 MINI = phantom_cohort(n_train=1, n_val=1, n_test=0, n_patients=1, spacing_mm=2.0, slice_mm=4.0)
 
@@ -163,6 +165,28 @@ def test_echo_times_share_a_grid_and_grow_darker(patient):
     assert all(a > b for a, b in pairwise(means))
 
 
+@pytest.mark.parametrize("change", [{"slice_mm": 5.0}, {"distance_mm": 6.0}, {"plane": "coronal"}, {"profile": "box"}])
+def test_patients_are_cut_as_the_simulation_says(patient, change):
+    acquisition = simulation(**{"slice_mm": 4.0, **change})
+    subject = make_subject(replace(MINI, simulation=acquisition, patient_noise=0.0, te_ms=(120,)), "te", 0)
+    truth, image = subject.truths[120], subject.images[120]
+    expected = acquisition.slices(Nifti1Image(array(truth).astype(np.float32), truth.affine))
+    assert same_grid(image, expected)
+    assert np.abs(array(image) - np.clip(array(expected), 0, None)).max() <= 1  # both are rounded
+    usual = MINI.simulation.slices(Nifti1Image(array(truth).astype(np.float32), truth.affine))
+    assert usual.shape != image.shape or np.abs(array(image) - array(usual)).max() > 20
+
+
+def test_another_simulation_remakes_the_patients(tmp_path):
+    one = replace(MINI, n_train=0, n_val=0, te_ms=(120,))
+    first, second = (
+        write_cohort(replace(one, simulation=simulation(slice_mm=mm)), tmp_path, workers="1") for mm in (4.0, 5.0)
+    )
+    assert first.loc[0, "sha256"] != second.loc[0, "sha256"]
+    stages = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+    assert "simulation" in stages["phantoms"]["params"]
+
+
 def test_snr_of_grey_falls_with_the_echo_time(patient):
     share = simulation(slice_mm=4.0).slices(
         Nifti1Image((array(patient.labels) == 7).astype(np.float32), patient.labels.affine)
@@ -184,8 +208,8 @@ def test_manifest_rows_are_valid_and_their_files_there(written):
     assert rows["image"].str.startswith("embedded/sub-").all()
     assert rows["site"].eq("phantom").all()
     check_files(validated(rows), root, {n: n for n in range(10)})
-    for _, row in rows.iterrows():
-        assert (root / row["labels"].replace("drawem9", "hemispheres")).is_file()
+    assert (rows["sides"] != "").all()
+    assert ((rows["hr"] != "") == (rows["split"] == "variability")).all()
 
 
 def test_true_volume_is_voxels_times_their_volume(written, term):
