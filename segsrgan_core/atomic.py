@@ -1,4 +1,4 @@
-"""Files that are either whole or not there, whenever the process that writes them is killed."""
+"""Atomic writing of files: they are whole or absent, whenever the process that writes them is killed."""
 
 import fcntl
 import json
@@ -16,14 +16,14 @@ PART = ".part-"
 
 
 def atomic(path: str | Path, write: Callable[[Path], None]) -> Path:
-    """Write a file so that it is either whole or not there.
+    """Write a file so that it is whole or absent.
 
-    It is made in a folder `.part-*` beside its place and moved there at the end. What a killed process left half-made
-    is removed by the next one that writes beside it.
+    It is written in a folder `.part-*` beside its place and moved at the end. The remains of a killed process are
+    removed by the next one that writes in the same folder.
 
     Args:
-        path: where the file shall stand; folders are made.
-        write: writes the file at the path it is given (same file system, same name).
+        path: path of the file; missing folders are made.
+        write: function that writes the file at the path it is given (same file system, same name).
 
     Returns:
         The path.
@@ -40,7 +40,7 @@ def atomic(path: str | Path, write: Callable[[Path], None]) -> Path:
 
 
 def _part_folder(parent: Path, stack: ExitStack) -> Path:
-    """Make a folder, locked until the stack ends, so that nobody takes it for a dead process's."""
+    """Make a folder, locked until the stack ends, so that nobody mistakes it for the remains of a dead process."""
     with suppress(OSError), _locked(parent, fcntl.LOCK_EX):
         for dead in parent.glob(f"{PART}*"):
             with suppress(OSError), _locked(dead):
@@ -48,13 +48,13 @@ def _part_folder(parent: Path, stack: ExitStack) -> Path:
         part = stack.enter_context(tempfile.TemporaryDirectory(prefix=PART, dir=parent))
         stack.enter_context(_locked(part))
         return Path(part)
-    # No locks on this file system, and so nobody who would remove the folder.
+    # No locks on this file system, hence nobody who would remove the folder.
     return Path(stack.enter_context(tempfile.TemporaryDirectory(prefix=PART, dir=parent)))
 
 
 @contextmanager
 def _locked(folder: str | Path, how: int = fcntl.LOCK_EX | fcntl.LOCK_NB) -> Iterator[None]:
-    """Hold a lock that the system takes back from a process that dies."""
+    """Hold a lock that the system releases when the process dies."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         fcntl.flock(handle, how)

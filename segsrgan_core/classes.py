@@ -1,7 +1,7 @@
-"""The classes that a network segments: names of drawem9 tissues, and left and right.
+"""Classes of a segmentation: tissues of drawem9, and hemispheres.
 
-A segmentation's channels come in groups, each a set of probabilities of its own: the tissues (one channel for a single
-tissue, else one each with the background first), then, where wished, outside, left and right hemisphere.
+The channels of a segmentation form groups of probabilities: the tissues (one channel for a single tissue, otherwise one
+per tissue after the background), then, with hemispheres: outside, left, right.
 """
 
 from dataclasses import dataclass
@@ -11,29 +11,23 @@ import numpy as np
 from segsrgan_core.errors import UserError
 
 # The nine tissues of the dHCP structural pipeline, `*_desc-drawem9_dseg.nii.gz` (Makropoulos et al. 2018).
-# 0 is outside of the labelled field.
-DRAWEM9: dict[int, str] = {
-    1: "csf",
-    2: "cortex",
-    3: "white",
-    4: "background",
-    5: "ventricles",
-    6: "cerebellum",
-    7: "deep_grey",
-    8: "brainstem",
-    9: "hippocampi_amygdala",
-}
+# 0 is outside the labelled field.
+_TISSUES = "csf cortex white background ventricles cerebellum deep_grey brainstem hippocampi_amygdala"
+DRAWEM9: dict[int, str] = dict(enumerate(_TISSUES.split(), start=1))
 NUMBERS = {name: number for number, name in DRAWEM9.items()}
 SIDES = ("left", "right")
 
 
 @dataclass(frozen=True)
 class Classes:
-    """An ordered choice of tissues; whatever is none of them is the background, class 0.
+    """An ordered choice of tissues; everything else is the background, class 0.
 
     Attributes:
-        names: of the tissues, class 1 first.
-        hemispheres: whether the content of the skull is also split into left and right.
+        names: names of the tissues, class 1 first.
+        hemispheres: also split the content of the skull into left and right.
+
+    Raises:
+        UserError: no name, an unknown one, or one that stands twice.
     """
 
     names: tuple[str, ...]
@@ -42,43 +36,41 @@ class Classes:
     def __post_init__(self):
         unknown = [name for name in self.names if name not in NUMBERS]
         if unknown or not self.names or len(set(self.names)) < len(self.names):
-            raise UserError(
-                f"model.classes: expected different names of {sorted(NUMBERS)}; received {list(self.names)}."
-            )
+            raise UserError(f"model.classes: {list(self.names)} are not different names out of {sorted(NUMBERS)}.")
 
     @property
     def numbers(self) -> dict[str, int]:
-        """The drawem9 number of each class."""
+        """Drawem9 number of each class."""
         return {name: NUMBERS[name] for name in self.names}
 
     @property
     def tissue_channels(self) -> int:
-        """Channels of the tissues: 1 (sigmoid) for one class, else with the background (softmax)."""
+        """Number of channels of the tissues: 1 (sigmoid) for one class, else with the background (softmax)."""
         return 1 if len(self.names) == 1 else 1 + len(self.names)
 
     @property
     def groups(self) -> tuple[int, ...]:
-        """Channels of each group."""
+        """Number of channels of each group."""
         return (self.tissue_channels, 1 + len(SIDES)) if self.hemispheres else (self.tissue_channels,)
 
     @property
     def channels(self) -> int:
-        """Channels of the network's segmentation."""
+        """Number of channels of the segmentation."""
         return sum(self.groups)
 
     def encode(self, labels: np.ndarray) -> np.ndarray:
-        """Turn drawem9 numbers into class indices, uint8 of the same shape."""
+        """Return the class indices of drawem9 numbers, uint8 of the same shape."""
         table = np.zeros(max(256, int(labels.max()) + 1), np.uint8)
         for index, name in enumerate(self.names, start=1):
             table[NUMBERS[name]] = index
         return table[labels]
 
     def one_hot(self, labels: np.ndarray, sides: np.ndarray | None = None) -> np.ndarray:
-        """Turn label maps into the truth of the network's segmentation.
+        """Return label maps as the truth of the network's segmentation.
 
         Args:
             labels: uint8 (X, Y, Z), drawem9 numbers.
-            sides: uint8 (X, Y, Z), 1 left, 2 right; needed with `hemispheres`.
+            sides: uint8 (X, Y, Z), 1 left, 2 right; needed with hemispheres.
 
         Returns:
             float32 (X, Y, Z, channels).
@@ -90,11 +82,11 @@ class Classes:
         return truth.astype(np.float32)
 
     def decode(self, probabilities: np.ndarray, threshold: float = 0.5) -> np.ndarray:
-        """Turn probabilities into drawem9 numbers.
+        """Return the drawem9 numbers of probabilities.
 
         Args:
             probabilities: float32 (X, Y, Z, channels).
-            threshold: of the one class; several classes are decided by the largest probability.
+            threshold: threshold for a single class; of several, the class with the largest probability is taken.
 
         Returns:
             uint8 (X, Y, Z), 0 for the background.
@@ -106,15 +98,15 @@ class Classes:
         return np.array([0, *(NUMBERS[name] for name in self.names)], np.uint8)[indices]
 
     def votes(self, probabilities: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
-        """Return what probabilities (X, Y, Z, channels) say of the hemispheres; None without them.
+        """Return what probabilities (X, Y, Z, channels) say about the hemispheres; None without them.
 
         Returns:
-            bool (X, Y, Z): within the skull; float32 (X, Y, Z): probability of right less that of left.
+            bool (X, Y, Z), within the skull; float32 (X, Y, Z), probability of right minus probability of left.
         """
         if not self.hemispheres:
             return None
         _, left, right = np.moveaxis(probabilities[..., self.tissue_channels :], -1, 0)
-        return left + right > 0.5, right - left  # all are 0 where the network was not run
+        return left + right > 0.5, right - left  # all 0 where the network was not run
 
     def of(self, probabilities: np.ndarray) -> dict[str, np.ndarray]:
         """Return the probability of each named class, float32 (X, Y, Z)."""

@@ -6,7 +6,7 @@ CORES_VARIABLE = "SEGSRGAN_CORES"
 
 
 def cores() -> int:
-    """Return the number of cores that this process may use; one among several processes is told its share."""
+    """Return the number of cores that this process may use: its share, if it is one of several workers."""
     share = os.environ.get(CORES_VARIABLE)
     if share:
         return int(share)

@@ -1,9 +1,9 @@
-"""What is said to the person who runs the program when something is at fault."""
+"""User-facing errors."""
 
 
 class UserError(ValueError):
-    """A fault in what a person gave: a file, a manifest row, a setting.
+    """A fault in the input of a user: a file, a row of a manifest, a setting.
 
-    The message is one sentence that names the file or argument, says what was expected and what was received, and
-    what to do. The command line prints it and exits with code 2.
+    The message is one sentence: what is wrong with which file or setting, then what to do. The command line prints it
+    and exits with code 2.
     """

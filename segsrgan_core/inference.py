@@ -1,6 +1,6 @@
-"""A network over a whole image: overlapping windows of the training patch's size, blended smoothly.
+"""Inference on a whole image: overlapping windows of the size of the training patches, blended smoothly.
 
-Instance normalisation sees one window at a time in training and in use alike.
+Instance normalisation sees one window at a time, as in training.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -11,31 +11,31 @@ from scipy import ndimage
 Network = Callable[[np.ndarray], np.ndarray]
 Walk = Callable[[Iterable], Iterable]
 BLOCK = 4  # voxels
-NOTHING = 1e-3  # of the intensity scale: noise is brighter on average, what was masked out is not
+NOTHING = 1e-3  # share of the intensity scale: noise is brighter on average, masked background is not
 
 
 def window_starts(n: int, patch: int, step: int) -> np.ndarray:
-    """Return where the windows along one axis begin: evenly spread, the first and last flush with the edges.
+    """Return the starts of the windows along one axis, evenly spread from edge to edge.
 
     Args:
-        n: voxels of the axis, at least `patch`.
-        patch: window length.
-        step: the largest distance between neighbours.
+        n: length of the axis in voxels, at least `patch`.
+        patch: length of a window in voxels.
+        step: largest distance between neighbouring windows in voxels.
     """
     count = 1 + int(np.ceil((n - patch) / step))
     return np.round(np.linspace(0, n - patch, count)).astype(int)
 
 
 def line_weights(n: int, patch: int, step: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the windows along one axis and what each counts there, so that all that hold a voxel sum up to 1.
+    """Return the windows along one axis and their blending weights, which sum up to 1 at each voxel.
 
     Args:
-        n: voxels of the axis, at least `patch`.
-        patch: window length.
-        step: the largest distance between neighbours.
+        n: length of the axis in voxels, at least `patch`.
+        patch: length of a window in voxels.
+        step: largest distance between neighbouring windows in voxels.
 
     Returns:
-        Starts (m,) and weights float32 (m, patch): sin^2, near 0 at a window's ends, over the sum of all windows'.
+        Starts, int (m,), and weights, float32 (m, patch): sin^2 over the window, divided by the sum of all windows.
     """
     starts = window_starts(n, patch, step)
     line = np.sin(np.pi * (np.arange(patch) + 0.5) / patch) ** 2
@@ -48,28 +48,28 @@ def line_weights(n: int, patch: int, step: int) -> tuple[np.ndarray, np.ndarray]
 def predict(
     networks: Sequence[Network], image: np.ndarray, patch: int, step: int, channels: int, walk: Walk = iter
 ) -> np.ndarray:
-    """Run networks over an image; they take turns from window to window, along each axis.
+    """Run networks over an image.
 
-    So every place where windows overlap is seen by several in the time of one. All vote on each window where the head
-    takes fewer windows than there are networks.
+    The networks take turns from window to window along each axis, so that a place where windows overlap is seen by
+    several of them in the time of one. If there are fewer windows than networks, all networks vote on each window.
 
     Args:
-        networks: each float32 (1, P, P, P, C) -> float32 (1, P, P, P, channels).
-        image: float32 (X, Y, Z, C), RAS+, scaled; smaller axes than `patch` are mirrored.
-        patch: window edge in voxels.
+        networks: functions float32 (1, P, P, P, C) -> float32 (1, P, P, P, channels).
+        image: float32 (X, Y, Z, C), RAS+, scaled; axes shorter than `patch` are mirrored.
+        patch: edge of a window in voxels.
         step: distance between windows in voxels, 1 ... patch.
-        channels: of the network's output.
-        walk: goes through the windows, and may show how far it has come.
+        channels: number of output channels.
+        walk: wrapper of the iteration over the windows, for a progress bar.
 
     Returns:
-        float32 (X, Y, Z, channels): the weighted mean over all windows that hold a voxel. Windows lie on the head's
-        box, and those that hold nothing, not even noise, are not run: there the image stays, and probabilities are 0.
+        float32 (X, Y, Z, channels), the weighted mean over all windows that contain a voxel. Windows cover the box of
+        the head; empty windows are not run: there the image is kept and probabilities are 0.
     """
     if not 1 <= step <= patch:
         raise ValueError(f"predict: expected 1 <= step <= patch. Received: step={step}, patch={patch}")
     margins = [(max(0, patch - n) // 2, max(0, patch - n) - max(0, patch - n) // 2) for n in image.shape[:3]]
     padded = np.pad(image, [*margins, (0, 0)], "symmetric") if np.any(margins) else image
-    # Channel by channel: memory of a channel is taken where it is written, which is the head and not the air around it.
+    # Channels first: memory is allocated where it is written, which is the head and not the air around it.
     total = np.zeros((channels, *padded.shape[:3]), np.float32)
     total[0] = padded[..., 0]
     blocks = bright_blocks(padded[..., 0])
@@ -80,7 +80,7 @@ def predict(
 
 
 def bright_blocks(image: np.ndarray) -> np.ndarray:
-    """Tell where there is anything: blocks of 4^3 voxels that are brighter than nothing, and those around them.
+    """Return the blocks of 4^3 voxels that are not empty, and their neighbours.
 
     Args:
         image: float32 (X, Y, Z), scaled.
@@ -95,12 +95,12 @@ def bright_blocks(image: np.ndarray) -> np.ndarray:
 
 
 def head_box(blocks: np.ndarray, shape: tuple[int, ...], patch: int) -> list[slice]:
-    """Return the smallest box of voxels that holds all bright blocks and is nowhere narrower than a window.
+    """Return the smallest box of voxels that contains all bright blocks and fits a window.
 
     Args:
-        blocks: of `bright_blocks`, not all false.
-        shape: (X, Y, Z) of the image, at least `patch`.
-        patch: window edge in voxels.
+        blocks: bool, from `bright_blocks`, not all False.
+        shape: (X, Y, Z) of the image, each at least `patch`.
+        patch: edge of a window in voxels.
     """
     box = []
     for part, n in zip(ndimage.find_objects(blocks.astype(np.uint8))[0], shape, strict=True):
@@ -112,11 +112,11 @@ def head_box(blocks: np.ndarray, shape: tuple[int, ...], patch: int) -> list[sli
 
 
 def _add_windows(networks, image, total, blocks, patch, step, walk) -> None:
-    """Replace the head's box in `total` by the weighted mean of the windows."""
+    """Replace the box of the head in `total` by the weighted mean of the windows."""
     box = head_box(blocks, image.shape[:3], patch)
     total[(0, *box)] = 0
     lines = [line_weights(part.stop - part.start, patch, step) for part in box]
-    product = np.empty((patch,) * 3, np.float32)  # taken once: memory that is new is slow
+    product = np.empty((patch,) * 3, np.float32)  # allocated once: fresh memory is slow
     corners = list(np.ndindex(*(len(starts) for starts, _ in lines)))
     for corner in walk(corners):
         begins = [part.start + starts[i] for part, (starts, _), i in zip(box, lines, corner, strict=True)]

@@ -1,11 +1,10 @@
-"""The objectives of the talk, in its notation.
+"""Objectives of SegSRGAN in the notation of the paper: (X, S_X) is `real`, G(Z) is `fake`, both float32.
 
-(X, S_X) is `real`, G(Z) is `fake`, both float32. What compares them voxel by voxel takes images (1, B, X, Y, Z) and
-maps of class probabilities (n, B, X, Y, Z), see `parts`: with each channel in one piece it takes a third of the time.
-The critic's objectives take all as the networks do, (B, X, Y, Z, 1 + n).
+Voxel-wise terms take images (1, B, X, Y, Z) and maps of class probabilities (n, B, X, Y, Z), see `parts`: with the
+voxels of a channel contiguous in memory they take a third of the time. The critic's terms take (B, X, Y, Z, 1 + n).
 
-TensorFlow adds three gradients of one tensor in the order in which they are ready, and so rounds otherwise each time; a
-sum of two is always the same. Hence the identities: no tensor is used more than twice.
+TensorFlow adds three or more gradients of one tensor in the order in which they are ready, which changes the rounding
+from run to run; a sum of two does not. `tf.identity` therefore limits the uses of each tensor to two.
 """
 
 from collections.abc import Callable
@@ -18,12 +17,12 @@ Pair = tuple[tf.Tensor, tf.Tensor]  # real and fake
 
 
 def parts(real: tf.Tensor, fake: tf.Tensor, groups: tuple[int, ...]) -> list[Pair]:
-    """Split (B, X, Y, Z, 1 + n) into the pair of images and, for each group of classes, the pair of maps.
+    """Return the pair of images and, for each group of classes, the pair of maps.
 
     Args:
-        real: the truth.
-        fake: the network's.
-        groups: numbers of classes, n together.
+        real: float32 (B, X, Y, Z, 1 + n), the truth.
+        fake: float32 (B, X, Y, Z, 1 + n), the network's output.
+        groups: numbers of channels of the groups of classes, n in total.
     """
     sizes = (1, *groups)
     split = (tf.split(tf.transpose(one, (4, 0, 1, 2, 3)), sizes) for one in (real, fake))
@@ -31,24 +30,23 @@ def parts(real: tf.Tensor, fake: tf.Tensor, groups: tuple[int, ...]) -> list[Pai
 
 
 def charbonnier(real: tf.Tensor, fake: tf.Tensor) -> tf.Tensor:
-    """L_rec = 1/n sum_i sqrt((real_i - fake_i)^2 + 1e-6) (Charbonnier et al. 1997); tensors alike, a scalar."""
+    """Return 1/n sum_i sqrt((real_i - fake_i)^2 + 1e-6), a scalar (Charbonnier et al. 1997); tensors of one shape."""
     return tf.reduce_mean(tf.sqrt(tf.square(real - fake) + 1e-6))
 
 
 def reconstruction(images: Pair, maps: Pair) -> tf.Tensor:
-    """L_rec with the image as one half and the segmentation as the other, however many classes it has; a scalar.
+    """Return L_rec, a scalar: the mean of the Charbonnier distances of the image and of the segmentation.
 
-    With one class it is the talk's mean over both channels.
+    With one class this is the paper's mean over both channels.
     """
     return (charbonnier(*images) + charbonnier(*maps)) / 2
 
 
 def soft_dice(real: tf.Tensor, fake: tf.Tensor) -> tf.Tensor:
-    """Return 1 - mean Dice of the classes; a scalar in [0, 1].
+    """Return 1 - mean Dice of the classes, a scalar in [0, 1]; maps (n, B, X, Y, Z).
 
     Dice = (2 sum s g + 1) / (sum s^2 + sum g^2 + 1) over the voxels of each sample and class (Milletari et al. 2016,
-    eq. 3); the 1 makes a class that is in neither perfect. With more than one class the first is the background and
-    does not count.
+    eq. 3); with the 1, a class that is in neither map scores 1. If n > 1 the first class, the background, is left out.
     """
     voxels, fake = [2, 3, 4], tf.identity(fake)
     both = tf.reduce_sum(real * fake, voxels)
@@ -58,7 +56,7 @@ def soft_dice(real: tf.Tensor, fake: tf.Tensor) -> tf.Tensor:
 
 
 def cross_entropy(real: tf.Tensor, fake: tf.Tensor) -> tf.Tensor:
-    """Return the mean over voxels of -sum_c s_c log g_c, the binary form where there is one class; a scalar in nats."""
+    """Return the mean over voxels of -sum_c s_c log g_c, or its binary form if n = 1, a scalar in nats."""
     guess = tf.clip_by_value(fake, 1e-6, 1 - 1e-6)
     if real.shape[0] == 1:
         return -tf.reduce_mean(real * tf.math.log(guess) + (1 - real) * tf.math.log(1 - guess))
@@ -72,18 +70,18 @@ def overlap(maps: Pair) -> tuple[tf.Tensor, tf.Tensor]:
 
 
 def adversarial(real_scores: tf.Tensor, fake_scores: tf.Tensor) -> tf.Tensor:
-    """L_adv = E[D((X, S_X))] - E[D(G(Z))]; scores (B, 1); a scalar."""
+    """Return L_adv = E[D((X, S_X))] - E[D(G(Z))], a scalar; scores (B, 1)."""
     return tf.reduce_mean(real_scores) - tf.reduce_mean(fake_scores)
 
 
 def gradient_penalty(critic, real: tf.Tensor, fake: tf.Tensor, epsilon: tf.Tensor) -> tf.Tensor:
-    """L_gp = E[(||grad D(XS^)||_2 - 1)^2], XS^ = (1 - eps) real + eps fake (Gulrajani et al. 2017, eq. 3).
+    """Return L_gp = E[(||grad D(XS^)||_2 - 1)^2], XS^ = (1 - eps) real + eps fake (Gulrajani et al. 2017, eq. 3).
 
     Args:
-        critic: maps (B, X, Y, Z, C) to (B, 1).
-        real: (B, X, Y, Z, C).
-        fake: (B, X, Y, Z, C).
-        epsilon: (B,), in [0, 1]: one for each sample, the same in all its channels.
+        critic: model from (B, X, Y, Z, C) to (B, 1).
+        real: float32 (B, X, Y, Z, C).
+        fake: float32 (B, X, Y, Z, C).
+        epsilon: float32 (B,) in [0, 1], one value per sample for all its channels.
 
     Returns:
         A scalar.
@@ -94,28 +92,28 @@ def gradient_penalty(critic, real: tf.Tensor, fake: tf.Tensor, epsilon: tf.Tenso
         tape.watch(mixed)
         scores = critic(mixed, training=True)
     gradient = tape.gradient(scores, mixed)
-    # 1e-12 keeps the root's own gradient finite where the critic is flat.
+    # 1e-12 keeps the gradient of the root finite if the critic is flat.
     norm = tf.sqrt(tf.reduce_sum(tf.square(gradient), axis=[1, 2, 3, 4]) + 1e-12)
     return tf.reduce_mean(tf.square(norm - 1))
 
 
 def generator_objective(settings: TrainingSettings, groups: tuple[int, ...]) -> Callable:
-    """Return the generator's objective with the weights of the settings.
+    """Return the generator's objective, a weighted sum of the terms above.
 
     Args:
-        settings: `lambda_*`.
-        groups: numbers of classes, see `parts`.
+        settings: holds the weights, `lambda_*`.
+        groups: numbers of channels of the groups of classes, see `parts`.
 
     Returns:
-        A function of real and fake, float32 (B, X, Y, Z, 1 + n), and the critic's scores of fake (B, 1), None before
-        the critic takes part: the objective, a scalar, and its terms by name, scalars without their weights.
+        A function of real and fake, float32 (B, X, Y, Z, 1 + n), and the critic's scores of fake, (B, 1) or None before
+        the critic takes part. It returns the objective and its terms by name without weights, all scalars.
     """
 
     def objective(real: tf.Tensor, fake: tf.Tensor, scores: tf.Tensor | None = None) -> tuple[tf.Tensor, dict]:
         images, tissues, *sides = parts(real, fake, groups)
         rec = reconstruction(images, tissues)
-        labels_count = settings.lambda_dice or settings.lambda_ce
-        dice, entropy = overlap(tissues) if labels_count else (tf.zeros(()), tf.zeros(()))
+        weighted = settings.lambda_dice or settings.lambda_ce
+        dice, entropy = overlap(tissues) if weighted else (tf.zeros(()), tf.zeros(()))
         total = settings.lambda_rec * rec + settings.lambda_dice * dice + settings.lambda_ce * entropy
         for pair in sides:
             total += settings.lambda_sides * sum(overlap(pair))
@@ -132,10 +130,10 @@ def critic_objective(settings: TrainingSettings) -> Callable:
     """Return the critic's objective, lambda_gp L_gp - L_adv.
 
     Args:
-        settings: `lambda_gp`.
+        settings: holds the weight `lambda_gp`.
 
     Returns:
-        A function of the critic, real and fake (B, X, Y, Z, C), and epsilon (B,), see `gradient_penalty`: a scalar.
+        A function of the critic, real and fake (B, X, Y, Z, C) and epsilon (B,), see `gradient_penalty`, to a scalar.
     """
 
     def objective(critic: Callable, real: tf.Tensor, fake: tf.Tensor, epsilon: tf.Tensor) -> tf.Tensor:

@@ -1,6 +1,6 @@
-"""Random training patches, drawn on the fly: nothing is written to disk.
+"""Random training patches, drawn on the fly without writing to disk.
 
-Patch number i is a function of (seed, i) alone, so a resumed training sees the patches that an undisturbed one sees.
+Patch number i depends on (seed, i) only, so that a resumed training sees the same patches as an uninterrupted one.
 """
 
 from dataclasses import dataclass
@@ -25,12 +25,12 @@ class TrainingSubject:
     """One subject in memory.
 
     Attributes:
-        name: the subject's name.
+        name: name of the subject.
         image: float32 (X, Y, Z), RAS+, high resolution, scaled so that its interpolated image has scale 1.
         labels: uint8 (X, Y, Z), drawem9 numbers.
-        sides: uint8 (X, Y, Z), 1 left, 2 right, 0 outside of the skull; None where it is not learnt.
-        signals: float32 (10,), the labels' median signals in the image.
-        centres: int (N, 3), voxels that patches may be centred on.
+        sides: uint8 (X, Y, Z), 1 left, 2 right, 0 outside the skull; None if hemispheres are not learnt.
+        signals: float32 (10,), median signal of each label in the image.
+        centres: int (N, 3), voxels that patches may contain as their anchor.
         spacing_mm: isotropic voxel size in mm.
     """
 
@@ -55,19 +55,19 @@ def prepare_subject(
     sides: np.ndarray | None = None,
     n_centres: int = 20_000,
 ) -> TrainingSubject:
-    """Scale a subject and choose where its patches may lie.
+    """Scale a subject's image and choose the places of its patches.
 
     Args:
-        name: the subject's name.
+        name: name of the subject.
         image: float32 (X, Y, Z), RAS+, high resolution.
         labels: uint8 (X, Y, Z), drawem9 numbers.
-        classes: that the network segments; patches lie around them.
-        spacing_mm: isotropic voxel size.
-        simulation: acquisition at which the intensity scale is taken.
-        patch: patch edge in voxels; a smaller image is mirrored to this size.
-        seed: of the choice of centres.
-        sides: uint8 (X, Y, Z), 1 left, 2 right; needed where `classes` has hemispheres.
-        n_centres: how many are kept.
+        classes: classes that the network segments; patches are drawn around them.
+        spacing_mm: isotropic voxel size in mm.
+        simulation: acquisition of which the interpolated image gets the intensity scale 1.
+        patch: edge of a patch in voxels; a smaller image is mirrored to this size.
+        seed: seed of the choice of centres.
+        sides: uint8 (X, Y, Z), 1 left, 2 right; needed if `classes` has hemispheres.
+        n_centres: number of centres.
     """
     axis = simulation.axis
     down, up = simulation.matrices(image.shape[axis], spacing_mm)
@@ -94,16 +94,15 @@ def draw_patch(
     """Draw one patch with its own place, contrast, slice thickness, slice phase, noise and flips.
 
     Args:
-        subjects: to draw from.
-        settings: the augmentation.
-        simulation: the acquisition; its noise is replaced by that of the augmentation.
-        classes: that the network segments.
-        thickness_channel: whether a second channel of the input holds the slice thickness in mm.
+        subjects: subjects to draw from.
+        settings: augmentation; its noise takes the place of the acquisition's.
+        simulation: acquisition that the patch imitates.
+        classes: classes that the network segments.
+        thickness_channel: add a second input channel with the distance between slices in mm.
         rng: source of randomness.
 
     Returns:
-        The network's input, float32 (P, P, P, 1 or 2), and the truth, float32 (P, P, P, 1 + n):
-        the image and the classes' maps.
+        The network's input, float32 (P, P, P, 1 or 2), and the truth, float32 (P, P, P, 1 + n): image and class maps.
     """
     subject = subjects[rng.integers(len(subjects))]
     size = settings.patch
@@ -126,7 +125,7 @@ def draw_patch(
 
 
 def _sides(subject: TrainingSubject, window: tuple[slice, ...], mirrored: bool) -> np.ndarray | None:
-    """Return the hemispheres of a window; in a head that is mirrored left is right."""
+    """Return the hemispheres of a window; mirroring exchanges left and right."""
     if subject.sides is None:
         return None
     sides = subject.sides[window]
@@ -134,7 +133,7 @@ def _sides(subject: TrainingSubject, window: tuple[slice, ...], mirrored: bool) 
 
 
 def _degraded(subject, place, simulation, settings, rng) -> tuple[np.ndarray, np.ndarray]:
-    """Return the truth's and the interpolated image's patch; whole lines along the slice axis are degraded."""
+    """Return the patch of the truth and of the interpolated image; whole lines along the slice axis are degraded."""
     axis, size, start = simulation.axis, settings.patch, place[simulation.axis]
     # Leaving out the first voxels moves the slices against the anatomy.
     phase = int(rng.integers(min(start, int(simulation.step_mm / subject.spacing_mm)) + 1))
@@ -158,7 +157,7 @@ def _degraded(subject, place, simulation, settings, rng) -> tuple[np.ndarray, np
 
 
 def _contrast(subject, block, settings, rng) -> np.ndarray:
-    """Return a block of the image as another acquisition would show it."""
+    """Return a block of the image with the contrast of another acquisition."""
     lines = subject.image[block]
     if settings.contrast_model == "none":
         return lines
@@ -176,15 +175,15 @@ def patch_dataset(
     seed: int,
     start: int,
 ) -> tf.data.Dataset:
-    """Return the endless stream of patches from number `start` on.
+    """Return the endless stream of patches, see `draw_patch`.
 
     Args:
-        subjects: to draw from.
-        settings: the augmentation.
-        simulation: the acquisition, see `draw_patch`.
-        classes: that the network segments.
+        subjects: subjects to draw from.
+        settings: augmentation.
+        simulation: acquisition that the patches imitate.
+        classes: classes that the network segments.
         thickness_channel: see `draw_patch`.
-        seed: of the stream.
+        seed: seed of the stream.
         start: number of the first patch.
     """
     size = settings.patch

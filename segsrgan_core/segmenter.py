@@ -35,23 +35,23 @@ LARGEST_IMAGE_VOXELS = 600**3
 
 @dataclass(frozen=True)
 class ModelCard:
-    """What must be known to use a network's weights.
+    """Facts that are needed to use a network's weights; the content of `model.json`.
 
     Attributes:
         generator: arguments of `build_generator`, without the precision.
         classes: names of the tissues, class 1 first.
-        spacing_mm: isotropic voxel size of its images.
-        patch: window edge in voxels.
-        thickness_mm: range of the slice thickness it was trained on.
-        plane: of the slices it was trained on.
-        cohort: it was trained on.
-        step: distance between windows in voxels, with which threshold and error factors were learnt.
-        flips: axes along which windows took turns to be mirrored then.
-        threshold: of a single class.
-        networks: how many vote.
-        error_factors: by volume, standard error over the passes' disagreement (see `uncertainty`).
-        error_cases: how many cases the factors were learnt from.
-        format: of this file.
+        spacing_mm: isotropic voxel size of the images in mm.
+        patch: edge of a window in voxels.
+        thickness_mm: smallest and largest slice thickness in training, in mm.
+        plane: slice plane in training.
+        cohort: name of the cohort of the training.
+        step: distance between windows in voxels at which threshold and error factors were learnt.
+        flips: axes ("x", "y", "z") along which windows take turns to be mirrored, as in that calibration.
+        threshold: threshold of the probability, for a single class.
+        networks: number of networks that vote.
+        error_factors: by volume, standard error over the disagreement of the passes (see `uncertainty`).
+        error_cases: number of cases the factors were learnt from.
+        format: version of this file's format.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid", allow_inf_nan=False)
@@ -73,26 +73,26 @@ class ModelCard:
 
     @property
     def tissues(self) -> Classes:
-        """What the channels of its segmentation are."""
+        """Classes of the segmentation's channels."""
         return Classes(self.classes, bool(self.generator.get("hemispheres")))
 
 
 @dataclass(frozen=True)
 class Segmentation:
-    """What comes out, all on one isotropic grid in the input's orientation and place.
+    """Result for one image. All volumes lie on one isotropic grid in the orientation and place of the input.
 
     Attributes:
-        interpolated: float32, the network's input in the image's own intensities.
-        image: float32, super-resolved, in the image's own intensities.
-        labels: uint8, drawem9 numbers.
-        probabilities: float32 (X, Y, Z) for each class; the brain's are 0 outside the skull, where one is found.
-        volumes_ml: of each class, from the labels; with hemispheres also of `left_cortex` and `right_cortex` (and so
-            on) and `intracranial`.
-        sides: uint8, 1 left, 2 right within the skull; None where the network does not know them.
-        uncertainty: float32, the probability that a voxel's label is wrong.
-        disagreement_ml: of the passes, on each volume; see `uncertainty.disagreement_ml`.
-        standard_errors_ml: of each volume; nan where the model was not calibrated.
-        notes: what a person should know about this image.
+        interpolated: float32 (X, Y, Z), the interpolated input in its own intensities.
+        image: float32 (X, Y, Z), the super-resolved image in the input's intensities.
+        labels: uint8 (X, Y, Z), drawem9 numbers.
+        probabilities: by class, float32 (X, Y, Z) in [0, 1]; the brain's are 0 outside the skull, if it is found.
+        volumes_ml: by name, in ml, from the labels; with hemispheres also `left_cortex`, `right_cortex` (and so on) and
+            `intracranial`.
+        sides: uint8 (X, Y, Z), 1 left, 2 right within the skull; None for a network without hemispheres.
+        uncertainty: float32 (X, Y, Z), probability that a voxel's label is wrong.
+        disagreement_ml: by name, see `uncertainty.disagreement_ml`.
+        standard_errors_ml: by name, in ml; nan if the model was not calibrated.
+        notes: sentences about this image that its user should read.
     """
 
     interpolated: Nifti1Image
@@ -109,15 +109,14 @@ class Segmentation:
 
 @dataclass(frozen=True)
 class Segmenter:
-    """A network with what it needs to know; made by `load_segmenter`.
+    """A trained network as a function of an image; made by `load_segmenter`.
 
     Attributes:
-        card: of the weights.
+        card: facts about the weights.
         network: float32 (1, P, P, P, C) -> float32 (1, P, P, P, 1 + channels).
-        others: more networks that vote.
+        others: further networks that vote.
         step: distance between windows in voxels; None: the card's.
-        flips: axes ("x", "y", "z") along which windows take turns to be mirrored, see `uncertainty.views`; None: the
-            card's.
+        flips: axes along which windows take turns to be mirrored, see `uncertainty.views`; None: the card's.
     """
 
     card: ModelCard
@@ -137,12 +136,12 @@ class Segmenter:
 
         Args:
             image: float32 (X, Y, Z), any orientation and spacing.
-            like: an image whose grid the result shall have; the card's isotropic voxel size if not given.
-            interpolated: `image` on that grid in RAS+ order, where it has been interpolated before.
+            like: image that defines the grid of the result; None: isotropic voxels of the card's size.
+            interpolated: `image` on that grid in RAS+ order, if it has been interpolated before.
             walk: see `inference.predict`.
 
         Raises:
-            UserError: the field of view is no head's, the isotropic image would be too large, or nothing is bright.
+            UserError: the field of view does not fit a head, the grid would be too large, or the image is dark.
         """
         self._check_field(image)
         canonical = nib.as_closest_canonical(image)
@@ -194,8 +193,8 @@ class Segmenter:
         too_many = np.prod(extent / self.card.spacing_mm) > LARGEST_IMAGE_VOXELS
         if extent.min() < low or extent.max() > high or too_many:
             raise UserError(
-                f"image: expected a head in a field of view of {low:g} to {high:g} mm along each axis; received "
-                f"{' x '.join(f'{mm:.4g}' for mm in extent)} mm; correct the header's voxel sizes, or crop the image."
+                f"image: a field of view of {' x '.join(f'{mm:.4g}' for mm in extent)} mm does not fit a head "
+                f"({low:g} to {high:g} mm per axis); correct the voxel sizes in the header, or crop the image."
             )
 
     def _inputs(self, array: np.ndarray, thickness: float) -> np.ndarray:
@@ -218,7 +217,7 @@ class Segmenter:
 
 
 def _sides(votes: tuple[np.ndarray, np.ndarray] | None, image: Nifti1Image) -> np.ndarray | None:
-    """Divide what a network finds within the skull along one plane; a window is too small to tell left from right."""
+    """Split the network's skull content along one plane; a window is too small to tell left from right."""
     if votes is None:
         return None
     inside = largest_part(votes[0])
@@ -226,14 +225,7 @@ def _sides(votes: tuple[np.ndarray, np.ndarray] | None, image: Nifti1Image) -> n
 
 
 def _clear_outside(classes: Classes, means: np.ndarray, squares: np.ndarray, sides: np.ndarray | None) -> None:
-    """Set a network's tissues of the brain to 0, in place, outside the skull that it finds: specks in the air go.
-
-    Args:
-        classes: what the channels are.
-        means: float32 (X, Y, Z, n), probabilities.
-        squares: float32 (X, Y, Z, q), of the `spread_channels`.
-        sides: uint8 (X, Y, Z), 0 outside the skull, or None; where no skull is found nothing is changed.
-    """
+    """Set the probabilities of the brain's tissues to 0 outside the skull, in place, if a skull was found."""
     if sides is None or not sides.any():
         return
     for i, channel in enumerate(spread_channels(classes)[: len(classes.names)]):
@@ -242,13 +234,13 @@ def _clear_outside(classes: Classes, means: np.ndarray, squares: np.ndarray, sid
 
 
 def volumes_ml(classes: Classes, labels: np.ndarray, sides: np.ndarray | None, voxel_ml: float) -> dict[str, float]:
-    """Count the voxels of each class, of its left and right part and of the skull's content, see `Segmentation`.
+    """Return the volumes of a label map in ml by name, see `Segmentation.volumes_ml`.
 
     Args:
-        classes: to count.
-        labels: (X, Y, Z), drawem9 numbers.
-        sides: (X, Y, Z), 1 left, 2 right, or None.
-        voxel_ml: volume of a voxel.
+        classes: classes to measure.
+        labels: uint8 (X, Y, Z), drawem9 numbers.
+        sides: uint8 (X, Y, Z), 1 left, 2 right, or None.
+        voxel_ml: volume of a voxel in ml.
     """
     masks = {name: labels == number for name, number in classes.numbers.items()}
     if sides is not None:
@@ -259,7 +251,7 @@ def volumes_ml(classes: Classes, labels: np.ndarray, sides: np.ndarray | None, v
 
 
 def _in_orientation_of(canonical: Nifti1Image, image: Nifti1Image) -> Nifti1Image:
-    """Flip and permute a RAS+ image's axes to those of another image; every voxel stays where it is in the world."""
+    """Flip and permute the axes of a RAS+ image to those of another image, without moving a voxel in the world."""
     transform = nib.orientations.ornt_transform(nib.io_orientation(canonical.affine), nib.io_orientation(image.affine))
     turned = canonical.as_reoriented(transform)
     return Nifti1Image(np.ascontiguousarray(turned.dataobj), turned.affine)
@@ -273,7 +265,7 @@ def save_model(folder: Path, model: Any, card: ModelCard, others: Sequence[Any] 
 
 
 def weight_files(networks: int) -> list[str]:
-    """Return the names of the files that hold the weights of a model of so many networks."""
+    """Return the file names of the weights of a model with this number of networks."""
     return [WEIGHTS, *(f"generator_{number}.npz" for number in range(2, networks + 1))]
 
 
@@ -317,20 +309,18 @@ def read_card(folder: Path) -> ModelCard:
         rest = {"classes": list(card.classes), "critic_width": 1, "precision": "auto"}
         ModelSettings(generator=arguments.pop("name"), **arguments, **rest)  # the limits of params.yaml
         if channels != Classes(card.classes).channels:
-            raise UserError(f"classes: expected as many as n_classes={channels}; received {list(card.classes)}")
+            raise UserError(f"classes: {list(card.classes)} do not fit n_classes={channels}")
     except OSError as error:
         raise UserError(
-            f"{path}: expected a trained model's folder; received: {error.strerror}; run `make repro` first, or name "
-            "the folder with --model."
+            f"{path}: not the folder of a trained model ({error.strerror}); name another with --model, or train one."
         ) from error
     except (ValueError, TypeError, KeyError) as error:
         raise UserError(
-            f"{path}: expected a model card of format {FORMAT}; received one with a fault ({_brief(error)}); copy the "
-            "model again, or train again."
+            f"{path}: not a model card of format {FORMAT} ({_brief(error)}); copy the model again, or train again."
         ) from error
     for name in weight_files(card.networks):
         if not (folder / name).is_file():
-            raise UserError(f"{folder / name}: expected stored weights; received none (missing); copy the model again.")
+            raise UserError(f"{folder / name}: the weights are missing; copy the model again.")
     return card
 
 

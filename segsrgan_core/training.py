@@ -1,7 +1,7 @@
-"""Adversarial training (WGAN-GP) of a generator, and the curve of its validation.
+"""Adversarial training (WGAN-GP) of a generator, with validation and resuming.
 
-A run is a function of its settings, its subjects and its seed; interrupted at any moment, it goes on bit-exactly.
-On several devices each takes its share of every batch: sums are then made in another order, and nothing else differs.
+A run is a function of its settings, subjects and seed. Interrupted at any moment, it resumes bit-exactly. On several
+devices each takes its share of every batch, so that sums are rounded in another order.
 """
 
 import math
@@ -26,25 +26,24 @@ from segsrgan_core.settings import TrainingSettings
 from segsrgan_core.simulation import Simulation
 
 Validate = Callable[[Callable], dict[str, float]]
-LOWEST_RATE = 0.02  # what is left of the learning rate at the end
 Report = Callable[[int, dict[str, Any]], None]
+LOWEST_RATE = 0.02  # share of the learning rate at the end of its fall
 
 
 class Trainer:
-    """The networks, their optimisers, the running average of the generator's weights, and one step of each.
+    """The networks, their optimizers, the running average of the generator's weights, and one step of each.
+
+    Batches are walked through one sample at a time: without batch statistics the mean of the samples' gradients is the
+    gradient of the batch, and the memory needed is that of one patch. Several devices share the batches if networks and
+    trainer are built in the scope of a strategy, see `devices`.
 
     Args:
-        generator: of `networks.generators`.
-        critic: of `networks.critic`; None trains without the adversarial term.
-        settings: objective and schedule.
-        groups: sizes of the groups of the generator's classes; see `classes`.
-        objective: of the generator, as `losses.generator_objective` makes it, which is the default.
-        critic_objective: of the critic, as `losses.critic_objective` makes it, which is the default.
-
-    Batches are walked through one sample at a time: the networks have no batch statistics, so that the mean of the
-    gradients is the batch's gradient, and the memory is that of one patch.
-
-    Several devices share the batches where networks and trainer are made in the scope of a strategy, see `devices`.
+        generator: from `networks.generators.build_generator`.
+        critic: from `networks.critic.build_critic`; None to train without the adversarial term.
+        settings: weights of the objective, optimizer and schedule.
+        groups: numbers of channels of the generator's groups of classes, see `classes`.
+        objective: of the generator; default `losses.generator_objective(settings, groups)`.
+        critic_objective: of the critic; default `losses.critic_objective(settings)`.
     """
 
     def __init__(
@@ -60,26 +59,20 @@ class Trainer:
         self.objective = objective or losses.generator_objective(settings, groups)
         self.critic_objective = critic_objective or losses.critic_objective(settings)
         self.strategy = tf.distribute.get_strategy()
-        build = self._muon if settings.optimizer == "muon" else self._adam
-        self.generator_optimizer = build(generator, settings.learning_rate)
-        self.critic_optimizer = self._adam(critic, settings.critic_learning_rate) if critic else None
-        # Every device has the same, so that any device's will do.
+        self.generator_optimizer = self._optimizer(generator, settings.optimizer, settings.learning_rate)
+        if critic:
+            self.critic_optimizer = self._optimizer(critic, "adam", settings.critic_learning_rate)
+        # Every device has the same average, so that any device's will do.
         one = tf.VariableAggregation.ONLY_FIRST_REPLICA
         self.average = [tf.Variable(w.value, aggregation=one) for w in generator.trainable_variables]
 
-    def _adam(self, model: keras.Model, rate: float) -> keras.optimizers.Optimizer:
-        optimizer = OnePassAdam(self._schedule(rate), beta_1=self.settings.beta_1, beta_2=0.999)
-        optimizer.build(model.trainable_variables)
-        return optimizer
-
-    def _muon(self, model: keras.Model, rate: float) -> keras.optimizers.Optimizer:
-        optimizer = ConvolutionMuon(
-            self._schedule(rate),
-            momentum=self.settings.beta_1,
-            adam_beta_1=self.settings.beta_1,
-            weight_decay=0.0,
-            adam_weight_decay=0.0,
-        )
+    def _optimizer(self, model: keras.Model, name: str, rate: float) -> keras.optimizers.Optimizer:
+        schedule, beta = self._schedule(rate), self.settings.beta_1
+        if name == "muon":
+            decay = {"weight_decay": 0.0, "adam_weight_decay": 0.0}
+            optimizer = ConvolutionMuon(schedule, momentum=beta, adam_beta_1=beta, **decay)
+        else:
+            optimizer = OnePassAdam(schedule, beta_1=beta, beta_2=0.999)
         optimizer.build(model.trainable_variables)
         return optimizer
 
@@ -94,7 +87,7 @@ class Trainer:
         )
 
     def state(self) -> dict[str, list]:
-        """Return every variable that the next step depends on."""
+        """Return every variable that the next step depends on, by name of its group."""
         variables = {
             "generator": self.generator.trainable_variables,
             "generator_optimizer": self.generator_optimizer.variables,
@@ -107,17 +100,28 @@ class Trainer:
 
     @tf.function(jit_compile=False)
     def reconstruct(self, x: tf.Tensor, y: tf.Tensor) -> dict[str, tf.Tensor]:
-        """One generator step on L_rec alone; x (B, P, P, P, C), y (B, P, P, P, 1 + n)."""
+        """Take one generator step without the adversarial term.
+
+        Args:
+            x: float32 (B, P, P, P, C), the network's inputs.
+            y: float32 (B, P, P, P, 1 + n), the truth.
+
+        Returns:
+            The terms of the objective, scalars.
+        """
         return self._on_devices(lambda: self._generator_step(x, y, adversarial=False))
 
     @tf.function(jit_compile=False)
     def adversarial(self, x: tf.Tensor, y: tf.Tensor, epsilon: tf.Tensor) -> dict[str, tf.Tensor]:
-        """One whole iteration in one graph: n_critic critic steps, each on its own batch, and one generator step.
+        """Take n_critic critic steps, each on its own batch, and one generator step, in one graph.
 
         Args:
-            x: (n_critic + 1, B, P, P, P, C).
-            y: (n_critic + 1, B, P, P, P, 1 + n).
-            epsilon: (n_critic, B), in [0, 1].
+            x: float32 (n_critic + 1, B, P, P, P, C), the network's inputs.
+            y: float32 (n_critic + 1, B, P, P, P, 1 + n), the truth.
+            epsilon: float32 (n_critic, B) in [0, 1], see `losses.gradient_penalty`.
+
+        Returns:
+            The terms of the generator's objective and `loss_critic`, scalars.
         """
         return self._on_devices(lambda: self._iteration(x, y, epsilon))
 
@@ -129,7 +133,6 @@ class Trainer:
         return {**self._generator_step(x[-1], y[-1], adversarial=True), "loss_critic": loss}
 
     def _on_devices(self, step: Callable[[], dict[str, tf.Tensor]]) -> dict[str, tf.Tensor]:
-        """Take a step on every device; the losses are of the whole batch."""
         values = self.strategy.run(step)
         return {name: self.strategy.reduce("SUM", value, axis=None) for name, value in values.items()}
 
@@ -166,43 +169,41 @@ class Trainer:
     def _with_thickness(self, pair: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
         return tf.concat([pair, x[..., 1:]], -1) if x.shape[-1] > 1 else pair
 
-    def _mean_over_batch(self, loss, variables: list, batch: int) -> tuple[tf.Tensor, list[tf.Tensor]]:
-        """Return this device's part of the mean: the parts of all devices add up to it, and optimisers add them up."""
+    def _mean_over_batch(self, loss: Callable, variables: list, batch: int) -> tuple[tf.Tensor, list[tf.Tensor]]:
+        """Return this device's part of the mean: the parts of all devices add up to it, and optimizers add them up."""
 
         def one(i: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor]]:
             with tf.GradientTape(watch_accessed_variables=False) as tape:
                 tape.watch([v.value for v in variables])
-                value, parts = loss(i)
-            return tf.stack(parts), tape.gradient(value, [v.value for v in variables])
+                value, terms = loss(i)
+            return tf.stack(terms), tape.gradient(value, [v.value for v in variables])
 
         share = batch // self.settings.devices
         first = share * tf.cast(tf.distribute.get_replica_context().replica_id_in_sync_group, tf.int32)
-        parts, gradients = one(first)
+        terms, gradients = one(first)
         if batch == 1:
-            return parts, gradients
+            return terms, gradients
         for i in tf.range(first + 1, first + share):
-            more_parts, more = one(i)
-            parts += more_parts
+            more_terms, more = one(i)
+            terms += more_terms
             gradients = [a + b for a, b in zip(gradients, more, strict=True)]
-        return parts / batch, [g / batch for g in gradients]
+        return terms / batch, [g / batch for g in gradients]
 
 
 def devices(count: int) -> tf.distribute.Strategy:
-    """Return a strategy that shares batches among the first GPUs of this machine (among CPUs where it has none).
+    """Return a strategy that shares batches among the first GPUs of this machine, or its CPUs if it has no GPU.
 
     Args:
-        count: of devices; with one, nothing is shared.
+        count: number of devices; 1 shares nothing.
 
     Raises:
-        UserError: the machine has fewer.
+        UserError: the machine has fewer devices.
     """
     if count == 1:
         return tf.distribute.get_strategy()
     there = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
     if len(there) < count:
-        raise UserError(
-            f"training.devices: expected at most {len(there)}, which this machine has; received {count}; correct it."
-        )
+        raise UserError(f"training.devices: {count} is more than this machine has ({len(there)}); choose fewer.")
     return tf.distribute.MirroredStrategy([device.name for device in there[:count]])
 
 
@@ -210,7 +211,10 @@ def soften(real: tf.Tensor) -> tf.Tensor:
     """Blur a binary segmentation by one voxel, so that the critic cannot tell it from a soft one by its edges alone.
 
     Args:
-        real: (B, X, Y, Z, 1 + n), the image and the segmentation; the image is left as it is.
+        real: float32 (B, X, Y, Z, 1 + n), the image, which is kept, and the segmentation.
+
+    Returns:
+        float32 of the same shape.
     """
     segmentation = tf.nn.avg_pool3d(real[..., 1:], 3, 1, "SAME")
     return tf.concat([real[..., :1], segmentation], -1)
@@ -226,23 +230,25 @@ def train(
     seed: int,
     report: Report = lambda step, row: None,
 ) -> list[dict[str, Any]]:
-    """Train to the end, from the stored state where there is one.
+    """Train to the end, from the stored state if there is one.
+
+    At the end `trainer.average` holds the averaged weights of the best epoch (highest `val_score`), and
+    `trainer.generator` those of the last step.
 
     Args:
-        trainer: fresh networks and optimisers.
-        subjects: to draw patches from.
-        simulation: the acquisition that patches imitate.
-        classes: that the network segments.
-        validate: gets the averaged network, float32 (1, P, P, P, C) -> (1, P, P, P, 1 + n), and returns scores.
-        state_path: `.npz` of the state, written after each epoch.
-        seed: of the patches and of the gradient penalty.
-        report: called after each step with its number and its losses (scalar tensors), at an epoch's end with the
-            history's row.
+        trainer: fresh networks and optimizers.
+        subjects: subjects to draw patches from.
+        simulation: acquisition that the patches imitate.
+        classes: classes that the network segments.
+        validate: function of the averaged network, float32 (1, P, P, P, C) -> (1, P, P, P, 1 + n), that returns scores,
+            `val_score` among them.
+        state_path: `.npz` file of the state, written after each epoch.
+        seed: seed of the patches and of the gradient penalty.
+        report: called after each step with its number and its losses (scalar tensors), at the end of an epoch with the
+            row of the history.
 
     Returns:
-        The history, one row an epoch: epoch, step, losses (the mean over those steps of the epoch in which they are
-        measured), learning rate of the last step, validation scores. The trainer's `average` then holds the weights of
-        the best epoch (highest `val_score`), its generator those of the last step.
+        The history, one row per epoch: epoch, step, mean losses, learning rate of the last step, validation scores.
     """
     settings = trainer.settings
     best = [tf.Variable(w) for w in trainer.average]
@@ -281,7 +287,7 @@ def train(
 
 
 class _Stream:
-    """Batches of the patch stream, and how many patches were taken from it."""
+    """Batches of the patch stream, and the number of patches taken from it."""
 
     def __init__(self, patches: Callable[[int], tf.data.Dataset], settings: TrainingSettings, start: int):
         self._patches, self.position = patches, start
@@ -315,6 +321,6 @@ def _row(step: int, values: dict[str, list[tf.Tensor]], trainer: Trainer) -> dic
 
 
 def copy_weights(source: list, target: list) -> None:
-    """Assign each variable of `source` to its counterpart in `target`."""
+    """Assign each variable of `source` to the variable of `target` at the same place."""
     for a, b in zip(source, target, strict=True):
         b.assign(a)

@@ -1,9 +1,9 @@
-"""How far a segmentation can be trusted.
+"""Uncertainty of labels and volumes.
 
 A voxel is seen several times: in overlapping windows, some of them mirrored, and by several networks. The mean of these
-passes gives each voxel's probabilities, and with them the probability that its label is wrong. Their disagreement gives
-the standard errors of volumes: if all voxels erred together, a volume's standard deviation would be the sum of theirs;
-how much of it is left as an error is learnt from cases whose true volume is known.
+passes gives the probabilities of each voxel, and with them the probability that its label is wrong. Their disagreement
+gives the standard errors of volumes: if all voxels erred together, the standard deviation of a volume would be the sum
+of theirs; the share of it that is an error is learnt from cases with a known volume.
 """
 
 from collections.abc import Callable, Sequence
@@ -19,16 +19,16 @@ AXES = {"x": 0, "y": 1, "z": 2}  # of arrays in RAS+ order: left-right, back-fro
 
 
 def views(networks: Sequence[Network], flips: Sequence[str], classes: Classes) -> list[Network]:
-    """Make one network of several, and of it one that sees the head as it is and one for each of its mirror images.
+    """Return the mean of several networks, as it is and for each mirror image of its input.
 
     Args:
-        networks: float32 (B, P, P, P, C) -> float32 (B, P, P, P, 1 + n).
-        flips: axes out of "x", "y", "z"; every combination of them is one more view.
-        classes: what the n channels are.
+        networks: functions float32 (B, P, P, P, C) -> float32 (B, P, P, P, 1 + n).
+        flips: axes out of "x", "y", "z"; each combination of them is one more view.
+        classes: classes of the n channels.
 
     Returns:
-        Each float32 (B, P, P, P, C) -> float32 (B, P, P, P, 1 + n + q): the mean over the networks, and the mean of the
-        squares of the q channels that `spread_channels` names.
+        Functions float32 (B, P, P, P, C) -> float32 (B, P, P, P, 1 + n + q): the mean over the networks, and the mean
+        of the squares of the q `spread_channels`.
     """
     axes = [AXES[name] + 1 for name in flips]
     mirrors = chain.from_iterable(combinations(axes, k) for k in range(len(axes) + 1))
@@ -52,7 +52,7 @@ def views(networks: Sequence[Network], flips: Sequence[str], classes: Classes) -
 
 
 def mirrored_channels(classes: Classes) -> list[int]:
-    """Return where each channel of a segmentation stands when left and right are exchanged."""
+    """Return the order of the channels of a segmentation after left and right are exchanged."""
     order = list(range(classes.channels))
     if classes.hemispheres:
         order[-2:] = order[:-3:-1]
@@ -60,22 +60,21 @@ def mirrored_channels(classes: Classes) -> list[int]:
 
 
 def spread_channels(classes: Classes) -> list[int]:
-    """Return the channels whose disagreement is measured: the named classes, and the outside of the skull."""
+    """Return the channels of which the disagreement is measured: the named classes, and the outside of the skull."""
     n = classes.tissue_channels
     named = list(range(n - len(classes.names), n))
     return [*named, n] if classes.hemispheres else named
 
 
 def error_probability(probabilities: dict[str, np.ndarray], labels: np.ndarray, numbers: dict[str, int]) -> np.ndarray:
-    """Return the probability that each voxel's label is wrong.
+    """Return the probability that the label of each voxel is wrong, float32 (X, Y, Z).
 
-    It is read without knowing a method, can be checked against the truth (`calibration`), and sums up to the volume
-    that is expected to be labelled wrongly.
+    Its sum is the expected volume of wrong labels in voxels.
 
     Args:
-        probabilities: of each class, float32 (X, Y, Z); what is missing to 1 is the background's.
-        labels: uint8 (X, Y, Z), the classes' numbers, 0 for the background.
-        numbers: of each class.
+        probabilities: by class, float32 (X, Y, Z); the rest to 1 belongs to the background.
+        labels: uint8 (X, Y, Z), numbers of the classes, 0 for the background.
+        numbers: number of each class.
     """
     wrong = np.clip(sum(probabilities.values()), 0, 1)
     for name, number in numbers.items():
@@ -87,17 +86,17 @@ def error_probability(probabilities: dict[str, np.ndarray], labels: np.ndarray, 
 def disagreement_ml(
     classes: Classes, means: np.ndarray, squares: np.ndarray, sides: np.ndarray | None, voxel_ml: float
 ) -> dict[str, float]:
-    """Sum up the passes' standard deviations, for every volume that a segmentation gives.
+    """Return the sum of the passes' standard deviations over the voxels, for each volume of a segmentation.
 
     Args:
-        classes: what the channels are.
-        means: float32 (X, Y, Z, n), of the passes' probabilities.
-        squares: float32 (X, Y, Z, q), means of the squares of the `spread_channels`.
+        classes: classes of the channels.
+        means: float32 (X, Y, Z, n), mean probabilities of the passes.
+        squares: float32 (X, Y, Z, q), mean squares of the `spread_channels`.
         sides: uint8 (X, Y, Z), 1 left, 2 right, or None.
-        voxel_ml: volume of a voxel.
+        voxel_ml: volume of a voxel in ml.
 
     Returns:
-        ml by name, as in `Segmentation.volumes_ml`: the standard deviation if all voxels erred together.
+        In ml by name, as `Segmentation.volumes_ml`: the standard deviation if all voxels erred together.
     """
     spread = np.sqrt(np.maximum(squares - means[..., spread_channels(classes)] ** 2, 0))
     by_name = {name: spread[..., i] for i, name in enumerate(classes.names)}
@@ -110,10 +109,10 @@ def disagreement_ml(
 
 
 def error_factor(errors_ml: Sequence[float], disagreements_ml: Sequence[float]) -> float:
-    """Return by what the disagreement is multiplied to be a standard error: the root mean square of their ratio.
+    """Return the factor from disagreement to standard error: the root mean square of error over disagreement.
 
     Args:
-        errors_ml: of volumes whose truth is known, estimate minus truth, one a case.
-        disagreements_ml: of the same, > 0.
+        errors_ml: estimated minus true volume in ml, one per case.
+        disagreements_ml: disagreement on the same volumes in ml, > 0.
     """
     return float(np.sqrt(np.mean(np.square(np.asarray(errors_ml) / np.asarray(disagreements_ml)))))

@@ -1,1 +1,1 @@
-"""Geometry, degradation, contrast, noise and files of images; knows numpy, scipy and nibabel only."""
+"""Geometry, contrast, noise, intensities and hemispheres of images; uses numpy, scipy and nibabel only."""

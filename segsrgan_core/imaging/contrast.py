@@ -1,4 +1,4 @@
-"""Contrast of T2-weighted images: the talk's exponent and the spin-echo equation."""
+"""Contrast of T2-weighted images: the spin-echo equation, and the exponent of the published augmentation."""
 
 from dataclasses import dataclass
 
@@ -28,12 +28,12 @@ TISSUES_3T = {
 
 
 def spin_echo(m0, t1_ms, t2_ms, te_ms: float, tr_ms: float):
-    """Return the signal of a spin echo: S = M0 (1 - exp(-TR/T1)) exp(-TE/T2).
+    """Return the signal of a spin echo, S = M0 (1 - exp(-TR/T1)) exp(-TE/T2).
 
     Args:
-        m0: equilibrium magnetisation, a number or an array.
-        t1_ms: T1 in ms, a number or an array.
-        t2_ms: T2 in ms, a number or an array.
+        m0: equilibrium magnetisation, number or array.
+        t1_ms: T1 in ms, number or array.
+        t2_ms: T2 in ms, number or array.
         te_ms: echo time in ms.
         tr_ms: repetition time in ms.
     """
@@ -55,10 +55,10 @@ def contrast_to_noise(first: Relaxation, second: Relaxation, te_ms, tr_ms, noise
 
 
 def exponent(array: np.ndarray, power: float) -> np.ndarray:
-    """Change the contrast as the talk does: x -> x^p, with x scaled to [0, 1] where it matters.
+    """Return x^p, the contrast augmentation of SegSRGAN.
 
     Args:
-        array: float32, any shape; values below 0 (a spline's undershoot) keep their sign.
-        power: p > 0; 1 changes nothing.
+        array: float32, any shape, scaled to about [0, 1]; values below 0 (undershoot of a spline) keep their sign.
+        power: p > 0.
     """
     return np.sign(array) * np.abs(array) ** np.float32(power)

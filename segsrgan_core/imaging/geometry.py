@@ -1,8 +1,8 @@
 """Grids and world coordinates.
 
 An image's grid is its shape and its affine (nibabel's convention: voxel centres at integer coordinates, world in mm,
-RAS+). All resampling here is separable: the new grid's axes are parallel to the old one's, so that an interpolation
-is one small matrix an axis. World coordinates are kept: the centre of the field of view does not move.
+RAS+). Resampling is separable: the axes of the new grid are parallel to those of the old one, so that an interpolation
+is one small matrix per axis. World coordinates are kept: the centre of the field of view does not move.
 """
 
 import math
@@ -33,7 +33,7 @@ def voxel_volume_ml(image: Nifti1Image) -> float:
 
 
 def voxel_axis(image: Nifti1Image, plane: str | int) -> int:
-    """Find the voxel axis that slices of a plane are stacked along.
+    """Return the voxel axis along which the slices of a plane are stacked.
 
     Args:
         image: any orientation.
@@ -45,7 +45,7 @@ def voxel_axis(image: Nifti1Image, plane: str | int) -> int:
     if plane in (0, 1, 2):
         return int(plane)
     if plane not in AXES:
-        raise UserError(f"slice plane: expected one of {sorted(AXES)} or a voxel axis 0, 1, 2; received {plane!r}.")
+        raise UserError(f"slice plane: {plane!r} is not one of {sorted(AXES)} or a voxel axis 0, 1, 2.")
     orientation = nib.orientations.io_orientation(image.affine)
     return int(np.flatnonzero(orientation[:, 0] == AXES[plane])[0])
 
@@ -76,7 +76,7 @@ def centred_grid(affine: np.ndarray, shape: tuple[int, ...], new_shape, new_spac
 def apply_along(array: np.ndarray, matrix: np.ndarray, axis: int) -> np.ndarray:
     """Multiply every line of an array along one axis by a matrix.
 
-    On one thread: BLAS rounds otherwise on another number of them, and a registration amplifies that.
+    It runs on one thread: with another number of threads BLAS rounds differently, and a registration amplifies that.
 
     Args:
         array: (..., n, ...) with n at `axis`.
@@ -96,30 +96,26 @@ def spline_matrix(n: int, positions: np.ndarray, order: int = 3) -> np.ndarray:
 
     Args:
         n: number of samples, at 0 ... n - 1.
-        positions: (m,) in voxels of those samples; outside, the samples are mirrored at the field's edge.
+        positions: (m,) in units of the samples; outside, the samples are mirrored at the edge of the field.
         order: 0 (nearest), 1 (linear), 3 (cubic spline).
 
     Returns:
         (m, n) float64; each row sums to 1.
     """
-    return _cached_spline_matrix(n, tuple(np.round(np.asarray(positions, float), 9)), order).copy()
+    return _spline_matrix(n, tuple(np.round(np.asarray(positions, float), 9)), order).copy()
 
 
 @lru_cache(maxsize=256)
-def _cached_spline_matrix(n: int, positions: tuple[float, ...], order: int) -> np.ndarray:
-    return _spline_matrix(n, np.asarray(positions), order)
-
-
-def _spline_matrix(n: int, positions: np.ndarray, order: int) -> np.ndarray:
-    columns = [ndimage.map_coordinates(unit, positions[None], order=order, mode="reflect") for unit in np.eye(n)]
+def _spline_matrix(n: int, positions: tuple[float, ...], order: int) -> np.ndarray:
+    columns = [ndimage.map_coordinates(unit, [positions], order=order, mode="reflect") for unit in np.eye(n)]
     return np.stack(columns, axis=1)
 
 
 def box_matrix(n: int, positions: np.ndarray, width: float) -> np.ndarray:
     """Return the operator that averages over a box around each position.
 
-    Between the samples the object is their cubic spline: were the voxels steps instead, a point would move by some
-    hundredths of a millimetre.
+    Between the samples the object is their cubic spline; with a step function a point would move by some hundredths
+    of a millimetre.
 
     Args:
         n: number of samples.
@@ -141,30 +137,25 @@ def _isotropic_grid(image: Nifti1Image, target_mm: float) -> tuple[tuple[int, ..
     return shape, centred_grid(image.affine, image.shape, shape, (target_mm,) * 3)
 
 
-def resample_isotropic(image: Nifti1Image, target_mm: float, order: int = 3) -> Nifti1Image:
-    """Resample an image to isotropic voxels; axes and centre of the field of view stay where they are.
-
-    Axes that become finer are interpolated with a cubic spline; axes that become coarser are averaged as well, which
-    leaves no aliasing, see `resample_to`.
+def resample_isotropic(image: Nifti1Image, target_mm: float) -> Nifti1Image:
+    """Resample an image to isotropic voxels with a cubic spline; the centre of the field of view does not move.
 
     Args:
         image: float32 (X, Y, Z), any orientation.
         target_mm: the new voxel size in mm.
-        order: spline order.
 
     Returns:
         float32 (X', Y', Z').
     """
-    shape, affine = _isotropic_grid(image, target_mm)
-    return resample_to(image, shape, affine, order)
+    return resample_to(image, *_isotropic_grid(image, target_mm))
 
 
 def resample_to(image: Nifti1Image, shape: tuple[int, ...], affine: np.ndarray, order: int = 3) -> Nifti1Image:
     """Resample an image to a grid whose axes are parallel to its own.
 
-    A voxel is an average over its own width. So one that is r times as wide averages the spline over sqrt(r^2 - 1) of
-    the old voxels, and not over r: the variances of the two add up to that of the new width, r^2 / 12. An image whose
-    voxels are wider by a rounding error of its header stays as sharp as it is.
+    Axes that become finer are interpolated. Axes that become coarser by a factor r are also averaged, over
+    sqrt(r^2 - 1) old voxels: the variances of the old voxel and of this box add up to r^2 / 12, that of the new voxel.
+    An image whose voxels are wider by a rounding error of its header therefore stays as sharp as it is.
 
     Args:
         image: float32 (X, Y, Z).
@@ -178,7 +169,7 @@ def resample_to(image: Nifti1Image, shape: tuple[int, ...], affine: np.ndarray, 
     to_source = np.linalg.inv(image.affine) @ affine
     scale, offset = np.diag(to_source)[:3], to_source[:3, 3]
     if np.abs(to_source[:3, :3] - np.diag(scale)).max() > 1e-4 or np.any(scale <= 0):
-        raise UserError("resampling: expected grids with parallel axes; received two that are rotated to each other.")
+        raise UserError("resampling: the axes of the two images are not parallel; resample one of them first.")
     array = np.asarray(image.dataobj, dtype=np.float32)
     for axis in range(3):
         positions = offset[axis] + scale[axis] * np.arange(shape[axis])
@@ -192,7 +183,7 @@ def resample_to(image: Nifti1Image, shape: tuple[int, ...], affine: np.ndarray, 
 
 
 def resample_like(image: Nifti1Image, like: Nifti1Image) -> Nifti1Image:
-    """Bring an image to another image's grid (axes parallel), see `resample_to`."""
+    """Resample an image to the grid of another image whose axes are parallel, see `resample_to`."""
     return resample_to(image, like.shape, like.affine)
 
 

@@ -1,4 +1,4 @@
-"""Left and right: the content of the skull, split where the head mirrors itself best."""
+"""Left and right: the content of the skull, split along the plane of symmetry of the head."""
 
 import nibabel as nib
 import numpy as np
@@ -11,13 +11,10 @@ SAMPLE_MM = 4.0
 
 
 def intracranial(labels: np.ndarray) -> np.ndarray:
-    """Return what the labels say lies within the skull, holes filled.
+    """Return the content of the skull, bool (X, Y, Z), with holes filled.
 
     Args:
-        labels: uint8 (X, Y, Z), drawem9 numbers. Deep structures that a cohort leaves without a label are holes.
-
-    Returns:
-        bool (X, Y, Z).
+        labels: uint8 (X, Y, Z), drawem9 numbers. Deep structures without a label are holes.
     """
     return ndimage.binary_fill_holes(~np.isin(labels, OUTSIDE_THE_SKULL))
 
@@ -34,12 +31,12 @@ def split_hemispheres(image: Nifti1Image, mask: np.ndarray, votes: np.ndarray | 
     """Split a mask along the head's plane of symmetry.
 
     Args:
-        image: float32 (X, Y, Z), any orientation; the mirrored image is compared within the mask.
+        image: float32 (X, Y, Z), any orientation.
         mask: bool (X, Y, Z).
         votes: see `mirror_plane`.
 
     Returns:
-        uint8 (X, Y, Z): 1 left, 2 right, 0 outside of the mask. Left and right are those of the world (RAS+).
+        uint8 (X, Y, Z): 1 left, 2 right (of the world, RAS+), 0 outside the mask.
     """
     normal, offset_mm = mirror_plane(image, mask, votes)
     points = nib.affines.apply_affine(image.affine, np.argwhere(mask))
@@ -49,17 +46,18 @@ def split_hemispheres(image: Nifti1Image, mask: np.ndarray, votes: np.ndarray | 
 
 
 def mirror_plane(image: Nifti1Image, mask: np.ndarray, votes: np.ndarray | None = None) -> tuple[np.ndarray, float]:
-    """Find the plane n . x = d that mirrors an image onto itself best, and divides left from right votes if there are.
+    """Return the plane n . x = d that best mirrors an image onto itself and separates left from right votes.
+
+    It minimises the mean squared difference between the image and its mirror image, over the variance of the image,
+    minus the mean agreement with the votes, from the sagittal plane through the centre of the mask on.
 
     Args:
         image: float32 (X, Y, Z), any orientation.
-        mask: bool (X, Y, Z), where the image counts.
-        votes: float32 (X, Y, Z), from -1 (left) to 1 (right), such as a network's probabilities of right less left.
+        mask: bool (X, Y, Z), voxels that are compared.
+        votes: float32 (X, Y, Z), from -1 (left) to 1 (right), such as probability of right minus that of left; or None.
 
     Returns:
-        The unit normal (3,) in world coordinates, pointing right, and d in mm, found from the sagittal plane through
-        the mask's centre on: the least mean squared difference between the image and its mirror, as a share of the
-        image's variance, less the mean agreement with the votes.
+        The unit normal (3,) in world coordinates, pointing right, and d in mm.
     """
     to_voxel = np.linalg.inv(image.affine)
     spacing = nib.affines.voxel_sizes(image.affine)

@@ -6,15 +6,15 @@ import numpy as np
 def add_rician(array: np.ndarray, sd: float, rng: np.random.Generator) -> np.ndarray:
     """Add Rician noise: the magnitude of the signal with Gaussian noise in both channels.
 
+    Source: Gudbjartsson and Patz, Magn Reson Med 34, 1995, eq. 1.
+
     Args:
-        array: float32, any shape, signal >= 0 (a spline's small undershoot is kept as it is where sd is 0).
-        sd: standard deviation in each channel, in the units of the array; 0 adds nothing.
+        array: float32, any shape, signal >= 0.
+        sd: standard deviation in each channel, in units of the array; 0 returns the array.
         rng: source of randomness.
 
     Returns:
         float32 of the same shape.
-
-    Source: Gudbjartsson and Patz, Magn Reson Med 34, 1995, eq. 1.
     """
     if sd == 0:
         return array
@@ -23,11 +23,11 @@ def add_rician(array: np.ndarray, sd: float, rng: np.random.Generator) -> np.nda
 
 
 def random_ramp(shape: tuple[int, ...], amplitude: float, rng: np.random.Generator) -> np.ndarray:
-    """Draw a bias field over a small part of a head: the exponential of a random quadratic form, at little cost.
+    """Draw a bias field over a patch: the exponential of a random quadratic polynomial.
 
     Args:
         shape: (X, Y, Z).
-        amplitude: each axis adds up to this much to the field's logarithm, by slope and by curvature.
+        amplitude: largest slope and curvature of the field's logarithm per axis, over half the patch.
         rng: source of randomness.
 
     Returns:
@@ -42,13 +42,13 @@ def random_ramp(shape: tuple[int, ...], amplitude: float, rng: np.random.Generat
 
 
 def jitter_slices(slices: np.ndarray, amount: float, rng: np.random.Generator, axis: int = 2) -> np.ndarray:
-    """Imitate motion between slices: each one's brightness changes, and some move by a voxel within their plane.
+    """Imitate motion between slices: changes of brightness, and shifts by one voxel within the plane.
 
     Args:
         slices: float32 (X, Y, Z), slices stacked along `axis`.
-        amount: half width of the brightness factors, and share of the slices that move.
+        amount: half width of the brightness factors around 1, and share of the slices that are shifted.
         rng: source of randomness.
-        axis: of the stack.
+        axis: axis of the stack.
 
     Returns:
         float32 of the same shape.

@@ -1,6 +1,6 @@
-"""Another acquisition of the same head: each tissue's signal is scaled to what a spin echo would give.
+"""Re-synthesis of an image at another TE and TR: the signal of each tissue is scaled to that of a spin echo.
 
-The image's own tissue signals are measured, so that its TE and TR need not be known; its texture stays.
+The tissue signals of the image itself are measured, so that its TE and TR need not be known; its texture is kept.
 """
 
 import numpy as np
@@ -11,31 +11,30 @@ from segsrgan_core.imaging.contrast import Relaxation, spin_echo
 N_LABELS = 10  # 0 outside, 1 ... 9 of drawem9
 CSF, VENTRICLES = 1, 5
 OUTER = (0, 4)
-# The middle of the published fetal and neonatal values at 1.5 T and 3 T (Lajous et al. 2022, FaBiAN: grey 162 to 191,
-# white 232 to 300 ms); M0 is assumed (no reliable neonatal values were found), and so is "other": muscle, skin, and
-# whatever a cohort leaves without a label.
+# Middle of the published fetal and neonatal values at 1.5 T and 3 T (Lajous et al. 2022, FaBiAN: T2 of grey matter 162
+# to 191 ms, of white matter 232 to 300 ms). Assumed: M0 (no reliable neonatal values were found), and all values of
+# "other": muscle, skin, and everything without a label.
 GREY = Relaxation(2300, 172, 0.88)
 WHITE = Relaxation(3000, 255, 0.92)
 FLUID = Relaxation(4200, 1900, 1.0)
 OTHER = Relaxation(1800, 110, 0.85)
 TISSUES = {0: OTHER, 1: FLUID, 2: GREY, 3: WHITE, 4: OTHER, 5: FLUID, 6: GREY, 7: GREY, 8: GREY, 9: GREY}
-OUTER_SPREAD = 0.7  # half width of the logarithm: skin, fat, muscle and bone differ more than the brain does
-SPREAD = {"t1": 0.2, "t2": 0.2, "m0": 0.06}  # half widths of the shares that the values are drawn in
+OUTER_SPREAD = 0.7  # half width of the logarithm: skin, fat, muscle and bone vary more than the brain
+SPREAD = {"t1": 0.2, "t2": 0.2, "m0": 0.06}  # relative half widths of the ranges that values are drawn from
 TE_MS = (80.0, 420.0)
 TR_MS = (3000.0, 16000.0)
-PARTIAL_VOLUME = (0.2, 0.6, 0.2)  # a voxel's share in its neighbours' signal, along each axis
+PARTIAL_VOLUME = (0.2, 0.6, 0.2)  # weights of a voxel and its two neighbours, along each axis
 
 
 def tissue_signals(image: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Measure the median signal of each label.
+    """Return the median signal of each label, float32 (10,), > 0.
+
+    A label without voxels or signal gets the mean of the voxels brighter than the image's mean, so that it is not
+    brightened.
 
     Args:
         image: float32 (X, Y, Z).
         labels: uint8 (X, Y, Z), drawem9 numbers.
-
-    Returns:
-        float32 (10,), > 0; a label without voxels, or without signal, has the mean of all that is brighter than the
-        image's mean: what little of the head stands in it is then not brightened.
     """
     usual = max(float(image[image >= image.mean()].mean()), 1e-6)
     signals = np.full(N_LABELS, usual, np.float32)
@@ -46,12 +45,12 @@ def tissue_signals(image: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 
 def draw_signals(rng: np.random.Generator) -> np.ndarray:
-    """Draw an acquisition (TE, TR) and every tissue's T1, T2 and M0, and return the signals over that of CSF.
+    """Draw TE, TR and the T1, T2 and M0 of each label, and return the signals relative to CSF, float32 (10,), > 0.
 
-    TE is drawn evenly in its logarithm, as contrast changes with its ratio. Both fluids share one draw.
+    TE is uniform in its logarithm. CSF and ventricles share one draw.
 
-    Returns:
-        float32 (10,), > 0, 1 for CSF.
+    Args:
+        rng: source of randomness.
     """
     te_ms, tr_ms = np.exp(rng.uniform(*np.log(TE_MS))), rng.uniform(*TR_MS)
     factors = {name: 1 + width * rng.uniform(-1, 1, N_LABELS) for name, width in SPREAD.items()}
@@ -73,18 +72,18 @@ def draw_signals(rng: np.random.Generator) -> np.ndarray:
 
 
 def resynthesise(image: np.ndarray, labels: np.ndarray, source: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """Give the tissues other signals; CSF keeps its own.
+    """Return the image with other tissue signals; CSF keeps its own.
+
+    Each voxel is multiplied by the ratio of the target to the source signal, both mixed by partial volume at borders.
 
     Args:
         image: float32 (X, Y, Z).
         labels: uint8 (X, Y, Z), drawem9 numbers.
-        source: float32 (10,), the labels' signals in the image; see `tissue_signals`.
-        target: float32, those wished for, over that of CSF: (10,) as of `draw_signals`, or (X, Y, Z) where they vary
-            within a tissue.
+        source: float32 (10,), signal of each label in the image, see `tissue_signals`.
+        target: float32, wanted signals relative to CSF: (10,) as from `draw_signals`, or (X, Y, Z).
 
     Returns:
-        float32 (X, Y, Z). Each voxel is multiplied by the ratio of the signals, mixed by partial volume: at a border
-        both signals are those of the neighbourhood's mixture.
+        float32 (X, Y, Z).
     """
     wished = target[labels] if target.ndim == 1 else target
     return image * (source[CSF] * _mixed(wished) / _mixed(source[labels]))

@@ -1,30 +1,29 @@
-"""Convolutions laid out so that a processor's matrix units are full; in exact arithmetic they are the plain ones."""
+"""Convolutions laid out for the matrix units of a processor; in exact arithmetic they equal Keras's own."""
 
 import keras
 import tensorflow as tf
 
-FOLD = 4  # voxels along z that are seen as channels
-FEW = 32  # channels, with which the gradient of the weights is faster plane by plane
+FOLD = 4  # voxels along z that are treated as channels
+FEW = 32  # largest number of channels at which the gradient of the weights is faster plane by plane
 
 
 @keras.saving.register_keras_serializable("segsrgan")
 class Convolution(keras.layers.Layer):
-    """A convolution without bias that keeps the grid or halves it.
+    """Convolution without bias that keeps the grid or halves it.
+
+    Few channels leave matrix units (AMX, tensor cores) mostly empty. A kernel larger than 3 therefore treats four
+    neighbours along z as channels of one voxel, without a copy: a 7^3 kernel is 3 to 5 times as fast. For smaller
+    kernels on few channels, a processor takes the gradient of the weights plane by plane.
 
     Args:
-        filters: channels of the output.
+        filters: number of output channels.
         kernel_size: edge of the kernel in voxels, odd.
         strides: 1 or 2.
-        padding: what lies beyond the edges: "zero", or "reflect", the volume mirrored, the edge voxel not repeated.
-            With stride 2 always zero, as published.
-        kernel_initializer: of the weights (k, k, k, channels, filters).
+        padding: "zero", or "reflect": the volume mirrored without repeating the edge voxel. With stride 2 always zero,
+            as published.
+        kernel_initializer: initializer of the weights (k, k, k, channels, filters).
 
-    Input: (B, X, Y, Z, C), Z a multiple of 4 for kernels above 3. Output: (B, X / strides, ..., filters).
-
-    Few channels leave matrix units (AMX, tensor cores) mostly empty, and for large grids oneDNN then does without them.
-    So a kernel above 3 sees four neighbours along z as channels of one voxel: the same memory, no copy, and with the
-    kernel laid out to match the same sums. A 7^3 kernel is 3 to 5 times as fast so. A smaller kernel on few channels
-    is as fast as it gets, but not the gradient of its weights, which a processor therefore takes plane by plane.
+    Input: (B, X, Y, Z, C), Z a multiple of 4 for kernels larger than 3. Output: (B, X / strides, ..., filters).
     """
 
     def __init__(
@@ -64,11 +63,6 @@ class Convolution(keras.layers.Layer):
     def _margins(self) -> str:
         return "VALID" if self.padding == "reflect" else "SAME"
 
-    def compute_output_shape(self, input_shape):
-        """Return the shape of the output."""
-        space = (None if n is None else -(-n // self.strides[0]) for n in input_shape[1:4])
-        return (input_shape[0], *space, self.filters)
-
     def get_config(self):
         """Return the constructor's arguments."""
         return {
@@ -83,13 +77,12 @@ class Convolution(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable("segsrgan")
 class UpsamplingConvolution(Convolution):
-    """The grid doubled by repeating voxels, then a 3^3 convolution: one transposed convolution.
+    """Nearest-neighbour upsampling by 2 and a 3^3 convolution, as one transposed convolution.
 
-    Each voxel of the fine grid meets 27 taps but only 8 different voxels of the coarse one; summing the taps that
-    meet the same voxel first leaves a transposed convolution with a 4^3 kernel and stride 2, and 8 products where
-    there were 27.
+    The 27 taps of a voxel meet only 8 different voxels of the coarse grid. Summing the taps that meet the same voxel
+    gives a transposed convolution with a 4^3 kernel and stride 2, with 8 products in place of 27.
 
-    Args, input and output: as `Convolution`, but the grid is doubled; `kernel_size` is 3 and `strides` 1.
+    Arguments, input and output are those of `Convolution` with kernel size 3 and stride 1; the grid is doubled.
     """
 
     size = (2, 2, 2)
@@ -109,21 +102,17 @@ class UpsamplingConvolution(Convolution):
         shape = (tf.shape(inputs)[0], *tf.unstack(fine), self.filters)
         return tf.nn.conv3d_transpose(inputs, kernel, shape, 2, "SAME")
 
-    def compute_output_shape(self, input_shape):
-        """Return the shape of the output."""
-        return (input_shape[0], *(None if n is None else 2 * n for n in input_shape[1:4]), self.filters)
-
 
 @keras.saving.register_keras_serializable("segsrgan")
 class UpsamplingJoin(Convolution):
-    """The coarse grid doubled by repeating voxels, its channels before those of a fine grid, then a 3^3 convolution.
+    """Nearest-neighbour upsampling by 2, concatenation with a fine grid's channels, and a 3^3 convolution.
 
-    A convolution of joined channels is the sum of two; that of the repeated voxels is a transposed one with 8 products
-    where there were 27 (see `UpsamplingConvolution`). In float32, where products are dear, a training step of the U-Net
-    takes 0.7 times as long so; other precisions and reflected edges keep the plain form.
+    A convolution of concatenated channels is a sum of two; that of the coarse channels is a transposed one, see
+    `UpsamplingConvolution`. In float32 a training step of the U-Net takes 0.7 of the time; other precisions and
+    reflected edges use the plain form.
 
-    Args: as `Convolution`; `kernel_size` is 3 and `strides` 1.
-    Input: a list of (B, X / 2, ..., C) and (B, X, ..., C'). Output: (B, X, ..., filters).
+    Arguments are those of `Convolution` with kernel size 3 and stride 1.
+    Input: list of (B, X / 2, ..., C) and (B, X, ..., C'). Output: (B, X, ..., filters).
     """
 
     size = (2, 2, 2)
@@ -147,17 +136,12 @@ class UpsamplingJoin(Convolution):
         repeated = tf.nn.conv3d_transpose(coarse, doubled_kernel(of_coarse), shape, 2, "SAME")
         return repeated + _convolved_small(fine, of_fine, "SAME")
 
-    def compute_output_shape(self, input_shape):
-        """Return the shape of the output."""
-        return (*input_shape[1][:4], self.filters)
-
 
 @keras.saving.register_keras_serializable("segsrgan")
 class PatchConv3D(keras.layers.Conv3D):
     """`keras.layers.Conv3D` with kernel 4, stride 2 and padding "same" on small grids, as one matrix product.
 
-    Where the kernel holds more numbers than the grid has voxels, reading the patches into rows costs little, and the
-    gradient of the weights becomes a plain matrix product: 4 times as fast for 256 -> 512 channels on a grid of 4^3.
+    The gradient of the weights is then a matrix product too: 4 times as fast for 256 -> 512 channels on a grid of 4^3.
     """
 
     def call(self, inputs):
@@ -185,14 +169,13 @@ def _convolved_small(inputs: tf.Tensor, kernel: tf.Tensor, padding: str) -> tf.T
 
 
 def convolved_by_planes(inputs: tf.Tensor, kernel: tf.Tensor, padding: str) -> tf.Tensor:
-    """Convolve (1, X, Y, Z, C) with (k, k, k, C, F), whose gradient is a sum over planes.
+    """Convolve a volume; the gradient of the weights is computed plane by plane, from batches of images.
 
-    Each plane of the kernel's taps along x meets the volume's planes as a batch of images. On large grids with few
-    channels that is 2 times as fast as a volume's gradient, and with one channel 8 times.
+    On large grids with few channels the gradient is 2 times as fast, with one channel 8 times.
 
     Args:
-        inputs: the volume.
-        kernel: of an odd edge.
+        inputs: (1, X, Y, Z, C).
+        kernel: (k, k, k, C, F), k odd.
         padding: "SAME" or "VALID".
     """
 
@@ -228,9 +211,12 @@ def _gradient_by_planes(volume: tf.Tensor, outer: tf.Tensor, shape: tuple[int, .
 
 
 def mirrored(inputs: tf.Tensor, margins: tuple[int, int, int], repeat_edge: bool = False) -> tf.Tensor:
-    """Mirror a volume (B, X, Y, Z, C) at its edges by so many voxels along each axis.
+    """Mirror a volume at its edges; several times as fast as `tf.pad`, with the gradient of `tf.pad`.
 
-    Gathering voxels is several times as fast as `tf.pad`; the gradient is that of `tf.pad`.
+    Args:
+        inputs: (B, X, Y, Z, C).
+        margins: number of voxels to add at both ends of X, Y and Z.
+        repeat_edge: mirror at the outer face of the edge voxels, not at their centres.
     """
     paddings = [[0, 0], *([margin, margin] for margin in margins), [0, 0]]
     mode = "SYMMETRIC" if repeat_edge else "REFLECT"
@@ -260,15 +246,12 @@ def _folded(volume: tf.Tensor) -> tf.Tensor:
 
 
 def folded_kernel(kernel: tf.Tensor) -> tf.Tensor:
-    """Lay a kernel (k, k, k, C, F) out for voxels that are folded along z: (k, k, m, 4 C, 4 F).
-
-    Output voxel o of a block of 4 meets the same taps one place further than output voxel o - 1.
-    """
+    """Return a kernel (k, k, k, C, F) laid out for voxels folded along z: (k, k, m, 4 C, 4 F)."""
     size = kernel.shape[2]
     margin = -(-(size // 2) // FOLD) * FOLD
     room = 2 * margin + FOLD - size
     first = margin - size // 2
-    twice = tf.identity(kernel), tf.identity(kernel)  # each used twice: gradients are added in pairs, see `losses`
+    twice = tf.identity(kernel), tf.identity(kernel)  # gradients are added in pairs, see `losses`
     margins = [[[0, 0], [0, 0], [first + o, room - first - o], [0, 0], [0, 0]] for o in range(FOLD)]
     shifted = [tf.pad(twice[o // 2], margins[o]) for o in range(FOLD)]
     blocks = (size + room) // FOLD
@@ -277,7 +260,7 @@ def folded_kernel(kernel: tf.Tensor) -> tf.Tensor:
 
 
 def doubled_kernel(kernel: tf.Tensor) -> tf.Tensor:
-    """Sum the taps of a kernel (3, 3, 3, C, F) that meet one repeated voxel: (4, 4, 4, F, C), for a transposed one."""
+    """Return the transposed kernel (4, 4, 4, F, C) of upsampling by 2 and a convolution with (3, 3, 3, C, F)."""
     kernel = tf.reverse(kernel, [0, 1, 2])
     for axis in range(3):
         before, after = ([[int(a == axis) * one, int(a == axis) * (1 - one)] for a in range(5)] for one in (1, 0))

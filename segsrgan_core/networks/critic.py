@@ -1,4 +1,4 @@
-"""The critic: one score for a pair of an image and its segmentation."""
+"""Critic: one score for a pair of image and segmentation."""
 
 import keras
 
@@ -15,14 +15,14 @@ def build_critic(
     """Build the critic of SegSRGAN (Delannoy et al. 2020): 5 strided convolutions, then one score.
 
     Args:
-        channels: of its input: 1 for the image, the classes, and 1 more where the slice thickness is given.
+        channels: number of input channels: the image, the classes, and 1 more with the slice thickness.
         width: channels of the first convolution (32 as published); each next has twice as many.
         policy: Keras dtype policy of the convolutions; the score is float32.
-        seed: start of the initial weights.
+        seed: seed of the initial weights.
 
     Returns:
-        A Keras model: (B, X, Y, Z, channels) -> (B, 1); X, Y and Z are multiples of 16. It has no normalisation, so
-        that the gradient penalty holds for each sample by itself (Gulrajani et al. 2017, section 4).
+        A Keras model (B, X, Y, Z, channels) -> (B, 1); X, Y and Z are multiples of 16. It has no normalisation, as the
+        gradient penalty requires (Gulrajani et al. 2017, section 4).
     """
     inputs = keras.Input((None, None, None, channels), name="image_and_classes")
     x = inputs

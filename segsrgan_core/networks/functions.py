@@ -1,4 +1,4 @@
-"""Networks as plain functions, and the precision that is fastest on this machine."""
+"""Networks as functions of arrays, and the choice of their precision."""
 
 import time
 from collections.abc import Callable
@@ -11,10 +11,13 @@ POLICIES = ("float32", "mixed_bfloat16")
 
 
 def as_function(model: keras.Model) -> Callable[[np.ndarray], np.ndarray]:
-    """Return a model as a traced function from float32 array (1, P, P, P, C) to array (1, P, P, P, channels).
+    """Return a model as a traced function, float32 array (1, P, P, P, C) -> float32 array (1, P, P, P, channels).
 
-    In memory each channel lies in one piece, which is how the heads make them and how they are blended.
-    XLA is named and refused: on CPU it makes these convolutions 10 to 30 times slower.
+    The output is channels first in memory, which suits blending. XLA is off: on CPU it makes these convolutions 10 to
+    30 times slower.
+
+    Args:
+        model: a generator.
     """
 
     def channels_first(x: tf.Tensor) -> tf.Tensor:
@@ -25,11 +28,11 @@ def as_function(model: keras.Model) -> Callable[[np.ndarray], np.ndarray]:
 
 
 def choose_policy(precision: str) -> str:
-    """Return the dtype policy that a precision setting stands for on this machine.
+    """Return the Keras dtype policy of a precision setting on this machine.
 
     Args:
-        precision: "float32", "mixed_bfloat16", or "auto": bfloat16 where a convolution is at least 1.5 times as fast in
-            it (AMX, recent GPUs), else float32.
+        precision: "float32", "mixed_bfloat16", or "auto": bfloat16 if a convolution is at least 1.5 times as fast in it
+            (AMX, recent GPUs), else float32.
     """
     if precision != "auto":
         return precision

@@ -1,4 +1,4 @@
-"""The generators: from an interpolated image to a high-resolution image and class probabilities.
+"""Generators: from an interpolated image to a high-resolution image and class probabilities.
 
 Input: (B, X, Y, Z, 1), the interpolated image divided by its intensity scale; with `thickness_channel`, a second
 channel that holds the slice thickness in mm in every voxel. Output: float32 (B, X, Y, Z, 1 + n_classes).
@@ -14,12 +14,12 @@ from segsrgan_core.networks.layers import ImageAndClasses, InstanceNormalization
 
 
 class Blocks:
-    """The convolutions of one network: a width-free set of building blocks with one precision and one padding.
+    """Building blocks of one network, with one precision and one padding.
 
     Args:
         policy: Keras dtype policy, "float32" or "mixed_bfloat16".
         padding: "reflect" (as published) or "zero" (faster).
-        seed: start of the initial weights; each layer draws from its own.
+        seed: seed of the initial weights; each layer has its own.
     """
 
     def __init__(self, policy: str, padding: str, seed: int):
@@ -28,7 +28,7 @@ class Blocks:
         self.policy, self.padding, self._seed = policy, padding, seed
 
     def conv(self, x, channels: int, kernel: int = 3, stride: int = 1, scale: float = 1.0, layer=Convolution):
-        """Convolve without bias; `scale` is of the first weights' variance."""
+        """Convolution without bias; `scale` is that of the variance of the initial weights."""
         self._seed += 1
         initial = keras.initializers.VarianceScaling(scale, "fan_avg", "uniform", seed=self._seed)
         return layer(channels, kernel, stride, self.padding, initial, dtype=self.policy)(x)
@@ -42,16 +42,16 @@ class Blocks:
         return self.normalise(self.conv(x, channels, kernel, stride, layer=layer), relu=True)
 
     def upsampled_unit(self, x, channels: int):
-        """The same on the grid doubled by repeating voxels."""
+        """A unit after nearest-neighbour upsampling by 2."""
         return self.unit(x, channels, layer=UpsamplingConvolution)
 
     def residual(self, x, channels: int):
-        """Two convolutions around a shortcut; no ReLU after the sum."""
+        """Residual block: two convolutions and a shortcut; no ReLU after the sum."""
         y = self.normalise(self.conv(self.unit(x, channels), channels))
         return keras.layers.Add(dtype=self.policy)([x, y])
 
     def joined_unit(self, x, skip, channels: int):
-        """The same on the grid doubled by repeating voxels, and a shortcut's channels beside those of `x`."""
+        """A unit on the channels of `x`, upsampled by 2, and of a skip connection."""
         return self.unit([x, skip], channels, layer=UpsamplingJoin)
 
 
@@ -68,11 +68,7 @@ def residual_body(blocks: Blocks, x, k: int, kernel: int):
 
 
 def unet_body(blocks: Blocks, x, k: int, kernel: int):
-    """Body of a U-Net (Cicek et al. 2016) with strided convolutions, instance normalisation and three levels.
-
-    On the way up the channels are halved before the grid is doubled, where it costs an eighth. A last unit at full
-    resolution draws the tissues' borders.
-    """
+    """Body of a U-Net (Cicek et al. 2016) with strided convolutions, instance normalisation and three levels."""
     x = blocks.unit(x, k, kernel)
     skips = []
     for channels in (2 * k, 4 * k, 8 * k):
@@ -83,7 +79,7 @@ def unet_body(blocks: Blocks, x, k: int, kernel: int):
     return blocks.unit(x, k)
 
 
-HEAD_SCALE = 0.01  # of the last convolution's first weights: training starts at the interpolated image
+HEAD_SCALE = 0.01  # of the initial weights of the last convolution: training starts near the interpolated image
 BODIES: dict[str, Callable] = {"residual": residual_body, "unet": unet_body}
 
 
@@ -103,16 +99,16 @@ def build_generator(
     Args:
         name: "residual" (the published one) or "unet".
         k: channels at full resolution; multiples of 16 are fastest.
-        n_classes: 1 for one structure (sigmoid), or the number of classes with the background (softmax).
-        hemispheres: three more channels of probabilities: outside, left, right.
-        thickness_channel: a second input channel holds the slice thickness in mm.
+        n_classes: 1 for one structure (sigmoid), or the number of classes including the background (softmax).
+        hemispheres: add three channels of probabilities: outside, left, right.
+        thickness_channel: add a second input channel with the distance between slices in mm.
         kernel: edge of the first and the last convolution, in voxels; 7 as published.
         padding: "reflect" (as published) or "zero".
         policy: Keras dtype policy of the convolutions.
-        seed: start of the initial weights.
+        seed: seed of the initial weights.
 
     Returns:
-        A Keras model for any patch size that the body's strides divide.
+        A Keras model for any patch size that is a multiple of its strides.
 
     Raises:
         ValueError: an unknown name, or a width or class number below 1.

@@ -6,19 +6,16 @@ import tensorflow as tf
 
 @keras.saving.register_keras_serializable("segsrgan")
 class InstanceNormalization(keras.layers.Layer):
-    """Instance normalisation of volumes, through TensorFlow's fused batch norm.
+    """Instance normalisation of volumes (Ulyanov et al. 2016), through TensorFlow's fused batch normalisation.
 
-    Each channel of each sample is shifted and scaled to mean 0 and variance 1 over its voxels, then multiplied by
-    `gamma` and moved by `beta`. One sample's voxels laid out as an image make fused batch norm compute exactly this,
-    several times faster than `keras.layers.GroupNormalization(groups=-1)`.
+    Each channel of each sample is normalised to mean 0 and variance 1 over its voxels, then scaled by `gamma` and
+    shifted by `beta`. It is several times as fast as `keras.layers.GroupNormalization(groups=-1)`.
 
     Args:
-        epsilon: added to the variance.
-        relu: set what is negative afterwards to 0; TensorFlow does it in the same pass.
+        epsilon: constant added to the variance.
+        relu: apply a ReLU in the same pass.
 
     Input and output: (B, X, Y, Z, C).
-
-    Source: Ulyanov et al. 2016, Instance normalization.
     """
 
     def __init__(self, epsilon: float = 1e-3, relu: bool = False, **kwargs):
@@ -26,7 +23,7 @@ class InstanceNormalization(keras.layers.Layer):
         self.epsilon, self.relu = epsilon, relu
 
     def build(self, input_shape):
-        """Create gamma and beta, one each a channel."""
+        """Create gamma and beta, one of each per channel."""
         if len(input_shape) != 5:
             raise ValueError(f"InstanceNormalization: expected (B, X, Y, Z, C). Received: input_shape={input_shape}")
         channels = (input_shape[-1],)
@@ -34,7 +31,7 @@ class InstanceNormalization(keras.layers.Layer):
         self.beta = self.add_weight(shape=channels, initializer="zeros", name="beta")
 
     def call(self, inputs):
-        """Normalise; one fused call a sample."""
+        """Normalise each sample."""
         if inputs.shape[0] == 1:
             return self._normalise(inputs)
         one_by_one = tf.map_fn(lambda sample: self._normalise(sample[None])[0], inputs)
@@ -47,10 +44,6 @@ class InstanceNormalization(keras.layers.Layer):
         normalised = tf.compat.v1.nn.fused_batch_norm(as_image, gamma, beta, epsilon=self.epsilon, is_training=True)[0]
         return tf.reshape(tf.nn.relu(normalised) if self.relu else normalised, shape)
 
-    def compute_output_shape(self, input_shape):
-        """Return the input's shape."""
-        return input_shape
-
     def get_config(self):
         """Return the constructor's arguments."""
         return {**super().get_config(), "epsilon": self.epsilon, "relu": self.relu}
@@ -58,13 +51,13 @@ class InstanceNormalization(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable("segsrgan")
 class LeakyReLU(keras.layers.Layer):
-    """max(x, slope x), as `keras.layers.LeakyReLU`, with a cheaper second derivative.
+    """Leaky ReLU, as `keras.layers.LeakyReLU`, without the second derivative of zeros.
 
-    The slope at a voxel is a constant: a gradient penalty need not be propagated through it. TensorFlow's own second
-    derivative is a tensor of zeros, which it then carries back through the whole network.
+    TensorFlow propagates a tensor of zeros, the second derivative, back through the whole network when it computes a
+    gradient penalty; here it stops.
 
     Args:
-        slope: of what is negative.
+        slope: slope of the negative part.
     """
 
     def __init__(self, slope: float = 0.01, **kwargs):
@@ -85,10 +78,6 @@ class LeakyReLU(keras.layers.Layer):
 
         return rectified(inputs)
 
-    def compute_output_shape(self, input_shape):
-        """Return the input's shape."""
-        return input_shape
-
     def get_config(self):
         """Return the constructor's arguments."""
         return {**super().get_config(), "slope": self.slope}
@@ -96,19 +85,20 @@ class LeakyReLU(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable("segsrgan")
 class ImageAndClasses(keras.layers.Layer):
-    """The two heads: the image as a residual on the interpolated one, and class probabilities.
+    """The two heads: the image as a residual on the interpolated image, and class probabilities.
+
+    Instance normalisation removes the scale of the intensities from the features. The residual is therefore in units
+    of the standard deviation of the window. The sum is computed in float32, so that a low-precision network does not
+    round the image.
 
     Inputs: scores (B, X, Y, Z, 1 + n) of any float type, and the network's input (B, X, Y, Z, 1 or 2), whose first
-    channel is the interpolated image. Output: float32 (B, X, Y, Z, 1 + n): the image, then for each group of classes a
-    sigmoid (one class) or a softmax. Instance normalisation takes the intensities' scale out of the features, so the
-    residual is in units of the window's own standard deviation: a brighter window gets a larger one. The sum is made
-    in float32, so that a low-precision network does not round the image. All is done with each channel in one piece,
-    which is twice as fast as voxel by voxel.
+    channel is the interpolated image. Output: float32 (B, X, Y, Z, 1 + n), the image, then for each group of classes a
+    sigmoid (one class) or a softmax.
 
     Args:
-        groups: sizes of the groups of classes, n together; one group if not given.
-        background: log-odds of the background at scores of 0. Without it a head that has no bias, over features that
-            are never negative, must first learn that most voxels are background, and may not come back from there.
+        groups: numbers of channels of the groups of classes, n in total; None: one group.
+        background: log-odds of the background at scores of 0. Without it a head without bias, on features that are
+            never negative, first has to learn that most voxels are background.
     """
 
     def __init__(self, groups: tuple[int, ...] | None = None, background: float = 2.0, **kwargs):
@@ -116,12 +106,12 @@ class ImageAndClasses(keras.layers.Layer):
         self.groups, self.background = groups, background
 
     def call(self, scores, inputs):
-        """Add and squash."""
+        """Return image and probabilities."""
         volumes = self.heads(tf.transpose(scores, (4, 0, 1, 2, 3)), inputs[..., 0])
         return tf.transpose(volumes, (1, 2, 3, 4, 0))
 
     def heads(self, scores, interpolated):
-        """Do the same channels first: (1 + n, B, X, Y, Z) and (B, X, Y, Z) to (1 + n, B, X, Y, Z)."""
+        """Return them channels first: (1 + n, B, X, Y, Z) and (B, X, Y, Z) to (1 + n, B, X, Y, Z)."""
         scores, interpolated = (tf.cast(one, tf.float32) for one in (scores, interpolated))
         residual, *groups = tf.split(scores, (1, *(self.groups or (scores.shape[0] - 1,))))
         image = interpolated + tf.math.reduce_std(interpolated, [1, 2, 3], keepdims=True) * residual
@@ -134,10 +124,6 @@ class ImageAndClasses(keras.layers.Layer):
         scores += tf.reshape([self.background, *[0.0] * (n - 1)], (n, 1, 1, 1, 1))
         exponentials = tf.exp(scores - tf.stop_gradient(tf.reduce_max(scores, axis=0)))
         return exponentials / tf.reduce_sum(exponentials, axis=0)
-
-    def compute_output_shape(self, scores_shape, inputs_shape):
-        """Return the scores' shape."""
-        return scores_shape
 
     def get_config(self):
         """Return the constructor's arguments."""

@@ -7,13 +7,12 @@ from keras import ops
 
 @keras.saving.register_keras_serializable("segsrgan")
 class ConvolutionMuon(keras.optimizers.Muon):
-    """Muon, with a convolution's kernel as a matrix: one row a weight of the receptive field, one column a channel.
+    """Muon for convolution kernels, as matrices of receptive field times output channels.
 
-    The momentum of each kernel is replaced by the nearest matrix with orthonormal columns or rows, so that every
-    direction learns at the same pace. Keras's own Muon takes matrices alone. Kernels that look at the image itself or
-    make the outputs, scales and offsets are left to Adam.
+    The momentum of each kernel is replaced by the nearest matrix with orthonormal columns or rows. Kernels of the first
+    and last layer, scales and offsets are updated by Adam. Keras's own Muon takes matrices only.
 
-    Source: Jordan et al. 2024, Muon; step size matched to Adam's as in Liu et al. 2025, "Muon is scalable", eq. 4.
+    Source: Jordan et al. 2024, Muon; step size as in Liu et al. 2025, "Muon is scalable", eq. 4.
     """
 
     def _should_use_adamw(self, variable) -> bool:
@@ -26,17 +25,14 @@ class ConvolutionMuon(keras.optimizers.Muon):
         self.assign_sub(variable, ops.reshape(self.lr_adjust(lr * update), variable.shape))
 
     def zeropower_via_newtonschulz5(self, x, steps):
-        """Iterate as Keras does, but on the matrix of inner products along the short side.
-
-        Each iteration multiplies `x` by a polynomial of that matrix: the factors are gathered, and meet `x` once. With
-        thousands of weights of a receptive field to a hundred channels that saves most of the products.
+        """Return the orthogonalised matrix, iterating on the small matrix of inner products.
 
         Args:
             x: float32 (m, n).
-            steps: iterations.
+            steps: number of iterations.
 
         Returns:
-            float32 (m, n), of singular values near 1.
+            float32 (m, n), with singular values near 1.
         """
         tall = x.shape[0] > x.shape[1]
         x = x / (ops.norm(x) + 1e-7)
@@ -49,10 +45,9 @@ class ConvolutionMuon(keras.optimizers.Muon):
 
 
 class OnePassAdam(keras.optimizers.Adam):
-    """`keras.optimizers.Adam` through TensorFlow's own kernel: the same formula and variables, a third of the time.
+    """`keras.optimizers.Adam` through TensorFlow's fused kernel: the same formula and variables, a third of the time.
 
-    Keras writes the update as a dozen operations, each of which walks through all weights; for the critic's 11 million
-    that takes as long as the generator's forward pass. Float32 weights; neither `amsgrad` nor sparse gradients.
+    For float32 weights, without `amsgrad` and sparse gradients.
     """
 
     def update_step(self, gradient, variable, learning_rate):

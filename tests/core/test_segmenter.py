@@ -73,7 +73,7 @@ def test_a_network_used_outside_its_training_says_so():
 
 
 def test_a_field_of_view_beyond_any_head_is_refused():
-    with pytest.raises(UserError, match="expected a head"):
+    with pytest.raises(UserError, match="does not fit a head"):
         SEGMENTER(Nifti1Image(np.ones((8, 8, 8), np.float32), np.diag([90.0, 90, 90, 1])))
 
 
@@ -163,7 +163,7 @@ def test_weights_of_another_architecture_are_refused(folder):
 @pytest.mark.parametrize(
     ("name", "content", "says"),
     [
-        ("model.json", None, "trained model's folder"),
+        ("model.json", None, "folder of a trained model"),
         ("model.json", "{", "damaged"),
         ("model.json", '{"k": 3}', "damaged"),
         ("generator.npz", None, "missing"),

@@ -96,7 +96,7 @@ W = [
     ("card_with_an_unknown_network", "generator", _network(name="resnet")),
     ("card_with_an_unknown_argument", "layers", _network(layers=3)),
     ("card_of_a_giant", "k: ", _network(k=10**6)),
-    ("weights_missing", "expected stored weights", lambda folder: (folder / WEIGHTS).unlink()),
+    ("weights_missing", "the weights are missing", lambda folder: (folder / WEIGHTS).unlink()),
     ("weights_empty", "missing or damaged", _cut(0)),
     ("weights_cut_early", "missing or damaged", _cut(0.1)),
     ("weights_cut_late", "missing or damaged", _cut(0.98)),
