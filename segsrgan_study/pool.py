@@ -94,7 +94,7 @@ def map_cases(
         for index, one in runs:
             found[index] = one
             if one.reason:
-                say(f"{name(one.item)}: {one.reason}.")
+                say(f"{one.reason}." if name(one.item) in one.reason else f"{name(one.item)}: {one.reason}.")
             progress.reach(len(found))
     return [found[index] for index in sorted(found)]
 

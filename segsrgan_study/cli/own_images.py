@@ -1,6 +1,7 @@
-"""`segsrgan segment` and `segsrgan simulate`: from images to derivatives, and from fine images to thick slices."""
+"""Commands `segsrgan segment` and `segsrgan simulate`."""
 
 import tempfile
+from collections import Counter
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -14,8 +15,8 @@ Inputs = Annotated[
         show_default=False,
     ),
 ]
-Series = Annotated[str, typer.Option(help="Which DICOM series: its number or a part of its description.")]
-Split = Annotated[str, typer.Option(help="Of a manifest, take one split only: train, val, test or variability.")]
+Series = Annotated[str, typer.Option(help="DICOM series: its number or a part of its description.")]
+Split = Annotated[str, typer.Option(help="Use one split of a manifest only: train, val, test or variability.")]
 
 
 def segment(
@@ -23,31 +24,33 @@ def segment(
     out: Annotated[Path, typer.Option(help="Folder for the BIDS derivatives.")],
     model: Annotated[
         str | None,
-        typer.Option(help="Packaged weights by name, or a trained model's folder; default: the packaged weights."),
+        typer.Option(help="Name of packaged weights, or folder of a trained model; default: the packaged weights."),
     ] = None,
     series: Series = "",
     split: Split = "",
     step: Annotated[
         int | None,
-        typer.Option(min=1, help="Distance between windows in voxels; default: that of the weights' calibration."),
+        typer.Option(min=1, help="Distance between windows in voxels; default: that of the model."),
     ] = None,
     precision: Annotated[
         Literal["auto", "float32", "mixed_bfloat16"],
-        typer.Option(help="Of the network; auto measures which is faster."),
+        typer.Option(help="Precision of the network; auto measures which is faster."),
     ] = "auto",
     flips: Annotated[
         Literal["none", "x", "xy", "xyz"] | None,
-        typer.Option(help="Axes (x is left-right) along which windows take turns to be mirrored; default: as step."),
+        typer.Option(
+            help="Axes (x: left-right) along which windows are mirrored in turn; default: those of the model."
+        ),
     ] = None,
     workers: Annotated[
         str, typer.Option(help="Images at a time: auto (as memory and cores allow), a number, or slurm:NUMBER.")
     ] = "auto",
 ) -> None:
-    """Segment thick-slice images: super-resolved image, labels, uncertainty and volumes of each.
+    """Segment thick-slice images: super-resolved image, labels, uncertainty and volumes.
 
-    OUT/report.html shows every case, OUT/volumes.tsv holds the volumes, OUT/cases.tsv says what succeeded, what failed
-    and why, and which cases to look at first. The same command goes on where it was stopped; one image that fails
-    does not stop the others.
+    OUT/report.html shows every case, OUT/volumes.tsv holds the volumes, OUT/cases.tsv lists successes, failures with
+    their reasons, and the cases to look at first. An interrupted run continues with the same command; an image that
+    fails does not stop the others.
 
     For example:
 
@@ -59,7 +62,7 @@ def segment(
     """
     from segsrgan_core.segmenter import read_card
     from segsrgan_study.own_images.bids import Job
-    from segsrgan_study.own_images.inputs import find_cases
+    from segsrgan_study.own_images.inputs import find_images
     from segsrgan_study.own_images.run import segment_all
     from segsrgan_study.progress import say
     from segsrgan_study.weights import find_model
@@ -69,9 +72,8 @@ def segment(
     job = Job(folder, out, step, precision, mirrored)
     say(f"weights {folder.resolve().name!r}, trained on {read_card(folder).cohort}.")
     with tempfile.TemporaryDirectory() as scratch:
-        found = find_cases(images, Path(scratch), series, split)
-        outcomes = segment_all(found.cases, found.failures, job, workers)
-    count = {state: sum(one.state == state for one in outcomes) for state in ("done", "there", "failed")}
+        statuses = segment_all(*find_images(images, Path(scratch), series, split), job, workers)
+    count = Counter(one.state for one in statuses)
     say(f"{count['done']} segmented, {count['there']} there already, {count['failed']} failed: {out / 'report.html'}")
     if count["failed"]:
         raise typer.Exit(2)
@@ -81,16 +83,17 @@ def simulate(
     images: Inputs,
     out: Annotated[Path, typer.Option(help="Folder for the simulated images (BIDS).")],
     thickness: Annotated[float, typer.Option(min=0.1, max=10, help="Slice thickness in mm.")] = 3.0,
-    plane: Annotated[Literal["axial", "coronal", "sagittal"], typer.Option(help="Of the slices.")] = "axial",
+    plane: Annotated[Literal["axial", "coronal", "sagittal"], typer.Option(help="Plane of the slices.")] = "axial",
     profile: Annotated[
-        Literal["gaussian", "box"], typer.Option(help="Of a slice; gaussian: full width at half maximum = thickness.")
+        Literal["gaussian", "box"],
+        typer.Option(help="Slice profile; gaussian: full width at half maximum = thickness."),
     ] = "gaussian",
-    noise: Annotated[float, typer.Option(min=0, max=0.5, help="Rician, a share of the brightest value.")] = 0.01,
+    noise: Annotated[float, typer.Option(min=0, max=0.5, help="Rician noise, a share of the brightest value.")] = 0.01,
     contrast: Annotated[float, typer.Option(min=0.1, max=10, help="Exponent p of x^p; 1 changes nothing.")] = 1.0,
-    seed: Annotated[int, typer.Option(min=0, help="Of the noise.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the noise.")] = 0,
     split: Split = "",
 ) -> None:
-    """Cut high-resolution images into thick slices, as a stand-in for clinical images.
+    """Simulate thick-slice images from high-resolution ones.
 
     For example:
 
@@ -99,7 +102,7 @@ def simulate(
     segsrgan simulate fetal_atlas --split test --thickness 4 --noise 0.02 --out thick
     """
     from segsrgan_core.simulation import Simulation
-    from segsrgan_study.own_images.inputs import find_cases
+    from segsrgan_study.own_images.inputs import find_images
     from segsrgan_study.own_images.simulated import simulate_all
     from segsrgan_study.progress import say
 
@@ -107,6 +110,6 @@ def simulate(
         slice_mm=thickness, distance_mm=None, plane=plane, profile=profile, noise=noise, spacing_mm=None
     )
     with tempfile.TemporaryDirectory() as scratch:
-        cases = find_cases(images, Path(scratch), split=split).cases
-        simulate_all(cases, out, settings, contrast, seed)
-    say(f"{len(cases)} simulated; next: segsrgan segment {out} --out derivatives")
+        found, _ = find_images(images, Path(scratch), split=split)
+        simulate_all(found, out, settings, contrast, seed)
+    say(f"{len(found)} simulated; next: segsrgan segment {out} --out derivatives")

@@ -1,7 +1,7 @@
-"""BIDS derivatives: the images of a case, a JSON sidecar for each, and what stands at the top of the folder.
+"""BIDS derivatives: output images with JSON sidecars, and the files at the top of the folder.
 
-The sidecar of the labels is the case's record. It is written last and names the checksum of every other file, so that
-a case is either whole or not there.
+The sidecar of the labels is the record of a case. It is written last and holds the checksum of every other file of the
+case, so that a case is either complete or absent.
 """
 
 import json
@@ -17,9 +17,9 @@ from nibabel.nifti1 import Nifti1Image
 import segsrgan_core
 from segsrgan_core.atomic import write_json, write_text
 from segsrgan_core.classes import DRAWEM9
-from segsrgan_core.segmenter import ModelCard, Segmentation, read_card, weight_files
+from segsrgan_core.segmenter import Segmentation, read_card, weight_files
 from segsrgan_study.files import save_image, sha256, write_csv
-from segsrgan_study.own_images.names import Case
+from segsrgan_study.own_images.names import InputImage
 from segsrgan_study.weights import CARD
 
 README = """SegSRGAN's derivatives: for research only; not a medical device.
@@ -41,22 +41,23 @@ DESCRIPTIONS = {
     "uncertainty": "Probability that the label is wrong.",
     "hemispheres": "Content of the skull: 1 left, 2 right.",
 }
+MAKER = {"Name": "segsrgan_core", "Version": segsrgan_core.__version__}
 PACKAGES = ("keras", "nibabel", "numpy", "scipy", "tensorflow")
-IMAGE_BITS, PROBABILITY_BITS = 14, 8  # finer than scanners store, and than probabilities are meant
-STRIPPED = 2 / 3  # of the voxels are exactly 0: the image came without its skull
-NOT_BIDS = ("*.html", "cases.tsv", "volumes.tsv", "volumes.json", "figures")  # beside the data, for people
+IMAGE_BITS, PROBABILITY_BITS = 14, 8  # precision of the files; scanners store 12 bits
+STRIPPED = 2 / 3  # share of voxels that are exactly 0 in an image without its skull
+NOT_BIDS = ("*.html", "cases.tsv", "volumes.tsv", "volumes.json", "figures")
 
 
 @dataclass(frozen=True)
 class Job:
-    """How images are segmented: the same for every case of a run.
+    """Options of a run, the same for all images.
 
     Attributes:
         model: folder of a trained network.
         out: top of the derivatives.
-        step: distance between windows in voxels; None: that of the weights' calibration.
+        step: distance between windows in voxels; None: that of the model card.
         precision: "auto", "float32" or "mixed_bfloat16".
-        flips: axes along which windows take turns to be mirrored; None: as `step`.
+        flips: axes along which windows are mirrored in turn; None: those of the model card.
     """
 
     model: Path
@@ -66,12 +67,13 @@ class Job:
     flips: tuple[str, ...] | None = None
 
     def identity(self) -> dict[str, Any]:
-        """Return what decides the numbers of a result: weights and options."""
+        """Return the weights and options that decide the numbers of a result."""
         card = read_card(self.model)
+        digest = ";".join(sha256(self.model / name) for name in weight_files(card.networks))
         weights = {"Name": self.model.resolve().name, "TrainedOn": card.cohort, "Classes": list(card.classes)}
         return {
-            "GeneratedBy": [{"Name": "segsrgan_core", "Version": segsrgan_core.__version__}],
-            "Weights": {**weights, "Sha256": self._weights_digest(card), "CardSha256": sha256(self.model / CARD)},
+            "GeneratedBy": [MAKER],
+            "Weights": {**weights, "Sha256": digest, "CardSha256": sha256(self.model / CARD)},
             "Options": {
                 "Step": min(self.step or card.step, card.patch),
                 "Precision": self.precision,
@@ -79,17 +81,13 @@ class Job:
             },
         }
 
-    def _weights_digest(self, card: ModelCard) -> str:
-        return ";".join(sha256(self.model / name) for name in weight_files(card.networks))
 
-
-def record_path(case: Case, out: Path) -> Path:
-    """Return where a case's record is."""
-    return out / case.path("dseg", ".json")
+def _record_path(image: InputImage, out: Path) -> Path:
+    return out / image.path("dseg", ".json")
 
 
 def read_record(path: Path) -> dict[str, Any] | None:
-    """Read a case's record; None if it is not there or no record."""
+    """Return the record of a case; None if the file is missing or is not a record."""
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -97,90 +95,79 @@ def read_record(path: Path) -> dict[str, Any] | None:
     return record if isinstance(record, dict) and "FilesSha256" in record else None
 
 
-def is_done(case: Case, out: Path, identity: dict[str, Any]) -> bool:
-    """Tell whether a case's outputs are whole and were made from this very image by these weights and options."""
-    record = read_record(record_path(case, out))
-    if record is None or not case.file.is_file() or record.get("SourceSha256") != _source_digest(case.file):
+def is_done(image: InputImage, out: Path, identity: dict[str, Any]) -> bool:
+    """Tell whether all outputs of an image are there and were made from it by these weights and options."""
+    record = read_record(_record_path(image, out))
+    if record is None or not image.file.is_file() or record.get("SourceSha256") != _source_digest(image.file):
         return False
     made = {key: record.get(key) for key in identity}
     if identity["Options"]["Precision"] == "auto" and made["Options"]:
         made["Options"] = {**made["Options"], "Precision": "auto"}
-    return made == identity and is_whole(record, out / case.folder.parent)
+    return made == identity and is_whole(record, out / image.home)
 
 
 def _source_digest(path: Path) -> str:
-    """Return the checksum of an image; of a pair that of `.img` and of `.hdr`, joined by `;`."""
+    """Return the checksum of an image; of a pair those of `.img` and `.hdr`, joined by `;`."""
     header = path.with_suffix(".hdr")
     files = [path, header] if path.suffix.lower() == ".img" and header.is_file() else [path]
     return ";".join(sha256(file) for file in files)
 
 
-def is_whole(record: dict[str, Any], folder: Path) -> bool:
-    """Tell whether every file of a record is there as it was written; paths are relative to the folder."""
-    files = {folder / name: digest for name, digest in record["FilesSha256"].items()}
+def is_whole(record: dict[str, Any], home: Path) -> bool:
+    """Tell whether every file of a record is in the folder `home` of its subject and unchanged."""
+    files = {home / name: digest for name, digest in record["FilesSha256"].items()}
     return all(path.is_file() and sha256(path) == digest for path, digest in files.items())
 
 
-def remove_case(case: Case, out: Path) -> None:
-    """Remove what an earlier run made of a case, the record first."""
-    path = record_path(case, out)
+def remove_case(image: InputImage, out: Path) -> None:
+    """Remove the outputs of an earlier run for an image, the record first."""
+    path = _record_path(image, out)
     record = read_record(path) or {"FilesSha256": {}}
     path.unlink(missing_ok=True)
     for name in record["FilesSha256"]:
-        (out / case.folder.parent / name).unlink(missing_ok=True)
+        (out / image.home / name).unlink(missing_ok=True)
 
 
-def write_case(case: Case, result: Segmentation, job: Job, facts: dict[str, Any], extra: list[Path]) -> None:
-    """Write a case's images and sidecars.
+def write_case(image: InputImage, result: Segmentation, job: Job, facts: dict[str, Any], extra: list[Path]) -> None:
+    """Write the output images of a case and their sidecars.
 
     Args:
-        case: whose.
-        result: of its segmentation.
-        job: how it was made.
-        facts: for every sidecar.
-        extra: more files that belong to the case, relative to `job.out`; they are there already.
+        image: the input.
+        result: its segmentation.
+        job: weights, options and the folder of the derivatives.
+        facts: entries of every sidecar.
+        extra: further files of the case that exist already, relative to `job.out`.
     """
     stripped = bool((np.asarray(result.interpolated.dataobj) == 0).mean() > STRIPPED)
-    images = [
-        _write(job.out, case, "T2w", "", _rounded(result.image, IMAGE_BITS), {**facts, "SkullStripped": stripped}),
-        *(
-            _write(job.out, case, "probseg", name, _rounded(image, PROBABILITY_BITS), facts)
-            for name, image in result.probabilities.items()
+    outputs = {
+        image.path("T2w", ".nii.gz"): (_rounded(result.image, IMAGE_BITS), "T2w"),
+        image.path("probseg", ".nii.gz", desc="segsrganuncertainty"): (
+            _rounded(result.uncertainty, PROBABILITY_BITS),
+            "uncertainty",
         ),
-        *_write_others(job.out, case, result, facts),
-    ]
-    labels = save_image(result.labels, job.out / case.path("dseg", ".nii.gz"))
-    files = [labels, *images, *(_sidecar(path) for path in images), *(job.out / path for path in extra)]
-    home = job.out / case.folder.parent
-    digests = {path.relative_to(home).as_posix(): sha256(path) for path in files}
+    }
+    for name, probability in result.probabilities.items():
+        outputs[image.path("probseg", ".nii.gz", name)] = _rounded(probability, PROBABILITY_BITS), "probseg"
+    if result.sides is not None:
+        outputs[image.path("dseg", ".nii.gz", desc="segsrganhemispheres")] = result.sides, "hemispheres"
+    files = [job.out / path for path in extra]
+    for path, (array, what) in outputs.items():
+        written = save_image(array, job.out / path)
+        more = {"SkullStripped": stripped} if what == "T2w" else {}
+        files += [written, write_json(_sidecar(written), {**facts, **more, "Description": DESCRIPTIONS[what]})]
+    labels = save_image(result.labels, job.out / image.path("dseg", ".nii.gz"))
+    home = job.out / image.home
+    digests = {path.relative_to(home).as_posix(): sha256(path) for path in (labels, *files)}
     record = {"Volumes_ml": result.volumes_ml, "StandardErrors_ml": result.standard_errors_ml}
-    record |= {"SourceSha256": _source_digest(case.file), "FilesSha256": digests}
-    write_json(_sidecar(labels), {**facts, "Description": DESCRIPTIONS["dseg"], **record})
+    record |= {"SourceSha256": _source_digest(image.file), "FilesSha256": digests}
+    write_json(_record_path(image, job.out), {**facts, "Description": DESCRIPTIONS["dseg"], **record})
 
 
 def _rounded(image: Nifti1Image, bits: int) -> Nifti1Image:
-    """Round to steps of the power of 2 that divides the range in 2^bits or more: files of half the size or less."""
+    """Round to steps of the power of 2 that divides the range in 2^bits or more, which halves the size of the file."""
     array = np.asarray(image.dataobj)
     step = np.float32(2.0 ** (np.ceil(np.log2(max(np.abs(array).max(), 1e-30))) - bits))
     return Nifti1Image(np.round(array / step) * step, image.affine)
-
-
-def _write(out: Path, case: Case, suffix: str, label: str, image: Nifti1Image, facts: dict[str, Any]) -> Path:
-    path = save_image(image, out / case.path(suffix, ".nii.gz", label))
-    write_json(_sidecar(path), {**facts, "Description": DESCRIPTIONS[suffix]})
-    return path
-
-
-def _write_others(out: Path, case: Case, result: Segmentation, facts: dict[str, Any]) -> list[Path]:
-    """Write the maps that have a description of their own: uncertainty, and the hemispheres where they are known."""
-    maps = {"uncertainty": ("probseg", _rounded(result.uncertainty, PROBABILITY_BITS))}
-    if result.sides is not None:
-        maps["hemispheres"] = ("dseg", result.sides)
-    paths = []
-    for name, (suffix, image) in maps.items():
-        paths.append(save_image(image, out / case.path(suffix, ".nii.gz", desc=f"segsrgan{name}")))
-        write_json(_sidecar(paths[-1]), {**facts, "Description": DESCRIPTIONS[name]})
-    return paths
 
 
 def _sidecar(path: Path) -> Path:
@@ -188,19 +175,18 @@ def _sidecar(path: Path) -> Path:
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of the libraries that the numbers go through."""
+    """Return the versions of the libraries that compute the results."""
     return {name: metadata.version(name) for name in PACKAGES}
 
 
 def write_description(out: Path, name: str) -> None:
-    """Write `dataset_description.json`, which makes a folder a BIDS data set."""
-    facts = {"BIDSVersion": "1.10.0", "DatasetType": "derivative"}
-    maker = {"Name": "segsrgan_core", "Version": segsrgan_core.__version__}
-    write_json(out / "dataset_description.json", {"Name": name, **facts, "GeneratedBy": [maker]})
+    """Write `dataset_description.json` at the top of a BIDS data set called `name`."""
+    facts = {"Name": name, "BIDSVersion": "1.10.0", "DatasetType": "derivative", "GeneratedBy": [MAKER]}
+    write_json(out / "dataset_description.json", facts)
 
 
 def write_top(out: Path) -> None:
-    """Write what stands at the top of the derivatives: description, table of labels, what is not BIDS."""
+    """Write the files at the top of the derivatives: description, table of labels, README, `.bidsignore`."""
     write_description(out, "SegSRGAN: super-resolution and segmentation of thick-slice MRI")
     labels = pd.DataFrame({"index": list(DRAWEM9), "name": list(DRAWEM9.values())})
     write_csv(out / "desc-segsrgan_dseg.tsv", labels, sep="\t")

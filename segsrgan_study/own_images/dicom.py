@@ -1,11 +1,9 @@
-"""DICOM in: series are converted by dcm2niix, and nothing that names a person goes on from here."""
+"""Conversion of DICOM series by dcm2niix, without anything that names a person."""
 
 import json
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
-
-import numpy as np
 
 from segsrgan_core.errors import UserError
 from segsrgan_core.imaging.geometry import spacing_mm
@@ -20,12 +18,12 @@ class Series:
     """One converted series.
 
     Attributes:
-        number: of the series at the scanner.
-        description: as typed at the scanner; for the screen only, as it may hold anything.
+        number: series number of the scanner.
+        description: as typed at the scanner; printed only, since it may hold anything.
         file: the converted image.
-        te_ms: echo time; nan if unknown.
+        te_ms: echo time in ms; nan if unknown.
         digest: SHA-256 of the converted image.
-        fault: why it cannot be segmented, "" if it can.
+        fault: reason why it cannot be segmented; "" if it can.
         what: shape and voxel size in words.
     """
 
@@ -39,7 +37,7 @@ class Series:
 
     @property
     def label(self) -> str:
-        """A name of letters and digits: number and echo time."""
+        """Number and echo time as a BIDS label."""
         return f"series{self.number}" + (f"te{self.te_ms:.0f}" if self.te_ms == self.te_ms else "")
 
     def __str__(self) -> str:
@@ -68,12 +66,12 @@ def convert(folder: Path, scratch: Path) -> list[Series]:
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=CONVERSION_S)
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise UserError(f"{folder}: expected dcm2niix to convert it; received: {error}.") from error
+        raise UserError(f"{folder}: dcm2niix failed ({error}); convert the folder to NIfTI by hand.") from error
     found = [_series(path) for path in sorted(scratch.glob("*.nii"))]
     if not found:
         raise UserError(
-            f"{folder}: expected DICOM images of a series, or NIfTI images; received none (exit code {done.returncode} "
-            "of dcm2niix); name the folder that holds them."
+            f"{folder}: there are neither NIfTI images nor a DICOM series in it (exit code {done.returncode} of "
+            "dcm2niix); name the folder that holds them."
         )
     return sorted(found, key=lambda one: (one.number, one.te_ms, one.file.name))
 
@@ -84,7 +82,8 @@ def _series(path: Path) -> Series:
     try:
         image = load_image(path)
         fault = "" if min(image.shape) >= FEWEST_SLICES else f"fewer than {FEWEST_SLICES} slices"
-        what = " x ".join(map(str, image.shape)) + " voxels of " + _sizes(spacing_mm(image)) + " mm"
+        sizes = " x ".join(f"{size:.3g}" for size in spacing_mm(image))
+        what = f"{' x '.join(map(str, image.shape))} voxels of {sizes} mm"
     except UserError as error:
         fault, what = str(error).replace(f"{path}: ", ""), "not an image that can be used"
     te_ms = 1000 * float(facts.get("EchoTime", "nan"))
@@ -92,29 +91,25 @@ def _series(path: Path) -> Series:
     return Series(int(facts.get("SeriesNumber", 0)), description, path, te_ms, sha256(path), fault, what)
 
 
-def _sizes(spacing: np.ndarray) -> str:
-    return " x ".join(f"{size:.3g}" for size in spacing)
-
-
 def choose(folder: Path, series: list[Series], wanted: str = "") -> list[Series]:
-    """Choose what to segment.
+    """Return the series to segment.
 
     Args:
-        folder: for the error.
-        series: of `convert`.
-        wanted: a series' number or a part of its description, in capitals or not; "" takes the one that is usable.
+        folder: named in the error.
+        series: result of `convert`.
+        wanted: number of a series or part of its description, in any case; "" takes the only usable series.
 
     Raises:
-        UserError: none fits, or several are usable and none was named; the sentence says which were found.
+        UserError: no series fits, or several are usable and none is named; the message lists all of them.
     """
     usable = [one for one in series if not one.fault]
     fitting = [one for one in usable if _fits(one, wanted)]
     if fitting and (wanted or len(fitting) == 1):
         return fitting
-    expected = f"a series that {wanted!r} names" if wanted else "one series that can be segmented"
-    found = "; ".join(map(str, series))
+    fault = f"no usable series is named {wanted!r}" if wanted else "there is not exactly one usable series"
     raise UserError(
-        f"{folder}: expected {expected}; found {found}; choose with --series, by number or a part of the description."
+        f"{folder}: {fault}; found {'; '.join(map(str, series))}; choose with --series, by number or a part of the "
+        "description."
     )
 
 

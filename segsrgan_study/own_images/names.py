@@ -1,4 +1,4 @@
-"""BIDS names: of a case, and of the files that are written for it."""
+"""BIDS names of images and of the files written for them."""
 
 import re
 from dataclasses import dataclass
@@ -12,14 +12,14 @@ LABELS = {"cortex": "CGM", "white": "WM", "csf": "CSF", "brainstem": "BS", "cere
 
 
 @dataclass(frozen=True)
-class Case:
+class InputImage:
     """One image to work on.
 
     Attributes:
-        file: where it is.
-        name: BIDS entities, such as `sub-01_ses-2_acq-te120`; decides where its outputs go.
-        source: what outputs call it: a file's name or a manifest's path; for DICOM never the folder's name, which may
-            be a person's.
+        file: path of the image.
+        name: BIDS entities, such as `sub-01_ses-2_acq-te120`; the names of its outputs begin with it.
+        source: its name in the outputs: a file's name or a manifest's path; for DICOM never the name of the folder,
+            which may be that of a person.
     """
 
     file: Path
@@ -28,31 +28,42 @@ class Case:
 
     @property
     def entities(self) -> dict[str, str]:
-        """Key to value."""
-        return dict(pair.split("-", 1) for pair in self.name.split("_"))
+        """BIDS key to value."""
+        return entities_of(self.name)
 
     @property
-    def folder(self) -> Path:
-        """Where its images go, relative to the top of the derivatives."""
-        ses = self.entities.get("ses")
-        home = Path(f"sub-{self.entities['sub']}")
-        return (home / f"ses-{ses}" if ses else home) / "anat"
+    def home(self) -> Path:
+        """Folder of the subject or session, relative to the top of the derivatives."""
+        subject, session = Path(f"sub-{self.entities['sub']}"), self.entities.get("ses")
+        return subject / f"ses-{session}" if session else subject
 
     def path(self, suffix: str, extension: str, label: str = "", desc: str = "segsrgan") -> Path:
-        """Return an output's path relative to the top of the derivatives."""
+        """Return the path of an output relative to the top of the derivatives.
+
+        Args:
+            suffix: BIDS suffix, such as "dseg".
+            extension: such as ".nii.gz".
+            label: tissue of a map of one class; "" for none.
+            desc: BIDS description.
+        """
         entity = f"_label-{LABELS.get(label, _plain(label.title()))}" if label else ""
-        return self.folder / f"{self.name}{entity}_desc-{desc}_{suffix}{extension}"
+        return self.home / "anat" / f"{self.name}{entity}_desc-{desc}_{suffix}{extension}"
 
     @property
     def sheet(self) -> Path:
-        """Where its contact sheet goes, relative to the top of the derivatives."""
-        return self.folder.parent / "figures" / f"{self.name}_desc-segsrgan_T2w.png"
+        """Path of its contact sheet relative to the top of the derivatives."""
+        return self.home / "figures" / f"{self.name}_desc-segsrgan_T2w.png"
+
+
+def entities_of(name: str) -> dict[str, str]:
+    """Return the BIDS entities of a name such as `sub-01_ses-2`, key to value."""
+    return dict(pair.split("-", 1) for pair in name.split("_"))
 
 
 def name_of_file(path: str | Path) -> str:
-    """Return the BIDS entities of a file: its own where it has them, else `sub-` and its name's letters and digits.
+    """Return the BIDS entities of a file's name, or `sub-` and its letters and digits if it has none.
 
-    What BIDS does not know of an image's name goes into `acq-`, so that different files keep different names.
+    Parts that BIDS does not know go into `acq-`, so that different files keep different names.
     """
     name = stem(path)
     if not re.match(r"sub-[A-Za-z0-9]+(_|$)", name):

@@ -1,4 +1,4 @@
-"""The page to look at: every case with its contact sheet, failures and outliers first; one file, works offline."""
+"""Offline HTML page with the contact sheet of every case, failures and outliers first."""
 
 from pathlib import Path
 from typing import Any

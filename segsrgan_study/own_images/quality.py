@@ -1,18 +1,18 @@
-"""Quality of a segmented image in numbers, and which images of a cohort to look at first."""
+"""Image quality measures, and outliers among the images of a cohort."""
 
 import numpy as np
 import pandas as pd
 from nibabel.nifti1 import Nifti1Image
 from scipy import ndimage
+from scipy.stats import median_abs_deviation
 
 from segsrgan_core.classes import NUMBERS
 from segsrgan_core.imaging.geometry import through_plane_axis
 from segsrgan_core.imaging.intensity import intensity_scale
 from segsrgan_core.segmenter import Segmentation
 
-FEWEST_CASES = 5  # fewer have no usual value to be far from
-LIMIT = 3.5  # of |z|, as Iglewicz and Hoaglin advise
-MAD_PER_SD = 0.6745
+FEWEST_CASES = 5  # for a median and a spread
+LIMIT = 3.5  # of |z| (Iglewicz and Hoaglin, 1993)
 SHELL_VOXELS = 2
 DARK = 0.05  # of the intensity scale: air
 DARK_SHARE = 0.02
@@ -37,7 +37,7 @@ def quality(image: Nifti1Image, result: Segmentation) -> dict[str, float]:
 
 
 def noise_sd(array: np.ndarray, inside: np.ndarray, slice_axis: int) -> float:
-    """Estimate the noise in the slices of an image: a Laplacian takes the anatomy away, the median what is left of it.
+    """Estimate the standard deviation of the noise within slices by a Laplacian and the median absolute value.
 
     Args:
         array: float32 (X, Y, Z).
@@ -49,7 +49,7 @@ def noise_sd(array: np.ndarray, inside: np.ndarray, slice_axis: int) -> float:
     residual = array
     for axis in {0, 1, 2} - {slice_axis}:
         residual = ndimage.convolve1d(residual, [1.0, -2.0, 1.0], axis=axis, mode="nearest")
-    return float(np.median(np.abs(residual[inside]))) / (6 * MAD_PER_SD)  # 6: norm of the kernel
+    return float(np.median(np.abs(residual[inside]))) / (6 * 0.6745)  # norm of the kernel; median of a unit Gaussian
 
 
 def _contrast(result: Segmentation) -> float:
@@ -64,7 +64,7 @@ def _contrast(result: Segmentation) -> float:
 
 
 def doubts(result: Segmentation) -> list[str]:
-    """Say what no segmentation of a head should show: a class that was not found, tissue in the dark background."""
+    """Return notes on a doubtful result, a sentence each: a class that was not found, tissue in the dark background."""
     notes = [f"no {name.replace('_', ' ')} was found" for name in result.probabilities if not result.volumes_ml[name]]
     image, found = np.asarray(result.interpolated.dataobj), np.asarray(result.labels.dataobj) > 0
     dark = (image < DARK * intensity_scale(image)) & found
@@ -75,18 +75,17 @@ def doubts(result: Segmentation) -> list[str]:
 
 
 def robust_z(values: pd.Series) -> pd.Series:
-    """Return how far each value lies from the median, in standard deviations estimated from the median deviation.
+    """Return the distance of each value from the median in standard deviations, estimated from the median deviation.
 
-    A series of fewer than five values, or with more than half of them equal, has no usual spread: all are nan.
+    All are nan for fewer than five values, or if more than half of them are equal.
     """
-    deviation = values - values.median()
-    mad = deviation.abs().median()
-    if values.notna().sum() < FEWEST_CASES or not mad > 0:
+    sd = median_abs_deviation(values, scale="normal", nan_policy="omit")
+    if values.notna().sum() < FEWEST_CASES or not sd > 0:
         return pd.Series(np.nan, index=values.index)
-    return MAD_PER_SD * deviation / mad
+    return (values - values.median()) / sd
 
 
 def outliers(table: pd.DataFrame, columns: list[str]) -> list[str]:
-    """Say for each row in which columns it lies far from the others, such as `snr (z -4.1)`; "" where in none."""
+    """Return for each row the columns in which it lies far from the others, such as `snr (z -4.1)`; "" for none."""
     z = pd.DataFrame({column: robust_z(table[column].astype(float)) for column in columns}, index=table.index)
     return ["; ".join(f"{name} (z {v:+.1f})" for name, v in row.items() if abs(v) > LIMIT) for _, row in z.iterrows()]

@@ -1,4 +1,4 @@
-"""The tables of a folder of derivatives: volumes for the statistics, and every case with its quality."""
+"""Tables of a folder of derivatives: volumes, and cases with their quality."""
 
 from pathlib import Path
 from typing import Any

@@ -15,10 +15,8 @@ from selenium.webdriver.common.keys import Keys
 
 WAIT_S = float(os.environ.get("SEGSRGAN_WAIT_S", 180))  # a busy machine needs more
 NEEDED = {"chromium": "chromium", "chromedriver": "chromium-driver"}  # program, and Debian's package
-FAULTS = (
-    ".jp-OutputArea-output[data-mime-type='application/vnd.jupyter.error'], "
-    ".jp-OutputArea-output[data-mime-type='application/vnd.jupyter.stderr'], .jp-RenderedText[data-mime-type*='error']"
-)
+FAULTS = ".jp-OutputArea-output[data-mime-type*='jupyter.error'], .jp-RenderedText[data-mime-type*='error']"
+WARNINGS = ".jp-OutputArea-output[data-mime-type*='jupyter.stderr'], .jp-RenderedText[data-mime-type*='stderr']"
 # The grey values' standard deviation of an <img> or <canvas>, 0 where it is not there or empty.
 SPREAD = """
 const source = arguments[0], canvas = document.createElement("canvas");
@@ -77,7 +75,7 @@ class Lab:
             try:
                 if value := condition():
                     return value
-            except WebDriverException:
+            except (WebDriverException, IndexError):
                 pass  # the page was changing
             time.sleep(0.3)
         raise AssertionError(f"{what}: not seen within {WAIT_S:g} s")
@@ -100,44 +98,46 @@ class Lab:
     def run_all(self) -> None:
         """Run all cells by the menu and wait until the kernel rests."""
         self.menu("Run", "Run All Cells")
-        self.wait(lambda: len(self.find(".widget-vbox")) > 0, "the page's widgets")
+        self.wait(lambda: self.find(".widget-interact"), "the first sliders")
         self.rest()
 
     def rest(self) -> None:
         """Wait until the kernel is idle."""
         self.wait(lambda: self.find(".jp-Notebook-ExecutionIndicator[data-status='idle']"), "an idle kernel")
 
-    def picture(self) -> str:
-        """Wait for the page's picture, which must not be empty, and return its address."""
+    def _part(self, number: int) -> Any:
+        """Return one `interact` of the notebook, scrolled into view."""
+        part = self.wait(lambda: self.driver.find_elements(By.CSS_SELECTOR, ".widget-interact")[number], "the sliders")
+        self.driver.execute_script("arguments[0].scrollIntoView()", part)
+        return part
+
+    def picture(self, number: int = 0) -> str:
+        """Wait for the picture of an `interact`, which must not be empty, and return its address."""
 
         def drawn() -> str | None:
-            images = self.find("img.widget-image")
-            full = images and self.driver.execute_script(SPREAD, images[0]) > 10
-            return images[0].get_attribute("src") if full else None
+            image = self._part(number).find_element(By.CSS_SELECTOR, "img")
+            return image.get_attribute("src") if self.driver.execute_script(SPREAD, image) > 10 else None
 
         return self.wait(drawn, "a picture that is not empty")
 
     def slide(self, steps: int, number: int = 0) -> None:
-        """Move a slider by its keyboard, as a person with the arrow keys; the picture must change."""
-        before = self.picture()
-        handle = self.find(".noUi-handle")[number]
+        """Move the first slider of an `interact` by the arrow keys; its picture must change."""
+        before = self.picture(number)
+        handle = self._part(number).find_element(By.CSS_SELECTOR, ".noUi-handle")
         handle.send_keys(*[Keys.ARROW_RIGHT if steps > 0 else Keys.ARROW_LEFT] * abs(steps))
-        self.wait(lambda: self.picture() != before, "another picture after the slider moved")
+        self.wait(lambda: self.picture(number) != before, "another picture after the slider moved")
         self.rest()
 
     def solid_canvas(self) -> None:
         """Look into the frame of the 3-D view; its canvas must not be empty."""
-        frame = self.wait(lambda: self.find("iframe"), "the frame of the 3-D view")[0]
+        frame = self.wait(lambda: self.driver.find_elements(By.CSS_SELECTOR, "iframe")[-1], "the 3-D view")
+        self.driver.execute_script("arguments[0].scrollIntoView()", frame)
         self.driver.switch_to.frame(frame)
         try:
             canvas = self.wait(lambda: self.find("canvas"), "the canvas of the 3-D view")[0]
             self.wait(lambda: self.driver.execute_script(SPREAD, canvas) > 10, "a 3-D view that is not empty")
         finally:
             self.driver.switch_to.default_content()
-
-    def told(self, kind: str) -> list[str]:
-        """Return the messages of a kind, "note" or "fault", that the page shows."""
-        return [element.text for element in self.find(f".segsrgan-{kind}")]
 
     def shoot(self, path: Path) -> None:
         """Take a picture of the window for a person to look at."""

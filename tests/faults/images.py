@@ -105,7 +105,7 @@ _SPREAD[0, 0, 0] = 1e9
 
 IMAGES = [
     _fault("missing", "nothing there", lambda path: None),
-    _fault("a_folder", "expected DICOM", Path.mkdir),
+    _fault("a_folder", "nor a DICOM series", Path.mkdir),
     _fault("empty", "cannot be read", Path.touch),
     _fault("text", "cannot be read", Path.write_text, "not an image"),
     _fault("text_compressed.nii.gz", "cannot be read", Path.write_bytes, gzip.compress(b"not an image")),

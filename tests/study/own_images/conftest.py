@@ -6,7 +6,7 @@ from segsrgan_core.atomic import write_json
 from segsrgan_core.segmenter import Segmenter
 from segsrgan_study.own_images import run as running
 from segsrgan_study.own_images.bids import Job
-from segsrgan_study.own_images.names import Case, name_of_file
+from segsrgan_study.own_images.names import InputImage, name_of_file
 from tests.core.test_segmenter import CARD, head, identity
 
 
@@ -25,7 +25,7 @@ class Counted:
 def network(monkeypatch):
     counted = Counted()
     segmenter = Segmenter(CARD, counted, step=8)
-    monkeypatch.setattr(running, "segmenter_of", lambda job: (segmenter, "float32"))
+    monkeypatch.setattr(running, "segmenter_of", lambda job: segmenter)
     return counted
 
 
@@ -42,4 +42,4 @@ def job(tmp_path, network):
 def cases(tmp_path, save):
     """Three images, a little different from each other."""
     paths = [save(head(offset=(i, -2.0, 1.5)), tmp_path / "in" / f"sub-0{i}_T2w.nii.gz") for i in range(3)]
-    return [Case(path, name_of_file(path), path.name) for path in paths]
+    return [InputImage(path, name_of_file(path), path.name) for path in paths]

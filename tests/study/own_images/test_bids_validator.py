@@ -37,7 +37,7 @@ def test_derivatives_with_hemispheres_are_valid(cases, job, monkeypatch):
         return np.concatenate([identity(x), 0.5 * np.ones_like(left), left, 1 - left], axis=-1)
 
     segmenter = Segmenter(card, sides, step=8)
-    monkeypatch.setattr(running, "segmenter_of", lambda job: (segmenter, "float32"))
+    monkeypatch.setattr(running, "segmenter_of", lambda job: segmenter)
     segment_all(cases, [], job)
     assert errors(job.out) == []
     assert len(list(job.out.rglob("*hemispheres_dseg.nii.gz"))) == 3

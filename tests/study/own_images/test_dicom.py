@@ -4,7 +4,7 @@ import pytest
 
 from segsrgan_core.errors import UserError
 from segsrgan_study.own_images.dicom import choose, convert
-from segsrgan_study.own_images.inputs import find_cases
+from segsrgan_study.own_images.inputs import find_images
 from segsrgan_study.own_images.run import segment_all
 
 dicoms = pytest.importorskip("tests.study.own_images.dicoms", reason="pydicom is not installed: no DICOM can be made")
@@ -52,9 +52,9 @@ def test_the_only_usable_series_is_taken(tmp_path, scratch):
 
 
 def test_a_patients_name_goes_nowhere(folder, scratch, job, capsys):
-    found = find_cases([folder], scratch, series="t2 tse")
-    assert len(found.cases) == 2
-    segment_all(found.cases, found.failures, job)
+    images, failures = find_images([folder], scratch, series="t2 tse")
+    assert len(images) == 2
+    segment_all(images, failures, job)
     assert "DOE_JANE" in capsys.readouterr().err  # the screen says which folder became which subject
     files = [path for path in job.out.rglob("*") if path.is_file()]
     for path in files:
@@ -67,7 +67,7 @@ def test_a_patients_name_goes_nowhere(folder, scratch, job, capsys):
 def test_a_series_has_the_same_name_in_every_run(folder, scratch, tmp_path):
     again = tmp_path / "again"
     again.mkdir()
-    first, second = (find_cases([folder], place, series="2").cases for place in (scratch, again))
+    first, second = (find_images([folder], place, series="2")[0] for place in (scratch, again))
     assert [case.name for case in first] == [case.name for case in second]
     assert first[0].name.startswith("sub-")
 
@@ -75,11 +75,11 @@ def test_a_series_has_the_same_name_in_every_run(folder, scratch, tmp_path):
 def test_a_table_names_the_subject_of_a_dicom_folder(folder, scratch, tmp_path):
     table = tmp_path / "list.csv"
     table.write_text("image,subject\nDOE_JANE,P07\n")
-    (case,) = find_cases([table], scratch, series="2").cases
+    ((case,), _) = find_images([table], scratch, series="2")
     assert (case.name, case.source) == ("sub-P07", "DICOM series2te120")
 
 
 def test_a_folder_without_images_does_not_stop_the_others(folder, scratch, tmp_path):
     (tmp_path / "empty").mkdir()
-    found = find_cases([tmp_path / "empty", folder], scratch, series="2")
-    assert len(found.cases) == len(found.failures) == 1
+    images, failures = find_images([tmp_path / "empty", folder], scratch, series="2")
+    assert len(images) == len(failures) == 1

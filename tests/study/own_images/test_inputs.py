@@ -3,7 +3,7 @@ import shutil
 import pytest
 
 from segsrgan_core.errors import UserError
-from segsrgan_study.own_images.inputs import find_cases
+from segsrgan_study.own_images.inputs import find_images
 from tests.core.test_segmenter import head
 
 
@@ -13,8 +13,7 @@ def find(tmp_path):
     scratch.mkdir()
 
     def call(*inputs, **options):
-        found = find_cases(inputs, scratch, **options)
-        return {case.name: case.source for case in found.cases}
+        return {image.name: image.source for image in find_images(inputs, scratch, **options)[0]}
 
     return call
 
@@ -100,14 +99,14 @@ def test_an_empty_split_is_refused(find):
 
 
 def test_two_images_that_would_share_their_outputs_are_refused(find, tmp_path):
-    with pytest.raises(UserError, match=r"different names.*CSV table"):
+    with pytest.raises(UserError, match=r"the same names.*CSV table"):
         find(tmp_path / "T2.nii.gz", tmp_path / "a" / "T2.nii.gz")
 
 
 @pytest.mark.parametrize("word", ["nothing", "no/such/folder"])
 def test_a_word_that_is_nothing_is_one_sentence(find, word, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(UserError, match=f"{word}: expected an image"):
+    with pytest.raises(UserError, match=f"{word}: this is not an image"):
         find(word)
 
 
@@ -116,7 +115,6 @@ def test_an_empty_folder_is_a_failure_and_no_name_of_it_goes_on(tmp_path):
         pytest.skip("dcm2niix is not installed")
     for name in ("DOE_JANE", "scratch"):
         (tmp_path / name).mkdir()
-    found = find_cases([tmp_path / "DOE_JANE"], tmp_path / "scratch")
-    assert found.cases == []
-    ((source, reason),) = found.failures
+    images, ((source, reason),) = find_images([tmp_path / "DOE_JANE"], tmp_path / "scratch")
+    assert images == []
     assert "DOE" not in source + reason

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from segsrgan_study.own_images.names import Case, name_of_file, name_of_row
+from segsrgan_study.own_images.names import InputImage, name_of_file, name_of_row
 
 
 @pytest.mark.parametrize(
@@ -28,7 +28,7 @@ def test_entities_of_a_row():
 
 
 def test_outputs_of_a_case():
-    case = Case(Path("x.nii"), "sub-01_ses-2_acq-b", "x.nii")
+    case = InputImage(Path("x.nii"), "sub-01_ses-2_acq-b", "x.nii")
     assert case.path("dseg", ".nii.gz").as_posix() == "sub-01/ses-2/anat/sub-01_ses-2_acq-b_desc-segsrgan_dseg.nii.gz"
     assert (
         case.path("probseg", ".json", "deep_grey").name

@@ -1,6 +1,6 @@
 import re
 
-from segsrgan_study.own_images.names import Case
+from segsrgan_study.own_images.names import InputImage
 from segsrgan_study.own_images.run import segment_all
 from tests.core.test_segmenter import head
 
@@ -33,7 +33,7 @@ def test_it_needs_no_network(cases, job):
 
 def test_failures_are_told_and_escaped(cases, job, tmp_path):
     missing = tmp_path / "a<b>.nii"
-    segment_all([*cases, Case(missing, "sub-ab", missing.name)], [], job)
+    segment_all([*cases, InputImage(missing, "sub-ab", missing.name)], [], job)
     page = page_of(job)
     assert "1 failed" in page
     assert "a&lt;b&gt;.nii" in page
@@ -49,5 +49,5 @@ def test_different_weights_on_one_page_are_told(cases, job):
 
 
 def test_a_folder_where_all_failed_has_a_page(job, tmp_path):
-    segment_all([Case(tmp_path / "no.nii", "sub-no", "no.nii")], [], job)
+    segment_all([InputImage(tmp_path / "no.nii", "sub-no", "no.nii")], [], job)
     assert "0 cases segmented, 1 failed" in page_of(job)

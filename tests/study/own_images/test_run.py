@@ -8,7 +8,7 @@ import pytest
 
 from segsrgan_study.files import load_image
 from segsrgan_study.own_images import run as running
-from segsrgan_study.own_images.names import Case, name_of_file
+from segsrgan_study.own_images.names import InputImage, name_of_file
 from segsrgan_study.own_images.run import segment_all
 from tests.core.test_segmenter import head
 
@@ -38,7 +38,7 @@ def test_every_case_leaves_images_record_and_sheet(cases, job):
 def test_rounding_for_smaller_files_cannot_be_seen(cases, job):
     segment_all(cases[:1], [], job)
     written = np.asarray(nib.load(job.out / cases[0].path("T2w", ".nii.gz")).dataobj)
-    result = running.segmenter_of(job)[0](load_image(cases[0].file))
+    result = running.segmenter_of(job)(load_image(cases[0].file))
     np.testing.assert_allclose(written, np.asarray(result.image.dataobj), atol=written.max() / 2**14)
 
 
@@ -57,7 +57,7 @@ def test_every_format_gives_the_same(job, tmp_path, save):
     files = [
         save(head(), tmp_path / "in" / f"a{i}{suffix}") for i, suffix in enumerate((".nii", ".nii.gz", ".mgz", ".img"))
     ]
-    segment_all([Case(file, name_of_file(file), file.name) for file in files], [], job)
+    segment_all([InputImage(file, name_of_file(file), file.name) for file in files], [], job)
     volumes = pd.read_csv(job.out / "volumes.tsv", sep="\t")["cortex_ml"]
     assert len(volumes) == 4
     assert volumes.nunique() == 1
@@ -82,17 +82,17 @@ def test_only_what_is_missing_damaged_or_changed_is_done(cases, job, save):
 def test_a_run_that_was_stopped_goes_on(cases, job, monkeypatch):
     from segsrgan_study.own_images import run
 
-    whole = run._segment
+    whole = run.segment_image
 
-    def stopped(case, *rest):
-        if case.name == "sub-01":
+    def stopped(image, **options):
+        if image.name == "sub-01":
             raise KeyboardInterrupt
-        whole(case, *rest)
+        whole(image, **options)
 
-    monkeypatch.setattr(run, "_segment", stopped)
+    monkeypatch.setattr(run, "segment_image", stopped)
     with pytest.raises(KeyboardInterrupt):
         segment_all(cases, [], job)
-    monkeypatch.setattr(run, "_segment", whole)
+    monkeypatch.setattr(run, "segment_image", whole)
     assert states(segment_all(cases, [], job)) == ["there", "done", "done"]
     assert len(pd.read_csv(job.out / "volumes.tsv", sep="\t")) == 3
 
@@ -125,7 +125,7 @@ def test_a_later_run_adds_to_the_tables(cases, job):
 def test_one_bad_image_does_not_stop_the_others(cases, job, tmp_path, capsys):
     bad, missing = tmp_path / "in" / "bad.nii.gz", tmp_path / "in" / "missing.nii.gz"
     bad.write_bytes(cases[0].file.read_bytes()[:2000])
-    more = [Case(bad, "sub-bad", bad.name), Case(missing, "sub-missing", missing.name)]
+    more = [InputImage(bad, "sub-bad", bad.name), InputImage(missing, "sub-missing", missing.name)]
     outcomes = segment_all([more[0], cases[0], more[1]], [("DICOM folder 1", "the screen said why")], job)
     assert states(outcomes) == ["failed", "failed", "done", "failed"]
     said = capsys.readouterr().err
@@ -143,18 +143,18 @@ def test_one_bad_image_does_not_stop_the_others(cases, job, tmp_path, capsys):
 
 
 def test_a_fault_of_the_program_costs_one_case(cases, job, monkeypatch, capsys):
-    def broken(case, *rest):
-        if case.name == "sub-01":
+    def broken(image, **options):
+        if image.name == "sub-01":
             raise ZeroDivisionError("oh")
-        whole(case, *rest)
+        whole(image, **options)
 
-    whole = running._segment
-    monkeypatch.setattr(running, "_segment", broken)
+    whole = running.segment_image
+    monkeypatch.setattr(running, "segment_image", broken)
     outcomes = segment_all(cases, [], job)
     assert states(outcomes) == ["done", "failed", "done"]
     assert outcomes[1].reason == "ZeroDivisionError: oh"
     assert f"{cases[1].file}: ZeroDivisionError: oh" in capsys.readouterr().err
-    monkeypatch.setattr(running, "_segment", whole)
+    monkeypatch.setattr(running, "segment_image", whole)
     assert states(segment_all(cases, [], job)) == ["there", "done", "there"]
 
 
@@ -168,13 +168,13 @@ def test_a_case_that_fails_later_leaves_nothing_of_before(cases, job):
 
 def test_nothing_written_tells_where_it_was_made(cases, job, tmp_path):
     missing = tmp_path / "in" / "missing.nii.gz"
-    segment_all([*cases, Case(missing, "sub-missing", missing.name)], [], job)
+    segment_all([*cases, InputImage(missing, "sub-missing", missing.name)], [], job)
     for name, data in content(job.out).items():
         assert str(tmp_path).encode() not in data, name
 
 
 def test_a_case_without_any_cortex_is_noted(job, tmp_path, save):
     path = save(head(thickness=6.0), tmp_path / "in" / "thick.nii.gz")
-    segment_all([Case(path, "sub-thick", path.name)], [], job)
+    segment_all([InputImage(path, "sub-thick", path.name)], [], job)
     notes = pd.read_csv(job.out / "cases.tsv", sep="\t")["notes"][0]
     assert "6 mm thick" in notes

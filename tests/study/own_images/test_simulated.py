@@ -6,7 +6,7 @@ import pytest
 from nibabel.nifti1 import Nifti1Image
 
 from segsrgan_study.files import load_image
-from segsrgan_study.own_images.names import Case
+from segsrgan_study.own_images.names import InputImage
 from segsrgan_study.own_images.simulated import simulate_all
 from tests.core.imaging.test_geometry import centre_mm
 from tests.core.test_simulation import blob
@@ -18,7 +18,7 @@ QUIET = {"noise": 0.0}
 @pytest.fixture
 def fine(tmp_path, save):
     image = blob(np.diag([1.0, 1, 1, 1]), (30, 32, 36), (1.0, -2.0, 1.5), 4.0)
-    return Case(save(image, tmp_path / "fine.nii.gz"), "sub-fine_acq-a", "fine.nii.gz")
+    return InputImage(save(image, tmp_path / "fine.nii.gz"), "sub-fine_acq-a", "fine.nii.gz")
 
 
 @pytest.mark.parametrize("plane", ["axial", "coronal", "sagittal"])

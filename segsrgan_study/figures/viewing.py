@@ -1,0 +1,93 @@
+"""Images side by side in three planes, and one image in three dimensions, for the explore and demo notebooks."""
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from nibabel.affines import apply_affine
+from nibabel.nifti1 import Nifti1Image
+
+from segsrgan_core.classes import NUMBERS
+from segsrgan_study.figures.panels import PLANES, View, contour, grid, heat, mask_of, scale_bar, show, view_of
+from segsrgan_study.figures.style import CORTEX, SKY, styled
+
+TRUTH = "truth"
+WIDTH_INCHES, COLUMN_INCHES = 11.0, 3.2  # at the most
+UNCERTAINTY = "P(label is wrong)"
+
+
+@styled
+def side_by_side(
+    images: Mapping[str, Nifti1Image],
+    labels: Mapping[str, Nifti1Image] | None = None,
+    uncertainty: Nifti1Image | None = None,
+    place: float = 0.5,
+    like: Nifti1Image | None = None,
+) -> Figure:
+    """Draw images (columns) in three planes (rows).
+
+    Args:
+        images: title to image, any grids of one orientation in one world space.
+        labels: title to label map (drawem9 numbers). The cortex is outlined in red over the image of that title; the
+            labels called "truth" are outlined in blue, over every image that has labels.
+        uncertainty: probability that a label is wrong; drawn in a column of its own, black 0 to white 0.5.
+        place: position of all three planes, from 0 (right, back, below) to 1 (left, front, above) of the head.
+        like: image that sets the part shown and the grey window; None: the last of `images`.
+    """
+    labels = labels or {}
+    view = _view(like or list(images.values())[-1], place)
+    columns = len(images) + (uncertainty is not None)
+    sizes = [view.size_mm(plane) for plane in PLANES]
+    heights = [height / width for width, height in sizes]
+    width = min(WIDTH_INCHES, COLUMN_INCHES * columns)
+    fig = Figure(figsize=(width, width / columns * sum(heights) + 0.4), layout="constrained")
+    fig.get_layout_engine().set(w_pad=0.02, h_pad=0.02, wspace=0, hspace=0)
+    axes = fig.subplots(len(PLANES), columns, height_ratios=heights, squeeze=False)
+    cortices = {title: mask_of(one, NUMBERS["cortex"]) for title, one in labels.items()}
+    for row, plane in zip(axes, PLANES, strict=True):
+        for ax, (title, image) in zip(row, images.items(), strict=False):
+            show(ax, image, plane, view)
+            for name in (TRUTH, title) if title in cortices else ():
+                if name in cortices:
+                    contour(ax, cortices[name], plane, view, SKY if name == TRUTH else CORTEX)
+        if uncertainty is not None:
+            heat(row[-1], uncertainty, plane, view, (0.0, 0.5))
+    for ax, title in zip(axes[0], [*images, UNCERTAINTY], strict=False):
+        ax.set_title(title, fontsize=10)
+    scale_bar(axes[0, 0])
+    return fig
+
+
+def _view(reference: Nifti1Image, place: float) -> View:
+    """Return the view around the head with its planes at `place` between the head's ends."""
+    whole = view_of(reference)
+    low, high = whole.box_mm.T + np.array([[8.0], [-8.0]])  # without the margin of `view_of`
+    shown = grid(reference)
+    ends = np.array([shown.edges_mm(axis) for axis in range(3)])
+    at = low + np.clip(place, 0, 1) * (high - low)
+    return replace(whole, position_mm=np.clip(at, ends[:, 0] + shown.spacing_mm, ends[:, 1] - shown.spacing_mm))
+
+
+def three_dimensions(image: Nifti1Image, labels: Nifti1Image | None = None) -> Any:
+    """Return nilearn's interactive view of an image and its cortex; it needs no network.
+
+    Args:
+        image: (X, Y, Z), the background.
+        labels: drawem9 numbers; None shows the image alone.
+    """
+    from nilearn.plotting import view_img
+
+    background = Nifti1Image(np.asarray(image.dataobj, np.float32), image.affine)
+    cortex = np.zeros(image.shape, np.float32)
+    if labels is not None:
+        cortex = (np.asarray(labels.dataobj) == NUMBERS["cortex"]).astype(np.float32)
+    options = {"threshold": 0.5, "vmax": 1, "symmetric_cmap": False, "cmap": "autumn_r", "colorbar": False}
+    options |= {"opacity": 0.5, "black_bg": True, "resampling_interpolation": "nearest"}
+    if not cortex.any():
+        options["cut_coords"] = tuple(apply_affine(image.affine, (np.array(image.shape) - 1) / 2))
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The given float value must not exceed|Casting data")
+        return view_img(Nifti1Image(cortex, (labels or image).affine), background, **options)

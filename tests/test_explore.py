@@ -1,0 +1,108 @@
+"""The explore and demo notebooks, executed in a small prepared study."""
+
+import shutil
+
+import nbformat
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+from nbclient import NotebookClient
+from nibabel.nifti1 import Nifti1Image
+
+from segsrgan_core.networks.generators import build_generator
+from segsrgan_core.segmenter import save_model
+from segsrgan_study.figures.viewing import side_by_side, three_dimensions
+from segsrgan_study.files import save_image, write_csv
+from segsrgan_study.paths import Study
+from segsrgan_study.steps.data.cases import CASES, PreparedCase, case_table
+from tests.settings import ROOT, model_card, thick_slices
+
+NAMES = ("explore_subject", "explore_te", "explore_training", "demo_your_image")
+SHAPE, SPACING_MM = (36, 40, 30), 2.5
+
+
+def head() -> tuple[Nifti1Image, Nifti1Image]:
+    """Shells of CSF, cortex and white matter in air, and their labels."""
+    centred = [np.arange(n) - (n - 1) / 2 for n in SHAPE]
+    radius = np.linalg.norm(np.meshgrid(*centred, indexing="ij"), axis=0)
+    labels = np.select([radius < 6, radius < 9, radius < 13], [3, 2, 1], 0).astype(np.uint8)
+    affine = np.diag([SPACING_MM] * 3 + [1.0])
+    return Nifti1Image(np.array([2, 900, 315, 450], np.float32)[labels], affine), Nifti1Image(labels, affine)
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory) -> Study:
+    """One test case, one patient without a known truth, and an untrained network."""
+    here = Study(tmp_path_factory.mktemp("study"))
+    for name in ("dvc.yaml", "params.yaml"):
+        shutil.copy(ROOT / name, here.root)
+    folder = here.work / "prepared"
+    hr, labels = head()
+    images = {"hr": hr, "labels": labels, "low": thick_slices(hr, 5.0)}
+    files = {key: save_image(image, folder / f"sub-01_{key}.nii.gz") for key, image in images.items()}
+    cases = [
+        PreparedCase(name="sub-01", stem="sub-01", split="test", **files),
+        PreparedCase(name="sub-02", stem="sub-02_acq-te120", split="variability", te_ms=120, low=files["low"]),
+    ]
+    write_csv(folder / CASES, case_table(cases, folder))
+    card = model_card(spacing_mm=SPACING_MM, thickness_mm=(5.0, 5.0))
+    save_model(here.results / "training" / "model", build_generator(**card.generator, seed=1), card)
+    return here
+
+
+def execute(name: str, study: Study, *more: str) -> list[nbformat.NotebookNode]:
+    """Run a notebook and more cells; return what its cells and its widgets show."""
+    book = nbformat.read(ROOT / "notebooks" / f"{name}.ipynb", as_version=4)
+    book.cells += [nbformat.v4.new_code_cell(source) for source in more]
+    NotebookClient(book, timeout=300, resources={"metadata": {"path": str(study.root)}}).execute()
+    state = book.metadata["widgets"]["application/vnd.jupyter.widget-state+json"]["state"]
+    widgets = [out for one in state.values() for out in one["state"].get("outputs", [])]
+    return [*(out for cell in book.cells for out in cell.get("outputs", [])), *widgets]
+
+
+MORE = {
+    "explore_subject": ("for one in cases:\n    segment(one)\n    numbers(one)\n    turn(one)", "look('sub-01', 0)"),
+    "explore_te": ("compare(360, 4000)",),
+    "explore_training": (
+        "path = study.scratch / 'training' / 'abc.csv'\npath.parent.mkdir(parents=True)",
+        "pd.DataFrame({'step': [1, 2], 'total': [9, 9], 'loss_rec': [0.2, 0.1]}).to_csv(path)",
+        "follow(path, 1, 0)",
+    ),
+    "demo_your_image": (),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
+def test_a_notebook_runs_and_shows_pictures(name, study):
+    shown = execute(name, study, *MORE[name])
+    assert [out["traceback"] for out in shown if out["output_type"] == "error"] == []
+    assert [out["text"] for out in shown if out.get("name") == "stderr" and "segsrgan" not in out["text"]] == []
+    assert any("image/png" in out.get("data", {}) for out in shown)
+
+
+def outlines(fig: Figure) -> list[int]:
+    return [len(ax.collections) for ax in fig.axes[: len(fig.axes) // 3]]
+
+
+def test_every_image_has_a_column_and_the_outlines_that_are_known():
+    image, labels = head()
+    images = {"thick slices": thick_slices(image, 5.0), "SegSRGAN": image, "truth": image}
+    fig = side_by_side(images, {"SegSRGAN": labels, "truth": labels}, uncertainty=image)
+    assert [ax.get_title() for ax in fig.axes[:4]] == [*images, "P(label is wrong)"]
+    assert outlines(fig) == [0, 2, 2, 0]
+    assert outlines(side_by_side(images)) == [0, 0, 0]
+
+
+@pytest.mark.parametrize("place", [0.0, 1.0])
+def test_the_slider_reaches_both_ends_of_the_head(place):
+    fig = side_by_side({"thick slices": thick_slices(head()[0], 5.0)}, place=place)
+    assert all(ax.images[0].get_array().size for ax in fig.axes)
+
+
+@pytest.mark.parametrize("with_labels", [True, False])
+def test_the_3d_view_needs_no_network(with_labels):
+    image, labels = head()
+    page = three_dimensions(image, labels if with_labels else None).get_iframe()
+    assert "brainsprite" in page
+    assert "src=&quot;http" not in page
