@@ -138,7 +138,7 @@ def test_one_bad_image_does_not_stop_the_others(cases, job, tmp_path, capsys):
         "missing.nii.gz": "failed",
         "sub-00_T2w.nii.gz": "succeeded",
     }
-    assert table["reason"]["bad.nii.gz"].startswith("bad.nii.gz: expected")
+    assert table["reason"]["bad.nii.gz"].startswith("bad.nii.gz: cannot be read")
     assert not list(job.out.rglob("*bad*"))
 
 
