@@ -60,6 +60,7 @@ def curves():
     return json.loads(done.stdout.splitlines()[-1])
 
 
+@pytest.mark.slow
 def test_two_devices_give_the_loss_curve_of_one(curves):
     """Muon for the generator, Adam for the critic."""
     one, two = curves["1"], curves["2"]

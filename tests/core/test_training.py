@@ -32,6 +32,27 @@ def subjects():
     return [prepare_subject("s", image, 2 * (image > 0.6).astype(np.uint8), CORTEX, 0.8, THREE_MM, 16, 0)]
 
 
+@pytest.fixture(scope="module")
+def traced():
+    """A trainer, whose graphs are made once, and its first state."""
+    one = trainer()
+    return one, weights(one)
+
+
+@pytest.fixture
+def run(traced, subjects, tmp_path):
+    """Train from the first state (or a stored one) on; returns the history."""
+    one, start = traced
+
+    def call(name="state", seed=5, report=lambda step, row: None, **changes):
+        for variable, value in zip((w for group in one.state().values() for w in group), start, strict=True):
+            variable.assign(value)
+        one.settings = SETTINGS.model_copy(update=changes)
+        return train(one, subjects, THREE_MM, CORTEX, validate, tmp_path / f"{name}.npz", seed, report)
+
+    return call
+
+
 def validate(network):
     y = network(np.full((1, 16, 16, 16, 1), 0.5, np.float32))
     return {"val_score": float(y.mean())}
@@ -41,32 +62,26 @@ def weights(trained):
     return [w.numpy() for group in trained.state().values() for w in group]
 
 
-def test_a_killed_training_goes_on_bit_by_bit(subjects, tmp_path):
-    whole = trainer()
-    history = train(whole, subjects, THREE_MM, CORTEX, validate, tmp_path / "whole.npz", seed=5)
+def test_a_killed_training_goes_on_bit_by_bit(run, traced):
+    whole, expected = run("whole"), weights(traced[0])
+    assert ["loss_critic" in row for row in whole] == [False, True, True]  # from its share of the steps on
 
     def killed_in_the_third_epoch(step, row):
         if step == 5:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        train(trainer(), subjects, THREE_MM, CORTEX, validate, tmp_path / "killed.npz", 5, killed_in_the_third_epoch)
-    resumed = trainer()
+        run("killed", report=killed_in_the_third_epoch)
     seen = []
-    again = train(
-        resumed, subjects, THREE_MM, CORTEX, validate, tmp_path / "killed.npz", 5, lambda step, row: seen.append(step)
-    )
+    again = run("killed", report=lambda step, row: seen.append(step))
     assert seen == [5, 6]
-    assert again == history
-    for a, b in zip(weights(whole), weights(resumed), strict=True):
+    assert again == whole
+    for a, b in zip(expected, weights(traced[0]), strict=True):
         np.testing.assert_array_equal(a, b)
 
 
-def test_the_seed_decides(subjects, tmp_path):
-    losses = [
-        train(trainer(), subjects, THREE_MM, CORTEX, validate, tmp_path / f"{i}.npz", seed)[-1]["loss_rec"]
-        for i, seed in enumerate((1, 1, 2))
-    ]
+def test_the_seed_decides(run):
+    losses = [run(f"{number}", seed)[-1]["loss_rec"] for number, seed in enumerate((1, 1, 2))]
     assert losses[0] == losses[1] != losses[2]
 
 
@@ -78,6 +93,7 @@ def sums_of_three(graph):
     return [node.name for node in (*several, *(node for node in nodes if node.op == "TemporaryVariable"))]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("generator", "channels", "groups", "batch"), [("unet", 1, (1,), 1), ("residual", 2, (4, 3), 2)]
 )
@@ -101,17 +117,8 @@ def test_no_sum_is_made_in_the_order_in_which_its_terms_are_ready(generator, cha
         assert not [name for graph in graphs for name in sums_of_three(graph)]
 
 
-def test_the_critic_takes_part_from_its_share_of_the_steps_on(subjects, tmp_path):
-    history = train(trainer(), subjects, THREE_MM, CORTEX, validate, tmp_path / "state.npz", 5)
-    assert ["loss_critic" in row for row in history] == [False, True, True]
-
-
-def test_an_epochs_losses_are_the_means_of_its_steps(subjects, tmp_path):
-    def history(epochs, steps):
-        settings = SETTINGS.model_copy(update={"epochs": epochs, "steps_per_epoch": steps})
-        return train(trainer(settings), subjects, THREE_MM, CORTEX, validate, tmp_path / f"{epochs}.npz", 5)
-
-    each, pairs = history(6, 1), history(3, 2)
+def test_an_epochs_losses_are_the_means_of_its_steps(run):
+    each, pairs = run("each", epochs=6, steps_per_epoch=1), run("pairs", epochs=3, steps_per_epoch=2)
     for name in ("loss_rec", "loss_dice"):
         steps = np.reshape([row[name] for row in each], (3, 2))
         assert [row[name] for row in pairs] == pytest.approx(steps.mean(axis=1), rel=1e-9)

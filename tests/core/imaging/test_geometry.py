@@ -64,7 +64,7 @@ def test_box_matrix_integrates_the_spline():
 
 
 @given(st.floats(1.0, 9.0), st.floats(-1.0, 1.0))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=15, deadline=None)
 def test_box_matrix_keeps_the_place_of_what_it_averages(width, shift):
     x = np.arange(96.0)
     positions = 47.5 + shift + width * (np.arange(96 // width) - (96 // width - 1) / 2)
@@ -79,7 +79,7 @@ def test_box_matrix_keeps_the_place_of_what_it_averages(width, shift):
     st.floats(-0.5, 0.5),
     st.floats(0.6, 1.5),
 )
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=8, deadline=None)
 def test_a_blob_stays_where_it_is_when_resampled(spacing, codes, angle, target):
     affine = oblique(spacing, codes, angle)
     shape = tuple(int(40 / s) for s in spacing)
