@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from segsrgan_core.errors import UserError
 from segsrgan_core.imaging.contrast import Relaxation, contrast_to_noise, exponent, spin_echo
 from segsrgan_core.imaging.intensity import intensity_scale
 from segsrgan_core.imaging.noise import add_rician, jitter_slices, random_ramp
@@ -66,3 +67,12 @@ def test_jittered_slices_move_by_a_voxel_at_most():
     assert 0.6 <= brightness.min() < 0.8 < 1.2 < brightness.max() <= 1.4
     np.testing.assert_allclose(moved.sum((0, 1)), moved[3:6, 3:6].sum((0, 1)))
     assert 0 < np.count_nonzero(moved[4, 4] == 0) < 20
+
+
+@pytest.mark.parametrize(
+    ("array", "says"),
+    [(np.arange(4000.0) - 4000, "above 0"), (np.where(np.arange(4000) == 7, 1e30, 1.0), "of which 1 of 4000")],
+)
+def test_an_image_without_bright_tissue_has_no_scale(array, says):
+    with pytest.raises(UserError, match=says):
+        intensity_scale(array.reshape(20, 20, 10).astype(np.float32))
