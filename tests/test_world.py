@@ -23,7 +23,7 @@ ORIENTATIONS = [
 PHASES = (Phase.explicit, Phase.reuse, Phase.generate)
 ANGLES = st.tuples(*[st.floats(-0.7, 0.7)] * 3)
 SHORT = settings(
-    max_examples=20, deadline=None, phases=PHASES, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=12, deadline=None, phases=PHASES, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 
 

@@ -11,7 +11,7 @@ def identity(x):
 
 
 @given(st.integers(16, 200), st.integers(1, 16))
-@settings(deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_windows_cover_the_axis_and_none_is_further_than_a_step(n, step):
     starts = window_starts(n, 16, step)
     assert starts[0] == 0
@@ -21,14 +21,14 @@ def test_windows_cover_the_axis_and_none_is_further_than_a_step(n, step):
 
 
 @given(st.tuples(*[st.integers(5, 40)] * 3), st.sampled_from([4, 8, 11, 16]))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=10, deadline=None)
 def test_an_identity_network_gives_the_image_back(shape, step):
     image = np.random.default_rng(0).random((*shape, 1)).astype(np.float32)
     np.testing.assert_allclose(predict([identity], image, 16, step, 2)[..., :1], image, atol=1e-5)
 
 
 @given(st.integers(16, 60), st.integers(1, 16))
-@settings(deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_weights_of_all_windows_sum_up_to_one_and_fall_towards_the_faces(n, step):
     starts, weights = line_weights(n, 16, step)
     total = np.zeros(n)

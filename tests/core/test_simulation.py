@@ -48,7 +48,7 @@ def test_the_box_profile_averages_the_voxels_of_a_slice():
     st.sampled_from(["axial", "coronal", "sagittal"]),
     st.tuples(*[st.floats(-3, 3)] * 3),
 )
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=12, deadline=None)
 def test_world_coordinates_are_kept_in_any_geometry(codes, angle, voxel, thickness, plane, offset):
     affine = oblique((voxel,) * 3, codes, angle)
     high = blob(affine, (int(48 / voxel),) * 3, offset)
@@ -77,6 +77,14 @@ def test_slices_thinner_than_voxels_are_refused():
     image = Nifti1Image(np.ones((8, 8, 8), np.float32), np.diag([1, 1, 1, 1]))
     with pytest.raises(UserError, match=r"0\.5 mm is below the image's voxel size of 1 mm"):
         thick_slices(image, 0.5)
+
+
+def test_an_acquisition_has_noise_of_its_share_or_of_a_given_deviation():
+    image, three_mm = Nifti1Image(np.ones((20, 20, 60), np.float32), np.eye(4)), simulation(slice_mm=3.0, noise=0.05)
+    for sd, options in ((0.05, {}), (0.1, {"noise_sd": 0.1})):
+        noisy = three_mm.acquire(image, np.random.default_rng(0), **options)
+        assert noisy.shape == (20, 20, 20)
+        assert np.std(noisy.dataobj) == pytest.approx(sd, rel=0.1)
 
 
 def test_slices_with_gaps_or_overlap_lie_at_their_distance():
