@@ -1,4 +1,4 @@
-"""ANTs in a process of its own.
+"""ANTs in processes of its own.
 
 ANTs reads the number of threads once, when it is loaded. Registration on several threads gives another result each
 time (measured: Dice changes in the third digit), on one thread always the same. Some functions leave files in the
@@ -7,7 +7,7 @@ folder for temporary files. So each call runs in a fresh process with its own nu
 
 import os
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import as_completed
 from typing import Any
 
@@ -22,27 +22,20 @@ RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 SEED = 1
 
 
-def in_workers(
-    function: Callable[..., Any], jobs: Iterable[tuple], workers: int | None = None, threads: int = 1
-) -> Iterator[Any]:
-    """Call a function once for each job, each in one of a few fresh processes.
-
-    The processes are spawned, so a script that comes here needs `if __name__ == "__main__":` around its calls.
+def in_workers(function: Callable[..., Any], jobs: Sequence[tuple], threads: int = 1) -> Iterator[Any]:
+    """Call a function once per job in fresh processes, at most one per core.
 
     Args:
         function: defined at the top of a module.
         jobs: the arguments of each call.
-        workers: number of processes; by default one a core that this process may use.
         threads: ANTs' threads in each process.
 
     Yields:
         The results, in the order in which they are ready.
     """
-    jobs = list(jobs)
-    workers = min(workers or cores(), len(jobs))
     if not jobs:
         return
-    with tempfile.TemporaryDirectory(prefix="segsrgan-") as folder, processes(workers) as pool:
+    with tempfile.TemporaryDirectory(prefix="segsrgan-") as folder, processes(min(cores(), len(jobs))) as pool:
         for future in as_completed([pool.submit(_call, folder, threads, function, *job) for job in jobs]):
             yield future.result()
 
@@ -57,7 +50,7 @@ def _call(folder: str, threads: int, function: Callable[..., Any], *arguments: A
 
 
 def to_ants(image: Nifti1Image):
-    """Convert an image to ANTs' (float32); world coordinates stay."""
+    """Convert an image (X, Y, Z) to an ANTs image, float32; world coordinates stay."""
     import ants
 
     affine = RAS_TO_LPS @ image.affine

@@ -6,11 +6,8 @@ import numpy as np
 from nibabel.nifti1 import Nifti1Image
 
 from segsrgan_study.baselines.ants_worker import in_workers, to_ants
-from segsrgan_study.baselines.boxes import around, crop
 from segsrgan_study.baselines.case import Case, Method, MethodFailed
-from segsrgan_study.baselines.fusion import matched
-from segsrgan_study.baselines.priors import scaled, tissue_priors
-from segsrgan_study.baselines.registration import labelled_zone, warped_atlases
+from segsrgan_study.baselines.priors import find_brain, scaled, tissue_priors
 
 # The MRF visits the voxels in a random order; without this Atropos takes its seed from the clock.
 SAME_ORDER = {"r": 0}
@@ -19,34 +16,23 @@ SAME_ORDER = {"r": 0}
 def label(
     case: Case, prior_weight: float, mrf_weight: float, iterations: int, prior_sigma_voxels: float, atlas_images: str
 ) -> Nifti1Image:
-    """Label an image.
+    """Label an image; result and errors as `Method.run`.
 
     Args:
         case: image and atlases.
         prior_weight: weight of the priors after the start, 0 to 1.
         mrf_weight: smoothing factor of the MRF, neighbours within 1 voxel.
         iterations: most EM iterations.
-        prior_sigma_voxels: smoothing of the priors.
-        atlas_images: as in `fusion.matched`.
-
-    Returns:
-        As `Method.run`.
+        prior_sigma_voxels: smoothing of the priors, in voxels.
+        atlas_images: as in `matched`.
     """
-    warped = warped_atlases(case)
-    zone = labelled_zone(case, warped, margin=1)
-    result = np.zeros(case.image.shape, np.uint8)
-    if zone.any():
-        box = around(zone, 2)
-        image, inside = crop(case.image, box), zone[box]
-        array = scaled(np.asarray(image.dataobj), inside)
-        atlases = [scaled(one, inside) for one in matched(case, warped, atlas_images, box)]
-        labels = [atlas.labels[box] for atlas in warped]
-        numbers = np.unique(np.stack(labels)[:, inside])
-        priors = tissue_priors(array, atlases, labels, numbers, prior_sigma_voxels)
-        options = {"priorweight": prior_weight, "m": f"[{mrf_weight},1x1x1]", "c": f"[{iterations},0]", **SAME_ORDER}
-        (classes,) = in_workers(_atropos, [(array, inside, priors, options)], workers=1)
-        result[box] = np.where(inside, numbers[classes], 0)
-    return Nifti1Image(result, case.image.affine)
+    brain = find_brain(case, 1, atlas_images)
+    array = scaled(np.asarray(brain.image.dataobj), brain.inside)
+    numbers = np.unique(np.stack(brain.labels)[:, brain.inside])
+    priors = tissue_priors(array, brain.atlases, brain.labels, numbers, prior_sigma_voxels)
+    options = {"priorweight": prior_weight, "m": f"[{mrf_weight},1x1x1]", "c": f"[{iterations},0]", **SAME_ORDER}
+    (classes,) = in_workers(_atropos, [(array, brain.inside, priors, options)])
+    return brain.label_map(numbers[classes], case)
 
 
 def _atropos(array: np.ndarray, inside: np.ndarray, priors: np.ndarray, options: dict) -> np.ndarray:

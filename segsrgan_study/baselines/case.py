@@ -1,8 +1,8 @@
-"""What a method to compare with is given, and what it gives back."""
+"""Input and output of the methods to compare with."""
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,7 +16,6 @@ from segsrgan_study.files import same_grid
 from segsrgan_study.params import RegistrationSettings
 from segsrgan_study.pool import ProcessDiedError
 
-Progress = Callable[[str, float], None]
 Aged = TypeVar("Aged")
 
 
@@ -25,15 +24,11 @@ class NotAvailable(RuntimeError):  # noqa: N818 - a state of the machine, not a 
 
 
 class MethodFailed(RuntimeError):  # noqa: N818
-    """A method ran and gave nothing that can be used; the message says what it gave."""
+    """A method ran and its result cannot be used."""
 
 
-# What is no fault of a method or an atlas: a process was killed, there is no memory or no room.
+# Faults of the machine, not of a method or an atlas: a process was killed, memory or disk is full.
 OF_THE_MACHINE = (ProcessDiedError, MemoryError, OSError)
-
-
-def silent(step: str, fraction: float) -> None:
-    """Report no progress."""
 
 
 @dataclass(frozen=True)
@@ -44,27 +39,30 @@ class Atlas:
         subject: its name.
         image: float32 (X, Y, Z), at high resolution.
         labels: uint8 (X, Y, Z), drawem9 numbers on the image's grid.
-        interpolated: the image after the simulated low resolution and the interpolation that the image to label went
-            through, on the same grid: patches can be compared like with like. None: not simulated.
-        age_weeks: age at the scan; NaN where unknown.
+        interpolated: float32 (X, Y, Z), the image after the simulated low resolution and the interpolation that the
+            image to label went through, on the same grid.
+        age_weeks: postmenstrual age at the scan; NaN where unknown.
     """
 
     subject: str
     image: Nifti1Image
     labels: Nifti1Image
-    interpolated: Nifti1Image | None = None
+    interpolated: Nifti1Image
     age_weeks: float = float("nan")
 
     def __post_init__(self) -> None:
         """Check that the images and labels share a grid."""
-        _check_grid(f"labels of the atlas {self.subject}", self.labels, self.image)
-        if self.interpolated is not None:
-            _check_grid(f"interpolated image of the atlas {self.subject}", self.interpolated, self.image)
+        for name, image in (("labels", self.labels), ("interpolated image", self.interpolated)):
+            if not same_grid(image, self.image):
+                raise UserError(
+                    f"{name} of the atlas {self.subject}: the grid (shape {image.shape}) is not that of the image "
+                    f"(shape {self.image.shape}); resample one of them."
+                )
 
     @cached_property
     def content(self) -> str:
         """A digest of the images and labels."""
-        return digest(self.image, self.interpolated, self.labels)
+        return _digest(self.image, self.interpolated, self.labels)
 
     def within_skull(self) -> "Atlas":
         """Return the atlas without the label of what is outside the skull: the methods take less time."""
@@ -80,30 +78,21 @@ class Case:
     Attributes:
         image: float32 (X, Y, Z), isotropic: the low-resolution image after cubic-spline interpolation.
         atlases: training subjects.
-        cache: folder that keeps registrations.
-        mask: (X, Y, Z), not 0 in the voxels to label; None for all.
-        age_weeks: age at the scan; NaN where unknown.
+        cache: folder of the registrations.
         registration: grid and iterations of the registrations.
-        progress: called with the name of a step and the fraction of it that is done.
+        age_weeks: postmenstrual age at the scan; NaN where unknown.
     """
 
     image: Nifti1Image
     atlases: tuple[Atlas, ...]
     cache: Path
-    mask: Nifti1Image | None = None
+    registration: RegistrationSettings
     age_weeks: float = float("nan")
-    registration: RegistrationSettings | None = None
-    progress: Progress = field(default=silent, compare=False)
-
-    def __post_init__(self) -> None:
-        """Check that image and mask share a grid."""
-        if self.mask is not None:
-            _check_grid("mask", self.mask, self.image)
 
     @cached_property
     def content(self) -> str:
-        """A digest of the image and the mask."""
-        return digest(self.image, self.mask)
+        """A digest of the image."""
+        return _digest(self.image)
 
 
 @dataclass(frozen=True)
@@ -111,11 +100,11 @@ class Method:
     """A way to label an interpolated image.
 
     Attributes:
-        name: its key in tables, such as "imapa".
-        title: its name for readers, such as "IMAPA".
-        version: gives the version of the program that does the work.
-        parameters: what the search on the training subjects may change.
-        label: gives labels from a case and the parameters as keywords.
+        name: key in tables, such as "imapa".
+        title: name for readers, such as "IMAPA".
+        version: returns the version of the program that does the work.
+        parameters: names and values that `params.yaml` and the search on training subjects may change.
+        label: takes a case and the parameters as keywords; returns drawem9 numbers on the grid of `Case.image`.
         needs_atlases: whether it uses `Case.atlases`.
     """
 
@@ -130,7 +119,7 @@ class Method:
         """Label an image.
 
         Returns:
-            uint8 (X, Y, Z): drawem9 numbers on the grid of `case.image`, 0 outside `case.mask`.
+            uint8 (X, Y, Z): drawem9 numbers on the grid of `case.image`, 0 outside the brain.
 
         Raises:
             NotAvailable: a program is missing.
@@ -138,37 +127,44 @@ class Method:
             UserError: the method needs atlases and the case has none.
         """
         if self.needs_atlases and not case.atlases:
-            raise UserError(f"{self.title}: expected at least one atlas; received none; name training subjects.")
+            raise UserError(f"{self.title}: there is no atlas; the cohort needs at least one training subject.")
         labels = self.label(case, **self.parameters)
         array = np.asarray(labels.dataobj)
         if not same_grid(labels, case.image) or not np.isin(array, [0, *DRAWEM9]).all():
             raise MethodFailed(f"{self.title} gave no drawem9 labels on the image's grid")
-        if case.mask is not None:
-            array = np.where(np.asarray(case.mask.dataobj) > 0, array, 0)
         if not array.any():
             raise MethodFailed(f"{self.title} gave an empty label map")
         return Nifti1Image(array.astype(np.uint8), case.image.affine)
 
     def tuned(self, **parameters: Any) -> "Method":
-        """Return the method with other parameters; UserError for a name that it has not, or a value of another kind."""
-        unknown = sorted(parameters.keys() - self.parameters.keys())
-        if unknown:
-            raise UserError(
-                f"{self.title}: expected parameters among {sorted(self.parameters)}; received {', '.join(unknown)}."
-            )
+        """Return the method with other parameters.
+
+        Raises:
+            UserError: the method has no such parameter, or its values are of another kind.
+        """
         for name, value in parameters.items():
-            _check_kind(f"{self.title}: {name}", value, self.parameters[name])
+            if name not in self.parameters:
+                raise UserError(
+                    f"{self.title}: there is no parameter {name!r}; choose among {', '.join(self.parameters)}."
+                )
+            if not _alike(value, self.parameters[name]):
+                raise UserError(
+                    f"{self.title}: {name} cannot be {value!r}; give a value like {self.parameters[name]!r}."
+                )
         changes = {name: tuple(value) if isinstance(value, list) else value for name, value in parameters.items()}
         return replace(self, parameters={**self.parameters, **changes})
 
 
-def digest(*images: Nifti1Image | None) -> str:
-    """Return a digest of images' voxels and where they are."""
+def _alike(value: Any, example: Any) -> bool:
+    """Tell whether two values are of one kind; whole numbers pass for others."""
+    kind = list | tuple if isinstance(example, tuple) else float | int if isinstance(example, float) else type(example)
+    return isinstance(value, kind) and isinstance(value, bool) == isinstance(example, bool)
+
+
+def _digest(*images: Nifti1Image) -> str:
+    """Return a digest of the images' voxels and positions."""
     parts = hashlib.sha256()
     for image in images:
-        if image is None:
-            parts.update(b"none")
-            continue
         array = np.ascontiguousarray(image.dataobj)
         parts.update(f"{array.shape}{array.dtype}{np.round(image.affine, 6).tolist()}".encode())
         parts.update(array.data)
@@ -176,35 +172,13 @@ def digest(*images: Nifti1Image | None) -> str:
 
 
 def nearest_in_age(subjects: Sequence[Aged], age_weeks: float, count: int | None) -> list[Aged]:
-    """Return the `count` subjects nearest in age (None: all), in their given order; the first where ages are unknown.
+    """Return the subjects nearest in age, in their given order; the first ones where ages are unknown.
 
     Args:
-        subjects: whatever has `age_weeks`.
-        age_weeks: that they shall be near to.
-        count: how many.
+        subjects: objects with `age_weeks`.
+        age_weeks: age to be near to, in weeks; NaN where unknown.
+        count: number of subjects; None for all.
     """
     apart = [abs(subject.age_weeks - age_weeks) for subject in subjects]
     chosen = sorted(np.argsort(np.nan_to_num(apart, nan=np.inf), kind="stable")[:count])
     return [subjects[index] for index in chosen]
-
-
-def _check_grid(name: str, image: Nifti1Image, reference: Nifti1Image) -> None:
-    if not same_grid(image, reference):
-        raise UserError(
-            f"{name}: expected the grid of the image (shape {reference.shape}); received another one "
-            f"(shape {image.shape}); resample it."
-        )
-
-
-def _check_kind(name: str, value: Any, example: Any) -> None:
-    """Check that a value is of the kind of another one; whole numbers pass for others."""
-    kind = list | tuple if isinstance(example, tuple) else float | int if isinstance(example, float) else type(example)
-    if not isinstance(value, kind) or isinstance(value, bool) != isinstance(example, bool):
-        raise UserError(f"{name}: expected a value like {example!r}; received {value!r}.")
-
-
-def one_of(word: str, name: str, choices: Mapping[str, Any]) -> Any:
-    """Return the choice that a parameter's word names; UserError for another word."""
-    if word not in choices:
-        raise UserError(f"{name}: expected one of {', '.join(choices)}; received {word!r}.")
-    return choices[word]

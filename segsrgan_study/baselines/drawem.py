@@ -32,12 +32,12 @@ def label(case: Case, timeout_hours: float) -> Nifti1Image:
 
     Raises:
         NotAvailable: mirtk, or its DrawEM module, is not there.
-        UserError: the case has no age.
+        UserError: the age of the case is unknown.
         MethodFailed: the program failed, ran too long, or gave no label or none that can be used.
     """
     program = _program()
     if not np.isfinite(case.age_weeks):
-        raise UserError("DrawEM: expected age_weeks, which chooses its template; received none; fill in the manifest.")
+        raise UserError("DrawEM: age_weeks, which chooses its template, is unknown; fill in the manifest.")
     with tempfile.TemporaryDirectory(prefix="drawem-") as folder:
         save_image(case.image, Path(folder, "image.nii.gz"))
         age = str(round(float(np.clip(case.age_weeks, *AGES_WEEKS))))
@@ -76,7 +76,8 @@ def _run(command: list[str], folder: Path, timeout_hours: float) -> str:
         try:
             code = process.wait(timeout_hours * 3600)
         except BaseException as error:
-            _stop(process)
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
             if isinstance(error, subprocess.TimeoutExpired):
                 raise MethodFailed(f"DrawEM was stopped after {timeout_hours:g} hours") from error
             raise
@@ -84,11 +85,6 @@ def _run(command: list[str], folder: Path, timeout_hours: float) -> str:
     if code:
         raise MethodFailed(f"DrawEM ended with the exit code {code}: {said}")
     return said
-
-
-def _stop(process: subprocess.Popen) -> None:
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
 
 
 def _result(path: Path, image: Nifti1Image, log: str) -> Nifti1Image:

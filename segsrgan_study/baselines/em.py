@@ -6,19 +6,16 @@ tissues. It is not DrawEM: it has no structures below the tissues and no post-pr
 than their logarithms, and its atlases are the study's own training subjects.
 """
 
-from dataclasses import dataclass
 from importlib.metadata import version
 
 import numpy as np
 from nibabel.nifti1 import Nifti1Image
 
 from segsrgan_study.baselines.ants_worker import in_workers, to_ants
-from segsrgan_study.baselines.boxes import around, crop
-from segsrgan_study.baselines.case import Case, Method, Progress, silent
-from segsrgan_study.baselines.fusion import matched
+from segsrgan_study.baselines.case import Case, Method
 from segsrgan_study.baselines.partial_volume import correct, find_faults
-from segsrgan_study.baselines.priors import normalised, scaled, smoothed, tissue_priors
-from segsrgan_study.baselines.registration import labelled_zone, warped_atlases
+from segsrgan_study.baselines.priors import find_brain, normalised, scaled, smoothed, tissue_priors
+from segsrgan_study.progress import tell
 
 ITERATIONS = 20
 CONVERGED = 0.005  # relative change of the log-likelihood
@@ -29,54 +26,26 @@ DISTANT = {(1, 3), (1, 5), (0, 2), (2, 4), (2, 5), (5, 6), (5, 8)}
 DEEP = {(outside, deep) for outside in (0, 4) for deep in (3, 5, 7, 9)}
 
 
-@dataclass(frozen=True)
-class Settings:
-    """Strengths of the model.
-
-    Attributes:
-        mrf_weight: factor of the MRF energy (DrawEM: 1/3).
-        relax_factor: share of the old prior that stays when it is relaxed (DrawEM: 0.5).
-        relax_sigma_voxels: smoothing of the posteriors that relax it (DrawEM: 2).
-        keep: see `partial_volume.correct` (DrawEM: 0.5); 1 switches the rules off.
-    """
-
-    mrf_weight: float = 1 / 3
-    relax_factor: float = 0.5
-    relax_sigma_voxels: float = 2.0
-    keep: float = 0.5
-
-
-def label(case: Case, prior_sigma_voxels: float, atlas_images: str, bias_correction: bool, **settings) -> Nifti1Image:
-    """Label an image.
+def label(case: Case, prior_sigma_voxels: float, atlas_images: str, bias_correction: bool, **strengths) -> Nifti1Image:
+    """Label an image; result and errors as `Method.run`.
 
     Args:
         case: image and atlases.
-        prior_sigma_voxels: smoothing of the priors.
-        atlas_images: as in `fusion.matched`.
-        bias_correction: whether N4 runs first.
-        settings: see `Settings`.
-
-    Returns:
-        As `Method.run`.
+        prior_sigma_voxels: smoothing of the priors, in voxels.
+        atlas_images: as in `matched`.
+        bias_correction: whether N4 (Tustison 2010; antspyx) removes the bias field first.
+        strengths: as in `expectation_maximisation`.
     """
-    warped = warped_atlases(case)
-    zone = labelled_zone(case, warped, margin=2)
-    result = np.zeros(case.image.shape, np.uint8)
-    if zone.any():
-        box = around(zone, 2)
-        image, inside = crop(case.image, box), zone[box]
-        array = n4(image, inside) if bias_correction else np.asarray(image.dataobj)
-        array = scaled(array, inside)
-        atlases = [scaled(one, inside) for one in matched(case, warped, atlas_images, box)]
-        labels = [atlas.labels[box] for atlas in warped]
-        numbers = np.union1d([0], labels).tolist()
-        priors = tissue_priors(array, atlases, labels, numbers, prior_sigma_voxels)
-        spacing = np.linalg.norm(image.affine[:3, :3], axis=0)
-        posteriors = expectation_maximisation(
-            array, priors, numbers, inside, spacing, Settings(**settings), case.progress
-        )
-        result[box] = np.where(inside, np.array(numbers)[posteriors.argmax(axis=0)], 0)
-    return Nifti1Image(result, case.image.affine)
+    brain = find_brain(case, 2, atlas_images)
+    array = np.asarray(brain.image.dataobj)
+    if bias_correction:
+        (array,) = in_workers(_n4, [(brain.image, brain.inside)])
+    array = scaled(array, brain.inside)
+    numbers = np.union1d([0], brain.labels).tolist()
+    priors = tissue_priors(array, brain.atlases, brain.labels, numbers, prior_sigma_voxels)
+    spacing = np.linalg.norm(brain.image.affine[:3, :3], axis=0)
+    posteriors = expectation_maximisation(array, priors, numbers, brain.inside, spacing, **strengths)
+    return brain.label_map(np.array(numbers)[posteriors.argmax(axis=0)], case)
 
 
 def expectation_maximisation(
@@ -85,8 +54,10 @@ def expectation_maximisation(
     numbers: list[int],
     inside: np.ndarray,
     spacing_mm: np.ndarray,
-    settings: Settings = Settings(),
-    progress: Progress = silent,
+    mrf_weight: float,
+    relax_factor: float,
+    relax_sigma_voxels: float,
+    keep: float,
 ) -> np.ndarray:
     """Estimate the tissues' posteriors.
 
@@ -100,8 +71,10 @@ def expectation_maximisation(
         numbers: the drawem9 number of each prior.
         inside: bool (X, Y, Z), voxels that count.
         spacing_mm: voxel size along the axes.
-        settings: strengths.
-        progress: called with "em" and the fraction of the iterations done.
+        mrf_weight: factor of the MRF energy (DrawEM: 1/3).
+        relax_factor: share of the old prior that stays when it is relaxed, 0 to 1 (DrawEM: 0.5).
+        relax_sigma_voxels: smoothing of the posteriors that relax it, in voxels (DrawEM: 2).
+        keep: see `partial_volume.correct` (DrawEM: 0.5); 1 switches the rules off.
 
     Returns:
         float32 (C, X, Y, Z) that sum to 1.
@@ -113,24 +86,23 @@ def expectation_maximisation(
     posteriors, phase, last = priors, 0, -np.inf
     for iteration in range(ITERATIONS):
         means, variances = gaussians(image, posteriors, inside)
-        strength = mrf_strength(spacing_mm, settings.mrf_weight if phase >= 2 else 0.0)
+        strength = mrf_strength(spacing_mm, mrf_weight if phase >= 2 else 0.0)
         posteriors, density = expectation(
             image, priors, posteriors, means, variances, graph, strength, averaged=phase >= 1
         )
-        if iteration % 2 == 1 and settings.keep < 1:
+        if iteration % 2 == 1 and keep < 1:
             faults = find_faults(np.where(inside, names[posteriors.argmax(axis=0)], 0))
-            posteriors, priors = (correct(maps, faults, numbers, settings.keep) for maps in (posteriors, priors))
-        progress("em", (iteration + 1) / ITERATIONS)
+            posteriors, priors = (correct(maps, faults, numbers, keep) for maps in (posteriors, priors))
+        tell(f"EM: iteration {iteration + 1} of {ITERATIONS} at most")
         now = float(np.log(density[inside] + np.float32(1e-30)).mean(dtype=float))
         if abs(now - last) < CONVERGED * abs(now):
             phase += 1
             if phase == len(PHASES):
                 break
             if PHASES[phase] == "relaxed":
-                priors = relaxed(priors, posteriors, graph, settings)
+                priors = relaxed(priors, posteriors, graph, relax_factor, relax_sigma_voxels)
         last = now
-    progress("em", 1.0)
-    if settings.keep == 1:
+    if keep == 1:
         return posteriors
     return correct(posteriors, find_faults(np.where(inside, names[posteriors.argmax(axis=0)], 0)), numbers, 0.0)
 
@@ -163,18 +135,24 @@ def mrf_strength(spacing_mm: np.ndarray, weight: float) -> np.ndarray:
     return (weight / np.asarray(spacing_mm)).astype(np.float32)
 
 
-def relaxed(priors: np.ndarray, posteriors: np.ndarray, graph: np.ndarray, settings: Settings) -> np.ndarray:
-    """Mix the priors with the smoothed posteriors; a tissue keeps its share where those that touch it are near."""
-    smooth = smoothed(posteriors, settings.relax_sigma_voxels)
-    mixed = settings.relax_factor * priors + (1 - settings.relax_factor) * smooth
+def relaxed(
+    priors: np.ndarray, posteriors: np.ndarray, graph: np.ndarray, factor: float, sigma_voxels: float
+) -> np.ndarray:
+    """Mix the priors with the smoothed posteriors; a tissue keeps its share where those that touch it are near.
+
+    Args:
+        priors: float32 (C, X, Y, Z).
+        posteriors: float32 (C, X, Y, Z).
+        graph: as `adjacency`.
+        factor: share of the priors, 0 to 1.
+        sigma_voxels: standard deviation of the Gaussian that smooths the posteriors, in voxels.
+
+    Returns:
+        float32 (C, X, Y, Z) that sum to 1.
+    """
+    mixed = factor * priors + (1 - factor) * smoothed(posteriors, sigma_voxels)
     beside = np.tensordot((graph <= 1).astype(np.float32), mixed, axes=(0, 0))
     return normalised(mixed * beside)
-
-
-def n4(image: Nifti1Image, inside: np.ndarray) -> np.ndarray:
-    """Remove the bias field (N4, Tustison 2010; antspyx) as seen inside a region; float32 (X, Y, Z)."""
-    (corrected,) = in_workers(_n4, [(image, inside)], workers=1)
-    return corrected
 
 
 def _n4(image: Nifti1Image, inside: np.ndarray) -> np.ndarray:

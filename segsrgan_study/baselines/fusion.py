@@ -8,10 +8,10 @@ from scipy import ndimage
 
 from segsrgan_core.cores import cores
 from segsrgan_study.baselines.ants_worker import in_workers, to_ants
-from segsrgan_study.baselines.boxes import around, crop
-from segsrgan_study.baselines.case import Case, Method, MethodFailed, one_of
-from segsrgan_study.baselines.histogram import match_histogram
-from segsrgan_study.baselines.registration import Warped, warped_atlases
+from segsrgan_study.baselines.atlas_images import matched
+from segsrgan_study.baselines.case import Case, Method, MethodFailed
+from segsrgan_study.baselines.registration import warped_atlases
+from segsrgan_study.boxes import around, crop
 
 
 def majority_vote(case: Case) -> Nifti1Image:
@@ -21,39 +21,26 @@ def majority_vote(case: Case) -> Nifti1Image:
     return Nifti1Image(np.argmax(counts, axis=0).astype(np.uint8), case.image.affine)
 
 
-def joint_label_fusion(case: Case, beta: float, rad: int, rho: float, r_search: int, atlas_images: str) -> Nifti1Image:
-    """Fuse warped atlases with weights that account for errors they share.
+def joint_label_fusion(case: Case, atlas_images: str, **options: float) -> Nifti1Image:
+    """Fuse warped atlases with weights that account for errors they share; result and errors as `Method.run`.
 
     Only voxels with a choice are computed: see `certain_labels`. The defaults are smaller than antspyx's rad 2 and
     r_search 3 for the time's sake: on the fetal atlas a window of 3 took 2.7 times as long as one of 2 and was worse.
 
     Args:
         case: image and atlases.
-        beta: exponent of the similarities.
-        rad: half width of a patch in voxels.
-        rho: ridge that keeps the weights near their mean.
-        r_search: half width of the search window in voxels.
         atlas_images: as in `matched`.
-
-    Returns:
-        As `Method.run`.
+        options: of `ants.joint_label_fusion`: `beta`, exponent of the similarities; `rad` and `r_search`, half widths
+            of a patch and of the search window in voxels; `rho`, the ridge that keeps the weights near their mean.
     """
     warped = warped_atlases(case)
-    mask = None if case.mask is None else np.asarray(case.mask.dataobj) > 0
-    labels, zone = certain_labels(np.stack([atlas.labels for atlas in warped]), r_search, mask)
+    labels, zone = certain_labels(np.stack([atlas.labels for atlas in warped]), options["r_search"])
     if zone.any():
-        box = around(zone, rad + r_search)
-        job = (
-            crop(case.image, box),
-            matched(case, warped, atlas_images, box),
-            [a.labels[box] for a in warped],
-            zone[box],
-        )
-        options = {"beta": beta, "rad": rad, "rho": rho, "r_search": r_search}
-        case.progress("joint label fusion", 0.0)
-        (fused,) = in_workers(_fuse, [(*job, options)], workers=1, threads=cores())
+        box = around(zone, options["rad"] + options["r_search"])
+        images = matched(case, warped, atlas_images, box)
+        job = (crop(case.image, box), images, [atlas.labels[box] for atlas in warped], zone[box], options)
+        (fused,) = in_workers(_fuse, [job], threads=cores())
         labels[box][zone[box]] = fused[zone[box]]
-        case.progress("joint label fusion", 1.0)
     return Nifti1Image(labels.astype(np.uint8), case.image.affine)
 
 
@@ -67,8 +54,8 @@ def _fuse(image: Nifti1Image, atlases: list, labels: list, zone: np.ndarray, opt
     found = ants.joint_label_fusion(
         to_ants(image),
         convert(zone),
-        [convert(a) for a in atlases],
-        label_list=[convert(a + 1.0) for a in labels],
+        [convert(atlas) for atlas in atlases],
+        label_list=[convert(one + 1.0) for one in labels],
         **options,
     )
     fused = np.round(found["segmentation"].numpy()).astype(int) - 1
@@ -77,42 +64,21 @@ def _fuse(image: Nifti1Image, atlases: list, labels: list, zone: np.ndarray, opt
     return fused
 
 
-def certain_labels(
-    labels: np.ndarray, half_window: int, mask: np.ndarray | None = None
-) -> tuple[np.ndarray, np.ndarray]:
+def certain_labels(labels: np.ndarray, half_window: int) -> tuple[np.ndarray, np.ndarray]:
     """Find where fusion has no choice: all atlases carry one label in the whole search window.
 
     Args:
         labels: (N, X, Y, Z) whole numbers; 0 beyond the edges.
         half_window: half width of the search window in voxels.
-        mask: (X, Y, Z) voxels to label, None for all.
 
     Returns:
-        The label (X, Y, Z), 0 outside the mask and where there is a choice; and bool (X, Y, Z), where there is one.
+        The label (X, Y, Z), 0 where there is a choice; and bool (X, Y, Z), where there is one.
     """
     size = 2 * half_window + 1
     lowest = ndimage.minimum_filter(labels.min(axis=0), size, mode="constant", cval=0)
     highest = ndimage.maximum_filter(labels.max(axis=0), size, mode="constant", cval=0)
-    inside = np.ones(lowest.shape, bool) if mask is None else mask
-    zone = (lowest != highest) & inside
-    return np.where(zone | ~inside, 0, lowest), zone
-
-
-def matched(case: Case, warped: list[Warped], atlas_images: str, box=(slice(None),) * 3) -> list[np.ndarray]:
-    """Return the warped atlases' images with the intensities of the case's image.
-
-    Args:
-        case: the case.
-        warped: its atlases on its grid.
-        atlas_images: "interpolated" (as degraded as the case's image) or "high_resolution".
-        box: slices of what to return.
-
-    Returns:
-        float32, one array an atlas.
-    """
-    target = np.asarray(case.image.dataobj, dtype=np.float32)
-    name = one_of(atlas_images, "atlas_images", {"interpolated": "interpolated", "high_resolution": "image"})
-    return [match_histogram(getattr(atlas, name), target, atlas.labels > 0)[box] for atlas in warped]
+    zone = lowest != highest
+    return np.where(zone, 0, lowest), zone
 
 
 MAJORITY_VOTE = Method(

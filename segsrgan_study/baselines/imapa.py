@@ -16,22 +16,23 @@ from nibabel.nifti1 import Nifti1Image
 
 from segsrgan_core.cores import cores
 from segsrgan_core.errors import UserError
-from segsrgan_study.baselines.boxes import Box, around, padded_box
-from segsrgan_study.baselines.case import Case, Method, Progress, silent
-from segsrgan_study.baselines.fusion import certain_labels, matched
+from segsrgan_study.baselines.atlas_images import matched
+from segsrgan_study.baselines.case import Case, Method
+from segsrgan_study.baselines.fusion import certain_labels
 from segsrgan_study.baselines.registration import warped_atlases
+from segsrgan_study.boxes import Box, around, padded_box
+from segsrgan_study.progress import tell
 
 PLANES_A_CORE = 8  # computed between two reports of progress
 
 
 def label(case: Case, atlas_images: str, **parameters) -> Nifti1Image:
-    """Label an image; parameters as `soft_labels` and `fusion.matched`, result as `Method.run`."""
+    """Label an image; parameters as `soft_labels` and `matched`, result as `Method.run`."""
     warped = warped_atlases(case)
     target = np.asarray(case.image.dataobj, dtype=np.float32)
     images = np.stack(matched(case, warped, atlas_images))
     labels = np.stack([atlas.labels for atlas in warped])
-    mask = None if case.mask is None else np.asarray(case.mask.dataobj) > 0
-    numbers, soft = soft_labels(target, images, labels, mask, **parameters, progress=case.progress)
+    numbers, soft = soft_labels(target, images, labels, **parameters)
     return Nifti1Image(numbers[soft.argmax(axis=-1)].astype(np.uint8), case.image.affine)
 
 
@@ -39,12 +40,10 @@ def soft_labels(
     target: np.ndarray,
     atlases: np.ndarray,
     labels: np.ndarray,
-    mask: np.ndarray | None = None,
     half_patch: int = 1,
     half_window: int = 3,
     k: int = 15,
     alphas: Sequence[float] = (0.0, 0.25),
-    progress: Progress = silent,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Fuse registered atlases.
 
@@ -52,12 +51,10 @@ def soft_labels(
         target: (X, Y, Z) image to label.
         atlases: (N, X, Y, Z) images on its grid, intensities matched to it; all images are 0 beyond their edges.
         labels: (N, X, Y, Z) whole numbers from 0, which is outside, to 255.
-        mask: (X, Y, Z) voxels to label, None for all; the others get the label 0.
         half_patch: half width of a patch in voxels (1: 3 x 3 x 3).
         half_window: half width of the search window in voxels (3: 7 x 7 x 7 patches an atlas).
         k: number of patches kept.
         alphas: weight of the label distance in each iteration.
-        progress: called with "imapa" and the fraction done.
 
     Returns:
         `numbers` (C,), the label of each map, 0 first, and `soft` float32 (X, Y, Z, C), maps that sum to 1.
@@ -65,26 +62,30 @@ def soft_labels(
     Raises:
         UserError: shapes that differ, or a parameter out of range.
     """
+    from segsrgan_study.baselines.imapa_kernel import fuse_planes
+
     _check(target, atlases, labels, half_patch, half_window, k, alphas)
     numbers = np.union1d([0], labels)
     classes = np.searchsorted(numbers, labels).astype(np.uint8)
-    certain, zone = certain_labels(classes, half_window, mask)
+    certain, zone = certain_labels(classes, half_window)
     maps = np.eye(len(numbers), dtype=np.float32)  # one row a class
     soft = maps[certain]
     if not zone.any():
         return numbers, soft
-    pad = half_patch + half_window
+    pad, step = half_patch + half_window, PLANES_A_CORE * cores()
     box = around(zone)
     scale = np.float32(target.max())
     images = [padded_box(np.asarray(array, np.float32), box, pad) / scale for array in (target, atlases)]
     classes = padded_box(classes, box, pad)
-    sizes = {"half_patch": half_patch, "half_window": half_window, "k": k}
+    zone_in_box = np.ascontiguousarray(zone[box])
     before = np.broadcast_to(maps[0], soft.shape)  # outside everywhere, as published
-    for step, a in enumerate(alphas):
+    for iteration, a in enumerate(alphas):
         misfit = _misfit(before, box, pad) if a > 0 else np.empty((0, 0, 0, len(numbers)), np.float32)
         fused = soft[box].copy()
-        for done in _planes(*images, classes, misfit, np.ascontiguousarray(zone[box]), fused, **sizes, a=a):
-            progress("imapa", (step + done) / len(alphas))
+        for first in range(0, len(fused), step):
+            last = min(first + step, len(fused))
+            fuse_planes(first, last, *images, classes, misfit, zone_in_box, fused, half_patch, half_window, k, float(a))
+            tell(f"IMAPA: {(iteration + last / len(fused)) / len(alphas):.0%}")
         soft[box] = fused
         before = soft
     return numbers, soft
@@ -97,46 +98,20 @@ def _misfit(soft: np.ndarray, box: Box, pad: int) -> np.ndarray:
     return np.ascontiguousarray(np.moveaxis(1 + (maps**2).sum(axis=0) - 2 * maps, 0, -1))
 
 
-def _planes(target, atlases, classes, misfit, zone, fused, **options):
-    """Run the kernel on a few planes at a time; yields the fraction done."""
-    from segsrgan_study.baselines.imapa_kernel import fuse_planes
-
-    step = PLANES_A_CORE * cores()
-    for first in range(0, len(zone), step):
-        last = min(first + step, len(zone))
-        fuse_planes(
-            first,
-            last,
-            target,
-            atlases,
-            classes,
-            misfit,
-            zone,
-            fused,
-            options["half_patch"],
-            options["half_window"],
-            options["k"],
-            float(options["a"]),
-        )
-        yield last / len(zone)
-
-
 def _check(target, atlases, labels, half_patch, half_window, k, alphas) -> None:
     if atlases.shape != labels.shape or atlases.shape[1:] != target.shape:
         raise UserError(
-            f"imapa: expected atlases and labels of the shape (N, {target.shape}); "
-            f"received {atlases.shape} and {labels.shape}."
+            f"imapa: atlases {atlases.shape} and labels {labels.shape} are not on the grid of the image {target.shape}."
         )
     if not target.max() > 0:
-        raise UserError(f"imapa: expected an image with values above 0; received a maximum of {target.max()}.")
+        raise UserError(f"imapa: the image has no value above 0; its maximum is {target.max()}.")
     candidates = len(atlases) * (2 * half_window + 1) ** 3
-    if half_patch < 0 or half_window < 0 or not 1 <= k <= candidates:
+    widths_fit = half_patch >= 0 and half_window >= 0 and 1 <= k <= candidates
+    if not widths_fit or not alphas or not all(0 <= a <= 1 for a in alphas):
         raise UserError(
-            f"imapa: expected half widths from 0 and k from 1 to {candidates} (the number of patches); "
-            f"received half_patch {half_patch}, half_window {half_window}, k {k}."
+            f"imapa: half_patch {half_patch}, half_window {half_window}, k {k} or alphas {list(alphas)} out of range; "
+            f"half widths begin at 0, k lies between 1 and {candidates}, the number of patches, alphas between 0 and 1."
         )
-    if not alphas or not all(0 <= a <= 1 for a in alphas):
-        raise UserError(f"imapa: expected alphas between 0 and 1; received {list(alphas)}.")
 
 
 METHOD = Method(

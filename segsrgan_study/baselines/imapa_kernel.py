@@ -51,22 +51,12 @@ def fuse_planes(
     for x in prange(first, last):
         if zone[x].any():
             distance, candidate = _nearest(x, target, atlases, labels, misfit, zone, half_patch, half_window, k, a)
+            images = target, atlases, labels, misfit
             for y in range(zone.shape[1]):
                 for z in range(zone.shape[2]):
                     if zone[x, y, z]:
-                        _fuse_voxel(
-                            (x, y, z),
-                            target,
-                            atlases,
-                            labels,
-                            misfit,
-                            fused,
-                            half_patch,
-                            half_window,
-                            a,
-                            distance[y, z],
-                            candidate[y, z],
-                        )
+                        nearest = distance[y, z], candidate[y, z]
+                        _fuse_voxel((x, y, z), images, fused, half_patch, half_window, a, nearest)
 
 
 @njit(cache=True)
@@ -92,17 +82,8 @@ def _nearest(x, target, atlases, labels, misfit, zone, half_patch, half_window, 
                     number += 1
                     for y in range(first_y - half_patch, last_y + half_patch + 1):
                         corner = (x + half_window, y + half_patch + half_window, first_z + half_window)
-                        _row(
-                            rows[(y + half_patch) % side],
-                            target,
-                            atlases[atlas],
-                            labels[atlas],
-                            misfit,
-                            corner,
-                            (dx, dy, dz),
-                            side,
-                            a,
-                        )
+                        images = target, atlases[atlas], labels[atlas], misfit
+                        _row(rows[(y + half_patch) % side], images, corner, (dx, dy, dz), side, a)
                         centre = y - half_patch
                         if centre >= first_y:
                             _sum_windows(rows, total, row_distance)
@@ -120,8 +101,9 @@ def _extent(plane):
 
 
 @njit(cache=True)
-def _row(out, target, atlas, labels, misfit, corner, offset, side, a):
+def _row(out, images, corner, offset, side, a):
     """Sum the squared differences of a row of voxels over the planes of a patch, from `corner`."""
+    target, atlas, labels, misfit = images
     x, y, z = corner
     ox, oy, oz = offset
     n = out.size
@@ -172,7 +154,9 @@ def _keep(row_distance, number, distance, candidate, worst):
 
 
 @njit(cache=True)
-def _fuse_voxel(voxel, target, atlases, labels, misfit, fused, half_patch, half_window, a, distance, candidate):
+def _fuse_voxel(voxel, images, fused, half_patch, half_window, a, nearest):
+    target, atlases, labels, misfit = images
+    distance, candidate = nearest
     k, window, side = candidate.size, 2 * half_window + 1, 2 * half_patch + 1
     x, y, z = voxel[0] + half_window, voxel[1] + half_window, voxel[2] + half_window  # corner of the target's patch
     corners = np.empty((k, 4), np.int64)  # of the candidates: atlas and voxel

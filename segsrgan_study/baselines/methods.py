@@ -1,8 +1,7 @@
 """The methods to compare with.
 
-To add one: write its file in this folder with a `Method` (a name, a title, a version, parameters, and a function from a
-`Case` to labels), and add its line to `_ALL`. It can then be named in `params.yaml` under `baselines.methods`; its run,
-scores, tests, rows of the tables and boxes of the figure follow from that.
+To add one: write its file in this folder with a `Method` and add its line to `METHODS`. It can then be named in
+`params.yaml` under `baselines.methods`; its scores, tests, rows of the tables and boxes of the figure follow.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,30 +9,34 @@ from typing import Any
 
 from segsrgan_core.errors import UserError
 from segsrgan_study.baselines import atropos, drawem, em, fusion, imapa
-from segsrgan_study.baselines.case import Atlas, Case, Method, MethodFailed, NotAvailable
+from segsrgan_study.baselines.case import Method
 
-_ALL = (
-    imapa.METHOD,
-    fusion.JOINT_LABEL_FUSION,
-    drawem.METHOD,
-    em.METHOD,
-    atropos.METHOD,
-    fusion.MAJORITY_VOTE,
-)
-METHODS: dict[str, Method] = {method.name: method for method in _ALL}
-
-__all__ = ["METHODS", "Atlas", "Case", "Method", "MethodFailed", "NotAvailable", "chosen_methods"]
+METHODS: dict[str, Method] = {
+    method.name: method
+    for method in (
+        imapa.METHOD,
+        fusion.JOINT_LABEL_FUSION,
+        drawem.METHOD,
+        em.METHOD,
+        atropos.METHOD,
+        fusion.MAJORITY_VOTE,
+    )
+}
 
 
 def chosen_methods(names: Sequence[str], parameters: Mapping[str, Mapping[str, Any]]) -> list[Method]:
-    """Return the named methods, each with its parameters.
+    """Return the named methods.
+
+    Args:
+        names: keys of `METHODS`.
+        parameters: values that replace a method's own, by its name.
 
     Raises:
-        UserError: a name that no method has, or a parameter that its method does not have.
+        UserError: there is no such method, or it has no such parameter.
     """
     unknown = [name for name in [*names, *parameters] if name not in METHODS]
     if unknown:
         raise UserError(
-            f"params.yaml: baselines: expected methods among {', '.join(METHODS)}; received {', '.join(unknown)}."
+            f"params.yaml: baselines: there is no method {', '.join(unknown)}; choose among {', '.join(METHODS)}."
         )
     return [METHODS[name].tuned(**parameters.get(name, {})) for name in names]

@@ -11,11 +11,14 @@ from scipy import ndimage
 
 CSF, GREY, WHITE = 1, 2, 3
 OUTSIDE = (0, 4)
+NEIGHBOURS = ndimage.generate_binary_structure(3, 1) & (np.indices((3, 3, 3)) != 1).any(
+    axis=0
+)  # the 6 that share faces
 
 
 @dataclass(frozen=True)
 class Faults:
-    """Where a rule applies, bool (X, Y, Z) each.
+    """Where each rule applies, bool (X, Y, Z).
 
     Attributes:
         enclosed: CSF apart from the largest piece, at least half of whose border is white.
@@ -31,11 +34,11 @@ class Faults:
 
 
 def find_faults(labels: np.ndarray) -> Faults:
-    """Find where the rules apply to labels (X, Y, Z)."""
+    """Find where the rules apply to labels (X, Y, Z), drawem9 numbers."""
     enclosed, islands = small_csf_in_white(labels), small_white(labels)
     labels = np.where(enclosed, WHITE, np.where(islands, CSF, labels))
     is_white = labels == WHITE
-    by_csf, by_grey, by_air = (touches(np.isin(labels, kind)) for kind in (CSF, GREY, OUTSIDE))
+    by_csf, by_grey, by_air = (ndimage.binary_dilation(np.isin(labels, kind)) for kind in (CSF, GREY, OUTSIDE))
     return Faults(enclosed, islands, is_white & by_csf & by_air, is_white & (by_csf ^ by_air) & by_grey)
 
 
@@ -48,11 +51,11 @@ def correct(maps: np.ndarray, faults: Faults, numbers: list[int], keep: float) -
     Args:
         maps: float32 (C, X, Y, Z), priors or posteriors.
         faults: of the labels at present.
-        numbers: the label of each map.
-        keep: share of the probability that stays (DrawEM: 0.5 while iterating, 0 at the end).
+        numbers: the drawem9 number of each map.
+        keep: share of the probability that stays, 0 to 1 (DrawEM: 0.5 while iterating, 0 at the end).
 
     Returns:
-        Corrected maps with the same sum; as they are where CSF, cortex or white matter is not among the numbers.
+        Corrected maps with the same sum; `maps` itself where CSF, cortex or white matter is not among the numbers.
     """
     if not {CSF, GREY, WHITE} <= set(numbers):
         return maps
@@ -76,12 +79,11 @@ def small_csf_in_white(labels: np.ndarray) -> np.ndarray:
     pieces, sizes = _pieces(labels == CSF)
     if len(sizes) < 2:
         return np.zeros(labels.shape, bool)
-    white, all_faces = np.zeros(labels.shape), np.zeros(labels.shape)
-    for neighbour in neighbours(labels):
-        white += neighbour == WHITE
-        all_faces += neighbour != CSF
-    index = np.arange(1, len(sizes) + 1)
-    enclosed = ndimage.sum_labels(white, pieces, index) >= 0.5 * ndimage.sum_labels(all_faces, pieces, index)
+    white, border = (
+        ndimage.sum_labels(_count_neighbours(of), pieces, np.arange(1, len(sizes) + 1))
+        for of in (labels == WHITE, labels != CSF)
+    )
+    enclosed = white >= 0.5 * border
     enclosed[np.argmax(sizes)] = False
     return np.concatenate([[False], enclosed])[pieces]
 
@@ -94,22 +96,8 @@ def small_white(labels: np.ndarray) -> np.ndarray:
     return np.concatenate([[False], sizes < 0.5 * sizes.max()])[pieces]
 
 
-def touches(of: np.ndarray) -> np.ndarray:
-    """Find voxels with at least one of their 6 neighbours in `of`; bool (X, Y, Z)."""
-    return np.logical_or.reduce(neighbours(of))
-
-
-def neighbours(array: np.ndarray) -> list[np.ndarray]:
-    """Return the 6 neighbours of each voxel, six arrays (X, Y, Z); at the edge a voxel is its own neighbour."""
-    around = np.pad(array, 1, mode="edge")
-    inner = [slice(1, -1)] * 3
-    shifted = []
-    for axis in range(3):
-        for part in (slice(0, -2), slice(2, None)):
-            at = inner.copy()
-            at[axis] = part
-            shifted.append(around[tuple(at)])
-    return shifted
+def _count_neighbours(of: np.ndarray) -> np.ndarray:
+    return ndimage.convolve(of.astype(np.uint8), NEIGHBOURS.astype(np.uint8), mode="constant")
 
 
 def _move(target: np.ndarray, source: np.ndarray, where: np.ndarray, keep: float) -> None:

@@ -7,30 +7,28 @@ and the next. Coarse registration suffices for patch-based fusion, whose search 
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
-from zipfile import ZipFile
 
 import numpy as np
 from nibabel.nifti1 import Nifti1Image
-from scipy import ndimage
 
 from segsrgan_core import imaging
 from segsrgan_core.atomic import atomic
 from segsrgan_core.imaging.geometry import resample_isotropic, spacing_mm
 from segsrgan_study.baselines.ants_worker import in_workers, to_ants
-from segsrgan_study.baselines.boxes import crop, head_box
-from segsrgan_study.baselines.case import OF_THE_MACHINE, Atlas, Case, MethodFailed, Progress, silent
+from segsrgan_study.baselines.case import OF_THE_MACHINE, Atlas, Case, MethodFailed
+from segsrgan_study.boxes import crop, head_box
 from segsrgan_study.params import RegistrationSettings
 from segsrgan_study.paths import digest
+from segsrgan_study.progress import tell
 
 # The levels of the affine part, coarse to fine: antspyx's own.
 SHRINK_FACTORS = (6, 4, 2, 1)
 SMOOTHING_VOXELS = (3, 2, 1, 0)
-ARRAYS = ("image", "interpolated", "labels")
 MARGIN_MM = 6.0
 IMAGING = sorted(Path(imaging.__file__).parent.glob("*.py"))  # what it works with decides the result as well
 
@@ -53,30 +51,24 @@ def warped_atlases(case: Case) -> list[Warped]:
         MethodFailed: a registration failed.
         OF_THE_MACHINE: as `register_all`.
     """
-    faults = register_all(missing_pairs([case]), case.progress)
+    faults = register_all(missing_pairs(case))
     if faults:
         raise MethodFailed(f"registration failed: {'; '.join(sorted(set(faults.values())))}")
     pairs = [_read(pair_path(case, atlas)) for atlas in case.atlases]
     return [Warped(atlas.subject, **pair) for atlas, pair in zip(case.atlases, pairs, strict=True)]
 
 
-def missing_pairs(cases: Iterable[Case]) -> dict[Path, tuple]:
-    """Return the pairs of some cases that are not in the cache: each one's file, and what else `register` takes."""
-    pairs = {}
-    for case in cases:
-        for atlas in case.atlases:
-            path = pair_path(case, atlas)
-            if path not in pairs and not _whole(path):
-                pairs[path] = (case.image, atlas, case.registration)
-    return pairs
+def missing_pairs(case: Case) -> dict[Path, tuple]:
+    """Return the file of each pair that is not in the cache, and the other arguments of `register`."""
+    paths = {pair_path(case, atlas): atlas for atlas in case.atlases}
+    return {path: (case.image, atlas, case.registration) for path, atlas in paths.items() if _read(path) is None}
 
 
-def register_all(pairs: Mapping[Path, tuple], progress: Progress = silent) -> dict[Path, str]:
+def register_all(pairs: Mapping[Path, tuple]) -> dict[Path, str]:
     """Compute some pairs, with all cores at work until the last one.
 
     Args:
         pairs: as `missing_pairs` gives them.
-        progress: called with "registration" and the fraction done.
 
     Returns:
         Of each pair that failed, its file and the reason.
@@ -89,7 +81,7 @@ def register_all(pairs: Mapping[Path, tuple], progress: Progress = silent) -> di
     for done, (path, fault) in enumerate(in_workers(_try_to_register, jobs), start=1):
         if fault:
             faults[path] = fault
-        progress("registration", done / len(pairs))
+        tell(f"registration {done}/{len(pairs)}")
     return faults
 
 
@@ -144,17 +136,9 @@ def register(image: Nifti1Image, atlas: Atlas, settings: RegistrationSettings, p
     def warp(moving: Nifti1Image, interpolator: str = "linear") -> np.ndarray:
         return ants.apply_transforms(grid, to_ants(moving), transforms, interpolator=interpolator).numpy()
 
-    high = warp(atlas.image)
-    low = high if atlas.interpolated is None else warp(atlas.interpolated)
     labels = np.round(warp(atlas.labels, "nearestNeighbor")).astype(np.uint8)
-    arrays = {"image": high.astype(np.float32), "interpolated": low.astype(np.float32), "labels": labels}
+    arrays = {"image": warp(atlas.image), "interpolated": warp(atlas.interpolated), "labels": labels}
     atomic(path, lambda part: np.savez(part, **arrays))  # compressed, noisy images are hardly smaller, and slow
-
-
-def labelled_zone(case: Case, warped: Sequence[Warped], margin: int) -> np.ndarray:
-    """Return where any warped atlas has a label, `margin` voxels more, inside the case's mask; bool (X, Y, Z)."""
-    zone = ndimage.binary_dilation(np.any([atlas.labels > 0 for atlas in warped], axis=0), iterations=margin)
-    return zone if case.mask is None else zone & (np.asarray(case.mask.dataobj) > 0)
 
 
 def around_head(image: Nifti1Image, target_mm: float) -> Nifti1Image:
@@ -163,17 +147,10 @@ def around_head(image: Nifti1Image, target_mm: float) -> Nifti1Image:
     return crop(coarse, head_box(np.asarray(coarse.dataobj), margin=int(np.ceil(MARGIN_MM / target_mm))))
 
 
-def _read(path: Path) -> dict[str, np.ndarray]:
-    with np.load(path) as arrays:
-        return {name: arrays[name] for name in ARRAYS}
-
-
-def _whole(path: Path) -> bool:
-    """Tell whether an entry is there and undamaged; another one is computed again."""
-    if not path.is_file():
-        return False
+def _read(path: Path) -> dict[str, np.ndarray] | None:
+    """Return the arrays of an entry; None where there is none, or a damaged one, which is computed again."""
     try:
-        with ZipFile(path) as parts:
-            return parts.testzip() is None
-    except Exception:  # whatever zipfile or zlib call the damage
-        return False
+        with np.load(path) as arrays:
+            return dict(arrays)
+    except Exception:  # numpy, zipfile and zlib each have their own
+        return None

@@ -1,4 +1,4 @@
-"""One method on one case: what came of it and what it took, kept so that an interrupted run goes on where it was."""
+"""One method on one case, kept so that an interrupted run goes on where it was."""
 
 import json
 import sys
@@ -20,24 +20,24 @@ LABELLED = "labelled"
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What came of a method on a case.
+class Labelling:
+    """The result of a method on a case.
 
     Attributes:
-        text: "labelled", "failed: why" or "not run: why".
+        outcome: "labelled", "failed: why" or "not run: why".
         labels: as `Method.run`; None unless labelled.
         cost: of the labelling without the registrations; None unless labelled.
     """
 
-    text: str
+    outcome: str
     labels: Nifti1Image | None = None
     cost: Cost | None = None
 
 
-def run(method: Method, case: Case, folder: Path) -> Outcome:
+def run(method: Method, case: Case, folder: Path) -> Labelling:
     """Label an image, or take the labels that the same method with the same inputs gave before.
 
-    A fault of the method becomes its outcome: the table says so in its row, and the others go on.
+    A fault of the method becomes its outcome: the table says so in its row, and the other methods go on.
 
     Args:
         method: the method.
@@ -45,7 +45,7 @@ def run(method: Method, case: Case, folder: Path) -> Outcome:
         folder: keeps labels under a digest of all that they depend on, the code of the methods and of imaging included.
 
     Raises:
-        OF_THE_MACHINE: what is no fault of the method.
+        OF_THE_MACHINE: a fault of the machine.
     """
     path = folder / f"{_key(method, case)}.npz"
     kept = _kept(path, case)
@@ -57,24 +57,24 @@ def run(method: Method, case: Case, folder: Path) -> Outcome:
         with metered() as cost:
             labels = method.run(case)
     except NotAvailable as reason:
-        return Outcome(f"not run: {reason}")
+        return Labelling(f"not run: {reason}")
     except OF_THE_MACHINE:
         raise
     except (MethodFailed, UserError) as fault:
-        return Outcome(f"failed: {fault}")
+        return Labelling(f"failed: {fault}")
     except Exception as fault:
         traceback.print_exc(file=sys.stderr)
-        return Outcome(f"failed: {type(fault).__name__}: {' '.join(str(fault).split())[:300]}")
-    array = np.asarray(labels.dataobj)
+        return Labelling(f"failed: {type(fault).__name__}: {' '.join(str(fault).split())[:300]}")
     took = np.array([cost.seconds, cost.peak_mib])
-    atomic(path, lambda part: np.savez_compressed(part, labels=array, cost=took))
-    return Outcome(LABELLED, labels, cost)
+    atomic(path, lambda part: np.savez_compressed(part, labels=np.asarray(labels.dataobj), cost=took))
+    return Labelling(LABELLED, labels, cost)
 
 
-def _kept(path: Path, case: Case) -> Outcome | None:
+def _kept(path: Path, case: Case) -> Labelling | None:
     try:
         with np.load(path) as arrays:
-            return Outcome(LABELLED, Nifti1Image(arrays["labels"], case.image.affine), Cost(*arrays["cost"].tolist()))
+            labels = Nifti1Image(arrays["labels"], case.image.affine)
+            return Labelling(LABELLED, labels, Cost(*arrays["cost"].tolist()))
     except Exception:  # not there, or damaged: whatever numpy or zlib call it
         return None
 

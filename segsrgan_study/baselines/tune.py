@@ -5,17 +5,17 @@ image, and the other training subjects are its atlases (leave one out). The sear
 in the order of `GRIDS`, tries each of its values with the best of the others so far, and keeps the best mean Dice.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from segsrgan_core.classes import DRAWEM9
+from segsrgan_core.classes import NUMBERS
 from segsrgan_core.errors import UserError
 from segsrgan_core.metrics import dice
-from segsrgan_study.baselines.case import Atlas, Case, Method, Progress, nearest_in_age, silent
+from segsrgan_study.baselines.case import Atlas, Case, Method, nearest_in_age
 from segsrgan_study.params import RegistrationSettings
 
 Grid = Mapping[str, Sequence[Any]]
@@ -53,68 +53,51 @@ def tune(
     method: Method,
     subjects: Sequence[Atlas],
     cache: Path,
+    registration: RegistrationSettings,
     grid: Grid | None = None,
     tissues: Sequence[str] = ("cortex",),
     n_targets: int | None = None,
     n_atlases: int | None = None,
-    registration: RegistrationSettings | None = None,
-    progress: Progress = silent,
+    progress: Callable[[str, float], None] = lambda *_: None,
 ) -> dict[str, Any]:
     """Search a method's parameters on training subjects.
 
     Args:
         method: the method; its parameters are the start.
-        subjects: training subjects, each with `interpolated`.
-        cache: the folder of registrations.
+        subjects: at least two training subjects.
+        cache: folder of the registrations.
+        registration: as in `Case`.
         grid: values to try for each parameter; by default the method's in `GRIDS`.
         tissues: names of the tissues whose mean Dice decides.
-        n_targets: label only so many subjects, spread over their order; None: all.
-        n_atlases: use only so many atlases, the nearest in age; None: all.
-        registration: see `Case`.
+        n_targets: number of subjects to label, spread over their order; None for all.
+        n_atlases: number of atlases, the nearest in age; None for all.
         progress: called with the method's name and the fraction done.
 
     Returns:
-        `searched` (names of parameters), `targets`, `n_atlases`, `chosen` (all parameters), `dice` (its mean), and
-        `tried`: one entry a run with `parameters`, `dice` and `dice_by_subject`.
+        `chosen`, all parameters of the best run, `searched`, the names of those in the grid, and `tried`, one entry per
+        run with `parameters`, `dice` and `dice_by_subject`.
 
     Raises:
-        UserError: fewer than two subjects, one without `interpolated`, or an unknown tissue.
+        UserError: fewer than two subjects, or an unknown tissue.
     """
+    if len(subjects) < 2:
+        raise UserError(f"tune: the cohort has {len(subjects)} training subjects; two are the least.")
+    unknown = [name for name in tissues if name not in NUMBERS]
+    if unknown:
+        raise UserError(f"tissues: there is no {', '.join(unknown)}; choose among {', '.join(NUMBERS)}.")
     grid = GRIDS.get(method.name, {}) if grid is None else grid
-    numbers = _numbers(tissues)
-    _check(subjects)
+    numbers = [NUMBERS[name] for name in tissues]
     places = np.linspace(0, len(subjects) - 1, n_targets or len(subjects))
     targets = [subjects[place] for place in np.unique(places.astype(int))]
-    cases = {target.subject: _case(target, subjects, cache, n_atlases, registration) for target in targets}
-    tried: list[dict[str, Any]] = []
-    total = 1 + sum(len(values) for values in grid.values())
-
-    def score(parameters: Mapping[str, Any]) -> float:
-        known = next((run for run in tried if run["parameters"] == parameters), None)
-        if known is None:
-            known = _score(method.tuned(**parameters), targets, cases, numbers)
-            tried.append(known)
-        return known["dice"]
-
-    best = dict(method.parameters)
-    done = 1
-    best_dice = score(best)
-    for name, values in grid.items():
-        for value in values:
-            candidate = {**best, name: value}
-            found = score(candidate)
-            if found > best_dice:
-                best, best_dice = candidate, found
-            done += 1
-            progress(method.name, done / total)
-    return {
-        "searched": list(grid),
-        "targets": [target.subject for target in targets],
-        "n_atlases": len(next(iter(cases.values())).atlases),
-        "chosen": best,
-        "dice": best_dice,
-        "tried": tried,
-    }
+    cases = [_case(target, subjects, cache, registration, n_atlases) for target in targets]
+    tried = [_score(method, targets, cases, numbers)]
+    changes = [{name: value} for name, values in grid.items() for value in values]
+    for done, change in enumerate(changes, start=1):
+        candidate = {**_best(tried), **change}
+        if candidate not in [run["parameters"] for run in tried]:
+            tried.append(_score(method.tuned(**candidate), targets, cases, numbers))
+        progress(method.name, done / len(changes))
+    return {"searched": list(grid), "chosen": _best(tried), "tried": tried}
 
 
 def as_table(result: Mapping[str, Any]) -> pd.DataFrame:
@@ -132,39 +115,23 @@ def _plain(value: Any) -> Any:
     return " ".join(f"{part:g}" for part in value) if isinstance(value, tuple) else value
 
 
-def _score(method: Method, targets: Sequence[Atlas], cases: Mapping[str, Case], numbers: list[int]) -> dict[str, Any]:
+def _best(tried: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the parameters of the run with the highest Dice, the first of equal ones."""
+    return max(tried, key=lambda run: run["dice"])["parameters"]
+
+
+def _score(method: Method, targets: Sequence[Atlas], cases: Sequence[Case], numbers: list[int]) -> dict[str, Any]:
     by_subject = {}
-    for target in targets:
-        found = np.asarray(method.run(cases[target.subject]).dataobj)
-        truth = np.asarray(target.labels.dataobj)
+    for target, case in zip(targets, cases, strict=True):
+        found, truth = np.asarray(method.run(case).dataobj), np.asarray(target.labels.dataobj)
         by_subject[target.subject] = float(np.mean([dice(truth == number, found == number) for number in numbers]))
     mean = float(np.mean(list(by_subject.values())))
     return {"parameters": dict(method.parameters), "dice": mean, "dice_by_subject": by_subject}
 
 
 def _case(
-    target: Atlas,
-    subjects: Sequence[Atlas],
-    cache: Path,
-    n_atlases: int | None,
-    registration: RegistrationSettings | None,
+    target: Atlas, subjects: Sequence[Atlas], cache: Path, registration: RegistrationSettings, n_atlases: int | None
 ) -> Case:
-    others = tuple(subject for subject in subjects if subject.subject != target.subject)
+    others = [subject for subject in subjects if subject.subject != target.subject]
     atlases = nearest_in_age(others, target.age_weeks, n_atlases)
-    return Case(target.interpolated, tuple(atlases), cache, age_weeks=target.age_weeks, registration=registration)
-
-
-def _check(subjects: Sequence[Atlas]) -> None:
-    if len({subject.subject for subject in subjects}) < 2:
-        raise UserError(f"tune: expected at least two training subjects; received {len(subjects)}.")
-    bare = [subject.subject for subject in subjects if subject.interpolated is None]
-    if bare:
-        raise UserError(f"tune: expected an interpolated image for each subject; received none for {', '.join(bare)}.")
-
-
-def _numbers(tissues: Sequence[str]) -> list[int]:
-    by_name = {name: number for number, name in DRAWEM9.items()}
-    unknown = [name for name in tissues if name not in by_name]
-    if unknown or not tissues:
-        raise UserError(f"tissues: expected some of {', '.join(by_name)}; received {', '.join(tissues) or 'none'}.")
-    return [by_name[name] for name in tissues]
+    return Case(target.interpolated, tuple(atlases), cache, registration, target.age_weeks)

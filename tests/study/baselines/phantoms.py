@@ -3,6 +3,11 @@
 import numpy as np
 from nibabel.nifti1 import Nifti1Image
 
+from segsrgan_study.baselines.case import Atlas
+from tests import settings as defaults
+
+COARSE = defaults.registration(spacing_mm=3.0, affine=(100, 50, 10), syn=(10,))
+
 # outside, CSF, cortex, white matter: intensities as in T2w
 INTENSITIES = {0: 0.0, 1: 190.0, 2: 90.0, 3: 140.0}
 
@@ -30,3 +35,8 @@ def nifti(array: np.ndarray, spacing_mm=2.0) -> Nifti1Image:
 
 def dice(a: np.ndarray, b: np.ndarray, number: int) -> float:
     return float(2 * np.sum((a == number) & (b == number)) / np.sum((a == number).astype(int) + (b == number)))
+
+
+def atlas_of(subject: str, image: Nifti1Image, labels: np.ndarray, age_weeks: float = float("nan")) -> Atlas:
+    """An atlas whose interpolated image is the image itself."""
+    return Atlas(subject, image, nifti(labels), image, age_weeks)

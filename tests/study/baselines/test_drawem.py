@@ -8,7 +8,7 @@ from segsrgan_core.errors import UserError
 from segsrgan_study.baselines import drawem
 from segsrgan_study.baselines.case import Case, MethodFailed, NotAvailable
 from segsrgan_study.files import save_image
-from tests.study.baselines.phantoms import image_of, labels_of, nifti
+from tests.study.baselines.phantoms import COARSE, image_of, labels_of, nifti
 
 LABELS = labels_of((16, 15, 14), (6, 5, 4))
 OUT = "mkdir -p segmentations; cp {} segmentations/image_tissue_labels.nii.gz"
@@ -29,7 +29,7 @@ def mirtk(tmp_path, monkeypatch):
 
 
 def case(tmp_path, age_weeks=41.6):
-    return Case(nifti(image_of(LABELS)), (), tmp_path, age_weeks=age_weeks)
+    return Case(nifti(image_of(LABELS)), (), tmp_path, COARSE, age_weeks)
 
 
 def test_success(tmp_path, mirtk):

@@ -2,19 +2,19 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from segsrgan_study.baselines import em
-from segsrgan_study.baselines.case import Atlas, Case
-from segsrgan_study.baselines.em import Settings, adjacency, expectation_maximisation, mrf_strength
+from segsrgan_study.baselines import em, priors
+from segsrgan_study.baselines.case import Case
+from segsrgan_study.baselines.em import adjacency, expectation_maximisation, mrf_strength
 from segsrgan_study.baselines.em_kernel import expectation, moments
 from segsrgan_study.baselines.partial_volume import correct, find_faults, small_csf_in_white, small_white
 from segsrgan_study.baselines.priors import normalised, scaled, tissue_priors
 from segsrgan_study.baselines.registration import Warped
-from tests.study.baselines.phantoms import dice, image_of, labels_of, nifti
+from tests.study.baselines.phantoms import COARSE, atlas_of, dice, image_of, labels_of, nifti
 
 NUMBERS = [0, 1, 2, 3]
 TRUTH = labels_of()
 SPACING = np.array([1.0, 1.0, 1.0])
-BARE = Settings(mrf_weight=0.0, keep=1.0)
+PUBLISHED = {"mrf_weight": 1 / 3, "relax_factor": 0.5, "relax_sigma_voxels": 2.0, "keep": 0.5}
 
 
 def one_hot(labels):
@@ -25,10 +25,10 @@ def blurred(labels, sigma=2.0):
     return normalised(np.stack([ndimage.gaussian_filter(part, sigma) for part in one_hot(labels)]) + np.float32(1e-4))
 
 
-def run(image, priors, settings=BARE, inside=None):
-    inside = np.ones(image.shape, bool) if inside is None else inside
-    posteriors = expectation_maximisation(image, priors, NUMBERS, inside, SPACING, settings)
-    np.testing.assert_allclose(posteriors.sum(axis=0)[inside], 1, atol=1e-4)
+def run(image, priors, mrf_weight=0.0, keep=1.0):
+    inside, strengths = np.ones(image.shape, bool), {**PUBLISHED, "mrf_weight": mrf_weight, "keep": keep}
+    posteriors = expectation_maximisation(image, priors, NUMBERS, inside, SPACING, **strengths)
+    np.testing.assert_allclose(posteriors.sum(axis=0), 1, atol=1e-4)
     return np.array(NUMBERS)[posteriors.argmax(axis=0)]
 
 
@@ -39,7 +39,7 @@ def test_em_finds_the_tissues_from_blurred_priors():
 
 def test_the_mrf_mends_isolated_voxels():
     image, priors = image_of(TRUTH, noise=30.0), blurred(TRUTH)
-    without, with_mrf = run(image, priors), run(image, priors, Settings(keep=1.0))
+    without, with_mrf = run(image, priors), run(image, priors, mrf_weight=1 / 3)
     assert lonely(without) >= 20
     assert lonely(with_mrf) == 0
     assert all(dice(with_mrf, TRUTH, number) > 0.95 for number in (1, 2, 3))
@@ -118,7 +118,7 @@ def test_the_partial_volume_rule_mends_the_border_of_csf_and_cortex():
     priors[0] = 1e-4
     priors = normalised(0.7 * priors + 0.3 * blurred(truth))
     assert np.mean(run(image, priors)[10] == 3) > 0.9
-    mended = run(image, priors, Settings(mrf_weight=0.0, keep=0.5))
+    mended = run(image, priors, keep=0.5)
     assert np.mean(np.isin(mended[10], [1, 2])) > 0.9
     assert np.mean(mended[16:] == 3) > 0.9
 
@@ -162,7 +162,7 @@ def test_bias_is_removed(tmp_path, monkeypatch, correction, low, high):
     flat = np.full(TRUTH.shape, 100.0, np.float32)  # the atlases look alike, so that the intensities decide
     moves = [move * axis for move in (-2, 2) for axis in np.eye(3)]
     warped = [Warped("a", flat, flat, labels_of(shift=move)) for move in moves]
-    monkeypatch.setattr(em, "warped_atlases", lambda case: warped)
+    monkeypatch.setattr(priors, "warped_atlases", lambda case: warped)
     method = em.METHOD.tuned(bias_correction=correction, prior_sigma_voxels=2.0)
-    result = method.run(Case(biased, (Atlas("a", biased, nifti(TRUTH)),), tmp_path))
+    result = method.run(Case(biased, (atlas_of("a", biased, TRUTH),), tmp_path, COARSE))
     assert low < min(dice(np.asarray(result.dataobj), TRUTH, number) for number in (1, 2, 3)) < high

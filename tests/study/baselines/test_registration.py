@@ -8,17 +8,15 @@ from scipy import ndimage
 
 from segsrgan_core.errors import UserError
 from segsrgan_study.baselines import ants_worker, registration
+from segsrgan_study.baselines.atlas_images import match_histogram
 from segsrgan_study.baselines.case import Atlas, Case, MethodFailed
-from segsrgan_study.baselines.histogram import match_histogram
 from segsrgan_study.baselines.methods import METHODS
 from segsrgan_study.baselines.registration import missing_pairs, pair_key, register_all, warped_atlases
 from segsrgan_study.pool import ProcessDiedError
-from tests import settings as defaults
-from tests.study.baselines.phantoms import dice, image_of, labels_of, nifti
+from tests.study.baselines.phantoms import COARSE, atlas_of, dice, image_of, labels_of, nifti
 
 SHAPE = (40, 38, 36)
 RADII = ((15.0, 12.0, 9.0), (13.0, 10.5, 8.0), (16.0, 13.5, 10.0))
-COARSE = defaults.registration(spacing_mm=3.0, affine=(100, 50, 10), syn=(10,))
 MOVES = ((0, 0, 0), (2.0, -1.0, 1.0), (-1.5, 1.0, 0.0))
 
 
@@ -41,10 +39,7 @@ def case(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def warped(case):
-    seen = []
-    warped = warped_atlases(replace(case[0], progress=lambda step, part: seen.append((step, part))))
-    assert seen[-1] == ("registration", 1.0)
-    return warped
+    return warped_atlases(case[0])
 
 
 def test_registration_brings_atlases_to_the_image(case, warped):
@@ -63,7 +58,7 @@ def test_nothing_is_computed_twice_and_all_methods_share(case, warped, monkeypat
         return []
 
     monkeypatch.setattr(registration, "in_workers", refuse)
-    assert warped_atlases(case[0]) is warped_atlases(replace(case[0], progress=print))  # in memory for the next method
+    assert warped_atlases(case[0]) is warped_atlases(replace(case[0]))  # in memory for the next method
     warped_atlases.cache_clear()
     again = warped_atlases(case[0])  # and on disk for the next run
     for one, other in zip(warped, again, strict=True):
@@ -93,7 +88,7 @@ def test_the_key_depends_on_all_that_matters(case, monkeypatch):
         pair_key(replace(case[0], image=nifti(np.asarray(image.dataobj) + 1)), one),
         pair_key(replace(case[0], image=nifti(np.asarray(image.dataobj), spacing_mm=1.9)), one),
         pair_key(case[0], case[0].atlases[1]),
-        pair_key(case[0], Atlas("0", one.image, one.labels)),
+        pair_key(case[0], replace(one, interpolated=one.image)),
         pair_key(replace(case[0], registration=COARSE.model_copy(update={"syn": (9,)})), one),
     ]
     assert len(set(keys)) == len(keys)
@@ -101,13 +96,13 @@ def test_the_key_depends_on_all_that_matters(case, monkeypatch):
     keys.append(pair_key(case[0], one))
     assert len(set(keys)) == len(keys)
     monkeypatch.undo()
-    assert pair_key(case[0], Atlas("x", one.image, one.labels, one.interpolated)) == keys[0]
+    assert pair_key(case[0], replace(one, subject="x")) == keys[0]
 
 
 def test_a_pair_that_fails_names_its_atlas_and_stops_no_other(case, tmp_path):
-    empty = Atlas("empty", nifti(np.zeros(SHAPE, np.float32)), nifti(np.ones(SHAPE, np.uint8)))
+    empty = atlas_of("empty", nifti(np.zeros(SHAPE, np.float32)), np.ones(SHAPE, np.uint8))
     broken = replace(case[0], atlases=(empty, case[0].atlases[0]), cache=tmp_path)
-    faults = register_all(missing_pairs([broken]))
+    faults = register_all(missing_pairs(broken))
     assert [reason.partition(":")[0] for reason in faults.values()] == ["empty"]
     assert len(list(tmp_path.glob("*.npz"))) == 1
     with pytest.raises(MethodFailed, match="registration failed: empty"):
@@ -162,13 +157,13 @@ def test_atropos_repeats_itself_where_classes_are_hard_to_tell(tmp_path):
     labels = (1 + fields.argmax(axis=0)).astype(np.uint8)
     blurred = 1 + np.argmax([ndimage.gaussian_filter((labels == n) * 1.0, 2) for n in (1, 2, 3)], axis=0)
     noisy = nifti((10 * labels + rng.normal(0, 6, labels.shape)).astype(np.float32))
-    case = Case(noisy, (Atlas("a", noisy, nifti(blurred.astype(np.uint8))),), tmp_path, registration=COARSE)
+    case = Case(noisy, (atlas_of("a", noisy, blurred.astype(np.uint8)),), tmp_path, COARSE)
     first, again = (np.asarray(METHODS["atropos"].run(case).dataobj) for _ in range(2))
     np.testing.assert_array_equal(first, again)
 
 
 def test_a_word_that_names_no_image_is_refused(case, warped):
-    with pytest.raises(UserError, match="atlas_images: expected one of interpolated, high_resolution; received 'hr'"):
+    with pytest.raises(UserError, match="atlas_images cannot be 'hr'; choose among interpolated, high_resolution"):
         METHODS["imapa"].tuned(atlas_images="hr").run(case[0])
 
 
