@@ -19,6 +19,7 @@ from nibabel.nifti1 import Nifti1Image
 from segsrgan_core import imaging
 from segsrgan_core.atomic import atomic
 from segsrgan_core.imaging.geometry import resample_isotropic, spacing_mm
+from segsrgan_study import boxes
 from segsrgan_study.baselines.ants_worker import in_workers, to_ants
 from segsrgan_study.baselines.case import OF_THE_MACHINE, Atlas, Case, MethodFailed
 from segsrgan_study.boxes import crop, head_box
@@ -30,7 +31,8 @@ from segsrgan_study.progress import tell
 SHRINK_FACTORS = (6, 4, 2, 1)
 SMOOTHING_VOXELS = (3, 2, 1, 0)
 MARGIN_MM = 6.0
-IMAGING = sorted(Path(imaging.__file__).parent.glob("*.py"))  # what it works with decides the result as well
+# What it works with decides the result as well.
+IMAGING = [*sorted(Path(imaging.__file__).parent.glob("*.py")), Path(boxes.__file__)]
 
 
 @dataclass(frozen=True)
