@@ -8,7 +8,11 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from segsrgan_core.atomic import write_json
+import pandas as pd
+
+from segsrgan_core.atomic import write_json, write_text
+from segsrgan_study.environment import hardware
+from segsrgan_study.files import write_csv
 
 SECONDS_BETWEEN_SAMPLES = 0.1
 
@@ -66,3 +70,40 @@ def note_costs(path: Path, stage: str, costs: Mapping[str, Mapping[str, Cost]]) 
     noted = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     entries = {method: {name: asdict(cost) for name, cost in runs.items()} for method, runs in costs.items()}
     write_json(path, {**noted, stage: entries})
+
+
+def write_run(results: Path, stages_s: Mapping[str, float], costs: Mapping[str, Mapping]) -> Path:
+    """Write what differs between runs: `run.js`, which the report shows where it lies beside it, and `costs.csv`.
+
+    Args:
+        results: the folder of `report.html`.
+        stages_s: stage to its wall-clock time in seconds.
+        costs: what `note_costs` noted.
+
+    Returns:
+        The path of `run.js`.
+    """
+    runs = [
+        {"method": method, "subject": subject, **cost}
+        for stage in costs.values()
+        for method, subjects in stage.items()
+        for subject, cost in subjects.items()
+    ]
+    table = pd.DataFrame(runs, columns=["method", "subject", "seconds", "peak_mib"])
+    write_csv(results / "costs.csv", table)
+    facts = hardware() | {f"time of {stage}": duration(seconds) for stage, seconds in stages_s.items()}
+    facts |= {"time of all stages": duration(sum(stages_s.values()))}
+    seconds, peaks = (table.groupby("method", sort=False)[name] for name in ("seconds", "peak_mib"))
+    summary = seconds.agg(["count", "mean", "min", "max"]).rename(columns={"count": "runs"})
+    for column in ("mean", "min", "max"):
+        summary[column] = summary[column].map(duration)
+    summary["most memory"] = (peaks.max() / 1024).map("{:.1f} GiB".format)
+    page = pd.DataFrame({"this run": facts}).to_html(border=0)
+    page += summary.rename_axis(None).to_html(border=0) if len(summary) else ""
+    return write_text(results / "run.js", f"document.getElementById('run').innerHTML = {json.dumps(page)};\n")
+
+
+def duration(seconds: float) -> str:
+    """A time in words, such as "5 min 01 s"."""
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"

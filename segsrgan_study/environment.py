@@ -1,5 +1,6 @@
 """What decides a network's numbers besides code, settings and data: libraries, processor, precision."""
 
+import os
 import platform
 from importlib import metadata
 from pathlib import Path
@@ -42,3 +43,14 @@ def instructions() -> str:
     info = Path("/proc/cpuinfo")
     flags = set(info.read_text().split()) if info.is_file() else set()
     return next((name for name in INSTRUCTIONS if name in flags), "unknown")
+
+
+def hardware() -> dict[str, str]:
+    """Return the machine in words: processor, cores, memory, system, Python."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.is_file() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    facts = {"processor": names[0] if names else platform.processor() or platform.machine(), "cores": str(cores())}
+    if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
+        facts["memory"] = f"{os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE') / 2**30:.1f} GiB"
+    return facts | {"system": f"{platform.system()} {platform.release()}", "Python": platform.python_version()}

@@ -20,6 +20,26 @@ from segsrgan_study.paths import Study
 from segsrgan_study.pool import kill_children
 from segsrgan_study.progress import LOG_VARIABLE
 
+REPORT = "05_figures"  # the notebook that is also exported as one page
+# The page of the report: Jupyter's own without scripts from elsewhere, with the times of this machine where they are.
+PAGE = """
+{%- extends "lab/index.html.j2" -%}
+{%- block html_head_js -%}{%- endblock -%}
+{%- block html_head_js_mathjax -%}{%- endblock -%}
+{%- block html_head_js_mermaidjs -%}{%- endblock -%}
+{%- block html_head_css -%}
+<style>
+main { max-width: 62em; margin: auto; }
+.jp-RenderedHTMLCommon { font-size: 15px; overflow-x: auto; }
+.jp-RenderedHTMLCommon table { margin-left: 0; font-size: 13px; font-variant-numeric: tabular-nums; }
+.jp-RenderedHTMLCommon td { white-space: nowrap; }
+.jp-RenderedMarkdown td, .jp-RenderedHTMLCommon tbody th { white-space: normal; text-align: left; }
+.jp-RenderedHTMLCommon caption, figcaption { text-align: left; padding: 0.5em 0; white-space: normal; }
+figure { margin: 1.5em 0; break-inside: avoid; }
+</style>
+{%- endblock -%}
+{%- block footer_js -%}<script src="run.js"></script>{%- endblock -%}
+"""
 KERNEL = "python3"  # the kernel of this environment, whatever name the notebook was saved with
 # Faults of the machine, not of the code: a full disk or quota, a file that is too large or may not be written.
 OF_THE_MACHINE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EPERM, errno.EROFS}
@@ -73,7 +93,29 @@ def run_notebook(study: Study, name: str, settings: Settings) -> Path:
                 raise OSError(int(number[1]), f"{error.evalue[number.end() :]} ({name})") from error
             raise RuntimeError(f"{name}: {error.ename}: {error.evalue}\nThe notebook so far: {failed}") from error
     failed.unlink()
+    if name == REPORT:
+        export_report(executed, study.results / "report.html")
     return write_text(study.results / "notebooks" / f"{name}.ipynb", normalised(executed))
+
+
+def export_report(notebook: nbformat.NotebookNode, path: Path) -> Path:
+    """Write an executed notebook as one page of HTML that loads nothing but `run.js` beside it; code is hidden.
+
+    Args:
+        notebook: with its outputs.
+        path: of the page.
+
+    Returns:
+        The path.
+    """
+    from nbconvert import HTMLExporter
+
+    exporter = HTMLExporter(
+        raw_template=PAGE, exclude_input=True, exclude_output_prompt=True, exclude_input_prompt=True
+    )
+    title = notebook.cells[0].source.splitlines()[0].removeprefix("# ")
+    page, _ = exporter.from_notebook_node(nbformat.reads(normalised(notebook), 4), {"metadata": {"name": title}})
+    return write_text(path, page)
 
 
 def _interruptible(run: Callable[[], Any]) -> Any:

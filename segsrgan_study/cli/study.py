@@ -74,7 +74,7 @@ def notebook(
 def _timed(study: "Study", stage: str) -> Iterator[None]:
     """Note how long a stage took, for the part of the report that differs between runs."""
     from segsrgan_core.atomic import write_json
-    from segsrgan_study.report.run import write_run
+    from segsrgan_study.cost import write_run
 
     start = time.monotonic()
     yield
@@ -83,4 +83,4 @@ def _timed(study: "Study", stage: str) -> Iterator[None]:
     times[stage] = time.monotonic() - start
     write_json(path, times)
     costs = json.loads(study.costs.read_text()) if study.costs.is_file() else {}
-    write_run(study.results, {name: times[name] for name in sorted(times)}, costs=costs)
+    write_run(study.results, {name: times[name] for name in sorted(times)}, costs)

@@ -1,4 +1,4 @@
-"""The thick-slice image in three planes: what a clinical acquisition looks like."""
+"""A thick-slice image in three planes."""
 
 import nibabel as nib
 import pandas as pd
@@ -7,7 +7,6 @@ from matplotlib.figure import Figure
 from segsrgan_study.figures.panels import PLANES, facts, scale_bar, show, view_of
 from segsrgan_study.figures.style import new_figure, panel_letters, styled
 
-NAME = "anisotropic"
 CAPTION = (
     "A thick-slice image in the three planes of its grid. Slices are thin in the plane of acquisition and thick across "
     "it, so that two of the planes show bands. Radiological orientation: the patient's right is on the left."
@@ -18,8 +17,11 @@ CAPTION = (
 def draw(image: nib.Nifti1Image) -> tuple[Figure, pd.DataFrame]:
     """Draw the three planes of a thick-slice image through the middle of its foreground.
 
+    Args:
+        image: thick slices.
+
     Returns:
-        The figure, and one row a panel with the slice's position, the voxel size and the grey window.
+        The figure, and a row per panel with the slice's position, the voxel size and the grey window.
     """
     view = view_of(image)
     widths = [width / height for width, height in map(view.size_mm, PLANES)]

@@ -1,4 +1,4 @@
-"""Before and after (README's picture): thick slices and their interpolation, the network's image and cortex, truth."""
+"""A test subject before and after super-resolution: thick slices, interpolation, SegSRGAN, truth."""
 
 import nibabel as nib
 import numpy as np
@@ -8,7 +8,6 @@ from matplotlib.figure import Figure
 from segsrgan_study.figures.panels import contour, facts, mask_of, scale_bar, show, view_of
 from segsrgan_study.figures.style import CORTEX, new_figure, panel_letters, styled
 
-NAME = "before_after"
 CAPTION = (
     "A test subject before and after super-resolution, in a plane across the thick slices. Top: cubic-spline "
     "interpolation of the low-resolution image, SegSRGAN's image, and the real high-resolution image. Bottom: the "
@@ -41,7 +40,7 @@ def draw(
         plane: "axial", "coronal" or "sagittal"; one across the thick slices shows most.
 
     Returns:
-        The figure, and one row a panel with the slice's position, the voxel size and the grey window.
+        The figure, and a row per panel with the slice's position, the voxel size and the grey window.
     """
     view = view_of(truth, plane=plane)
     panels = {

@@ -1,13 +1,16 @@
-"""Can a segmentation be trusted? The map of uncertainty, the reliability of probabilities, errors of volumes."""
+"""Trust in a segmentation: its map of uncertainty, the reliability of its probabilities, the errors of volumes."""
 
-import nibabel as nib
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from nibabel.nifti1 import Nifti1Image
 from scipy import stats
 
-from segsrgan_study.figures.panels import View, contour, heat, mask_of, scale_bar, show, view_of
+from segsrgan_study.figures.panels import contour, heat, mask_of, scale_bar, show, view_of
 from segsrgan_study.figures.style import (
     BLACK,
     BLUE,
@@ -20,7 +23,6 @@ from segsrgan_study.figures.style import (
     styled,
 )
 
-NAME = "calibration"
 CAPTION = (
     "Uncertainty on the test subjects. (a) SegSRGAN's image with the cortex that it finds in red, and (b) the "
     "probability that a voxel's label is wrong, from overlapping windows, every other one mirrored, and from networks "
@@ -35,11 +37,11 @@ CAPTION = (
 @styled
 def draw(
     bins: pd.DataFrame,
-    volumes: pd.DataFrame,
-    cases: int,
-    image: nib.Nifti1Image,
-    labels: nib.Nifti1Image,
-    uncertainty: nib.Nifti1Image,
+    scores: pd.DataFrame,
+    metrics: Mapping[str, Any],
+    image: Nifti1Image,
+    labels: Nifti1Image,
+    uncertainty: Nifti1Image,
     cortex: int = 2,
     plane: str = "axial",
 ) -> tuple[Figure, pd.DataFrame]:
@@ -47,45 +49,49 @@ def draw(
 
     Args:
         bins: `results/evaluation/calibration.csv`.
-        volumes: columns subject, structure, volume_ml, volume_true_ml, volume_se_ml.
-        cases: that the standard errors were learnt from; the intervals are Student's t with as many degrees of freedom.
+        scores: `results/evaluation/per_subject.csv`.
+        metrics: `results/evaluation/metrics.json`; the intervals are Student's t, with a degree of freedom per case
+            that the standard errors were learnt from.
         image: SegSRGAN's image of a test subject.
         labels: its labels.
-        uncertainty: its map.
+        uncertainty: its map, probabilities.
         cortex: label of the cortex.
-        plane: that is shown.
+        plane: "axial", "coronal" or "sagittal".
 
     Returns:
         The figure, and the plotted values: the bins, then the volumes.
     """
     require_columns(bins, ["structure", "mean_probability", "share_inside"], "results/evaluation/calibration.csv")
-    shown = volumes[volumes["structure"] == "cortex"]
-    view = view_of(image, mask_of(labels, cortex), plane)
+    volumes = _volumes_of_cortex(scores)
+    mask = mask_of(labels, cortex)
+    view = view_of(image, mask, plane)
     width, height = view.size_mm(plane)
     fig = new_figure(height_mm=44 * height / width + 16)
     axes = fig.subplots(1, 4)
-    _images(axes, image, uncertainty, mask_of(labels, cortex), plane, view)
-    _curves(axes[2], bins)
-    _volumes(axes[3], shown, stats.t.ppf(0.975, max(cases, 1)))
-    panel_letters(list(axes))
-    return fig, pd.concat([bins, shown], ignore_index=True)
-
-
-def _images(axes: np.ndarray, image, uncertainty, cortex, plane: str, view: View) -> None:
     show(axes[0], image, plane, view)
-    contour(axes[0], cortex, plane, view, CORTEX, width=0.5)
+    contour(axes[0], mask, plane, view, CORTEX, width=0.5)
     scale_bar(axes[0])
-    for ax in axes[:2]:
-        ax.set_anchor("N")
     drawn = heat(axes[1], uncertainty, plane, view, (0.0, 0.5))
     bar = {"orientation": "horizontal", "label": "probability of a wrong label", "ticks": [0, 0.25, 0.5]}
-    axes[1].figure.colorbar(drawn, cax=axes[1].inset_axes([0.0, -0.1, 1.0, 0.04]), **bar)
+    fig.colorbar(drawn, cax=axes[1].inset_axes([0.0, -0.1, 1.0, 0.04]), **bar)
+    for ax in axes[:2]:
+        ax.set_anchor("N")
+    _curves(axes[2], bins)
+    _volumes(axes[3], volumes, stats.t.ppf(0.975, max(metrics["standard_errors"]["cases"], 1)))
+    panel_letters(axes)
+    return fig, pd.concat([bins, volumes], ignore_index=True)
+
+
+def _volumes_of_cortex(scores: pd.DataFrame) -> pd.DataFrame:
+    shown = scores[(scores["method"] == "segsrgan") & (scores["structure"] == "cortex")]
+    wide = shown.pivot(index=["subject", "structure"], columns="metric", values="value")
+    return wide.reindex(columns=["volume_ml", "volume_true_ml", "volume_se_ml"]).reset_index()
 
 
 def _curves(ax: Axes, bins: pd.DataFrame) -> None:
     ax.plot([0, 1], [0, 1], color=GREY, linestyle=":", linewidth=0.9)
     names = list(bins["structure"].unique())
-    for name, color in zip(names, [BLUE, *CYCLE[1:]] * 2, strict=False):
+    for name, color in zip(names, CYCLE * len(names), strict=False):
         part = bins[bins["structure"] == name]
         label = name.replace("_", " ")
         ax.plot(part["mean_probability"], part["share_inside"], marker="o", color=color, label=label)
@@ -99,14 +105,7 @@ def _curves(ax: Axes, bins: pd.DataFrame) -> None:
 
 
 def _volumes(ax: Axes, volumes: pd.DataFrame, reach: float) -> None:
-    ax.errorbar(
-        volumes["volume_true_ml"],
-        volumes["volume_ml"],
-        reach * volumes["volume_se_ml"].fillna(0),
-        fmt="o",
-        color=BLUE,
-        capsize=2,
-        linewidth=0.9,
-    )
+    places = [volumes[name] for name in ("volume_true_ml", "volume_ml")]
+    ax.errorbar(*places, reach * volumes["volume_se_ml"].fillna(0), fmt="o", color=BLUE, capsize=2, linewidth=0.9)
     ax.axline((float(volumes["volume_true_ml"].mean()),) * 2, slope=1, color=BLACK, linestyle=":", linewidth=0.9)
     ax.set(xlabel="true volume of the cortex (ml)", ylabel="measured (ml)")

@@ -1,13 +1,11 @@
 """Learning curves: the losses of generator and critic, and the validation subjects' scores."""
 
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from segsrgan_study.figures.style import CYCLE, GREY, new_figure, panel_letters, require, require_columns, styled
+from segsrgan_study.figures.style import CYCLE, GREY, panels_of_three, require, require_columns, styled
 
-NAME = "learning"
 CAPTION = (
     "Learning curves: (a) the generator's reconstruction loss; (b) its losses of the segmentation; (c) the adversarial "
     "term and the critic's loss, from where the critic takes part; (d) PSNR of whole validation subjects, with "
@@ -41,42 +39,35 @@ def draw(history: pd.DataFrame, along: str = "epoch", smooth: int = 1) -> tuple[
     panels = [(_recorded(history, names), label) for names, label in PANELS]
     drawn = [(names, label) for names, label in panels if names]
     require(bool(drawn), "results/training/history.csv holds no loss and no validation score.")
-    rows = -(-len(drawn) // 3)
-    fig = new_figure(height_mm=48 * rows + 2)
-    axes = list(np.atleast_1d(fig.subplots(rows, min(3, len(drawn)))).flat)
-    for ax, (names, label) in zip(axes, drawn, strict=False):
+    fig, axes = panels_of_three(len(drawn), row_mm=48)
+    for ax, (names, label) in zip(axes, drawn, strict=True):
         _curves(ax, history, names, along, smooth)
-        ax.set_ylabel(label)
-        ax.set_xlabel(along)
-    for ax in axes[len(drawn) :]:
-        ax.remove()
-    panel_letters(axes[: len(drawn)])
+        ax.set(xlabel=along, ylabel=label)
     return fig, history[[along, *(name for names, _ in drawn for name in names)]]
 
 
 def _recorded(history: pd.DataFrame, names: dict[str, str]) -> dict[str, str]:
+    """Columns that the history has, with their names; each column that a name with * stands for."""
     found = {}
     for column, name in names.items():
         start = column.removesuffix("*")
-        several = {c: c.removeprefix(start).replace("_", " ") for c in history if c.startswith(start)}
-        found |= several if column.endswith("*") else {column: name}
-    return {column: name for column, name in found.items() if column in history and history[column].notna().any()}
+        matching = [c for c in history if c == column or (column != start and c.startswith(start))]
+        found |= {c: name or c.removeprefix(start).replace("_", " ") for c in matching if history[c].notna().any()}
+    return found
 
 
 def _curves(ax: Axes, history: pd.DataFrame, names: dict[str, str], along: str, smooth: int) -> None:
-    for i, (column, name) in enumerate(names.items()):
+    for (column, name), color in zip(names.items(), CYCLE * len(names), strict=False):
         points = history[[along, column]].dropna()
         spline = column.endswith("_spline")
-        look = {"color": GREY, "linestyle": "--"} if spline else {"color": CYCLE[i % len(CYCLE)]}
-        smoothed = smooth > 1 and column.startswith("loss_")
-        if smoothed:
+        look = {"color": GREY, "linestyle": "--"} if spline else {"color": color}
+        if smooth > 1 and column.startswith("loss_"):
             ax.plot(points[along], points[column], **look, linewidth=0.5, alpha=0.4)
-            points = points.rolling(smooth, min_periods=1).mean().assign(**{along: points[along]})
+            points = points.assign(**{column: points[column].rolling(smooth, min_periods=1).mean()})
         marker = "o" if len(points) <= 30 and not spline else ""
         ax.plot(points[along], points[column], marker=marker, label=name, **look)
     if len(names) > 1:
         ax.legend(handlelength=1.6)
-    first, last = history[along].min(), history[along].max()
-    margin = 0.05 * max(last - first, 1)
-    ax.set_xlim(first - margin, last + margin)
+    ax.set_xlim(history[along].min(), history[along].max())
+    ax.margins(x=0.05)
     ax.xaxis.get_major_locator().set_params(integer=True)

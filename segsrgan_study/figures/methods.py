@@ -1,9 +1,9 @@
-"""The comparison of methods on the test subjects: box plots with every subject as a point."""
+"""Comparison of methods on the test subjects: box plots with a point per subject."""
 
 from collections.abc import Mapping
 
-import numpy as np
 import pandas as pd
+import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -11,20 +11,17 @@ from segsrgan_study.figures.style import (
     CYCLE,
     METHOD_TITLES,
     method_title,
-    new_figure,
-    panel_letters,
+    panels_of_three,
     require,
     require_columns,
     styled,
 )
 
-NAME = "methods"
 CAPTION = (
-    "Comparison of methods on the test subjects. Each point is a subject (the same jitter in every panel), the boxes "
-    "hold median and quartiles, the whiskers reach to the furthest subject within 1.5 interquartile ranges. Image "
-    "metrics are over the whole image; the others are for the cortex. Methods without a segmentation are absent from "
-    "the panels of the cortex. Higher is better for PSNR, SSIM and Dice, lower for the distances, and zero for the "
-    "volume error."
+    "Comparison of methods on the test subjects. Each point is a subject, the boxes hold median and quartiles, the "
+    "whiskers reach to the furthest subject within 1.5 interquartile ranges. Image metrics are over the whole image; "
+    "the others are for the cortex. Methods without a segmentation are absent from the panels of the cortex. Higher is "
+    "better for PSNR, SSIM and Dice, lower for the distances, and zero for the volume error."
 )
 PANELS = {
     "psnr": "PSNR (dB)",
@@ -34,6 +31,7 @@ PANELS = {
     "asd_mm": "surface distance (mm)",
     "volume_error": "volume error (%)",
 }
+SOURCE = "results/evaluation/per_subject.csv"
 
 
 @styled
@@ -43,7 +41,7 @@ def draw(
     structure: str = "cortex",
     reference: str = "segsrgan",
 ) -> tuple[Figure, pd.DataFrame]:
-    """Draw one panel a metric.
+    """Draw a panel per metric.
 
     Args:
         scores: the long table of `results/evaluation/per_subject.csv`.
@@ -54,44 +52,29 @@ def draw(
     Returns:
         The figure, and the rows of `scores` that it shows.
     """
-    require_columns(scores, ["subject", "method", "structure", "metric", "value"], "results/evaluation/per_subject.csv")
+    require_columns(scores, ["subject", "method", "structure", "metric", "value"], SOURCE)
     shown = scores[scores["structure"].isin(["image", structure]) & scores["metric"].isin(list(PANELS))]
-    require(len(shown) > 0, f"results/evaluation/per_subject.csv holds no score of the image or of {structure}.")
-    metrics = [metric for metric in PANELS if (shown["metric"] == metric).any()]
+    require(len(shown) > 0, f"{SOURCE} holds no score of the image or of {structure}.")
     methods = sorted(shown["method"].unique(), key=lambda method: (method != reference, method))
-    colours = {method: CYCLE[i % len(CYCLE)] for i, method in enumerate(methods)}
-    rows = -(-len(metrics) // 3)
-    fig = new_figure(height_mm=52 * rows + 4)
-    axes = list(np.atleast_1d(fig.subplots(rows, min(3, len(metrics)))).flat)
-    for ax, metric in zip(axes, metrics, strict=False):
-        _panel(ax, shown[shown["metric"] == metric], methods, colours, titles)
-        ax.set_ylabel(PANELS[metric])
+    colours = dict(zip(methods, CYCLE * len(methods), strict=False))
+    metrics = [metric for metric in PANELS if (shown["metric"] == metric).any()]
+    fig, axes = panels_of_three(len(metrics), row_mm=52)
+    for ax, metric in zip(axes, metrics, strict=True):
+        _panel(ax, shown[shown["metric"] == metric], colours, titles)
+        ax.set(ylabel=PANELS[metric], xlabel="")
         if metric == "volume_error":
             ax.axhline(0, color="black", linewidth=0.6, linestyle=":")
             ax.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.3g}".replace("-", "\N{MINUS SIGN}"))
-    for ax in axes[len(metrics) :]:
-        ax.remove()
-    panel_letters(axes[: len(metrics)])
     return fig, shown.reset_index(drop=True)
 
 
-def _panel(
-    ax: Axes, scores: pd.DataFrame, methods: list[str], colours: dict[str, str], titles: Mapping[str, str]
-) -> None:
-    subjects = sorted(scores["subject"].unique())
-    jitter = dict(zip(subjects, np.linspace(-0.14, 0.14, len(subjects)) if len(subjects) > 1 else [0.0], strict=True))
-    present = [method for method in methods if (scores["method"] == method).any()]
-    for position, method in enumerate(present):
-        part = scores[(scores["method"] == method) & np.isfinite(scores["value"])]
-        line = {"color": colours[method], "linewidth": 0.8}
-        looks = {"boxprops": line, "whiskerprops": line, "capprops": line, "medianprops": {**line, "linewidth": 1.4}}
-        ax.boxplot(part["value"], positions=[position], widths=0.55, showfliers=False, **looks)
-        places = position + part["subject"].map(jitter)
-        ax.plot(places, part["value"], "o", color=colours[method], markersize=2.6, alpha=0.75, markeredgewidth=0)
+def _panel(ax: Axes, scores: pd.DataFrame, colours: Mapping[str, str], titles: Mapping[str, str]) -> None:
+    present = [method for method in colours if (scores["method"] == method).any()]
+    looks = {"data": scores, "x": "method", "y": "value", "hue": "method", "order": present, "ax": ax}
+    looks |= {"palette": dict(colours), "legend": False}
+    sns.boxplot(**looks, fill=False, width=0.55, linewidth=0.8, showfliers=False)
+    sns.swarmplot(**looks, size=2.6, alpha=0.75, warn_thresh=1)
     names = [method_title(method, titles) for method in present]
-    long = any(len(name) > 9 for name in names) and len(names) > 2
-    ax.set_xticks(range(len(present)), names, rotation=30 if long else 0, ha="right" if long else "center")
-    if long:
-        for label in ax.get_xticklabels():
-            label.set_rotation_mode("anchor")
-    ax.set_xlim(-0.6, len(present) - 0.4)
+    turned = any(len(name) > 9 for name in names) and len(names) > 2
+    look = {"rotation": 30, "ha": "right", "rotation_mode": "anchor"} if turned else {}
+    ax.set_xticks(range(len(present)), names, **look)

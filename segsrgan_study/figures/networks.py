@@ -1,14 +1,13 @@
-"""The networks as they are built: generator, residual block and critic, drawn from the real models' layers."""
+"""Generator and critic as they are built, drawn from the layers of the real models."""
 
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
 from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import FancyBboxPatch
 
+from segsrgan_core.classes import Classes
 from segsrgan_study.figures.style import (
     BLUE,
     GREEN,
@@ -17,60 +16,88 @@ from segsrgan_study.figures.style import (
     PURPLE,
     RED,
     SKY,
-    TWO_COLUMNS_MM,
+    new_figure,
+    panel_letters,
     require,
     styled,
 )
+from segsrgan_study.params import Settings, read_params
+from segsrgan_study.paths import Study
 
-NAME = "networks"
 CAPTION = (
     "The networks, drawn from the layers of the models that were built: this study's generator and critic, and, where "
-    "that is another, the generator as it was published, which was not trained here; each is followed by one of its "
-    "residual blocks where it has them. A box is a layer; its height stands for the size of the grid (1/2: half as "
-    "many voxels along each axis), the number under it is the channels. Every convolution of the generator but the "
-    "last is followed by instance normalisation, and by ReLU but where a block sums; every one of the critic by a "
-    "leaky ReLU. Lines over the boxes are shortcuts."
+    "that is another, the generator as it was published, which was not trained here. A box is a layer; its height "
+    "stands for the size of the grid (1/2: half as many voxels along each axis), the number under it is the channels. "
+    "Every convolution of the generator but the last is followed by instance normalisation, and by ReLU but where a "
+    "block sums; every one of the critic by a leaky ReLU. Lines over the boxes are shortcuts."
 )
 FIELDS = ["name", "kind", "channels", "kernel", "stride", "size", "inputs", "parameters"]
-COLOURS = {"conv": SKY, "down": BLUE, "up": ORANGE, "residual": GREEN, "join": PURPLE, "head": RED, "input": GREY}
-TIMES, HALVED = "\N{MULTIPLICATION SIGN}", "\N{DOWNWARDS ARROW}2"
-# Class of a layer: what its box says and its colour. Convolutions are described by their numbers.
+TIMES = "\N{MULTIPLICATION SIGN}"
+# Class of a layer: what its box says and its colour. Convolutions are described by their numbers; layers that are not
+# here are part of the convolution before or after.
 BOXES = {
-    "InputLayer": ("input", "input"),
-    "UpSampling3D": (f"up {TIMES} 2", "up"),
-    "Concatenate": ("concat", "join"),
-    "Add": ("sum", "residual"),
-    "GlobalAveragePooling3D": ("average", "join"),
-    "Dense": ("score", "head"),
-    "ImageAndClasses": ("image +\nclasses", "head"),
-    "InstanceNormalization": ("instance\nnorm", "join"),
-    "InstanceNormalization, ReLU": ("instance\nnorm, ReLU", "join"),
-    "ReLU": ("ReLU", "join"),
-    "LeakyReLU": ("leaky\nReLU", "join"),
-    "ReflectPadding3D": ("mirror\nedges", "input"),
+    "InputLayer": ("input", GREY),
+    "UpSampling3D": (f"up {TIMES} 2", ORANGE),
+    "UpsamplingConvolution": (f"up {TIMES} 2,\nconv {{kernel}}³", ORANGE),
+    "UpsamplingJoin": (f"up {TIMES} 2, join,\nconv {{kernel}}³", PURPLE),
+    "Concatenate": ("join", PURPLE),
+    "Add": ("sum", GREEN),
+    "GlobalAveragePooling3D": ("average", PURPLE),
+    "Dense": ("score", RED),
+    "ImageAndClasses": ("image +\nclasses", RED),
 }
-# Part of the convolution before or after.
-SMALL = {"ReLU", "LeakyReLU", "InstanceNormalization", "InstanceNormalization, ReLU", "ReflectPadding3D"}
+WITHOUT_GRID = ("GlobalAveragePooling3D", "Dense")
 
 
-def layer_summaries(model: Any) -> list[dict]:
+def layers(study: Study, settings: Settings) -> dict[str, list[dict[str, Any]]]:
+    """Build the study's networks, and the published generator where the study uses another, and list their layers.
+
+    Args:
+        study: whose `params.yaml` describes the published generator, in the setting "paper".
+        settings: in force.
+
+    Returns:
+        Title to `layer_summaries`.
+    """
+    from segsrgan_core.networks.critic import build_critic
+
+    generator = _generator(settings)
+    channels = generator.output_shape[-1] + settings.model.thickness_channel
+    built = {"generator": generator, "critic": build_critic(channels, settings.model.critic_width)}
+    published = read_params(study.params, settings.cohort, "paper")
+    if settings.model.generator != published.model.generator:
+        built["published generator"] = _generator(published)
+    return {title: layer_summaries(model) for title, model in built.items()}
+
+
+def _generator(settings: Settings) -> Any:
+    from segsrgan_core.networks.generators import build_generator
+
+    model = settings.model
+    classes = Classes(tuple(model.classes), model.hemispheres).tissue_channels
+    shape = {"k": model.k, "kernel": model.kernel, "padding": model.padding, "n_classes": classes}
+    options = {"hemispheres": model.hemispheres, "thickness_channel": model.thickness_channel}
+    return build_generator(model.generator, **shape, **options)
+
+
+def layer_summaries(model: Any) -> list[dict[str, Any]]:
     """Describe the layers of a functional Keras model, in order.
 
     Args:
         model: anything with `layers` as Keras 3 has them; Keras itself is not imported.
 
     Returns:
-        One dict a layer: name, kind (class), channels, kernel, stride, size (of its grid: 1, 1/2, ...), inputs (names
+        A dict per layer: name, kind (class), channels, kernel, stride, size (of its grid: 1, 1/2, ...), inputs (names
         of the layers before it), parameters.
     """
-    rows: list[dict] = []
+    rows: list[dict[str, Any]] = []
     sizes: dict[str, float] = {}
     for layer in model.layers:
         tensors = layer.input if isinstance(layer.input, list | tuple) else [layer.input]
         before = [tensor._keras_history.operation.name for tensor in tensors]
         inputs = [name for name in before if name != layer.name]
         kernel, stride = (int(getattr(layer, field, (1,))[0]) for field in ("kernel_size", "strides"))
-        kind = type(layer).__name__ + (", ReLU" if getattr(layer, "relu", False) else "")
+        kind = type(layer).__name__
         up = int(layer.size[0]) if kind.lower().startswith("upsampling") else 1
         sizes[layer.name] = sizes.get(inputs[0] if inputs else "", 1.0) * up / stride
         facts = (layer.name, kind, int(layer.output.shape[-1]), kernel, stride, sizes[layer.name])
@@ -80,116 +107,56 @@ def layer_summaries(model: Any) -> list[dict]:
 
 @styled
 def draw(networks: Mapping[str, Sequence[dict]]) -> tuple[Figure, pd.DataFrame]:
-    """Draw networks from their layer summaries, each followed by its residual block where it has one.
+    """Draw networks, a row per network.
 
     Args:
-        networks: title to `layer_summaries`, in the order of the panels.
+        networks: title to `layer_summaries`, in the order of the rows.
 
     Returns:
-        The figure, and one row a layer: network, and the fields of `layer_summaries`.
+        The figure, and a row per layer: network, and the fields of `layer_summaries`.
     """
     require(bool(networks) and all(networks.values()), "the networks' layers are missing: build the models first.")
-    rows = []
-    for title, layers in networks.items():
-        rows.append((f"{title}: {_count(layers)} parameters", _boxes(layers)))
-        block = residual_block(layers)
-        rows += [(f"residual block of the {title}", _block_boxes(block))] if block else []
-    heights = [16.0 + max(box["height"] for box in boxes) + 1.8 * len(_shortcuts(boxes)) for _, boxes in rows]
-    fig = Figure(figsize=(TWO_COLUMNS_MM / 25.4, sum(heights) / 25.4))
-    ax = fig.add_axes((0, 0, 1, 1), xlim=(0, TWO_COLUMNS_MM), ylim=(0, sum(heights)))  # one unit is one mm
-    ax.axis("off")
-    top = sum(heights)
-    for letter, (title, boxes), height in zip("abcdef", rows, heights, strict=False):
-        ax.text(1.5, top - 3, letter, fontweight="bold", fontsize=9, va="center")
-        ax.text(6, top - 3, title, fontsize=7.5, va="center")
-        _row(ax, boxes, top - height)
-        top -= height
-    tables = [pd.DataFrame(layers).assign(network=title) for title, layers in networks.items()]
+    fig = new_figure(height_mm=46 * len(networks))
+    axes = list(fig.subplots(len(networks), squeeze=False).flat)
+    tables = [pd.DataFrame(rows).assign(network=title) for title, rows in networks.items()]
+    for ax, (title, rows), table in zip(axes, networks.items(), tables, strict=True):
+        _row(ax, rows)
+        ax.set_title(f"{title}: {table['parameters'].sum():,} parameters")
+    panel_letters(axes)
     table = pd.concat(tables, ignore_index=True)
     return fig, table[["network", *FIELDS]].assign(inputs=table["inputs"].map(" ".join))
 
 
-def residual_block(layers: Sequence[dict]) -> list[dict]:
-    """The layers of the first residual block, from after its input to its sum; empty where there is none."""
-    return next((_inside(layers, layer) for layer in layers if layer["kind"] == "Add"), [])
+def _row(ax: Axes, rows: Sequence[dict]) -> None:
+    """Draw boxes from left to right, with the shortcuts over them."""
+    place: dict[str, int] = {}  # of the box that a layer is drawn in
+    shortcuts, tops = [], []  # (from, to); heights of the boxes
+    for layer in rows:
+        text, colour = _box(layer)
+        if text:
+            count = len(tops)
+            shortcuts += [(place[name], count) for name in layer["inputs"] if place[name] < count - 1]
+            tops.append(0.45 + 0.55 * layer["size"])
+            ax.bar(count, tops[-1], 0.7, color=colour, edgecolor="black", linewidth=0.5, alpha=0.5)
+            ax.text(count, 0.03, text, rotation=90, ha="center", va="bottom", fontsize=6)
+            halved = layer["size"] < 1 and layer["kind"] not in WITHOUT_GRID
+            fraction = f"\n1/{round(1 / layer['size'])}" if halved else ""
+            ax.text(count, -0.03, f"{layer['channels']}{fraction}", ha="center", va="top", fontsize=6)
+        place[layer["name"]] = len(tops) - 1
+    levels: dict[tuple[int, int], int] = {}
+    for start, end in sorted(shortcuts, key=lambda line: line[1] - line[0]):
+        below = [level for (first, last), level in levels.items() if first >= start and last <= end]
+        levels[start, end] = max(below, default=-1) + 1
+        over = 1.08 + 0.08 * levels[start, end]
+        ax.plot([start, start, end, end], [tops[start], over, over, tops[end]], color="black", linewidth=0.6)
+    ax.set(xlim=(-0.6, max(len(tops), 12) - 0.4), ylim=(-0.25, None))
+    ax.axis("off")
 
 
-def _inside(layers: Sequence[dict], end: dict) -> list[dict]:
-    names = [layer["name"] for layer in layers]
-    return list(layers[min(map(names.index, end["inputs"])) + 1 : names.index(end["name"]) + 1])
-
-
-def _count(layers: Sequence[dict]) -> str:
-    return f"{sum(layer['parameters'] for layer in layers):,}"
-
-
-def _boxes(layers: Sequence[dict]) -> list[dict]:
-    """What is drawn of a network: convolutions and whatever joins or changes grids; residual blocks as one box."""
-    sums = [layer for layer in layers if layer["kind"] == "Add"]
-    hidden = {layer["name"] for end in sums for layer in _inside(layers, end)}
-    boxes: list[dict] = []
-    place: dict[str, int] = {}  # the box that a layer is drawn in
-    for layer in layers:
-        if layer["name"] not in hidden and layer["kind"] not in SMALL:
-            boxes.append(_box(layer, [place[name] for name in layer["inputs"][1:]]))
-        elif sums and layer["name"] == sums[0]["name"]:
-            boxes.append({**_box(layer, []), "text": f"residual\nblock {TIMES} {len(sums)}"})
-        place[layer["name"]] = max(len(boxes) - 1, 0)
-    return boxes
-
-
-def _block_boxes(block: Sequence[dict]) -> list[dict]:
-    start = {**block[0], "kind": "InputLayer"}
-    boxes = [_box(start, []), *(_box(layer, [0] if layer["kind"] == "Add" else []) for layer in block)]
-    return [{**box, "height": 14.0, "size": 1.0} for box in boxes]
-
-
-def _box(layer: dict, shortcuts: list[int]) -> dict:
-    if layer["kind"] == "UpsamplingConvolution":
-        text, kind = f"up {TIMES} 2, conv {layer['kernel']}³", "up"
-    elif layer["kind"] == "UpsamplingJoin":
-        text, kind = f"up {TIMES} 2, concat,\nconv {layer['kernel']}³", "join"
-    elif "Conv" in layer["kind"]:
-        strided = layer["stride"] > 1
-        text, kind = f"conv {layer['kernel']}³{' ' + HALVED if strided else ''}", "down" if strided else "conv"
-    else:
-        text, kind = BOXES[layer["kind"]]
-    spatial = layer["kind"] not in ("GlobalAveragePooling3D", "Dense")
-    size = layer["size"] if spatial else 1.0
-    height = 14.0 + (16.0 * size if spatial else 0.0)
-    looks = {"text": text, "kind": kind, "channels": layer["channels"], "size": size, "height": height}
-    return {**looks, "shortcuts": shortcuts}
-
-
-def _shortcuts(boxes: list[dict]) -> list[tuple[int, int]]:
-    """(from, to) of the lines over the boxes, short ones first."""
-    lines = [(start, end) for end, box in enumerate(boxes) for start in box["shortcuts"]]
-    return sorted(lines, key=lambda line: line[1] - line[0])
-
-
-def _row(ax: Axes, boxes: list[dict], bottom_mm: float) -> None:
-    """Draw boxes from left to right, joined by arrows, with the shortcuts over them."""
-    pitch = min(18.0, (TWO_COLUMNS_MM - 10) / len(boxes))
-    width, tallest = min(8.0, 0.64 * pitch), max(box["height"] for box in boxes)
-    middle = bottom_mm + 8.5 + tallest / 2
-    centres = [6 + width / 2 + pitch * place for place in range(len(boxes))]
-    for x, box in zip(centres, boxes, strict=True):
-        corner = (x - width / 2, middle - box["height"] / 2)
-        looks = {"facecolor": COLOURS[box["kind"]], "edgecolor": "black", "linewidth": 0.5, "alpha": 0.5}
-        shape = "round,pad=0,rounding_size=0.8"
-        ax.add_patch(FancyBboxPatch(corner, width, box["height"], boxstyle=shape, **looks))
-        ax.text(x, middle, box["text"], rotation=90, ha="center", va="center", fontsize=6, linespacing=1.0)
-        fraction = f"\n1/{round(1 / box['size'])}" if box["size"] < 1 else ""
-        ax.text(x, corner[1] - 0.8, f"{box['channels']}{fraction}", ha="center", va="top", fontsize=6)
-    for before, after in pairwise(centres):
-        _arrow(ax, [(before + width / 2, middle), (after - width / 2, middle)])
-    for level, (start, end) in enumerate(_shortcuts(boxes)):
-        over = middle + tallest / 2 + 1.5 + 1.8 * level
-        tops = [middle + boxes[place]["height"] / 2 for place in (start, end)]
-        _arrow(ax, [(centres[start], tops[0]), (centres[start], over), (centres[end], over), (centres[end], tops[1])])
-
-
-def _arrow(ax: Axes, points: list[tuple[float, float]]) -> None:
-    look = {"arrowstyle": "-|>", "mutation_scale": 4, "linewidth": 0.6, "color": "black", "shrinkA": 0, "shrinkB": 0}
-    ax.plot(*zip(*points, strict=True), color="black", linewidth=0.6, solid_joinstyle="miter")
-    ax.annotate("", points[-1], points[-2], arrowprops=look)
+def _box(layer: Mapping[str, Any]) -> tuple[str, str]:
+    """Text and colour of a layer's box; no text where the layer has none."""
+    text, colour = BOXES.get(layer["kind"], ("", GREY))
+    if not text and "Conv" in layer["kind"]:
+        halved = layer["stride"] > 1
+        return f"conv {layer['kernel']}³" + " \N{DOWNWARDS ARROW}2" * halved, BLUE if halved else SKY
+    return text.format(**layer), colour

@@ -1,4 +1,4 @@
-"""Brain slices drawn as radiologists read them: the patient's right on the left, true proportions, a scale bar.
+"""Slices of the brain in radiological orientation (the patient's right on the left), in true proportions.
 
 Planes are the image's own, those nearest to axial, coronal and sagittal; coordinates are mm along its axes, so that
 images on different grids of one orientation line up.
@@ -6,11 +6,12 @@ images on different grids of one orientation line up.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import nibabel as nib
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.colors import to_rgb
+from matplotlib.colors import ListedColormap
 from matplotlib.image import AxesImage
 from matplotlib.patheffects import withStroke
 
@@ -59,7 +60,7 @@ class View:
 
 
 def mask_of(labels: nib.Nifti1Image, number: int) -> nib.Nifti1Image:
-    """The mask of one label, on the labels' grid."""
+    """The mask of one label, uint8 on the labels' grid."""
     return nib.Nifti1Image((np.asanyarray(labels.dataobj) == number).astype(np.uint8), labels.affine)
 
 
@@ -76,7 +77,7 @@ def view_of(
     plane: str | None = None,
     margin_mm: float = 8.0,
 ) -> View:
-    """A view that holds the foreground of a reference image, through the middle of it.
+    """A view of the foreground of a reference image, through its middle.
 
     Args:
         image: sets the grey window, from zero to the 99.5th percentile of its foreground.
@@ -90,49 +91,66 @@ def view_of(
     shown = grid(image)
     foreground = shown.data > np.percentile(shown.data, 99.5) / 10
     inside = grid(mask) if mask is not None else Grid(foreground, shown.spacing_mm, shown.origin_mm)
-    require(
-        bool(foreground.any() and np.any(inside.data > 0)), "the picture's image or mask is empty: nothing to show."
-    )
-    low, high = _span(inside.data > 0)
+    points = np.argwhere(inside.data > 0)
+    require(foreground.any() and len(points) > 0, "the picture's image or mask is empty: nothing to show.")
+    low, high = points.min(axis=0), points.max(axis=0)
     middle = (low + high) / 2
     if plane is not None:
         axis = PLANES[plane][0]
-        part = np.take(inside.data > 0, [round(middle[axis])], axis=axis)
-        if part.any():
-            low, high = (
-                np.where(np.arange(3) == axis, old, new) for old, new in zip((low, high), _span(part), strict=True)
-            )
+        points = points[points[:, axis] == round(middle[axis])]
+        if len(points):
+            others = np.arange(3) != axis
+            low[others], high[others] = points.min(axis=0)[others], points.max(axis=0)[others]
     box = inside.origin_mm[:, None] + inside.spacing_mm[:, None] * np.stack([low - 0.5, high + 0.5], axis=1)
     window = (0.0, float(np.percentile(shown.data[foreground], 99.5)))
     return View(inside.origin_mm + inside.spacing_mm * middle, box + np.array([-margin_mm, margin_mm]), window)
 
 
-def _span(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    points = np.argwhere(mask)
-    return points.min(axis=0), points.max(axis=0)
+def show(ax: Axes, image: nib.Nifti1Image, plane: str, view: View, **options: Any) -> AxesImage:
+    """Draw one plane of an image on black, voxels unsmoothed, in square millimetres with marks of the sides.
 
+    Args:
+        ax: the panel.
+        image: in any orientation.
+        plane: "axial", "coronal" or "sagittal".
+        view: the point and the box that are shown, and the grey window.
+        options: of `Axes.imshow` in place of grey in the view's window.
 
-def show(ax: Axes, image: nib.Nifti1Image, plane: str, view: View) -> None:
-    """Draw one plane of an image in grey, framed; voxels are not smoothed."""
-    shown = grid(image)
-    low, high = view.window
-    _paint(ax, shown, shown.plane(plane, view.position_mm).T, plane, cmap="gray", vmin=low, vmax=high)
-    frame(ax, plane, view)
+    Returns:
+        The drawn image, for a colour bar.
+    """
+    shown, (_, across, up, left, right) = grid(image), PLANES[plane]
+    pixels = shown.plane(plane, view.position_mm).T
+    extent = (*shown.edges_mm(across), *shown.edges_mm(up))
+    options = {"cmap": "gray", "vmin": view.window[0], "vmax": view.window[1]} | options
+    drawn = ax.imshow(pixels, origin="lower", extent=extent, interpolation="nearest", **options)
+    ax.set(
+        xlim=view.box_mm[across][::-1], ylim=view.box_mm[up], aspect="equal", facecolor="black", xticks=[], yticks=[]
+    )
+    ax.spines[:].set_visible(False)
+    style = {"color": "white", "transform": ax.transAxes, "va": "center", "fontsize": 7}
+    if not ax.texts:
+        ax.text(0.015, 0.5, left, ha="left", **style)
+        ax.text(0.985, 0.5, right, ha="right", **style)
+    return drawn
 
 
 def heat(
     ax: Axes, image: nib.Nifti1Image, plane: str, view: View, window: tuple[float, float], cmap: str = "inferno"
 ) -> AxesImage:
-    """Draw one plane of a map in colours, framed; the drawn image is for a colour bar."""
-    shown = grid(image)
-    options = {"cmap": cmap, "vmin": window[0], "vmax": window[1]}
-    drawn = _paint(ax, shown, shown.plane(plane, view.position_mm).T, plane, **options)
-    frame(ax, plane, view)
-    return drawn
+    """Draw one plane of a map in the colours `cmap` from one end of `window` to the other, see `show`."""
+    return show(ax, image, plane, view, cmap=cmap, vmin=window[0], vmax=window[1])
+
+
+def fill(ax: Axes, mask: nib.Nifti1Image, plane: str, view: View, color: str) -> None:
+    """Paint a mask (non-zero inside) in one opaque colour, see `show`; what is outside stays as it is."""
+    inside = np.asanyarray(mask.dataobj) > 0
+    colours = ListedColormap([(0, 0, 0, 0), color])
+    show(ax, nib.Nifti1Image(inside.astype(np.uint8), mask.affine), plane, view, cmap=colours, vmin=0, vmax=1)
 
 
 def contour(ax: Axes, mask: nib.Nifti1Image, plane: str, view: View, color: str, width: float = 0.7) -> None:
-    """Draw the outline of a mask (non-zero inside) on a panel of `show`."""
+    """Draw the outline of a mask (non-zero inside) on a panel of `show`, `width` points wide."""
     shown, (_, across, up, *_) = grid(mask), PLANES[plane]
     inside = (shown.plane(plane, view.position_mm) > 0).T
     if inside.any() and not inside.all():
@@ -140,55 +158,20 @@ def contour(ax: Axes, mask: nib.Nifti1Image, plane: str, view: View, color: str,
         ax.contour(*centres, inside, levels=[0.5], colors=[color], linewidths=width)
 
 
-def fill(ax: Axes, mask: nib.Nifti1Image, plane: str, view: View, color: str) -> None:
-    """Paint a mask in one opaque colour; `frame` the panel afterwards."""
-    shown = grid(mask)
-    inside = (shown.plane(plane, view.position_mm) > 0).T
-    paint = np.zeros((*inside.shape, 4), np.uint8)
-    paint[inside] = [round(255 * part) for part in (*to_rgb(color), 1)]
-    _paint(ax, shown, paint, plane)
-
-
 def scale_bar(ax: Axes, length_mm: float = 20.0) -> None:
-    """A white bar of a length in mm in the lower right corner."""
-    (right, left), (bottom, top) = ax.get_xlim()[::-1], ax.get_ylim()
-    width, height = right - left, top - bottom
-    end = left + 0.05 * width  # the horizontal axis runs from right to left
-    y = bottom + 0.05 * height
-    (bar,) = ax.plot(
-        [end, end + length_mm * np.sign(width)], [y, y], color="white", linewidth=1.5, solid_capstyle="butt"
-    )
-    middle = end + np.sign(width) * length_mm / 2
-    text = ax.text(middle, y + 0.02 * height, f"{length_mm:g} mm", color="white", ha="center", va="bottom", fontsize=6)
+    """Draw a white bar of a length in mm in the lower right corner of a panel of `show`."""
+    (left, right), (bottom, top) = ax.get_xlim(), ax.get_ylim()
+    ends = right + np.array([0.05 * (left - right), 0.05 * (left - right) + length_mm])  # mm run from right to left
+    y = bottom + 0.05 * (top - bottom)
+    (bar,) = ax.plot(ends, [y, y], color="white", linewidth=1.5, solid_capstyle="butt")
+    look = {"color": "white", "ha": "center", "va": "bottom", "fontsize": 6}
+    text = ax.text(ends.mean(), y + 0.02 * (top - bottom), f"{length_mm:g} mm", **look)
     for artist in (bar, text):  # a black edge, where they lie on the head
         artist.set_path_effects([withStroke(linewidth=2.5 if artist is bar else 1.2, foreground="black")])
 
 
-def facts(panel: str, image: nib.Nifti1Image, plane: str, view: View) -> dict:
-    """The row of the figure's CSV for one image panel: where the slice lies, its voxels and its grey window."""
-    shown = grid(image)
-    sizes = dict(zip(("spacing_x_mm", "spacing_y_mm", "spacing_z_mm"), shown.spacing_mm, strict=True))
-    position = float(view.position_mm[PLANES[plane][0]])
-    low, high = view.window
-    return {"panel": panel, "plane": plane, "position_mm": position, **sizes, "black": low, "white": high}
-
-
-def frame(ax: Axes, plane: str, view: View) -> None:
-    """Give a panel its limits, square millimetres, a black ground, side marks and no axes."""
-    _, across, up, left, right = PLANES[plane]
-    ax.set_xlim(view.box_mm[across][::-1])
-    ax.set_ylim(view.box_mm[up])
-    ax.set_aspect("equal")
-    ax.set_facecolor("black")
-    ax.set_xticks([])
-    ax.set_yticks([])
-    ax.spines[:].set_visible(False)
-    style = {"color": "white", "transform": ax.transAxes, "va": "center", "fontsize": 7}
-    ax.text(0.015, 0.5, left, ha="left", **style)
-    ax.text(0.985, 0.5, right, ha="right", **style)
-
-
-def _paint(ax: Axes, shown: Grid, pixels: np.ndarray, plane: str, **options) -> AxesImage:
-    _, across, up, *_ = PLANES[plane]
-    extent = (*shown.edges_mm(across), *shown.edges_mm(up))
-    return ax.imshow(pixels, origin="lower", extent=extent, interpolation="nearest", **options)
+def facts(panel: str, image: nib.Nifti1Image, plane: str, view: View) -> dict[str, Any]:
+    """The row of a figure's CSV for one panel of `show`: where the slice lies, its voxels and its grey window."""
+    sizes = dict(zip(("spacing_x_mm", "spacing_y_mm", "spacing_z_mm"), grid(image).spacing_mm, strict=True))
+    position, (black, white) = float(view.position_mm[PLANES[plane][0]]), view.window
+    return {"panel": panel, "plane": plane, "position_mm": position, **sizes, "black": black, "white": white}

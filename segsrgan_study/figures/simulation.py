@@ -1,14 +1,14 @@
-"""How low resolution is simulated: real high resolution, thick slices, cubic-spline interpolation."""
+"""Simulation of low resolution: real high resolution, thick slices, cubic-spline interpolation."""
 
 import nibabel as nib
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from segsrgan_study.figures.panels import Grid, facts, grid, scale_bar, show, view_of
+from segsrgan_study.figures.panels import PLANES, Grid, facts, grid, scale_bar, show, view_of
 from segsrgan_study.figures.style import BLACK, BLUE, ORANGE, new_figure, panel_letters, styled
 
-NAME = "simulation"
 CAPTION = (
     "Simulation of low resolution. (a) The high-resolution image; (b) the same blurred by the slice profile and "
     "sampled in thick slices; (c) cubic-spline interpolation of b back to the grid of a, which is the network's "
@@ -18,10 +18,15 @@ CAPTION = (
 
 @styled
 def draw(high: nib.Nifti1Image, low: nib.Nifti1Image, interpolated: nib.Nifti1Image) -> tuple[Figure, pd.DataFrame]:
-    """Draw a coronal plane of the three images (one orientation, one world space), and a line across the slices.
+    """Draw a plane across the slices of the three images, and a line across the slices.
+
+    Args:
+        high: high resolution.
+        low: thick slices, in the same orientation and world space.
+        interpolated: `low` on the grid of `high`.
 
     Returns:
-        The figure, and the line: columns panel, position_mm, intensity.
+        The figure, and the line: panel, position_mm, intensity, plane, black, white.
     """
     images = {"high resolution": high, "thick slices": low, "interpolated": interpolated}
     thick = int(np.argmax(grid(low).spacing_mm))
@@ -34,24 +39,18 @@ def draw(high: nib.Nifti1Image, low: nib.Nifti1Image, interpolated: nib.Nifti1Im
         show(ax, image, plane, view)
         ax.set_title(title)
     scale_bar(axes[0])
-    line = _line_position(view.position_mm, view.box_mm)
-    axes[0].plot(*_line_points(view.box_mm, line, thick), color=ORANGE, linewidth=0.8, linestyle=(0, (3, 2)))
+    line = view.position_mm - [0.2 * np.ptp(view.box_mm[0]), 0, 0]  # off the midline, through cortex and ventricle
+    ends = np.stack([line, line])
+    ends[:, thick] = view.box_mm[thick]
+    axes[0].plot(
+        ends[:, PLANES[plane][1]], ends[:, PLANES[plane][2]], color=ORANGE, linewidth=0.8, linestyle=(0, (3, 2))
+    )
     table = pd.concat([_profile(name, grid(image), line, thick) for name, image in images.items()])
-    _draw_profile(axes[3], table, view.box_mm[thick])
-    panel_letters(list(axes))
+    _draw_profile(axes[3], table)
+    axes[3].set_xlim(view.box_mm[thick])
+    panel_letters(axes)
     places = pd.DataFrame([facts(name, image, plane, view) for name, image in images.items()])
     return fig, table.merge(places[["panel", "plane", "black", "white"]], on="panel")
-
-
-def _line_position(position_mm: np.ndarray, box_mm: np.ndarray) -> np.ndarray:
-    """Off the midline, where cortex, white matter and ventricle follow each other."""
-    return position_mm + np.array([-0.2 * np.ptp(box_mm[0]), 0, 0])
-
-
-def _line_points(box_mm: np.ndarray, line: np.ndarray, thick: int) -> tuple[list[float], list[float]]:
-    if thick == 0:
-        return list(box_mm[0]), [line[2]] * 2
-    return [line[0]] * 2, list(box_mm[thick])
 
 
 def _profile(name: str, shown: Grid, line: np.ndarray, thick: int) -> pd.DataFrame:
@@ -62,17 +61,13 @@ def _profile(name: str, shown: Grid, line: np.ndarray, thick: int) -> pd.DataFra
     return pd.DataFrame({"panel": name, "position_mm": positions, "intensity": values.astype(float)})
 
 
-def _draw_profile(ax, table: pd.DataFrame, limits: np.ndarray) -> None:
-    looks = {
-        "high resolution": {"color": BLACK},
-        "thick slices": {"color": ORANGE, "marker": "o", "linestyle": "none"},
-        "interpolated": {"color": BLUE, "linestyle": "--"},
-    }
-    for name, look in looks.items():
-        part = table[table["panel"] == name]
+def _draw_profile(ax: Axes, table: pd.DataFrame) -> None:
+    looks = [
+        {"color": BLACK},
+        {"color": ORANGE, "marker": "o", "linestyle": "none"},
+        {"color": BLUE, "linestyle": "--"},
+    ]
+    for (name, part), look in zip(table.groupby("panel", sort=False), looks, strict=True):
         ax.plot(part["position_mm"], part["intensity"], label=name, **look)
-    ax.set_xlim(limits)
-    ax.set_xlabel("position along the line (mm)")
-    ax.set_ylabel("intensity")
-    ax.set_ylim(bottom=0, top=1.6 * table["intensity"].max())
+    ax.set(xlabel="position along the line (mm)", ylabel="intensity", ylim=(0, 1.6 * table["intensity"].max()))
     ax.legend(loc="upper left", borderaxespad=0)

@@ -1,11 +1,11 @@
-"""One style for every figure of the paper, and the one way to save them.
+"""Style of all figures, and their files.
 
-Widths are those of one and two journal columns. Figures are plain `Figure` objects (no pyplot state), and their files
-are byte-identical when drawn again from the same data.
+Widths are those of one and two journal columns. Figures are plain `Figure` objects (no pyplot state); the files of a
+figure that is drawn again from the same data are byte-identical.
 """
 
 import io
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from pathlib import Path
 
@@ -57,11 +57,11 @@ STYLE = {
 
 
 class MissingResult(UserError):  # noqa: N818 (it names what is missing, and is no fault)
-    """A figure cannot be drawn: the message names the result that is missing and what makes it."""
+    """A figure cannot be drawn; the message names the missing result and what makes it."""
 
 
 def styled(draw: Callable) -> Callable:
-    """Run a drawing function in the house style, whatever the caller's matplotlib settings are."""
+    """Decorate a drawing function to run in this style, whatever the caller's matplotlib settings are."""
 
     @wraps(draw)
     def with_style(*args, **kwargs):
@@ -72,51 +72,70 @@ def styled(draw: Callable) -> Callable:
 
 
 def new_figure(height_mm: float, width_mm: float = TWO_COLUMNS_MM) -> Figure:
-    """An empty figure of a size in mm, laid out so that labels do not overlap."""
+    """An empty figure of a size in mm, with a layout in which labels do not overlap."""
     return Figure(figsize=(width_mm / 25.4, height_mm / 25.4), layout="constrained")
 
 
-def panel_letters(axes: list[Axes]) -> None:
+def panels_of_three(count: int, row_mm: float, **options: bool) -> tuple[Figure, list[Axes]]:
+    """A figure with lettered panels in rows of three.
+
+    Args:
+        count: of the panels, 1 or more.
+        row_mm: height of a row.
+        options: of `Figure.subplots`, such as sharex.
+
+    Returns:
+        The figure and its panels.
+    """
+    rows = -(-count // 3)
+    fig = new_figure(row_mm * rows + 4)
+    axes = list(fig.subplots(rows, min(3, count), squeeze=False, **options).flat)
+    for ax in axes[count:]:
+        ax.remove()
+    panel_letters(axes[:count])
+    return fig, axes[:count]
+
+
+def panel_letters(axes: Sequence[Axes]) -> None:
     """Mark panels a, b, c ... in bold, over their upper left corners."""
     for letter, ax in zip("abcdefghijklmnopqrstuvwxyz", axes, strict=False):
         ax.set_title(letter, loc="left", fontweight="bold", fontsize=9)
 
 
 def method_title(method: str, titles: Mapping[str, str] = METHOD_TITLES) -> str:
-    """The name of a method as printed; those that are in neither list keep theirs."""
+    """The name of a method as printed.
+
+    Args:
+        method: its name in the tables of results, such as "joint_label_fusion".
+        titles: of the baselines, by name; a method without one keeps its name.
+    """
     return METHOD_TITLES.get(method) or titles.get(method, method.replace("_", " "))
 
 
 def require(condition: bool, missing: str) -> None:
-    """Raise MissingResult naming what is missing, unless `condition` holds."""
+    """Raise MissingResult with the sentence `missing`, unless `condition` holds."""
     if not condition:
         raise MissingResult(missing)
 
 
 def require_columns(table: pd.DataFrame, columns: list[str], source: str) -> None:
-    """Raise MissingResult unless the table has rows and these columns; `source` names the file it comes from."""
+    """Raise MissingResult unless the table has rows and these columns; `source` is the file that it comes from."""
     absent = [column for column in columns if column not in table]
     require(not absent, f"{source}: the columns {absent} are missing; run its stage again.")
-    require(len(table) > 0, f"{source} holds no rows; run its stage first.")
-
-
-def draw_and_save(
-    name: str, draw: Callable[[], tuple[Figure, pd.DataFrame]], folder: Path, missing: dict[str, str]
-) -> Figure | None:
-    """Draw a figure and save it; where a result is missing, add the reason to `missing` under its name instead."""
-    try:
-        fig, table = draw()
-    except UserError as error:
-        missing[name] = str(error)
-        return None
-    save(fig, name, folder, table)
-    return fig
+    require(len(table) > 0, f"{source}: the table holds no rows; run its stage first.")
 
 
 def save(fig: Figure, name: str, folder: Path, table: pd.DataFrame) -> list[Path]:
-    """Write `name`.pdf, .svg, .png (300 dpi) and .csv (the plotted values) into `folder`.
+    """Write a figure as PDF, SVG and PNG (300 dpi), without dates and random ids, and its plotted values as CSV.
 
-    The files hold no date and no random id. Returns their paths.
+    Args:
+        fig: the figure.
+        name: of the files, without suffix.
+        folder: for the files.
+        table: the plotted values.
+
+    Returns:
+        The paths of the files.
     """
     folder = Path(folder)
     metadata = {"pdf": {"CreationDate": None}, "svg": {"Date": None}, "png": {"Software": None}}
@@ -133,7 +152,7 @@ def save(fig: Figure, name: str, folder: Path, table: pd.DataFrame) -> list[Path
 
 
 def _settle(fig: Figure) -> None:
-    """Lay a figure out for good: the last digits of a layout differ from run to run, and ids in an SVG with them."""
+    """Fix the layout: its last digits differ from run to run, and the ids in an SVG with them."""
     fig.draw_without_rendering()
     fig.set_layout_engine("none")
     for ax in fig.axes:

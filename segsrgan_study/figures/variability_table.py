@@ -1,19 +1,23 @@
 """The four rows of the talk's table, with bootstrap intervals."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from segsrgan_study.figures.style import BLUE, ORANGE, new_figure, panel_letters, require, styled
 from segsrgan_study.statistics.spread import TITLES
 
-NAME = "variability_table"
 CAPTION = (
     "Variability between patients at each echo time: (a) standard deviation divided by the mean, (b) interquartile "
     "range divided by the median, for the cortical volume and for its ratio to the intracranial volume (ICV). Bars: "
     "95 % bootstrap intervals over patients. Open diamonds, where drawn: the talk's values."
 )
-LOOKS = {"cortex": (BLUE, "o", -1), "cortex_over_icv": (ORANGE, "s", 1)}
+STATISTICS = {"sd_over_mean": "sd / mean", "iqr_over_median": "IQR / median"}
+LOOKS = {"cortex": (BLUE, "o", -1), "cortex_over_icv": (ORANGE, "s", 1)}  # colour, marker, side
 # The talk's table: 43 patients of Epirmex.
 TALK = {
     "sd_over_mean": {
@@ -28,61 +32,52 @@ TALK = {
 
 
 @styled
-def draw(metrics: dict, with_talk: bool = False) -> tuple[Figure, pd.DataFrame]:
+def draw(metrics: Mapping[str, Any], with_talk: bool = False) -> tuple[Figure, pd.DataFrame]:
     """Draw the spread of both measures at each TE.
 
     Args:
-        metrics: of `results/variability/metrics.json`.
+        metrics: `results/variability/metrics.json`.
         with_talk: add the talk's values; for the cohort `epirmex` only, as no other is the talk's.
 
     Returns:
         The figure, and its points: statistic, measure, te_ms, value, low, high (and talk).
     """
-    for name in ("sd_over_mean", "iqr_over_median"):
+    for name in STATISTICS:
         require(name in metrics, f"results/variability/metrics.json: {name} is missing; run notebook 04 again.")
-    rows = [row for name in TALK for measure in LOOKS for row in _rows(metrics, name, measure, with_talk)]
-    points = pd.DataFrame(rows)
+    points = pd.DataFrame(
+        {
+            "statistic": statistic,
+            "measure": measure,
+            "te_ms": int(te),
+            "value": np.nan if value is None else value,
+            **dict(zip(("low", "high"), metrics[f"{statistic}_ci95"][measure][te] or (np.nan, np.nan), strict=True)),
+            **({"talk": TALK[statistic][measure].get(te, np.nan)} if with_talk else {}),
+        }
+        for statistic in STATISTICS
+        for measure in LOOKS
+        for te, value in metrics[statistic][measure].items()
+    )
     require(bool(points["value"].notna().any()), "results/variability/metrics.json: no TE has two patients or more.")
     fig = new_figure(height_mm=66, width_mm=150)
     axes = fig.subplots(1, 2, sharey=True)
-    for ax, (statistic, label) in zip(
-        axes, {"sd_over_mean": "sd / mean", "iqr_over_median": "IQR / median"}.items(), strict=True
-    ):
+    for ax, (statistic, label) in zip(axes, STATISTICS.items(), strict=True):
         for measure in LOOKS:
             _series(ax, points[(points["statistic"] == statistic) & (points["measure"] == measure)], measure)
-        ax.set_ylabel(label)
-        ax.set_xlabel("TE (ms)")
-        ax.set_xticks(sorted(points["te_ms"].unique()))
+        ax.set(ylabel=label, xlabel="TE (ms)", xticks=sorted(points["te_ms"].unique()))
         ax.tick_params(labelleft=True)
     axes[0].set_ylim(bottom=0)
     fig.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
-    panel_letters(list(axes))
+    panel_letters(axes)
     return fig, points
 
 
-def _rows(metrics: dict, statistic: str, measure: str, with_talk: bool) -> list[dict]:
-    rows = []
-    for te, value in metrics[statistic][measure].items():
-        low, high = (metrics.get(f"{statistic}_ci95", {}).get(measure, {}).get(te)) or (np.nan, np.nan)
-        row = {"statistic": statistic, "measure": measure, "te_ms": int(te), "value": value, "low": low, "high": high}
-        rows.append(row | ({"talk": TALK[statistic][measure].get(te, np.nan)} if with_talk else {}))
-    return rows
-
-
-def _series(ax, points: pd.DataFrame, measure: str) -> None:
+def _series(ax: Axes, points: pd.DataFrame, measure: str) -> None:
     colour, marker, side = LOOKS[measure]
-    step = 0.02 * max(np.ptp(points["te_ms"]), 100)
-    values = points["value"].astype(float)
+    step = side * 0.02 * max(np.ptp(points["te_ms"]), 100)
     # A percentile interval need not hold the estimate itself: bars never get a negative length.
-    reach = np.clip([values - points["low"], points["high"] - values], 0, None)
-    places = points["te_ms"] + side * step
-    ax.errorbar(places, values, reach, color=colour, marker=marker, capsize=2, linewidth=1.0, label=TITLES[measure])
+    reach = np.clip([points["value"] - points["low"], points["high"] - points["value"]], 0, None)
+    places, title = points["te_ms"] + step, TITLES[measure]
+    ax.errorbar(places, points["value"], reach, color=colour, marker=marker, capsize=2, label=title)
     if "talk" in points:
-        ax.plot(
-            places + side * step,
-            points["talk"],
-            "D",
-            color=colour,
-            markerfacecolor="none",
-            label=f"the talk, {TITLES[measure]}",
-        )
+        look = {"marker": "D", "linestyle": "none", "color": colour, "markerfacecolor": "none"}
+        ax.plot(places + step, points["talk"], **look, label=f"the talk, {title}")

@@ -1,0 +1,1 @@
+"""Tables of the paper, from the results as JSON to HTML and LaTeX."""

@@ -1,0 +1,166 @@
+"""Tables of text cells, shown in notebooks and kept as LaTeX, and the text of numbers, intervals and p-values."""
+
+import re
+import string
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from segsrgan_core.atomic import write_text
+
+MISSING = "\N{EN DASH}"
+LONG = 60  # characters from which a column holds text, not numbers
+
+
+class _Cells(string.Formatter):
+    """Format strings over nested results: `{tests[psnr][ci95]:.2f}`."""
+
+    def get_field(self, field_name: str, args: Any, kwargs: Any) -> tuple[Any, str]:
+        value = kwargs
+        for key in re.findall(r"[^\[\]]+", field_name):
+            value = value.get(key) if isinstance(value, Mapping) else None
+        return value, field_name
+
+    def format_field(self, value: Any, format_spec: str) -> str:
+        if value is None or value != value:
+            return MISSING
+        if isinstance(value, list):
+            return f"[{', '.join(self.format_field(end, format_spec) for end in value)}]"
+        if format_spec == "p":
+            return "< 0.001" if value < 0.001 else f"{value:.3f}"
+        return f"{value:z{format_spec}}".replace("-", "\N{MINUS SIGN}") if format_spec else str(value)  # z: no -0
+
+
+def cell(template: str, entry: Mapping[str, Any]) -> str:
+    """Text of a cell.
+
+    Args:
+        template: a format string such as "{mean:.3f} ({sd:.3f}) {ci95:.3f}". A list becomes "[low, high]", the format
+            "p" is that of p-values, nested results are reached by brackets.
+        entry: the values; those that are missing, None or nan become a dash.
+
+    Returns:
+        The text, a dash alone where no value is there.
+    """
+    text = _Cells().format(template, **entry)
+    return text if re.search(r"[^\W_]", text) else MISSING
+
+
+def sentences(templates: str, results: Mapping[str, Any]) -> str:
+    """A list in Markdown with values of nested results filled in.
+
+    Args:
+        templates: items of a list, each beginning with "- ", as format strings, see `cell`.
+        results: nested results; an item with a missing value is left out.
+    """
+    items = [" ".join(item.split()) for item in re.split(r"\n\s*(?=- )", templates) if item.strip()]
+    filled = [_Cells().format(item, **results) for item in items]
+    return "".join(f"\n{item}" for item in filled if MISSING not in item)
+
+
+def rows(
+    nest: Mapping[str, Any], names: list[str], columns: Mapping[str, str], title: Callable[[str], str] = str
+) -> pd.DataFrame:
+    """A row per entry of nested results.
+
+    Args:
+        nest: results, as many levels deep as there are names.
+        names: of the text columns that the keys of the levels go to.
+        columns: name of each further column to the template of its cells, see `cell`.
+        title: gives a key as it is printed.
+
+    Returns:
+        A table of text, the keys as its index; entries without any value are left out.
+    """
+    found = {
+        tuple(map(title, path)): {name: cell(template, entry) for name, template in columns.items()}
+        for path, entry in entries(nest, len(names))
+    }
+    return text_frame({path: cells for path, cells in found.items() if set(cells.values()) != {MISSING}}, names)
+
+
+def entries(nest: Any, depth: int, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Mapping[str, Any]]]:
+    """Mappings at a depth of nested results, each after the keys that lead to it."""
+    if isinstance(nest, Mapping):
+        if depth == 0:
+            yield path, nest
+        else:
+            for key, inner in nest.items():
+                yield from entries(inner, depth - 1, (*path, key))
+
+
+def text_frame(cells: Mapping[tuple[str, ...], Mapping[str, str]], names: list[str]) -> pd.DataFrame:
+    """A table of text: the texts that begin a row to its other cells by column; a dash where a row has no such cell."""
+    index = pd.MultiIndex.from_tuples(list(cells), names=names) if cells else None
+    return pd.DataFrame(list(cells.values()), index=index).fillna(MISSING)
+
+
+@dataclass(frozen=True)
+class Table:
+    """One table, as HTML in a notebook and as LaTeX.
+
+    Attributes:
+        name: of its file.
+        heading: what stands over it; HTML.
+        frame: cells as text; the levels of its index are columns of text.
+    """
+
+    name: str
+    heading: str
+    frame: pd.DataFrame
+
+    def _widest(self) -> dict[str, int]:
+        """Width of the columns that hold text, in characters."""
+        flat = self.frame.reset_index()
+        widths = {name: int(flat[name].str.len().max()) for name in flat}
+        return {name: width for name, width in widths.items() if name in self.frame.index.names or width > LONG}
+
+    def _repr_html_(self) -> str:
+        left = {name: [{"selector": "", "props": "text-align: left; white-space: normal"}] for name in self._widest()}
+        style = self.frame.reset_index().style.hide(axis="index").format(escape="html").set_table_styles(left)
+        return style.set_caption(self.heading).set_uuid(self.name).to_html(cell_ids=False)
+
+    def latex(self) -> str:
+        """The table environment, for a document that loads the LaTeX package booktabs."""
+        flat, widest = self.frame.reset_index(), self._widest()
+        kinds = {name: "p{0.5\\linewidth}" if width > LONG else "l" for name, width in widest.items()}
+        text = flat.style.hide(axis="index").format(escape="latex").format_index(escape="latex", axis=1).to_latex(
+            hrules=True,
+            column_format="".join(kinds.get(name, "r") for name in flat),
+            caption=re.sub("<.*?>", "", self.heading).replace("%", "\\%"),
+            label=f"tab:{self.name}",
+            position="tb",
+            position_float="centering",
+        )  # fmt: skip
+        return text.replace("\N{MINUS SIGN}", "$-$").replace(MISSING, "--").replace("< ", "$<$ ")
+
+
+class Tables:
+    """Numbered tables, each kept as LaTeX.
+
+    Args:
+        folder: for `<name>.tex`; files of that kind that are there are removed.
+    """
+
+    def __init__(self, folder: Path):
+        self._folder, self._count = folder, 0
+        for old in folder.glob("*.tex"):
+            old.unlink()
+
+    def __call__(self, name: str, title: str, caption: str, frame: pd.DataFrame) -> Table | None:
+        """Keep a table and return it for display; None where it has no rows.
+
+        Args:
+            name: of its file.
+            title: a few words.
+            caption: what the numbers are.
+            frame: cells as text, see `rows`.
+        """
+        if frame.empty:
+            return None
+        self._count, caption = self._count + 1, " ".join(caption.split())
+        write_text(self._folder / f"{name}.tex", Table(name, f"{title}. {caption}", frame).latex())
+        return Table(name, f"<b>Table {self._count}. {title}.</b> {caption}", frame)

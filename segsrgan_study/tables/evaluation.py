@@ -1,0 +1,122 @@
+"""Tables of the evaluation on the test subjects, from `results/evaluation/metrics.json`."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from segsrgan_study.figures.style import method_title
+from segsrgan_study.tables.cells import MISSING, cell, rows, text_frame
+
+# Title and format of each metric.
+METRICS = {
+    "psnr": ("PSNR (dB)", ".2f"),
+    "ssim": ("SSIM", ".3f"),
+    "dice": ("Dice", ".3f"),
+    "hd95_mm": ("95 % Hausdorff (mm)", ".2f"),
+    "asd_mm": ("surface distance (mm)", ".3f"),
+    "volume_error": ("volume error", ".1%"),
+    "n_components": ("components", ".1f"),
+}
+IMAGE, LABELS = list(METRICS)[:2], list(METRICS)[2:]
+# The talk's means over 8 dHCP test images.
+TALK = {
+    "SegSRGAN": {"psnr": "26.96", "dice": "0.855 (0.014)"},
+    "cubic spline": {"psnr": "24.22"},
+    "IMAPA": {"dice": "0.786 (0.023)"},
+    "DrawEM": {"dice": "0.730 (0.010)"},
+}
+Metrics = Mapping[str, Any]
+
+
+def by_method(metrics: Metrics, names: Sequence[str]) -> pd.DataFrame:
+    """Scores of each method, SegSRGAN first; on dHCP the talk's values, too.
+
+    Args:
+        metrics: `results/evaluation/metrics.json`.
+        names: of metrics: IMAGE, or LABELS, which are those of the cortex.
+
+    Returns:
+        A table of text: mean (sd) [interval].
+    """
+    found = {name: metrics.get(name, {}) for name in names}
+    scores = {name: by if name in IMAGE else by.get("cortex", {}) for name, by in found.items()}
+    methods = sorted({method for entries in scores.values() for method in entries}, key=lambda m: (m != "segsrgan", m))
+    table = {}
+    for method in methods:
+        found = {name: entries.get(method, {}) for name, entries in scores.items()}
+        reason = next((f" ({entry['reason']})" for entry in found.values() if "reason" in entry), "")
+        cells = {METRICS[name][0]: score(entry, name) for name, entry in found.items()}
+        table[title(metrics, method) + reason,] = {"n": str(max(e.get("n", 0) for e in found.values())), **cells}
+    for method, values in TALK.items() if metrics.get("cohort") == "dhcp" else ():
+        cells = {METRICS[name][0]: values.get(name, MISSING) for name in names}
+        table |= {(f"{method}, the talk's value",): {"n": "8", **cells}} if set(cells.values()) != {MISSING} else {}
+    return text_frame(table, ["method"])
+
+
+def score(entry: Mapping[str, Any], metric: str) -> str:
+    """Mean (sd) [interval] of a metric, and how many subjects have no value."""
+    spec = METRICS[metric][1]
+    undefined = ", {n_missing} undefined" if entry.get("n_missing") else ""
+    return cell(f"{{mean:{spec}}} ({{sd:{spec}}}) {{ci95:{spec}}}{undefined}", entry)
+
+
+def title(metrics: Metrics, name: str) -> str:
+    """A metric or a method as it is printed."""
+    known = {method: facts["title"] for method, facts in metrics.get("methods", {}).items()}
+    return METRICS[name][0] if name in METRICS else method_title(name, known)
+
+
+def structures(metrics: Metrics) -> pd.DataFrame:
+    """Dice of what is segmented besides the cortex, a row per structure, from `results/evaluation/metrics.json`."""
+    cells = {
+        (name.replace("_", " "),): {title(metrics, method): score(entry, "dice") for method, entry in entries.items()}
+        for name, entries in metrics.get("dice", {}).items()
+        if name != "cortex"
+    }
+    return text_frame(cells, ["structure"])
+
+
+def tests(metrics: Metrics) -> pd.DataFrame:
+    """SegSRGAN against each other method, a row per metric and method, from `results/evaluation/metrics.json`."""
+    frames = []
+    for name, (_, spec) in list(METRICS.items())[:-1]:
+        found = metrics.get("tests", {}).get(name, {})
+        columns = {"n": "{n}", "difference": f"{{difference:{spec}}}", "interval": f"{{ci95:{spec}}}"}
+        columns |= {"p": "{p:p}", "p (Holm)": "{p_holm:p}", "least p": "{smallest_p:p}"}
+        nest = {name: found if name in IMAGE else found.get("cortex", {})}
+        frames.append(rows(nest, ["metric", "against"], columns, lambda key: title(metrics, key)))
+    return pd.concat(frames)
+
+
+def methods(metrics: Metrics) -> pd.DataFrame:
+    """Version, atlases and parameters of each other method, from `results/evaluation/metrics.json`."""
+    facts = {}
+    for entry in metrics.get("methods", {}).values():
+        counts = sorted({len(names) for names in entry.get("atlases", {}).values()})
+        atlases = " to ".join(map(str, dict.fromkeys(counts[:1] + counts[-1:]))) or "its own"
+        facts[entry["title"], entry["version"], atlases] = {"parameters": named(entry["parameters"]) or MISSING}
+    return text_frame(facts, ["method", "version", "atlases"])
+
+
+def named(values: Mapping[str, Any]) -> str:
+    """Parameters in words, such as "k 15; alphas 0, 0.25"."""
+
+    def plain(value: Any) -> str:
+        if isinstance(value, list):
+            return ", ".join(map(plain, value))
+        return f"{value:g}" if type(value) in (int, float) else str(value)
+
+    return "; ".join(f"{name} {plain(value)}" for name, value in values.items())
+
+
+def trust(metrics: Metrics) -> pd.DataFrame:
+    """Calibration of probabilities and standard errors, a row per structure, from `results/evaluation/metrics.json`."""
+    errors = metrics.get("standard_errors", {}).get("structures", {})
+    nest = {
+        structure.replace("_", " "): {**entries.get("segsrgan", {}), **errors.get(structure, {})}
+        for structure, entries in metrics.get("ece", {}).items()
+    }
+    columns = {"n": "{n}", "calibration error": "{mean:.3f} ({sd:.3f})", "standard error": "{relative_se:.1%}"}
+    columns |= {"error / standard error": "{z:.2f}", "inside": "{share:.2f}"}
+    return rows(nest, ["structure"], columns)

@@ -1,0 +1,139 @@
+"""Tables of the variability over patients and echo times, from `results/variability/metrics.json`."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pandas as pd
+
+from segsrgan_study.figures.variability_table import STATISTICS, TALK
+from segsrgan_study.statistics.spread import TITLES
+from segsrgan_study.tables.cells import cell, entries, rows, text_frame
+
+# Part of the results: the analysis whose assumptions it holds.
+ANALYSES = {
+    "mixed_model": "mixed model",
+    "repeated_measures": "repeated measures",
+    "icc": "intraclass correlation",
+    "bland_altman": "Bland-Altman",
+    "pitman_morgan": "Pitman-Morgan",
+    "difference_to_reference_te": "paired differences",
+    "bias": "error of the volumes",
+}
+# Key of a check: what must hold, and the test whose p tells.
+CHECKS = {
+    "shapiro_residuals": ("normal residuals", "Shapiro-Wilk"),
+    "shapiro_intercepts": ("normal intercepts of the patients", "Shapiro-Wilk"),
+    "levene_residuals_by_te": ("equal variance of the residuals at every TE", "Levene"),
+    "mauchly_differences": ("equal variance of all differences (sphericity)", "Mauchly"),
+    "shapiro_differences": ("normal differences", "Shapiro-Wilk"),
+    "slope_with_mean": ("no trend of the difference with the mean", "correlation"),
+    "shapiro_sum": ("normal sum of the logarithms", "Shapiro-Wilk"),
+    "shapiro_difference": ("normal difference of the logarithms", "Shapiro-Wilk"),
+}
+LARGEST_BIAS = 0.25  # of a bootstrap, in standard errors (Efron and Tibshirani 1993, section 10.3)
+Metrics = Mapping[str, Any]
+
+
+def title(key: str) -> str:
+    """A measure, a pair of echo times or an echo time as it is printed."""
+    return TITLES.get(key) or ("ICV" if key == "icv" else key.replace("-", " \N{MINUS SIGN} "))
+
+
+def spread(metrics: Metrics, talk: bool = False) -> pd.DataFrame:
+    """The talk's table: spread between patients at each echo time [interval].
+
+    Args:
+        metrics: `results/variability/metrics.json`.
+        talk: add the talk's values.
+    """
+    table = {}
+    for name, statistic in STATISTICS.items():
+        for measure, by_te in metrics.get(name, {}).items():
+            ends, row = metrics.get(f"{name}_ci95", {}).get(measure, {}), f"{statistic}, {TITLES[measure]}"
+            found = {te: cell("{v:.4f} {e:.4f}", {"v": value, "e": ends.get(te)}) for te, value in by_te.items()}
+            table[row,] = {f"TE = {te} ms": text for te, text in found.items()}
+            if name in metrics.get("truth", {}):
+                table[row,]["true volumes"] = cell("{v:.4f}", {"v": metrics["truth"][name][measure]})
+            if talk:
+                values = {f"TE = {te} ms": f"{value:.4f}" for te, value in TALK[name][measure].items()}
+                table[f"{row}, the talk's value",] = values
+    return text_frame(table, ["statistic"])
+
+
+def contrasts(metrics: Metrics) -> pd.DataFrame:
+    """Differences between echo times by the mixed model and, relative, by pairs, from the same file."""
+    paired = metrics.get("difference_to_reference_te", {})
+    nest: dict[str, dict] = {}
+    for measure, model in metrics.get("mixed_model", {}).items():
+        for pair, contrast in model.get("contrasts", {}).items():
+            of_pairs = paired.get(measure, {}).get(pair)
+            nest.setdefault(measure, {})[pair] = {**contrast, "paired": of_pairs}
+    columns = {"difference": "{value:#.3g}", "interval": "{ci95:#.3g}", "p": "{p:p}", "p (Holm)": "{p_holm:p}"}
+    columns |= {"relative to the reference TE": "{paired[relative]:.1%} {paired[relative_ci95]:.1%}"}
+    return rows(nest, ["measure", "TE (ms)"], columns, title)
+
+
+def harmonisation(metrics: Metrics) -> pd.DataFrame:
+    """Factor of each echo time and the variation before and after it is divided out, from the same file."""
+    nest: dict[str, dict] = {}
+    for measure, found in metrics.get("harmonisation", {}).items():
+        if "factors" in found:
+            spreads = {f"variation within a patient, {when}": s for when, s in found["within_patient_cv"].items()}
+            nest[measure] = {f"factor at TE {te} ms": factor for te, factor in found["factors"].items()}
+            nest[measure] |= {name: {"value": spread["rms"]} for name, spread in spreads.items()}
+            nest[measure]["after over before"] = {"value": found["cv_ratio"], "ci95": found["cv_ratio_ci95"]}
+            nest[measure]["share of intervals that hold"] = {"value": found["cover"]["share"]}
+    return rows(nest, ["measure", "quantity"], {"value": "{value:#.4g}", "95 % interval": "{ci95:#.4g}"}, title)
+
+
+def agreement(metrics: Metrics) -> pd.DataFrame:
+    """Bland-Altman limits, intraclass correlations, variation within a patient, from the same file."""
+    nest: dict[str, dict] = {}
+    for measure in TITLES:
+        found = nest.setdefault(measure, {})
+        for pair, entry in metrics.get("bland_altman", {}).get(measure, {}).items():
+            if "lower" in entry:
+                ends = {"ci95": entry["bias_ci95"], "limits": [entry["lower"], entry["upper"]]}
+                found[f"mean difference, TE {title(pair)} ms"] = {"value": entry["bias"], **ends}
+        icc = metrics.get("icc", {}).get(measure, {})
+        for key, name in (("icc_2_1", "ICC(2,1), absolute agreement"), ("icc_3_1", "ICC(3,1), consistency")):
+            found[name] = {"value": icc.get(key), "ci95": icc.get(f"{key}_ci95")}
+        cv = metrics.get("within_patient_cv", {}).get(measure, {})
+        found["coefficient of variation over TE within a patient"] = {"value": cv.get("rms")}
+    columns = {"value": "{value:#.3g}", "95 % interval": "{ci95:#.3g}", "limits of agreement": "{limits:#.3g}"}
+    return rows(nest, ["measure", "quantity"], columns, title)
+
+
+def assumptions(metrics: Metrics) -> pd.DataFrame:
+    """How each assumption of an analysis was checked and what came out, from the same file."""
+    found: dict[tuple[str, ...], list[float]] = {}
+    for part, analysis in ANALYSES.items():
+        for (first, *_), key, p in _checks(metrics.get(part, {})):
+            measure = title(first) if first in (*TITLES, "icv") else "both"
+            found.setdefault((analysis, measure, *CHECKS[key]), []).append(p)
+    table = {row: _verdict(cell("p {p:p}", {"p": min(ps)}), [p < 0.05 for p in ps]) for row, ps in found.items()}
+    for (name, measure), by_te in entries(metrics.get("bootstrap", {}), 2):
+        sizes = [abs(entry["bias_over_se"]) for entry in by_te.values() if "bias_over_se" in entry]
+        row = (f"bootstrap of {STATISTICS[name]}", TITLES[measure], "little bias", "bias / standard error")
+        table |= {row: _verdict(f"{max(sizes):.2f}", [size > LARGEST_BIAS for size in sizes])} if sizes else {}
+    return text_frame(table, ["analysis", "measure", "assumption", "checked by"])
+
+
+def _verdict(worst: str, doubtful: list[bool]) -> dict[str, str]:
+    return {"tests": str(len(doubtful)), "worst": worst, "doubtful": str(sum(doubtful))}
+
+
+def _checks(node: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], str, float]]:
+    for key, item in node.items() if isinstance(node, Mapping) else ():
+        if key not in CHECKS:
+            yield from _checks(item, (*path, key))
+        elif item.get("p") is not None:
+            yield path, key, item["p"]
+
+
+def reasons(node: Any, path: tuple[str, ...] = ()) -> dict[str, str]:
+    """What an analysis could not give, and why: each {"reason": ...} of nested results by the keys that lead to it."""
+    if not isinstance(node, Mapping):
+        return {}
+    found = {", ".join(key.replace("_", " ") for key in path): node["reason"]} if "reason" in node else {}
+    return found | {name: why for key, inner in node.items() for name, why in reasons(inner, (*path, key)).items()}
