@@ -73,8 +73,8 @@ def _dots(ax: Axes, factors: Mapping[str, Mapping], seeds: pd.DataFrame, label: 
         ax.plot(values.mean(), y, **look, markersize=4.5)
     ax.set_yticks(range(len(names)), [f"{level}  " if level else factor for factor, level in names])
     ax.set_ylim(len(names) - 0.4, -0.6)
-    for text, (_, level) in zip(ax.get_yticklabels(), names, strict=True):
-        text.set_fontweight("normal" if level else "bold")
+    for text in ax.get_yticklabels():
+        text.set_fontweight("bold" if text.get_text() in factors else "normal")
     ax.tick_params(axis="y", length=0)
     ax.set_xlabel(label)
     if label == SCORES["te_cv"] and len(seeds):

@@ -9,7 +9,6 @@ import pandas as pd
 from nibabel.nifti1 import Nifti1Image
 
 from segsrgan_core.classes import NUMBERS
-from segsrgan_core.imaging.geometry import resample_like
 from segsrgan_study.figures.panels import mask_of
 from segsrgan_study.figures.style import MissingResult, require
 from segsrgan_study.files import load_image, load_labels
@@ -64,11 +63,10 @@ class Inputs:
         require(len(cases) > 0, "data/prepared/cases.csv: it holds no case of the split test to show.")
         case = cases.iloc[0]
         start = f"{case['name']}_desc-segsrgan"
-        low, truth = load_image(prepared / case["low"]), load_image(prepared / case["image"])
         return {
-            "low": low,
-            "spline": resample_like(low, truth),
-            "truth": truth,
+            "low": load_image(prepared / case["low"]),
+            "spline": load_image(prepared / case["interpolated"]),
+            "truth": load_image(prepared / case["hr"]),
             "truth_labels": load_labels(prepared / case["labels"]),
             "estimate": load_image(evaluated / f"{start}_T2w.nii.gz"),
             "labels": load_labels(evaluated / f"{start}_dseg.nii.gz"),

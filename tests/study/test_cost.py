@@ -1,11 +1,13 @@
 import json
+import re
 import subprocess
 import sys
 import time
 
 import numpy as np
+import pandas as pd
 
-from segsrgan_study.cost import Cost, metered, note_costs
+from segsrgan_study.cost import Cost, metered, note_costs, write_run
 
 
 def test_time_and_memory_of_this_process_are_measured():
@@ -46,3 +48,18 @@ def test_a_stage_replaces_its_own_notes_alone(tmp_path):
         "baselines": {"IMAPA": {"b": {"seconds": 3.0, "peak_mib": 30.0}}},
         "evaluate": {"SegSRGAN": {"a": {"seconds": 2.0, "peak_mib": 20.0}}},
     }
+
+
+def test_run_js_holds_times_hardware_and_the_cost_of_each_method(tmp_path):
+    runs = {"a": {"peak_mib": 1024.0, "seconds": 58.0}, "b": {"peak_mib": 1536.0, "seconds": 62.0}}
+    costs = {"baselines": {"IMAPA": runs, "DrawEM": {}}, "evaluate": {"SegSRGAN": {"a": runs["a"]}}}
+    text = write_run(tmp_path, {"simulate": 12.4, "train": 301.0}, costs).read_text()
+    page = json.loads(text.partition(" = ")[2].rstrip(";\n"))
+    assert text.startswith("document.getElementById('run').innerHTML = ")
+    for piece in ("time of train", "5 min 01 s", "time of all stages", "5 min 13 s", "processor", "cores"):
+        assert piece in page
+    assert re.search(r"IMAPA.*\s+.*2<.*\s+.*1 min 00 s<.*\s+.*58 s<.*\s+.*1 min 02 s<.*\s+.*1.5 GiB", page)
+    table = pd.read_csv(tmp_path / "costs.csv")
+    assert table.columns.tolist() == ["method", "subject", "seconds", "peak_mib"]
+    assert table["seconds"].tolist() == [58, 62, 58]
+    assert "IMAPA" not in write_run(tmp_path, {"train": 301.0}, {}).read_text()

@@ -1,9 +1,15 @@
+import re
+
 import nbformat
 import pytest
 
 from segsrgan_core.errors import UserError
+<<<<<<< HEAD
 from segsrgan_study.notebooks import OF_THE_USER, normalised, run_notebook, stripped
 from segsrgan_study.params import read_params
+=======
+from segsrgan_study.notebooks import OF_THE_USER, export_report, normalised, run_notebook, stripped
+>>>>>>> c3e0fc2 (Tests of tables, report and registry)
 from segsrgan_study.paths import Study
 from tests.settings import PARAMS, QUICK
 
@@ -127,4 +133,24 @@ def test_the_exceptions_that_are_one_sentence_are_known_by_name():
 def test_a_full_disk_inside_is_the_machines_fault(study):
     here = study("seed = 1", "raise OSError(28, 'No space left on device', 'big.nii')")
     with pytest.raises(OSError, match=r"No space left on device: 'big.nii' \(story\)"):
+<<<<<<< HEAD
         run_notebook(here, "story", QUICK)
+=======
+        run_notebook(here, "story")
+
+
+def test_the_report_hides_code_loads_nothing_from_elsewhere_and_is_the_same_at_every_export(tmp_path):
+    book = notebook("x = 'secret code'")
+    book.cells.insert(0, nbformat.v4.new_markdown_cell("# The title\n\n[Data](#Data)\n\n## Data"))
+    image = nbformat.v4.new_output("display_data", {"text/html": '<img src="data:image/png;base64,AAAA" alt="a">'})
+    book.cells[1].outputs = [image, nbformat.v4.new_output("stream", name="stderr", text="a complaint")]
+    page = export_report(book, tmp_path / "report.html").read_text()
+    assert "<title>The title</title>" in page
+    assert "secret code" not in page
+    assert "a complaint" not in page
+    assert re.findall(r"""(?:\bsrc=|\bimport |@import |url\()["']?(?!data:|#)([^"')\s]*)""", page) == ["run.js"]
+    assert "<link" not in page
+    assert 'href="#Data"' in page
+    assert 'id="Data"' in page
+    assert export_report(book, tmp_path / "again.html").read_text() == page
+>>>>>>> c3e0fc2 (Tests of tables, report and registry)

@@ -73,17 +73,8 @@ def volumes() -> pd.DataFrame:
         for te, effect in {120: 0, 200: -3, 280: -8, 360: -15}.items():
             cortex = true + effect + rng.normal()
             rows.append((f"sub-{patient}", te, age, cortex, icv, cortex / icv, true, icv))
-    columns = [
-        "subject",
-        "te_ms",
-        "age_weeks",
-        "cortex_ml",
-        "icv_ml",
-        "cortex_over_icv",
-        "cortex_true_ml",
-        "icv_true_ml",
-    ]
-    return pd.DataFrame(rows, columns=columns)
+    names = "subject te_ms age_weeks cortex_ml icv_ml cortex_over_icv cortex_true_ml icv_true_ml"
+    return pd.DataFrame(rows, columns=names.split())
 
 
 @pytest.fixture(scope="session")
@@ -94,28 +85,3 @@ def history() -> pd.DataFrame:
     columns |= {"loss_ce": curve, "learning_rate": curve / 100}
     scores = {"val_psnr": 27 - curve, "val_psnr_spline": 24.0, "val_dice_cortex": 0.86 - curve / 5}
     return pd.DataFrame(columns | scores)
-
-
-def _layer(name: str, kind: str, channels: int, inputs: list[str], size: float = 1.0, **facts) -> dict:
-    row = {"name": name, "kind": kind, "channels": channels, "kernel": 1, "stride": 1, "size": size}
-    return {**row, "inputs": inputs, "parameters": 0, **facts}
-
-
-@pytest.fixture(scope="session")
-def networks() -> dict[str, list[dict]]:
-    generator = [
-        _layer("in", "InputLayer", 1, []),
-        _layer("a", "Conv3D", 16, ["in"], kernel=7, parameters=5488),
-        _layer("a_norm", "InstanceNormalization", 16, ["a"]),
-        _layer("a_relu", "ReLU", 16, ["a_norm"]),
-        _layer("b", "Conv3D", 32, ["a_relu"], 0.5, kernel=3, stride=2, parameters=13824),
-        _layer("c", "Conv3D", 32, ["b"], 0.5, kernel=3),
-        _layer("sum", "Add", 32, ["b", "c"], 0.5),
-        _layer("d", "Conv3D", 32, ["sum"], 0.5, kernel=3),
-        _layer("sum2", "Add", 32, ["sum", "d"], 0.5),
-        _layer("up", "UpSampling3D", 32, ["sum2"]),
-        _layer("join", "Concatenate", 48, ["up", "a_relu"]),
-        _layer("out", "ImageAndClasses", 2, ["join", "in"]),
-    ]
-    critic = [_layer("in", "InputLayer", 2, []), _layer("a", "Conv3D", 32, ["in"], 0.5, kernel=4, stride=2)]
-    return {"generator": generator, "critic": [*critic, _layer("score", "Dense", 1, ["a"])]}
