@@ -4,12 +4,8 @@ import nbformat
 import pytest
 
 from segsrgan_core.errors import UserError
-<<<<<<< HEAD
-from segsrgan_study.notebooks import OF_THE_USER, normalised, run_notebook, stripped
-from segsrgan_study.params import read_params
-=======
 from segsrgan_study.notebooks import OF_THE_USER, export_report, normalised, run_notebook, stripped
->>>>>>> c3e0fc2 (Tests of tables, report and registry)
+from segsrgan_study.params import read_params
 from segsrgan_study.paths import Study
 from tests.settings import PARAMS, QUICK
 
@@ -133,10 +129,7 @@ def test_the_exceptions_that_are_one_sentence_are_known_by_name():
 def test_a_full_disk_inside_is_the_machines_fault(study):
     here = study("seed = 1", "raise OSError(28, 'No space left on device', 'big.nii')")
     with pytest.raises(OSError, match=r"No space left on device: 'big.nii' \(story\)"):
-<<<<<<< HEAD
         run_notebook(here, "story", QUICK)
-=======
-        run_notebook(here, "story")
 
 
 def test_the_report_hides_code_loads_nothing_from_elsewhere_and_is_the_same_at_every_export(tmp_path):
@@ -148,9 +141,8 @@ def test_the_report_hides_code_loads_nothing_from_elsewhere_and_is_the_same_at_e
     assert "<title>The title</title>" in page
     assert "secret code" not in page
     assert "a complaint" not in page
-    assert re.findall(r"""(?:\bsrc=|\bimport |@import |url\()["']?(?!data:|#)([^"')\s]*)""", page) == ["run.js"]
+    assert re.findall(r"""(?:\bsrc=|\bimport |@import |url\()["']?+(?!data:|#)([^"')\s]*)""", page) == ["run.js"]
     assert "<link" not in page
     assert 'href="#Data"' in page
     assert 'id="Data"' in page
     assert export_report(book, tmp_path / "again.html").read_text() == page
->>>>>>> c3e0fc2 (Tests of tables, report and registry)
