@@ -29,12 +29,12 @@ PAGE = """
 {%- block html_head_js_mermaidjs -%}{%- endblock -%}
 {%- block html_head_css -%}
 <style>
-main { max-width: 62em; margin: auto; }
+main { max-width: 70em; margin: auto; }
 .jp-RenderedHTMLCommon { font-size: 15px; overflow-x: auto; }
 .jp-RenderedHTMLCommon table { margin-left: 0; font-size: 13px; font-variant-numeric: tabular-nums; }
-.jp-RenderedHTMLCommon td { white-space: nowrap; }
-.jp-RenderedMarkdown td, .jp-RenderedHTMLCommon tbody th { white-space: normal; text-align: left; }
-.jp-RenderedHTMLCommon caption, figcaption { text-align: left; padding: 0.5em 0; white-space: normal; }
+.jp-RenderedHTMLCommon th, .jp-RenderedHTMLCommon td { white-space: normal; }
+.jp-RenderedMarkdown td, .jp-RenderedHTMLCommon tbody th { text-align: left; }
+.jp-RenderedHTMLCommon caption, figcaption { text-align: left; padding: 0.5em 0; font-size: 13px; }
 figure { margin: 1.5em 0; break-inside: avoid; }
 </style>
 {%- endblock -%}

@@ -68,6 +68,7 @@ def _curves(ax: Axes, history: pd.DataFrame, names: dict[str, str], along: str, 
         ax.plot(points[along], points[column], marker=marker, label=name, **look)
     if len(names) > 1:
         ax.legend(handlelength=1.6)
-    ax.set_xlim(history[along].min(), history[along].max())
-    ax.margins(x=0.05)
+    first, last = history[along].min(), history[along].max()
+    margin = 0.05 * max(last - first, 1)
+    ax.set_xlim(first - margin, last + margin)
     ax.xaxis.get_major_locator().set_params(integer=True)

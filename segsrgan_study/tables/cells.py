@@ -12,6 +12,7 @@ import pandas as pd
 from segsrgan_core.atomic import write_text
 
 MISSING = "\N{EN DASH}"
+NO_BREAK = "\N{NO-BREAK SPACE}"
 LONG = 60  # characters from which a column holds text, not numbers
 
 
@@ -28,7 +29,7 @@ class _Cells(string.Formatter):
         if value is None or value != value:
             return MISSING
         if isinstance(value, list):
-            return f"[{', '.join(self.format_field(end, format_spec) for end in value)}]"
+            return f"[{f',{NO_BREAK}'.join(self.format_field(end, format_spec) for end in value)}]"
         if format_spec == "p":
             return "< 0.001" if value < 0.001 else f"{value:.3f}"
         return f"{value:z{format_spec}}".replace("-", "\N{MINUS SIGN}") if format_spec else str(value)  # z: no -0
@@ -45,7 +46,7 @@ def cell(template: str, entry: Mapping[str, Any]) -> str:
     Returns:
         The text, a dash alone where no value is there.
     """
-    text = _Cells().format(template, **entry)
+    text = _Cells().format(template.replace(" (", f"{NO_BREAK}("), **entry)
     return text if re.search(r"[^\W_]", text) else MISSING
 
 
@@ -135,7 +136,7 @@ class Table:
             position="tb",
             position_float="centering",
         )  # fmt: skip
-        return text.replace("\N{MINUS SIGN}", "$-$").replace(MISSING, "--").replace("< ", "$<$ ")
+        return text.replace("\N{MINUS SIGN}", "$-$").replace(MISSING, "--").replace(NO_BREAK, "~").replace("< ", "$<$ ")
 
 
 class Tables:

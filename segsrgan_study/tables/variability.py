@@ -78,9 +78,10 @@ def harmonisation(metrics: Metrics) -> pd.DataFrame:
     nest: dict[str, dict] = {}
     for measure, found in metrics.get("harmonisation", {}).items():
         if "factors" in found:
-            spreads = {f"variation within a patient, {when}": s for when, s in found["within_patient_cv"].items()}
             nest[measure] = {f"factor at TE {te} ms": factor for te, factor in found["factors"].items()}
-            nest[measure] |= {name: {"value": spread["rms"]} for name, spread in spreads.items()}
+            for when in ("before", "after"):
+                variation = found["within_patient_cv"][when]["rms"]
+                nest[measure][f"variation within a patient, {when}"] = {"value": variation}
             nest[measure]["after over before"] = {"value": found["cv_ratio"], "ci95": found["cv_ratio_ci95"]}
             nest[measure]["share of intervals that hold"] = {"value": found["cover"]["share"]}
     return rows(nest, ["measure", "quantity"], {"value": "{value:#.4g}", "95 % interval": "{ci95:#.4g}"}, title)
