@@ -19,7 +19,7 @@ SECONDS_BETWEEN_SAMPLES = 0.1
 
 @dataclass
 class Cost:
-    """Wall-clock time in seconds; the most memory held at once by this process and all that it started, in MiB."""
+    """Wall-clock time in seconds, and the peak memory in MiB of this process and its children together."""
 
     seconds: float = 0.0
     peak_mib: float = 0.0
@@ -27,7 +27,7 @@ class Cost:
 
 @contextmanager
 def metered() -> Iterator[Cost]:
-    """Measure what runs inside; the cost is whole at the end. Memory is resident memory, sampled ten times a second."""
+    """Measure the body of a `with`; the cost is complete at its end. Resident memory is sampled ten times a second."""
     cost, stop = Cost(), threading.Event()
     watcher = threading.Thread(target=_watch, args=(cost, stop), daemon=True)
     start = time.monotonic()
@@ -60,7 +60,7 @@ def _resident_mib() -> float:
 
 
 def note_costs(path: Path, stage: str, costs: Mapping[str, Mapping[str, Cost]]) -> None:
-    """Keep what a stage's methods took, in place of what the stage noted before.
+    """Write the costs of a stage's methods in place of those that the stage wrote before.
 
     Args:
         path: JSON file, {stage: {method: {subject: {"seconds", "peak_mib"}}}}.

@@ -6,6 +6,7 @@ import time
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from segsrgan_study.cost import Cost, metered, note_costs, write_run
 
@@ -30,12 +31,9 @@ def test_the_memory_of_what_it_started_counts():
     assert cost.peak_mib - none.peak_mib > 140
 
 
-def test_a_fault_inside_goes_on_and_is_measured():
-    try:
-        with metered() as cost:
-            raise KeyError
-    except KeyError:
-        pass
+def test_a_fault_inside_is_raised_and_measured():
+    with pytest.raises(KeyError), metered() as cost:
+        raise KeyError
     assert cost.peak_mib > 0
 
 

@@ -1,8 +1,8 @@
 """Stage `baselines`: the methods to compare with on every test image, with training subjects as their atlases.
 
-All get the same interpolated image, and see nothing else of a test subject but its age. Registrations and labels are
-kept in `.work/`: an interrupted run goes on where it was, and other parameters of one method compute that one alone.
-Much of a method runs on one core, so that as many images as there are cores take less time than one after the other.
+All methods get the same interpolated image and nothing else of a test subject but its age. Registrations and labels are
+kept in `.work/`: an interrupted run goes on where it was, and a changed parameter repeats its method alone. Much of a
+method runs on one core, so several images at a time take less time than one after the other.
 """
 
 from contextlib import suppress
@@ -27,14 +27,18 @@ from segsrgan_study.steps.scores.labelled import labels_path, methods_path, runs
 
 
 def label_all(study: Study, settings: Settings) -> pd.DataFrame:
-    """Label every test image by every method of the settings; write label maps, outcomes and what was run.
+    """Label every test image by every method of the settings; write label maps, outcomes and facts about the methods.
+
+    Args:
+        study: where.
+        settings: in force.
 
     Returns:
-        One row a case and method: subject, method, outcome ("labelled", "failed: why", "not run: why").
+        One row per case and method: subject, method, outcome ("labelled", "failed: why", "not run: why").
 
     Raises:
-        UserError: the settings name a method or a parameter that there is not, or an image is not done, since a process
-            was killed or a file could not be read or written; the others are, and what is done is kept.
+        UserError: the settings name an unknown method or parameter, or an image is not done because a process was
+            killed or a file could not be read or written; the other images are done and kept.
     """
     options = settings.baselines
     methods = chosen_methods(options.methods, options.parameters)

@@ -1,4 +1,4 @@
-"""The label maps of the methods to compare with, as the stage `baselines` leaves them on disk."""
+"""Results of the stage `baselines` on disk, for stages that do not run the methods."""
 
 import json
 from pathlib import Path
@@ -13,17 +13,17 @@ NO_RUNS: tuple[pd.DataFrame, dict] = pd.DataFrame(columns=["subject", "method", 
 
 
 def labels_path(study: Study, case: str, method: str) -> Path:
-    """Return where a method's label map of a test case is."""
+    """Return the file of a method's label map of a test case."""
     return study.work / "baselines" / f"{case}_desc-{method}_dseg.nii.gz"
 
 
 def runs_path(study: Study) -> Path:
-    """Return where the outcomes are: one row a case and method."""
+    """Return the file of the outcomes: one row per case and method."""
     return study.results / "baselines" / "runs.csv"
 
 
 def methods_path(study: Study) -> Path:
-    """Return where the methods' titles, versions and parameters are."""
+    """Return the file of the methods' titles, versions and parameters."""
     return study.results / "baselines" / "methods.json"
 
 
@@ -35,15 +35,15 @@ def read_runs(study: Study) -> tuple[pd.DataFrame, dict]:
     """
     runs, methods = runs_path(study), methods_path(study)
     if not (runs.is_file() and methods.is_file()):
-        raise UserError(f"{runs}: expected what the baselines gave; received nothing there; run segsrgan baselines.")
+        raise UserError(f"{runs}: the results of the baselines are missing; run segsrgan baselines.")
     return pd.read_csv(runs, dtype={"subject": str}), json.loads(methods.read_text(encoding="utf-8"))
 
 
 def reasons(runs: pd.DataFrame) -> dict[str, str]:
-    """Return why methods lack labels, by method; those with labels of every subject are left out.
+    """Return the reason why each method lacks labels; methods with labels of every subject are left out.
 
     Args:
-        runs: subject, method, outcome.
+        runs: columns subject, method, outcome.
     """
     without = runs[runs["outcome"] != LABELLED]
     return {method: _reason(rows, (runs["method"] == method).sum()) for method, rows in without.groupby("method")}
