@@ -1,4 +1,4 @@
-"""How an image was acquired: echo and repetition time, age and site, from wherever a folder says so."""
+"""Echo and repetition time, age and site of an image, from the sources that a folder may have."""
 
 import csv
 import json
@@ -25,7 +25,7 @@ def times_of_name(name: str) -> dict[str, str]:
 
 
 def times_of_sidecar(image: Path) -> dict[str, float]:
-    """Read echo and repetition time from the BIDS JSON beside an image, which gives seconds; returns ms.
+    """Read echo and repetition time in ms from the BIDS JSON beside an image, which gives seconds.
 
     Raises:
         UserError: the JSON file is broken.
@@ -34,11 +34,10 @@ def times_of_sidecar(image: Path) -> dict[str, float]:
     if not path.is_file():
         return {}
     try:
-        content = json.loads(read_bytes(path))
-    except ValueError as error:
-        raise UserError(f"{path}: expected a JSON file; it could not be read ({error}).") from error
-    names = {"EchoTime": "te_ms", "RepetitionTime": "tr_ms"}
-    values = {names[key]: content.get(key) for key in names} if isinstance(content, dict) else {}
+        content = dict(json.loads(read_bytes(path)))
+    except (ValueError, TypeError) as error:
+        raise UserError(f"{path}: expected a JSON file with keys and values ({error}); repair or remove it.") from error
+    values = {"te_ms": content.get("EchoTime"), "tr_ms": content.get("RepetitionTime")}
     return {key: round(1000.0 * value, 6) for key, value in values.items() if isinstance(value, (int, float))}
 
 
@@ -46,12 +45,11 @@ def bids_ages(folder: Path) -> dict[tuple[str, str], str]:
     """Read ages at the scan, in weeks, from `sub-*_sessions.tsv`, else `participants.tsv` (column scan_age).
 
     Returns:
-        (subject, session), without `sub-` and `ses-`, to age; the session is "" where the table knows none.
+        Age by (subject, session), without `sub-` and `ses-`; the session is "" where the table has none.
     """
     ages = {}
     for path in [folder / "participants.tsv", *sorted(folder.glob("sub-*/sub-*_sessions.tsv"))]:
-        text = read_bytes(path).decode("utf-8-sig", "replace") if path.is_file() else ""
-        for row in csv.DictReader(text.splitlines(), delimiter="\t"):
+        for row in csv.DictReader(_lines(path), delimiter="\t"):
             subject = row.get("participant_id") or path.name.partition("_")[0]
             session = row.get("session_id") or ""
             if re.fullmatch(r"[0-9.]+", row.get("scan_age") or ""):
@@ -60,39 +58,35 @@ def bids_ages(folder: Path) -> dict[tuple[str, str], str]:
 
 
 def listed_ages(path: Path, subjects: Sequence[str]) -> dict[str, str]:
-    """Read `ages.csv` of DrawEM's atlases: a subject and an age in weeks a line, in either order, header or not.
+    """Read `ages.csv` of DrawEM's atlases: a subject and an age in weeks per line, in either order.
 
-    A subject may also be named by its number alone (`1` is `ALBERT_01`). Lines of other subjects are passed over.
+    A subject may also be named by its number alone (`1` is `ALBERT_01`). Other lines are ignored.
 
     Raises:
         UserError: lists each line that names a subject but not one age.
     """
+    names = {name.casefold(): name for name in subjects}
+    names |= {str(int(digits[0])): name for name in subjects if (digits := re.search(r"\d+$", name))}
     ages, faults = {}, []
-    lines = read_bytes(path).decode("utf-8-sig", "replace").splitlines() if path.is_file() else []
-    for number, line in enumerate(lines, 1):
-        fields = [field.strip(" \"'") for field in re.split(r"[,;\s]+", line.strip())]
-        found = [(place, subject) for place, field in enumerate(fields) if (subject := _subject(field, subjects))]
-        if found:
-            place, subject = found[0]
-            numbers = [
-                field for field in fields[:place] + fields[place + 1 :] if re.fullmatch(r"[0-9]+\.?[0-9]*", field)
-            ]
-            ages[subject] = numbers[0] if numbers else ""
-            if len(numbers) != 1:
-                faults.append(f"line {number}: expected {subject} and one age in weeks; received {line.strip()!r}")
+    for number, line in enumerate(_lines(path), 1):
+        fields = [
+            re.sub(r"^0+(?=\d+$)", "", field.strip(" \"'").casefold()) for field in re.split(r"[,;\s]+", line.strip())
+        ]
+        subject = next((field for field in fields if field in names), None)
+        if subject is None:
+            continue
+        fields.remove(subject)
+        numbers = [field for field in fields if re.fullmatch(r"[0-9]+\.?[0-9]*", field)]
+        if len(numbers) == 1:
+            ages[names[subject]] = numbers[0]
+        else:
+            faults.append(f"line {number}: expected {names[subject]} and one age in weeks; received {line.strip()!r}")
     refuse(path, faults)
     return ages
 
 
-def _subject(field: str, subjects: Sequence[str]) -> str | None:
-    named = [subject for subject in subjects if subject.casefold() == field.casefold()]
-    numbered = [subject for subject in subjects if field.isdecimal() and _number(subject) == int(field)]
-    return next(iter(named or numbered), None)
-
-
-def _number(subject: str) -> int | None:
-    digits = re.search(r"\d+$", subject)
-    return int(digits[0]) if digits else None
+def _lines(path: Path) -> list[str]:
+    return read_bytes(path).decode("utf-8-sig", "replace").splitlines() if path.is_file() else []
 
 
 def read_metadata(path: str | Path, images: Sequence[str]) -> dict[str, dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""Public cohorts come from their public address when they are first needed; local copies are used as they are."""
+"""Public cohorts, downloaded when they are first needed; local copies are used as they are."""
 
 from pathlib import Path
 
@@ -13,49 +13,35 @@ PUBLIC = {
     "fetal_atlas": "https://raw.githubusercontent.com/LucasFidon/trustworthy-ai-fetal-brain-segmentation/"
     "38cf1fb77bc896d133941b8f5388ef18feb2cae7/data/fetal_brain_atlases/SpinaBifida_Fidon2021/"
 }
-"""Cohort to the address of its folder; the addresses name a commit, and the manifest's checksums the content."""
+"""Address of the folder of each public cohort. An address names a commit, the manifest's checksums the content."""
 
 
 def fetch_missing(manifest: pd.DataFrame, root: str | Path) -> None:
-    """Download the files of a public cohort that are not there yet, each checked by its SHA-256.
-
-    Files that are there are neither touched nor checked (`manifest.check_files` does that), so a local copy may be
-    read-only.
+    """Download the files of a public cohort that are missing, each checked by its SHA-256.
 
     Args:
         manifest: from `read_manifest`.
-        root: the data root; files go to `<root>/<cohort>`.
+        root: the data root; files go to `<root>/<cohort>`. Files that are there are not touched.
 
     Raises:
-        UserError: files are missing and the cohort is not public, there is no way to its address, the folder cannot be
-            written, or what came is not what the manifest describes.
+        UserError: files are missing and the cohort is not public, the address cannot be reached, the folder cannot be
+            written, or a file is not the one that the manifest describes.
     """
-    missing = _missing(manifest, root)
-    if not missing:
-        return
+    digests: dict[str, str] = {}
+    for row in (row for split in SPLITS for row in image_rows(manifest, split)):
+        names = list(row.files.values())
+        digests |= zip(names, row.sha256.split(";") if row.sha256 else [""] * len(names), strict=True)
+    missing = {name.partition("/")[2]: digest for name, digest in digests.items() if not locate(root, name).is_file()}
     cohort = str(manifest["cohort"].iloc[0])
-    if cohort not in PUBLIC:
+    if missing and cohort not in PUBLIC:
         raise UserError(
-            f"{Path(root, cohort)}: expected the files of the manifest; received nothing there for {len(missing)} of "
-            f"them, first {next(iter(missing))}; "
-            "this cohort cannot be downloaded: put your own copy there, or name the folder that holds it with "
-            "SEGSRGAN_DATA=folder."
+            f"{Path(root, cohort)}: {len(missing)} files are missing, first {next(iter(missing))}; "
+            "this cohort cannot be downloaded: put your own copy there, or name its folder with SEGSRGAN_DATA=folder."
         )
     if "" in missing.values():
-        raise UserError(f"{cohort}: expected a checksum in the manifest for every file to download; received none.")
-    _fetch(cohort, {name.partition("/")[2]: digest for name, digest in missing.items()}, Path(root, cohort))
-
-
-def _missing(manifest: pd.DataFrame, root: str | Path) -> dict[str, str]:
-    """Return the paths that are not there, each with its checksum ("" if the manifest has none)."""
-    missing = {}
-    for split in SPLITS:
-        for row in image_rows(manifest, split):
-            names = list(row.files.values())
-            digests = row.sha256.split(";") if row.sha256 else [""] * len(names)
-            pairs = zip(names, digests, strict=True)
-            missing |= {name: digest for name, digest in pairs if not locate(root, name).is_file()}
-    return missing
+        raise UserError(f"{cohort}: the manifest has no checksum of the files to download; make it again.")
+    if missing:
+        _fetch(cohort, missing, Path(root, cohort))
 
 
 def _fetch(cohort: str, digests: dict[str, str], folder: Path) -> None:
@@ -73,16 +59,14 @@ def _fetch(cohort: str, digests: dict[str, str], folder: Path) -> None:
             store.fetch(name, downloader=downloader)
     except RequestException as error:
         raise UserError(
-            f"{cohort}: expected to download {len(registry)} files from {PUBLIC[cohort]}; received "
-            f"{type(error).__name__}; connect to the internet and try again, {advice} ({folder} is used now)."
+            f"{cohort}: {PUBLIC[cohort]} cannot be reached ({type(error).__name__}); connect to the internet and try "
+            f"again, {advice}."
         ) from error
     except OSError as error:
         raise UserError(
-            f"{folder}: expected a folder to download to; received: {error.strerror or error}; "
-            f"make it writable, {advice}."
+            f"{folder}: cannot be written ({error.strerror or error}); make it writable, {advice}."
         ) from error
     except ValueError as error:
         raise UserError(
-            f"{cohort}: expected the file that the manifest describes by its checksum; received another one for {name} "
-            f"from {PUBLIC[cohort]}; try again, {advice}."
+            f"{cohort}: the download of {name} does not have the manifest's checksum; try again, {advice}."
         ) from error

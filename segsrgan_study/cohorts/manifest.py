@@ -45,13 +45,14 @@ def validated(frame: pd.DataFrame) -> pd.DataFrame:
     Raises:
         UserError: lists every fault at once, by the line that each would have in the file.
     """
-    text = _text(frame)
-    if {"subject", "session", "te_ms", "image"} <= set(text.columns):
-        order = text.assign(te_ms=pd.to_numeric(text["te_ms"], errors="coerce"))
-        text = text.loc[order.sort_values(["subject", "session", "te_ms", "image"], kind="stable").index]
-    text.index = pd.RangeIndex(2, len(text) + 2)
-    refuse("manifest", manifest_faults(text) if len(text) else ["expected at least one image; received none"], ADVICE)
-    return _typed(text)
+    refuse("manifest", frame_faults(frame), ADVICE)
+    return _typed(_sorted_text(frame))
+
+
+def frame_faults(frame: pd.DataFrame) -> list[str]:
+    """Return the faults that `validated` lists."""
+    text = _sorted_text(frame)
+    return manifest_faults(text) if len(text) else ["expected at least one image; received none"]
 
 
 def write_manifest(frame: pd.DataFrame, path: str | Path) -> Path:
@@ -76,14 +77,19 @@ def _typed(text: pd.DataFrame) -> pd.DataFrame:
     return frame.assign(**{name: pd.to_numeric(frame[name], errors="coerce").astype(float) for name in NUMBERS})
 
 
-def _text(frame: pd.DataFrame) -> pd.DataFrame:
+def _sorted_text(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return text cells in the order of a manifest, indexed by the line that each row has in the file."""
+
     def cell(value: object) -> str:
         if value is None or value is pd.NA or value != value:
             return ""
         return f"{value:.6g}" if isinstance(value, (float, np.floating)) else str(value)
 
-    cells = {name: [cell(value) for value in frame[name]] for name in frame.columns}
-    return pd.DataFrame(cells, dtype=str)
+    text = pd.DataFrame({name: [cell(value) for value in frame[name]] for name in frame.columns}, dtype=str)
+    if {"subject", "session", "te_ms", "image"} <= set(text.columns):
+        order = text.assign(te_ms=pd.to_numeric(text["te_ms"], errors="coerce"))
+        text = text.loc[order.sort_values(["subject", "session", "te_ms", "image"], kind="stable").index]
+    return text.set_axis(pd.RangeIndex(2, len(text) + 2))
 
 
 def image_rows(manifest: pd.DataFrame, split: str) -> list[Row]:

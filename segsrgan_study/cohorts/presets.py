@@ -1,9 +1,10 @@
-"""The cohorts that people have: what their folders look like, and the manifest made from one."""
+"""Known kinds of folders, and the manifest made from one."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 
 import yaml
 
@@ -12,7 +13,7 @@ from segsrgan_core.classes import DRAWEM9
 from segsrgan_core.errors import UserError
 from segsrgan_study.cohorts.check import examine
 from segsrgan_study.cohorts.labels import CONVENTIONS, IDENTITY
-from segsrgan_study.cohorts.manifest import validated, write_manifest
+from segsrgan_study.cohorts.manifest import frame_faults, write_manifest
 from segsrgan_study.cohorts.scan import Preset, scan
 from segsrgan_study.cohorts.splits import Share
 from segsrgan_study.cohorts.tables import read_bytes, refuse
@@ -23,41 +24,38 @@ PRESETS = {
     for preset in (
         # Release 3, then release 2, whose derived files say that they are in T2w space.
         Preset(
-            name="dhcp",
-            images=(f"{_DHCP}restore_T2w.nii.gz",),
-            labels=(f"{_DHCP}drawem9_dseg.nii.gz", f"{_DHCP}drawem9_space-T2w_dseg.nii.gz"),
-            masks=(f"{_DHCP}brain_mask.nii.gz", f"{_DHCP}bet_space-T2w_brainmask.nii.gz"),
+            "dhcp",
+            {
+                "image": (f"{_DHCP}restore_T2w.nii.gz",),
+                "labels": (f"{_DHCP}drawem9_dseg.nii.gz", f"{_DHCP}drawem9_space-T2w_dseg.nii.gz"),
+                "mask": (f"{_DHCP}brain_mask.nii.gz", f"{_DHCP}bet_space-T2w_brainmask.nii.gz"),
+            },
         ),
-        Preset(
-            name="alberts",
-            images=("T2/*.nii*",),
-            labels=("tissues-v3/*.nii*",),
-            convention="alberts",
-        ),
+        Preset("alberts", {"image": ("T2/*.nii*",), "labels": ("tissues-v3/*.nii*",)}, convention="alberts"),
         # Neighbouring weeks resemble each other, so whole weeks are held out, spread over the range; both volumes of
         # week 25 train.
         Preset(
-            name="fetal_atlas",
-            images=("fetal_SB_atlas_GA*_*/srr.nii.gz",),
-            labels=("fetal_SB_atlas_GA*_*/parcellation.nii.gz",),
-            masks=("fetal_SB_atlas_GA*_*/mask.nii.gz",),
+            "fetal_atlas",
+            {
+                "image": ("fetal_SB_atlas_GA*_*/srr.nii.gz",),
+                "labels": ("fetal_SB_atlas_GA*_*/parcellation.nii.gz",),
+                "mask": ("fetal_SB_atlas_GA*_*/mask.nii.gz",),
+            },
             convention="fetal_atlas",
             names=r"(?P<subject>fetal_SB_atlas_GA(?P<age_weeks>\d+)_(?P<session>[a-z]+))/",
             split_by="age_weeks",
             val=("28",),
             test=("23", "26", "29", "32"),
         ),
-        Preset(
-            name="epirmex",
-            images=("sub-*/**/*_T2w.nii*", "**/*.nii*"),
-            split="variability",
-        ),
+        Preset("epirmex", {"image": ("sub-*/**/*_T2w.nii*", "**/*.nii*")}, split="variability"),
         # Any folder: BIDS first, else one file or folder a subject.
         Preset(
-            name="folder",
-            images=("sub-*/**/*_T2w.nii*", "images/*.nii*", "*.nii*", "*/*.nii*"),
-            labels=("sub-*/**/*_dseg.nii*", "labels/*.nii*"),
-            masks=("sub-*/**/*_mask.nii*", "masks/*.nii*"),
+            "folder",
+            {
+                "image": ("sub-*/**/*_T2w.nii*", "images/*.nii*", "*.nii*", "*/*.nii*"),
+                "labels": ("sub-*/**/*_dseg.nii*", "labels/*.nii*"),
+                "mask": ("sub-*/**/*_mask.nii*", "masks/*.nii*"),
+            },
         ),
     )
 }
@@ -74,9 +72,7 @@ def make_manifest(
     split: str | Path = "",
     val: Share | None = None,
     test: Share | None = None,
-    images: Sequence[str] = (),
-    labels: Sequence[str] = (),
-    masks: Sequence[str] = (),
+    globs: Mapping[str, Sequence[str]] = MappingProxyType({}),
     names: str = "",
     mapping: str | Path | None = None,
     metadata: str | Path | None = None,
@@ -93,9 +89,7 @@ def make_manifest(
         split: a split's name for all images, or a CSV file (subject, split).
         val: how many validate: a fraction, a count or names.
         test: how many test, as `val`.
-        images: globs in place of the preset's (see `scan.Preset`).
-        labels: globs of label maps in place of the preset's.
-        masks: globs of brain masks in place of the preset's.
+        globs: by column of the manifest (image, labels, mask, hr, sides), in place of the preset's; see `scan.Preset`.
         names: regular expression in place of the preset's, for subject and session in free names.
         mapping: a name in `labels.CONVENTIONS`, or a YAML or JSON file (see `read_mapping`).
         metadata: CSV of acquisitions.
@@ -108,19 +102,24 @@ def make_manifest(
     """
     if preset not in PRESETS:
         raise UserError(f"preset: expected one of {', '.join(PRESETS)}; received {preset!r}.")
-    cohort = _cohort_name(preset, name)
-    given = {"images": tuple(images), "labels": tuple(labels), "masks": tuple(masks), "names": names}
-    changes = {key: value for key, value in given.items() if value}
-    changes |= {key: value for key, value in {"val": val, "test": test}.items() if value is not None}
-    if mapping:
-        changes["convention"] = str(mapping) if str(mapping) in CONVENTIONS else read_mapping(mapping)
-    chosen = replace(PRESETS[preset], **changes)
+    cohort, base = _cohort_name(preset, name), PRESETS[preset]
+    convention: str | Mapping[int, int] = str(mapping or base.convention)
+    if mapping and convention not in CONVENTIONS:
+        convention = read_mapping(mapping)
+    chosen = replace(
+        base,
+        globs={**base.globs, **{column: tuple(more) for column, more in globs.items() if more}},
+        names=names or base.names,
+        val=base.val if val is None else val,
+        test=base.test if test is None else test,
+        convention=convention,
+    )
     numbers = _numbers(chosen.convention)
     frame = scan(chosen, folder, seed, cohort, split, metadata)
     made = _link(Path(folder), Path(data_root), cohort)
     try:
         frame["sha256"], faults = examine(frame, data_root, numbers)
-        _refuse_all(lambda: validated(frame), lambda: refuse(data_root, faults))
+        refuse(f"{cohort} in {data_root}", frame_faults(frame) + faults)
         path = write_manifest(frame, Path(out_dir, f"{cohort}.csv"))
         _keep_mapping(Path(out_dir), cohort, numbers)
     except BaseException:
@@ -139,35 +138,20 @@ def _cohort_name(preset: str, name: str) -> str:
     return cohort
 
 
-def _refuse_all(*checks: Callable[[], object]) -> None:
-    """Run every check and raise one UserError that holds what all of them say."""
-    faults = []
-    for check in checks:
-        try:
-            check()
-        except UserError as error:
-            faults.append(str(error))
-    if faults:
-        raise UserError("\n".join(faults))
-
-
 def _link(folder: Path, data_root: Path, cohort: str) -> bool:
     """Let `<data_root>/<cohort>` lead to the folder; return whether a link was made."""
     place = data_root / cohort
     if place.resolve() == folder.resolve():
         return False
     if place.exists() or place.is_symlink():
-        raise UserError(
-            f"{place}: expected nothing, or a link to {folder}; received another folder or link; "
-            "remove it, or give the cohort another name."
-        )
+        raise UserError(f"{place}: another folder or link is there; remove it, or give the cohort another name.")
     try:
         data_root.mkdir(parents=True, exist_ok=True)
         place.symlink_to(folder.resolve(), target_is_directory=True)
     except OSError as error:
         raise UserError(
-            f"{place}: expected a place for a link to {folder}; received: {error.strerror}; "
-            "name a data root that you can write to with SEGSRGAN_DATA."
+            f"{place}: the link cannot be made ({error.strerror}); name a data root that you can write to with "
+            "SEGSRGAN_DATA."
         ) from error
     return True
 

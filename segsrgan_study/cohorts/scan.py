@@ -1,6 +1,5 @@
 """From a folder to the rows of a manifest: which files there are and which of them belong together."""
 
-import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -38,11 +37,7 @@ class Preset:
 
     Attributes:
         name: of the preset, and of the cohort where no other is given.
-        images: globs of the images, relative to the folder.
-        labels: globs of the label maps.
-        masks: globs of the brain masks.
-        hr: globs of the high-resolution images of thick slices.
-        sides: globs of the maps of left (1) and right (2).
+        globs: by column of the manifest (image, labels, mask, hr, sides), relative to the folder.
         convention: a name in `labels.CONVENTIONS`, or the label mapping itself.
         names: regular expression that is searched in an image's path; its groups are columns of the manifest.
         split: puts every image into this split.
@@ -52,11 +47,7 @@ class Preset:
     """
 
     name: str
-    images: tuple[str, ...]
-    labels: tuple[str, ...] = ()
-    masks: tuple[str, ...] = ()
-    hr: tuple[str, ...] = ()
-    sides: tuple[str, ...] = ()
+    globs: Mapping[str, tuple[str, ...]]
     convention: str | Mapping[int, int] = "drawem9"
     names: str = BIDS_NAMES
     split: str = ""
@@ -91,13 +82,13 @@ def scan(
     """
     folder, cohort = Path(folder), cohort or preset.name
     _check_names(preset.names)
-    found = {column: _find(folder, globs) for column, globs in _globs(preset).items()}
+    found = {column: _find(folder, preset.globs.get(column, ())) for column in FILES}
     others = {path for column in FILES[1:] for path in found[column]}
     images = {path: stars for path, stars in found["image"].items() if path not in others}
     if not images:
         raise UserError(
-            f"{folder}: expected images named {' or '.join(preset.images)}; received none (links to folders are not "
-            "followed); name the right folder or another glob."
+            f"{folder}: expected images named {' or '.join(preset.globs['image'])}; received none (links to folders "
+            "are not followed); name the right folder or another glob."
         )
     rows = _rows(preset, folder, images, read_metadata(metadata, list(images)) if metadata else {})
     faults: list[str] = []
@@ -121,27 +112,19 @@ def _check_names(names: str) -> None:
         raise UserError(f"names: expected groups (?P<name>...) called {', '.join(METADATA)}; received {names!r}.")
 
 
-def _globs(preset: Preset) -> dict[str, tuple[str, ...]]:
-    globs = (preset.images, preset.labels, preset.masks, preset.hr, preset.sides)
-    for glob in sum(globs, ()):
-        if glob.startswith(("/", "~")) or ".." in glob.split("/"):
-            raise UserError(f"glob: expected one relative to the folder, without '..'; received {glob!r}.")
-    return dict(zip(FILES, globs, strict=True))
-
-
 def _find(folder: Path, globs: Sequence[str]) -> Files:
     """Return what the first useful glob finds, in order of the path; hidden files are passed over."""
     if not folder.is_dir():
         raise UserError(
             f"{folder}: expected a folder of images; received {'a file' if folder.exists() else 'nothing'}."
         )
-    files = []
-    for place, folders, names in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        files += [Path(place, name).relative_to(folder).as_posix() for name in names if not name.startswith(".")]
+    files = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir())
+    files = [path for path in files if not re.search(r"(^|/)\.", path)]
     for glob in globs:
+        if glob.startswith(("/", "~")) or ".." in glob.split("/"):
+            raise UserError(f"glob: expected one relative to the folder, without '..'; received {glob!r}.")
         pattern = _pattern(glob)
-        found = {path: match.groups("") for path in sorted(files) if (match := pattern.fullmatch(path))}
+        found = {path: match.groups("") for path in files if (match := pattern.fullmatch(path))}
         if found:
             return found
     return {}

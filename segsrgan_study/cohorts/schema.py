@@ -1,4 +1,4 @@
-"""What a manifest may hold: its columns, and what must be true of each cell and between rows."""
+"""Columns of a manifest, and the checks of each cell and between rows."""
 
 import re
 from collections.abc import Callable

@@ -46,7 +46,7 @@ MANIFESTS = [
     Fault("absolute", _changed("mine/images", "/mine/images"), "relative to the data root"),
     Fault("of_windows", _changed("mine/images", r"C:\\images"), "forward slashes"),
     Fault("of_another_cohort", _changed("mine/images", "yours/images"), "starts with the cohort's name"),
-    Fault("file_missing", _changed("images/sub-1", "images/sub-8"), "nothing there"),
+    Fault("file_missing", _changed("images/sub-1", "images/sub-8"), "1 files are missing"),
     Fault("link_out_of_the_cohort", _changed("images/sub-1", "images/link"), "received a link to"),
     Fault("wrong_checksum", _changed("[0-9a-f]{64}", "0" * 64), "the file has other content"),
     Fault("short_checksum", _changed("[0-9a-f]{64}", "abc"), "64 lower-case hexadecimal digits"),

@@ -63,30 +63,30 @@ def test_the_address_is_https_at_a_commit():
 
 def test_offline(tmp_path, server):
     server.content = dict.fromkeys(FILES, requests.ConnectionError("no network"))
-    with pytest.raises(UserError, match=r"received ConnectionError; connect .* SEGSRGAN_DATA=folder"):
+    with pytest.raises(UserError, match=r"ConnectionError\); connect .* SEGSRGAN_DATA=folder"):
         download.fetch_missing(manifest(), tmp_path)
 
 
 def test_other_content_is_refused_and_not_kept(tmp_path, server):
     server.content["week/srr.nii.gz"] = b"something else"
-    with pytest.raises(UserError, match=r"received another one for week/srr\.nii\.gz"):
+    with pytest.raises(UserError, match=r"week/srr\.nii\.gz does not have the manifest's checksum"):
         download.fetch_missing(manifest(), tmp_path)
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 
 def test_a_folder_that_cannot_be_written(tmp_path, server):
     (tmp_path / "fetal_atlas").write_text("a file stands in the way")
-    with pytest.raises(UserError, match="expected a folder to download to"):
+    with pytest.raises(UserError, match="cannot be written"):
         download.fetch_missing(manifest(), tmp_path)
 
 
 def test_no_checksum_no_download(tmp_path, server):
-    with pytest.raises(UserError, match="expected a checksum"):
+    with pytest.raises(UserError, match="no checksum"):
         download.fetch_missing(manifest(digests=False), tmp_path)
 
 
 def test_a_cohort_of_ones_own_is_not_downloaded(tmp_path, server):
-    with pytest.raises(UserError, match=r"nothing there for 2 of them, first dhcp/week/srr\.nii\.gz"):
+    with pytest.raises(UserError, match=r"2 files are missing, first week/srr\.nii\.gz"):
         download.fetch_missing(manifest("dhcp"), tmp_path)
     assert not server.asked
 

@@ -61,7 +61,7 @@ def test_the_data_root_leads_to_the_folder(make, dhcp, tmp_path):
     assert link.resolve() == dhcp
     make("dhcp", dhcp)
     dhcp.rename(tmp_path / "moved")
-    with pytest.raises(UserError, match="received another folder or link"):
+    with pytest.raises(UserError, match="another folder or link is there"):
         make("dhcp", tmp_path / "moved")
 
 
@@ -168,7 +168,7 @@ def test_metadata_and_sidecars_with_faults(put, tmp_path):
     with pytest.raises(UserError, match=r"line 2: .* received 2\n- line 3: .* received 0"):
         scan(PRESETS["epirmex"], tmp_path, metadata=tmp_path / "meta.csv")
     (tmp_path / "a/x_te120.json").write_text("{")
-    with pytest.raises(UserError, match="expected a JSON file"):
+    with pytest.raises(UserError, match="expected a JSON file with"):
         scan(PRESETS["epirmex"], tmp_path)
 
 
@@ -178,8 +178,8 @@ def test_any_folder(make, put, tmp_path):
         put(folder / f"{name}/t2.nii.gz", seed=seed)
         put(folder / f"{name}/t2_seg.nii.gz", [0, 3, 7])
     (tmp_path / "map.yaml").write_text("3: cortex\n7: 3\n")
-    globs = {"images": ["*/t2.nii*"], "labels": ["*/t2_seg.nii*"]}
-    choices = globs | {"name": "hospital", "mapping": tmp_path / "map.yaml"}
+    globs = {"image": ["*/t2.nii*"], "labels": ["*/t2_seg.nii*"]}
+    choices = {"globs": globs, "name": "hospital", "mapping": tmp_path / "map.yaml"}
     manifest = make("folder", folder, test="bert,", val=0, **choices)
     assert manifest[["subject", "split"]].values.tolist() == [["anna", "train"], ["bert", "test"], ["cleo", "train"]]
     assert manifest["labels"][0] == "hospital/anna/t2_seg.nii.gz"
@@ -271,7 +271,7 @@ def test_read_mapping_refuses(tmp_path):
         ("folder", {}, "expected a name of your own"),
         ("folder", {"name": "embedded"}, "expected a name of your own"),
         ("folder", {"name": "../x"}, "expected letters"),
-        ("dhcp", {"images": ["../*.nii"]}, "without '..'"),
+        ("dhcp", {"globs": {"image": ["../*.nii"]}}, "without '..'"),
         ("dhcp", {}, "received none"),
     ],
 )

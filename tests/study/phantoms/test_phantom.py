@@ -237,23 +237,9 @@ def test_other_settings_remake_a_subject(written, tmp_path):
     assert record["recipe"]["term_noise"] == 20.0
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"n_train": -1},
-        {"spacing_mm": 4.0, "simulation": simulation(slice_mm=3.0)},
-        {"te_ms": ()},
-        {"te_ms": (120, 120)},
-    ],
-)
-def test_settings_out_of_range_are_refused(change):
-    with pytest.raises(UserError, match="received"):
-        replace(MINI, **change)
-
-
-def test_unknown_part_is_refused():
-    with pytest.raises(UserError, match="term"):
-        make_subject(MINI, "preterm", 0)
+def test_voxels_larger_than_the_slices_are_refused():
+    with pytest.raises(UserError, match="is above simulation"):
+        replace(MINI, spacing_mm=4.0, simulation=simulation(slice_mm=3.0))
 
 
 def test_names():
