@@ -11,7 +11,7 @@ from segsrgan_core.inference import predict
 from segsrgan_core.networks.functions import as_function, choose_policy
 from segsrgan_core.networks.generators import build_generator
 from segsrgan_core.uncertainty import spread_channels, views
-from segsrgan_study.steps.network.fit import generator_arguments
+from segsrgan_study.steps.network.build import generator_arguments
 
 TIMED_WINDOWS = 2  # of the published way; all windows take the same time
 

@@ -30,7 +30,7 @@ def _head(size: Size) -> None:
     from segsrgan_core.networks.functions import as_function, choose_policy
     from segsrgan_core.networks.generators import build_generator
     from segsrgan_core.segmenter import ModelCard, Segmenter
-    from segsrgan_study.steps.network.fit import generator_arguments
+    from segsrgan_study.steps.network.build import generator_arguments
 
     settings = settings_of("quick", size)
     arguments, windows = generator_arguments(settings), settings.inference

@@ -12,7 +12,7 @@ from segsrgan_core.networks.generators import build_generator
 from segsrgan_core.patches import patch_dataset, prepare_subject
 from segsrgan_core.training import Trainer
 from segsrgan_study.params import Settings
-from segsrgan_study.steps.network.fit import generator_arguments
+from segsrgan_study.steps.network.build import generator_arguments
 
 CORTEX = Classes(("cortex",))
 

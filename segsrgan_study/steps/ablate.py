@@ -15,7 +15,7 @@ from segsrgan_study.params import Settings
 from segsrgan_study.paths import Study
 from segsrgan_study.progress import track
 from segsrgan_study.steps.data.cases import PreparedCase, prepared_cases
-from segsrgan_study.steps.network.fit import fit, state_path
+from segsrgan_study.steps.network.fit import fit
 from segsrgan_study.steps.scores.echo_scores import measure_one
 
 
@@ -31,7 +31,7 @@ def run_ablation(study: Study, run: str, seed: int) -> pd.DataFrame:
     plan = read_ablations(study.ablations)
     settings = settings_of(plan, run, seed, study.params)
     folder = study.scratch / "ablations" / f"{run}-{seed}"
-    fit(study, settings, folder, state_path(study, settings))
+    fit(study, settings).save(folder)
     policy = choose_policy(settings.model.precision)
     segmenter = load_segmenter(folder / "model", policy)
     rows = [row for case in _first_cases(study, plan) for row in _over_thickness(case, plan, settings, segmenter)]

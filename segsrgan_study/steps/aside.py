@@ -1,6 +1,5 @@
-"""A network trained, calibrated or evaluated outside the study, in its own folder, by the functions of the stages."""
+"""Networks that are trained, calibrated or evaluated outside the study's stages, each in a folder of its own."""
 
-import hashlib
 import json
 import shutil
 from collections.abc import Sequence
@@ -15,16 +14,16 @@ from segsrgan_core.atomic import atomic, write_json, write_text
 from segsrgan_core.errors import UserError
 from segsrgan_core.imaging.geometry import spacing_mm
 from segsrgan_core.networks.functions import choose_policy
-from segsrgan_core.segmenter import ModelCard, load_segmenter, read_card, weight_files
+from segsrgan_core.segmenter import ModelCard, load_segmenter, read_card, save_model, weight_files
 from segsrgan_study.cohorts.manifest import image_rows
 from segsrgan_study.files import sha256, write_csv
 from segsrgan_study.params import Settings
-from segsrgan_study.paths import Study
+from segsrgan_study.paths import Study, digest
 from segsrgan_study.steps.data.cases import CASES, prepared_cases
 from segsrgan_study.steps.data.images import case_name
 from segsrgan_study.steps.data.prepare import load_cohort, make_phantoms, prepare
-from segsrgan_study.steps.network.calibrate import calibrated
-from segsrgan_study.steps.network.fit import fit, state_path
+from segsrgan_study.steps.network.calibrate import calibrated, calibration_cases, try_thresholds
+from segsrgan_study.steps.network.fit import fit
 from segsrgan_study.steps.scores.evaluate import evaluate
 
 FACTS, MODEL = "training.json", "model.json"
@@ -37,7 +36,7 @@ def train_aside(study: Study, settings: Settings, cohorts: Sequence[str], out: P
     Args:
         study: the repository, for manifests and data.
         settings: of simulation, networks and training.
-        cohorts: names of cohorts with a manifest; a network may learn from several.
+        cohorts: names of cohorts with a manifest, whose splits train and val are used.
         out: receives generator.npz, model.json, history.csv, training.json and a draft of MODEL_CARD.md. What is
             needed to go on lies in `.work` in it until the end.
 
@@ -51,40 +50,39 @@ def train_aside(study: Study, settings: Settings, cohorts: Sequence[str], out: P
     manifests = {name: _manifest_digest(study, name) for name in cohorts}
     facts = {"settings": settings.model_dump(mode="json"), "manifests_sha256": manifests}
     if (out / FACTS).is_file():
-        return _refuse_another(out, facts)
-    bench = _bench(study, out, settings, cohorts)
-    _prepare_all(bench, settings, cohorts)
+        known = json.loads((out / FACTS).read_text(encoding="utf-8"))
+        if {key: known.get(key) for key in facts} != json.loads(json.dumps(facts)):
+            raise UserError(f"{out}: the folder holds a network of another cohort or other settings; name another one.")
+        return False
+    bench = _prepared(study, out, settings, cohorts, ("train", "val"))
     _require_one_voxel_size(bench)
-    history = fit(bench, settings, bench.results / "training", state_path(bench, settings))
-    for path in (bench.results / "training" / "model").iterdir():
-        path.replace(out / path.name)
-    write_csv(out / "history.csv", history)
-    write_text(out / "MODEL_CARD.md", draft_card(settings, bench, history))
+    trained = fit(bench, settings)
+    save_model(out, trained.models[0], trained.card, trained.models[1:])
+    write_csv(out / "history.csv", trained.history)
+    write_text(out / "MODEL_CARD.md", draft_card(settings, bench, trained.history))
     write_json(out / FACTS, {**facts, "version": segsrgan_core.__version__})
     shutil.rmtree(out / SCRATCH)
     return True
 
 
 def calibrate_aside(study: Study, settings: Settings, cohorts: Sequence[str], model: Path, out: Path) -> ModelCard:
-    """Choose a network's threshold and learn its standard errors on cohorts of one's own; its weights stay.
+    """Choose a network's threshold and learn its standard errors on cohorts of one's own, with the network's windows.
 
     Args:
         study: the repository, for manifests and data.
         settings: of simulation and inference; the voxel size is the network's where they name none.
-        cohorts: names of cohorts with a manifest; their splits val and train are used.
-        model: folder of a trained network.
+        cohorts: names of cohorts with a manifest; split val, and train where that has too few cases.
+        model: folder of a trained network; its weights stay.
         out: receives a copy of the model with the new card, and calibration.json (what it was calibrated on).
 
     Returns:
         The new card.
     """
     settings = _at_the_spacing_of(read_card(model), settings).model_copy(update={"cohort": "+".join(cohorts)})
-    bench = _bench(study, out, settings, cohorts)
-    _prepare_all(bench, settings, cohorts, splits=("train", "val"))
-    policy = choose_policy(settings.model.precision)
-    segmenter = load_segmenter(model, policy, settings.inference.step, settings.inference.flips)
-    step, flips = segmenter.windows
-    card = replace(calibrated(bench, settings, segmenter), step=step, flips=flips)
+    bench = _prepared(study, out, settings, cohorts)
+    segmenter = load_segmenter(model, choose_policy(settings.model.precision))
+    cases = calibration_cases(bench, settings.inference.calibration_cases)
+    card = calibrated(segmenter.card, try_thresholds(segmenter, cases, settings.inference.threshold))
     if out.resolve() != model.resolve():
         for path in model.iterdir():
             atomic(out / path.name, lambda part, path=path: shutil.copyfile(path, part))
@@ -97,7 +95,7 @@ def calibrate_aside(study: Study, settings: Settings, cohorts: Sequence[str], mo
 
 
 def evaluate_aside(study: Study, settings: Settings, model: Path, out: Path) -> dict:
-    """Score a network on the test cases of a cohort.
+    """Score a network on the test cases of a cohort, with the network's windows.
 
     Args:
         study: the repository, for manifest and data.
@@ -111,8 +109,7 @@ def evaluate_aside(study: Study, settings: Settings, model: Path, out: Path) -> 
     card = read_card(model)
     no_baselines = settings.baselines.model_copy(update={"methods": []})
     settings = _at_the_spacing_of(card, settings).model_copy(update={"baselines": no_baselines})
-    bench = _bench(study, out, settings, [settings.cohort])
-    _prepare_all(bench, settings, [settings.cohort], splits=("test",))
+    bench = _prepared(study, out, settings, [settings.cohort], ("test",))
     segmenter = load_segmenter(model, choose_policy(settings.model.precision))
     _, summary = evaluate(bench, settings, segmenter)
     shutil.rmtree(out / "images", ignore_errors=True)
@@ -135,53 +132,60 @@ def _manifest_digest(study: Study, cohort: str) -> str:
     return "" if cohort == "embedded" else sha256(study.manifest(cohort))  # the phantoms are made from the settings
 
 
-def _refuse_another(out: Path, facts: dict) -> bool:
-    known = json.loads((out / FACTS).read_text(encoding="utf-8"))
-    if {key: known.get(key) for key in facts} != json.loads(json.dumps(facts)):
-        raise UserError(
-            f"{out}: expected an empty folder, or this training; it holds a network of another cohort or other "
-            "settings; name another folder."
-        )
-    return False
+def _prepared(
+    study: Study, out: Path, settings: Settings, cohorts: Sequence[str], splits: Sequence[str] | None = None
+) -> Study:
+    """Prepare the cases of all cohorts, unless that is done, in a scratch folder that belongs to them alone.
 
+    Args:
+        study: the repository.
+        out: in whose `.work` the folder lies.
+        settings: of simulation and phantoms.
+        cohorts: names of cohorts with a manifest.
+        splits: that each cohort must have; None for those that a calibration wants.
 
-def _bench(study: Study, out: Path, settings: Settings, cohorts: Sequence[str]) -> Study:
-    """Return the study with its products in a scratch folder that belongs to these cases alone."""
+    Returns:
+        The study with the folder in place of the repository for all that is made.
+    """
     parts = [settings.simulation.model_dump_json(), settings.embedded.model_dump_json(), str(settings.seed)]
     parts += [f"{name} {_manifest_digest(study, name)}" for name in cohorts]
-    key = hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
-    return replace(study, aside=out.resolve() / SCRATCH / key)
-
-
-def _prepare_all(
-    bench: Study, settings: Settings, cohorts: Sequence[str], splits: Sequence[str] = ("train", "val", "test")
-) -> None:
-    """Prepare the cases of all cohorts in one folder, unless that is done."""
+    parts += splits or [f"{settings.inference.calibration_cases} to calibrate"]
+    bench = replace(study, aside=out.resolve() / SCRATCH / digest(parts)[:16])
     done = bench.scratch / "prepared"
     if done.is_file():
-        return
+        return bench
     tables, names = [], []
     for cohort in cohorts:
         one = settings.model_copy(update={"cohort": cohort})
         if cohort == "embedded":
             make_phantoms(bench, one)
         manifest = load_cohort(bench, one)
-        names += [case_name(row) for split in splits for row in image_rows(manifest, split)]
+        chosen = splits or _splits_to_calibrate(manifest, settings.inference.calibration_cases)
+        names += [case_name(row) for split in chosen for row in image_rows(manifest, split)]
         if len(set(names)) < len(names):
-            raise UserError(f"{bench.manifest(cohort)}: expected subjects that no other cohort names; rename them.")
-        tables.append(prepare(bench, one, manifest, splits, keep=True))
+            raise UserError(f"{bench.manifest(cohort)}: another cohort has subjects of the same name; rename them.")
+        tables.append(prepare(bench, one, manifest, chosen, keep=True))
     write_csv(bench.work / "prepared" / CASES, pd.concat(tables))
     write_text(done, "")
+    return bench
+
+
+def _splits_to_calibrate(manifest: pd.DataFrame, wished: int) -> list[str]:
+    """Return val, and train where val has too few cases, as far as the cohort has them."""
+    counts = {split: len(image_rows(manifest, split)) for split in ("val", "train")}
+    if not any(counts.values()):
+        raise UserError("calibration: the cohort has no images of the splits val and train; set them in its manifest.")
+    return [split for split in (("val",) if counts["val"] >= wished else ("val", "train")) if counts[split]]
 
 
 def _require_one_voxel_size(bench: Study) -> None:
-    for split in ("train", "val"):
-        sizes = {case.name: float(spacing_mm(nib.load(case.hr))[0]) for case in prepared_cases(bench, split)}
-        if max(sizes.values()) > 1.02 * min(sizes.values()):
-            raise UserError(
-                f"training: expected images of one voxel size; received {min(sizes.values()):.3g} to "
-                f"{max(sizes.values()):.3g} mm; set simulation.spacing_mm in params.yaml to resample them."
-            )
+    cases = [case for split in ("train", "val") for case in prepared_cases(bench, split)]
+    sizes = [float(spacing_mm(nib.load(case.hr))[0]) for case in cases]
+    if max(sizes) > 1.02 * min(sizes):
+        raise UserError(
+            f"training: the images have voxels of {min(sizes):.3g} to {max(sizes):.3g} mm; set simulation.spacing_mm "
+            "in params.yaml to bring them to one size."
+        )
 
 
 def draft_card(settings: Settings, bench: Study, history: pd.DataFrame) -> str:

@@ -1,92 +1,105 @@
-"""The last step of stage 02, on cases whose truth is known: the threshold, and how large the errors of volumes are."""
+"""Calibration of a trained network on cases with known truth: the threshold, and the errors of volumes."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 
 from segsrgan_core.imaging.geometry import voxel_volume_ml
 from segsrgan_core.metrics import dice
-from segsrgan_core.segmenter import ModelCard, Segmentation, Segmenter, volumes_ml
+from segsrgan_core.segmenter import ModelCard, Segmenter, volumes_ml
 from segsrgan_core.uncertainty import error_factor
 from segsrgan_study.files import load_image, load_labels
-from segsrgan_study.params import Settings
 from segsrgan_study.paths import Study
 from segsrgan_study.progress import track
 from segsrgan_study.steps.data.cases import PreparedCase, prepared_cases
 
-Results = list[tuple[Segmentation, PreparedCase]]
 THRESHOLDS = tuple(round(float(p), 3) for p in np.arange(0.2, 0.601, 0.025))
 NEARLY = 0.002  # of Dice: what a threshold may cost to give the right volume
 
 
-def calibrated(study: Study, settings: Settings, segmenter: Segmenter) -> ModelCard:
-    """Choose a network's threshold, unless it is set, learn its standard errors' factors, return its card with them.
+def calibration_cases(study: Study, wished: int) -> list[PreparedCase]:
+    """Return all cases of the split val, filled up from train, from its first to its last case.
 
-    The cases are all of the split val, filled up from train to `inference.calibration_cases`: with a single case the
-    error would be a matter of luck. Those of train are errors of heads that the network has seen, and so rather small.
+    With a single case the error would be a matter of luck. Those of train are heads that the network has seen, whose
+    errors are rather small.
+
+    Args:
+        study: where the prepared cases are.
+        wished: number of cases; fewer where there are no more.
     """
-    cases = _cases(study, settings.inference.calibration_cases)
-    results = [
-        (segmenter(load_image(c.low), interpolated=load_image(c.interpolated)), c) for c in track(cases, "calibrated")
-    ]
-    card = segmenter.card
-    if settings.inference.threshold is None and len(card.classes) == 1:
-        card = replace(card, threshold=best_threshold(card, results))
-    return replace(card, error_factors=_factors(card, results), error_cases=len(cases))
-
-
-def _cases(study: Study, wished: int) -> list[PreparedCase]:
-    """All of val, and as many of train as are wanted, from its first to its last."""
     validation, train = (prepared_cases(study, split) for split in ("val", "train"))
     more = min(max(0, wished - len(validation)), len(train))
     return [*validation, *(train[round(place)] for place in np.linspace(0, len(train) - 1, more))]
 
 
-def best_threshold(card: ModelCard, results: Results) -> float:
+def try_thresholds(segmenter: Segmenter, cases: Sequence[PreparedCase], threshold: float | None = None) -> pd.DataFrame:
+    """Segment cases, one at a time in memory, and compare each with its truth at every threshold.
+
+    Args:
+        segmenter: whose card says what is segmented.
+        cases: with known labels (and sides, for a network that knows hemispheres).
+        threshold: the only one to try; None for all `THRESHOLDS`. Several classes have none.
+
+    Returns:
+        One row per case and threshold: case, threshold; with one class its Dice, `dice`, and the relative error of its
+        volume, `volume_error`; by name of each volume (see `Segmentation.volumes_ml`), `error_ml_NAME` and
+        `disagreement_ml_NAME`.
+    """
+    card = segmenter.card
+    tried = [card.threshold] if len(card.classes) > 1 else [threshold] if threshold else THRESHOLDS
+    return pd.DataFrame([row for case in track(cases, "calibrated") for row in _trials(segmenter, case, tried)])
+
+
+def _trials(segmenter: Segmenter, case: PreparedCase, tried: Sequence[float]) -> list[dict]:
+    result = segmenter(load_image(case.low), interpolated=load_image(case.interpolated))
+    classes, labels = segmenter.card.tissues, load_labels(case.labels)
+    truth = np.asarray(labels.dataobj)
+    true_sides = np.asarray(load_labels(case.sides).dataobj) if classes.hemispheres else None
+    true_ml = volumes_ml(classes, truth, true_sides, voxel_volume_ml(labels))
+    sides = None if result.sides is None else np.asarray(result.sides.dataobj)
+    disagreement = {f"disagreement_ml_{name}": ml for name, ml in result.disagreement_ml.items()}
+    rows = []
+    for threshold in tried:
+        row, found_ml = {"case": case.name, "threshold": threshold}, result.volumes_ml
+        if len(classes.names) == 1:
+            name, number = next(iter(classes.numbers.items()))
+            found = classes.decode(np.asarray(result.probabilities[name].dataobj)[..., None], threshold)
+            found_ml, mask = volumes_ml(classes, found, sides, voxel_volume_ml(result.labels)), truth == number
+            off = np.count_nonzero(found) / max(1, np.count_nonzero(mask)) - 1
+            row |= {"dice": dice(mask, found > 0), "volume_error": off}
+        rows.append(row | {f"error_ml_{name}": found_ml[name] - true_ml[name] for name in true_ml} | disagreement)
+    return rows
+
+
+def best_threshold(trials: pd.DataFrame) -> float:
     """Return the threshold of the most accurate mean volume among those of nearly the highest mean Dice.
 
     Dice hardly changes over a wide range of thresholds, within which volumes change by a tenth: by Dice alone chance
     would decide how large the cortex is.
+
+    Args:
+        trials: of `try_thresholds`.
     """
-    name, number = next(iter(card.tissues.numbers.items()))
-    truths = [np.asarray(load_labels(case.labels).dataobj) == number for _, case in results]
-    found = [np.asarray(result.probabilities[name].dataobj) for result, _ in results]
-
-    def judge(threshold: float) -> tuple[float, float]:
-        """Return the mean Dice, and how far the mean volume is off."""
-        pairs = [(truth, p > threshold) for truth, p in zip(truths, found, strict=True)]
-        errors = [mask.sum() / max(1, truth.sum()) - 1 for truth, mask in pairs]
-        return float(np.mean([dice(*pair) for pair in pairs])), abs(float(np.mean(errors)))
-
-    judged = {threshold: judge(threshold) for threshold in THRESHOLDS}
+    of_each = {threshold: part[["dice", "volume_error"]].to_numpy() for threshold, part in trials.groupby("threshold")}
+    judged = {threshold: (np.mean(a[:, 0]), abs(np.mean(a[:, 1]))) for threshold, a in of_each.items()}
     enough = max(score for score, _ in judged.values()) - NEARLY
     return min((t for t, (score, _) in judged.items() if score >= enough), key=lambda t: judged[t][1])
 
 
-def _factors(card: ModelCard, results: Results) -> dict[str, float]:
-    errors: dict[str, list[float]] = {}
-    spreads: dict[str, list[float]] = {}
-    for result, case in results:
-        found = _volumes_ml(card, result)
-        for name, true in true_volumes_ml(card, case).items():
-            errors.setdefault(name, []).append(found[name] - true)
-            spreads.setdefault(name, []).append(result.disagreement_ml[name])
-    factors = {name: error_factor(errors[name], spreads[name]) for name in errors if min(spreads[name]) > 0}
-    return {name: float(f"{factor:.6g}") for name, factor in factors.items()}
+def calibrated(card: ModelCard, trials: pd.DataFrame) -> ModelCard:
+    """Return the card with the best threshold and the standard errors' factors at it.
 
-
-def _volumes_ml(card: ModelCard, result: Segmentation) -> dict[str, float]:
-    """Return the volumes at the card's threshold."""
-    channels = [np.asarray(image.dataobj) for image in result.probabilities.values()]
-    if len(channels) > 1:
-        return result.volumes_ml
-    labels = card.tissues.decode(channels[0][..., None], card.threshold)
-    sides = None if result.sides is None else np.asarray(result.sides.dataobj)
-    return volumes_ml(card.tissues, labels, sides, voxel_volume_ml(result.labels))
-
-
-def true_volumes_ml(card: ModelCard, case: PreparedCase) -> dict[str, float]:
-    """Return the true volume of everything whose volume the network gives."""
-    labels = load_labels(case.labels)
-    sides = np.asarray(load_labels(case.sides).dataobj) if card.tissues.hemispheres else None
-    return volumes_ml(card.tissues, np.asarray(labels.dataobj), sides, voxel_volume_ml(labels))
+    Args:
+        card: of the network.
+        trials: of `try_thresholds`.
+    """
+    threshold = best_threshold(trials) if "dice" in trials else card.threshold
+    at = trials[trials["threshold"] == threshold]
+    factors = {}
+    for name in (column.removeprefix("error_ml_") for column in at if column.startswith("error_ml_")):
+        errors, spreads = at[f"error_ml_{name}"], at[f"disagreement_ml_{name}"]
+        if spreads.min() > 0:
+            factors[name] = float(f"{error_factor(errors, spreads):.6g}")
+    return replace(card, threshold=threshold, error_factors=factors, error_cases=len(at))

@@ -10,8 +10,14 @@ import pytest
 import yaml
 from nibabel.nifti1 import Nifti1Image
 
+from segsrgan_core.segmenter import Segmenter
 from segsrgan_study.cohorts.presets import make_manifest
+from segsrgan_study.files import save_image
+from segsrgan_study.params import read_params
+from segsrgan_study.paths import Study
 from segsrgan_study.steps import aside
+from segsrgan_study.steps.aside import train_aside
+from segsrgan_study.steps.network.fit import fit
 
 ROOT = Path(__file__).parents[3]
 SETTING = {
@@ -20,49 +26,77 @@ SETTING = {
     "training": {"patch": 16, "epochs": 2, "steps_per_epoch": 1, "adversarial_from": 1.0, "thickness_mm": [2.0, 2.0]},
     "inference": {"step": 16, "validation_step": 16},
 }
+OTHER_WINDOWS = {"step": 12, "flips": ["y", "z"], "validation_step": 16}
 
 
-def subject(folder, name, save, spacing=1.0):
+def subject(folder, name, spacing=1.0):
     grid = np.stack(np.indices((20, 22, 18)), -1) - [10, 11, 9]
     radius = np.linalg.norm(grid, axis=-1)
     labels = np.select([radius < 4, radius < 7], [3, 2], 0).astype(np.int16)
     image = np.array([10, 0, 120, 240], np.float32)[labels]
     image += np.random.default_rng([*name.encode()]).random(image.shape, np.float32)
     affine = np.diag([spacing, spacing, spacing, 1.0])
-    save(Nifti1Image(image, affine), folder / "images" / f"{name}.nii.gz")
-    save(Nifti1Image(labels, affine), folder / "labels" / f"{name}.nii.gz")
+    save_image(Nifti1Image(image, affine), folder / "images" / f"{name}.nii.gz")
+    save_image(Nifti1Image(labels, affine), folder / "labels" / f"{name}.nii.gz")
 
 
 @pytest.fixture
-def study(tmp_path, save, monkeypatch):
-    """A study with the cohort `balls` (2 train, 1 val, 1 test) and a setting for the tests."""
-    root = tmp_path / "study"
-    (root / "data_manifests").mkdir(parents=True)
-    content = yaml.safe_load((ROOT / "params.yaml").read_text())
-    content["settings"]["tiny"] = SETTING
-    (root / "params.yaml").write_text(yaml.safe_dump(content))
-    shutil.copy(ROOT / "dvc.yaml", root)
+def study(tmp_path, monkeypatch):
+    """A study with the cohort `balls` (2 train, 1 val, 1 test) and a setting for the tests, the working directory."""
+    root = make_study(tmp_path / "study")
     monkeypatch.delenv("SEGSRGAN_DATA", raising=False)
     monkeypatch.chdir(root)
-    cohort(root, "balls", save)
     return root
 
 
-def cohort(root, name, save, spacing=1.0):
+def make_study(root):
+    (root / "data_manifests").mkdir(parents=True)
+    content = yaml.safe_load((ROOT / "params.yaml").read_text())
+    content["settings"] |= {"tiny": SETTING, "other": {**SETTING, "inference": OTHER_WINDOWS}}
+    (root / "params.yaml").write_text(yaml.safe_dump(content))
+    shutil.copy(ROOT / "dvc.yaml", root)
+    cohort(root, "balls")
+    return root
+
+
+def cohort(root, name, spacing=1.0):
     folder = root.parent / f"source_{name}"
     for letter in "abcd":
-        subject(folder, f"{name}{letter}", save, spacing)
+        subject(folder, f"{name}{letter}", spacing)
     shares = {"val": f"{name}c,", "test": f"{name}d,"}
     make_manifest("folder", folder, root / "data_manifests", root / "data", name=name, **shares)
+
+
+def splits(study, **changes):
+    """Rename splits of the cohort `balls`; None leaves a split's images out."""
+    path = study / "data_manifests" / "balls.csv"
+    table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    table["split"] = table["split"].map(lambda name: changes.get(name, name))
+    table.dropna(subset="split").to_csv(path, index=False)
 
 
 TRAIN = ("train", "balls", "--out", "model", "--setting", "tiny")
 
 
-def test_from_cohort_to_model_to_scores(study, run):
-    code, said = run(*TRAIN)
-    assert code == 0, said
-    model = study / "model"
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """What a training gives, and the folder that it leaves: one training for all tests."""
+    root = make_study(tmp_path_factory.mktemp("trained") / "study")
+    results = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("SEGSRGAN_DATA", raising=False)
+        patch.setattr(aside, "fit", lambda *arguments: results.append(fit(*arguments)) or results[-1])
+        assert train_aside(Study(root), read_params(root / "params.yaml", "balls", "tiny"), ["balls"], root / "model")
+    return results[0], root / "model"
+
+
+@pytest.fixture
+def model(study, trained):
+    """The study with the trained network in its folder `model`."""
+    return shutil.copytree(trained[1], study / "model")
+
+
+def test_from_cohort_to_model_to_scores(study, model, run):
     assert {path.name for path in model.iterdir()} == {
         "generator.npz", "model.json", "history.csv", "training.json", "MODEL_CARD.md",
     }  # fmt: skip
@@ -82,13 +116,12 @@ def test_from_cohort_to_model_to_scores(study, run):
         assert not folder.exists()
 
 
+@pytest.mark.usefixtures("model")
 def test_a_network_is_calibrated_on_another_cohort(study, run):
-    run(*TRAIN)
     code, said = run("calibrate", "balls", "--model", "model", "--out", "mine", "--setting", "tiny")
     assert code == 0, said
-    assert "calibrated on" in said
+    assert "calibrated on 3 cases" in said
     before, after = (json.loads((study / name / "model.json").read_text()) for name in ("model", "mine"))
-    assert after["error_cases"] >= 1
     assert {**after, **{key: before[key] for key in ("threshold", "error_factors", "error_cases")}} == before
     weights = [(study / name / "generator.npz").read_bytes() for name in ("model", "mine")]
     assert weights[0] == weights[1]
@@ -96,8 +129,39 @@ def test_a_network_is_calibrated_on_another_cohort(study, run):
     assert not (study / "mine" / ".work").exists()
 
 
+@pytest.mark.usefixtures("model")
+def test_every_use_of_a_network_has_the_windows_of_its_card(study, run, monkeypatch):
+    card = json.loads((study / "model" / "model.json").read_text())
+    used, call = [], Segmenter.__call__
+    monkeypatch.setattr(Segmenter, "__call__", lambda self, *a, **k: used.append(self.windows) or call(self, *a, **k))
+    run("calibrate", "balls", "--model", "model", "--out", "mine", "--setting", "other")
+    run("evaluate", "balls", "--model", "model", "--out", "eval", "--setting", "other")
+    assert used == [(card["step"], tuple(card["flips"]))] * 4  # one of val and two of train; one of test
+    after = json.loads((study / "mine" / "model.json").read_text())
+    assert (after["step"], after["flips"]) == (card["step"], card["flips"])
+
+
+def test_a_network_is_trained_without_a_test_split(study, run, trained, monkeypatch):
+    monkeypatch.setattr(aside, "fit", lambda *_: trained[0])
+    splits(study, test=None)
+    code, said = run(*TRAIN)
+    assert code == 0, said
+
+
+@pytest.mark.usefixtures("model")
+def test_a_network_is_calibrated_without_a_train_split(study, run):
+    splits(study, train="test")
+    code, said = run("calibrate", "balls", "--model", "model", "--out", "mine", "--setting", "tiny")
+    assert code == 0, said
+    assert json.loads((study / "mine" / "model.json").read_text())["error_cases"] == 1
+    splits(study, val="test")
+    code, said = run("calibrate", "balls", "--model", "model", "--out", "other", "--setting", "tiny")
+    assert code == 2
+    assert "no images of the splits val and train" in said
+
+
+@pytest.mark.usefixtures("model")
 def test_the_same_training_is_not_done_twice_and_another_not_over_it(study, run):
-    run(*TRAIN)
     before = (study / "model" / "generator.npz").stat().st_mtime_ns
     code, said = run(*TRAIN)
     assert code == 0
@@ -108,28 +172,31 @@ def test_the_same_training_is_not_done_twice_and_another_not_over_it(study, run)
     assert "holds a network of another cohort or other settings" in said
 
 
-def test_a_stopped_training_goes_on_with_what_is_prepared(study, run, monkeypatch):
+@pytest.mark.usefixtures("study")
+def test_a_stopped_training_goes_on_with_what_is_prepared(run, trained, monkeypatch):
     def stopped(*_):
         raise KeyboardInterrupt
 
-    with monkeypatch.context() as patch:
-        patch.setattr(aside, "fit", stopped)
-        assert run(*TRAIN)[0] != 0
+    monkeypatch.setattr(aside, "fit", stopped)
+    assert run(*TRAIN)[0] != 0
+    monkeypatch.setattr(aside, "fit", lambda *_: trained[0])
     monkeypatch.setattr(aside, "prepare", stopped)  # must not be called again
     code, said = run(*TRAIN)
     assert code == 0, said
 
 
-def test_several_cohorts_train_one_network(study, run, save):
-    cohort(study, "more", save)
+def test_several_cohorts_train_one_network(study, run, trained, monkeypatch):
+    asked = []
+    monkeypatch.setattr(aside, "fit", lambda _, settings: asked.append(settings.cohort) or trained[0])
+    cohort(study, "more")
     code, said = run("train", "balls", "data_manifests/more.csv", "--out", "both", "--setting", "tiny")
     assert code == 0, said
     assert "balls+more (4 images to train, 2 to validate)" in (study / "both" / "MODEL_CARD.md").read_text()
-    assert json.loads((study / "both" / "model.json").read_text())["cohort"] == "balls+more"
+    assert asked == ["balls+more"]
 
 
-def test_cohorts_of_different_voxel_sizes_are_refused(study, run, save):
-    cohort(study, "coarse", save, spacing=1.5)
+def test_cohorts_of_different_voxel_sizes_are_refused(study, run):
+    cohort(study, "coarse", spacing=1.5)
     code, said = run("train", "balls", "coarse", "--out", "both", "--setting", "tiny")
     assert code == 2
     assert "simulation.spacing_mm" in said

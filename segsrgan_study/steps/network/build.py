@@ -1,0 +1,76 @@
+"""Networks of the settings, with the objectives that they are trained by."""
+
+from collections.abc import Callable
+
+from segsrgan_core.classes import Classes
+from segsrgan_core.networks.critic import build_critic
+from segsrgan_core.networks.functions import choose_policy
+from segsrgan_core.networks.generators import build_generator
+from segsrgan_core.segmenter import ModelCard
+from segsrgan_core.training import Trainer, devices
+from segsrgan_study.params import Settings
+
+
+def model_classes(settings: Settings) -> Classes:
+    """Return the classes that the network segments."""
+    return Classes(tuple(settings.model.classes), settings.model.hemispheres)
+
+
+def generator_arguments(settings: Settings) -> dict:
+    """Return the arguments of `build_generator`, without precision and seed."""
+    model = settings.model
+    return {
+        "name": model.generator,
+        "k": model.k,
+        "kernel": model.kernel,
+        "padding": model.padding,
+        "n_classes": model_classes(settings).tissue_channels,
+        "hemispheres": model.hemispheres,
+        "thickness_channel": model.thickness_channel,
+    }
+
+
+def build_trainer(
+    settings: Settings, objective: Callable | None = None, critic_objective: Callable | None = None
+) -> Trainer:
+    """Build the networks and their optimizers, on as many devices as the settings name.
+
+    Args:
+        settings: model, training and seed.
+        objective: of the generator; None for `losses.generator_objective`.
+        critic_objective: of the critic; None for `losses.critic_objective`.
+
+    Returns:
+        A trainer; its critic is None where the settings never let one take part.
+    """
+    model, policy = settings.model, choose_policy(settings.model.precision)
+    with devices(settings.training.devices).scope():
+        generator = build_generator(**generator_arguments(settings), policy=policy, seed=settings.seed)
+        critic = None
+        if settings.training.adversarial_from < 1:
+            channels = generator.output_shape[-1] + model.thickness_channel
+            critic = build_critic(channels, model.critic_width, policy, seed=settings.seed + 1000)
+        groups = model_classes(settings).groups
+        return Trainer(generator, critic, settings.training, groups, objective, critic_objective)
+
+
+def model_card(settings: Settings, spacing_mm: float) -> ModelCard:
+    """Return the card, not calibrated, of the network that these settings train.
+
+    Args:
+        settings: of simulation, model, training and inference.
+        spacing_mm: isotropic voxel size of the training images.
+    """
+    return ModelCard(
+        generator=generator_arguments(settings),
+        classes=tuple(settings.model.classes),
+        spacing_mm=spacing_mm,
+        patch=settings.training.patch,
+        thickness_mm=settings.training.thickness_mm or (settings.simulation.slice_mm,) * 2,
+        plane=settings.simulation.plane,
+        cohort=settings.cohort,
+        step=min(settings.inference.step, settings.training.patch),
+        flips=tuple(settings.inference.flips),
+        threshold=settings.inference.threshold or 0.5,
+        networks=settings.training.networks,
+    )
