@@ -151,7 +151,7 @@ def _used(code: list[ast.AST]) -> tuple[set[str], set[str]]:
     """The settings that are read, and the folders of `data` and `results`, in what `_reached` returns."""
     settings, folders = set(), set()
     for node in (node for part in code for node in ast.walk(part)):
-        if isinstance(node, ast.Attribute) and ast.unparse(node.value) == "settings":
+        if isinstance(node, ast.Attribute) and ast.unparse(node.value).rpartition(".")[2] == "settings":
             settings |= {node.attr} & Settings.model_fields.keys()
         if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div) and isinstance(node.right, ast.Constant):
             root = {"work": "data", "results": "results"}.get(ast.unparse(node.left).rpartition(".")[2])
