@@ -48,33 +48,24 @@ def test_age_is_kept_within_the_templates(tmp_path, mirtk, age, passed):
         drawem.METHOD.run(case(tmp_path, age))
 
 
-def test_failure_tells_the_last_words(tmp_path, mirtk):
-    mirtk("echo preprocess.sh : failed >&2; exit 1")
-    with pytest.raises(MethodFailed, match=r"exit code 1: preprocess\.sh : failed"):
-        drawem.METHOD.run(case(tmp_path))
-
-
-def test_a_map_of_zeros_with_exit_code_0(tmp_path, mirtk):
-    save_image(nifti(np.zeros_like(LABELS)), tmp_path / "labels.nii.gz")
-    mirtk(OUT.format(tmp_path / "labels.nii.gz"))
-    with pytest.raises(MethodFailed, match="map of zeros"):
-        drawem.METHOD.run(case(tmp_path))
-
-
-def test_missing_and_broken_files(tmp_path, mirtk):
-    mirtk("echo done")
-    with pytest.raises(MethodFailed, match="without segmentations/image_tissue_labels"):
-        drawem.METHOD.run(case(tmp_path))
-    (tmp_path / "text").write_text("no image")
-    mirtk(OUT.format(tmp_path / "text"))
-    with pytest.raises(MethodFailed, match="no label map"):
-        drawem.METHOD.run(case(tmp_path))
-
-
-def test_another_grid(tmp_path, mirtk):
-    save_image(nifti(LABELS[1:]), tmp_path / "labels.nii.gz")
-    mirtk(OUT.format(tmp_path / "labels.nii.gz"))
-    with pytest.raises(MethodFailed, match="another grid"):
+@pytest.mark.parametrize(
+    ("result", "body", "says"),
+    [
+        (None, "echo preprocess.sh : failed >&2; exit 1", r"exit code 1: preprocess\.sh : failed"),
+        (None, "echo done", "without segmentations/image_tissue_labels"),
+        (np.zeros_like(LABELS), OUT, "map of zeros"),  # with exit code 0
+        (LABELS[1:], OUT, "another grid"),
+        ("no image", OUT, "no label map"),
+    ],
+)
+def test_a_result_that_cannot_be_used_is_a_failure(tmp_path, mirtk, result, body, says):
+    path = tmp_path / "result.nii.gz"
+    if isinstance(result, np.ndarray):
+        save_image(nifti(result), path)
+    elif result:
+        path.write_text(result)
+    mirtk(body.format(path))
+    with pytest.raises(MethodFailed, match=says):
         drawem.METHOD.run(case(tmp_path))
 
 

@@ -52,12 +52,6 @@ def test_the_table_has_a_row_a_run(tmp_path):
     assert table["dice"].is_monotonic_increasing
 
 
-def test_progress_ends_at_1(tmp_path):
-    seen = []
-    tune(METHOD, SUBJECTS, tmp_path, COARSE, {"shift": (0, 1)}, progress=lambda name, part: seen.append(part))
-    assert seen[-1] == 1.0
-
-
 def test_every_grid_names_parameters_of_its_method():
     for name, grid in GRIDS.items():
         assert set(grid) <= set(METHODS[name].parameters)
