@@ -22,6 +22,12 @@ def head(shape=SHAPE) -> np.ndarray:
     return np.where(radius < 0.8, 600 + 300 * np.cos(9 * radius), 20 * radius).astype(np.float32)
 
 
+def tissues(shape=SHAPE) -> np.ndarray:
+    """Labels of the head: 2 the cortex, 3 the white matter."""
+    light = head(shape)
+    return np.where(light > 700, 3, np.where(light > 300, 2, 0)).astype(np.int16)
+
+
 def image(data=None, affine=None) -> Nifti1Image:
     made = Nifti1Image(head() if data is None else data, np.diag([*SPACING_MM, 1]) if affine is None else affine)
     made.set_sform(made.affine, 1)
@@ -139,9 +145,9 @@ IMAGES = [
     _fault("a_nan", "in 1 voxels", _with_voxel, np.nan),
     _fault("infinity", "in 1 voxels", _with_voxel, -np.inf),
     _fault("beyond_float32", "in 1 voxels", _with_voxel, 1e300, np.float64),
-    _fault("all_negative", "bright tissue above 0", _saved, head() - 2000),
-    _fault("one_voxel_outshines_all", "fills 0.1%", _saved, _SPREAD),
-    _fault("one_voxel_near_the_largest", "fills 0.1%", _with_voxel, 3e38),
+    _fault("all_negative", "not above 0", _saved, head() - 2000),
+    _fault("one_voxel_outshines_all", "brighter than the mean", _saved, _SPREAD),
+    _fault("one_voxel_near_the_largest", "brighter than the mean", _with_voxel, 3e38),
     _fault("rgb", "real grey values", _rgb),
     _fault("complex", "complex64", _saved, head().astype(np.complex64)),
     _fault("no_affine", "codes of 0", _with_forms, np.eye(4), np.eye(4), (0, 0)),

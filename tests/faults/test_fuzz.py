@@ -1,10 +1,11 @@
-"""Random damage to every file that is read: a sentence or a whole result, never another error.
+"""Random damage to every kind of input file: it is read whole or refused in a sentence, without another error.
 
-FUZZ_EXAMPLES says how many of each; `make fuzz` asks for many.
+FUZZ_EXAMPLES sets the number of examples per kind; `make fuzz` asks for many.
 """
 
 import os
 import resource
+import shutil
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from segsrgan_core.checkpoints import load_state, save_state
@@ -21,86 +22,8 @@ from segsrgan_core.errors import UserError
 from segsrgan_study.cohorts.manifest import read_manifest
 from segsrgan_study.files import load_image, load_labels
 from segsrgan_study.params import read_params
-from tests.faults.images import image
-from tests.faults.labels import tissues
-
-ROOT = Path(__file__).parents[2]
-fuzzed = settings(
-    max_examples=int(os.environ.get("FUZZ_EXAMPLES", "60")),
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
-
-
-def damages(longest: int):
-    """Overwritten bytes, and where the file ends: (place, byte) pairs and a length."""
-    return st.tuples(
-        st.lists(st.tuples(st.integers(0, longest), st.integers(0, 255)), max_size=12), st.integers(0, 4 * longest)
-    )
-
-
-def damaged(content: bytes, damage) -> bytes:
-    changes, length = damage
-    content = bytearray(content)
-    for place, byte in changes:
-        content[place % len(content)] = byte
-    return bytes(content[:length])
-
-
-def read_or_refused(read: Callable[[Path], Any], path: Path) -> Any:
-    """Return what is read, or None if it is refused by a sentence about the file; any other error goes on."""
-    try:
-        return read(path)
-    except UserError as error:
-        said = str(error)
-    assert str(path) in said
-    return None
-
-
-def whole_manifest() -> bytes:
-    """Return a manifest of a few rows."""
-    return (ROOT / "data_manifests" / "fetal_atlas.csv").read_bytes()[:2000].rpartition(b"\n")[0]
-
-
-@fuzzed
-@given(damages(352), st.sampled_from(["nii", "nii.gz", "mgh"]))
-def test_a_damaged_image_is_read_whole_or_refused(tmp_path, damage, suffix):
-    path, whole = tmp_path / f"image.{suffix}", image()
-    nib.save(nib.MGHImage(np.asarray(whole.dataobj), whole.affine) if suffix == "mgh" else whole, path)
-    path.write_bytes(damaged(path.read_bytes(), (damage[0], 10**9 if damage[1] > 352 else damage[1])))
-    if read := read_or_refused(load_image, path):
-        assert np.isfinite(np.asarray(read.dataobj)).all()
-        assert np.isfinite(read.affine).all()
-
-
-@fuzzed
-@given(damages(352))
-def test_damaged_labels_are_read_whole_or_refused(tmp_path, damage):
-    path = tmp_path / "labels.nii"
-    nib.save(image(tissues()), path)
-    path.write_bytes(damaged(path.read_bytes(), (damage[0], 10**9 if damage[1] > 352 else damage[1])))
-    if read := read_or_refused(load_labels, path):
-        assert np.asarray(read.dataobj).min() >= 0
-
-
-@fuzzed
-@given(damages(700) | st.binary(max_size=400))
-@example(b'"')
-def test_a_damaged_manifest_is_read_or_refused(tmp_path, damage):
-    path = tmp_path / "mine.csv"
-    path.write_bytes(damage if isinstance(damage, bytes) else damaged(whole_manifest(), damage))
-    read = read_or_refused(read_manifest, path)
-    assert read is None or len(read)
-
-
-@fuzzed
-@given(damages(3900) | st.binary(max_size=400))
-def test_damaged_settings_are_read_or_refused(tmp_path, damage):
-    path = tmp_path / "params.yaml"
-    content = (ROOT / "params.yaml").read_bytes()
-    path.write_bytes(damage if isinstance(damage, bytes) else damaged(content, damage))
-    read = read_or_refused(read_params, path)
-    assert read is None or read.seed >= 0
+from tests.faults.images import image, tissues
+from tests.settings import PARAMS, ROOT
 
 
 class Variable:
@@ -117,33 +40,74 @@ class Variable:
 
 
 def write_weights(path: Path) -> None:
-    """Write the weights that `read_weights` expects."""
     save_state(path, {"generator": [Variable(), Variable()]}, {"step": 1})
 
 
-def read_weights(path: Path) -> list[Variable]:
-    """Read weights into two variables, which must not change where the file is refused."""
+def read_weights(path: Path) -> np.ndarray:
+    """Read weights into two variables, which stay as they are where the file is refused."""
     variables = [Variable(), Variable()]
     try:
         load_state(path, {"generator": variables})
     except UserError:
         assert all(np.array_equal(v.value, Variable().value) for v in variables)
         raise
-    assert all(np.isfinite(v.value).all() for v in variables)
-    return variables
+    return np.stack([v.value for v in variables])
 
 
-@fuzzed
-@given(damages(900))
-def test_damaged_weights_are_read_whole_or_refused(tmp_path, damage):
-    path = tmp_path / "weights.npz"
-    write_weights(path)
-    path.write_bytes(damaged(path.read_bytes(), damage))
-    read_or_refused(read_weights, path)
+def values(read: Callable[[Path], nib.Nifti1Image]) -> Callable[[Path], np.ndarray]:
+    return lambda path: np.append(np.asarray(read(path).dataobj), read(path).affine)
+
+
+def write_manifest(path: Path) -> None:
+    content = (ROOT / "data_manifests" / "fetal_atlas.csv").read_bytes()
+    path.write_bytes(content[:2000].rpartition(b"\n")[0])
+
+
+# File name: what writes a whole file, what reads it.
+READERS: dict[str, tuple[Callable[[Path], Any], Callable[[Path], Any]]] = {
+    "image.nii": (lambda path: nib.save(image(), path), values(load_image)),
+    "image.nii.gz": (lambda path: nib.save(image(), path), values(load_image)),
+    "image.mgh": (
+        lambda path: nib.save(nib.MGHImage(np.asarray(image().dataobj), image().affine), path),
+        values(load_image),
+    ),
+    "labels.nii": (lambda path: nib.save(image(tissues()), path), values(load_labels)),
+    "mine.csv": (write_manifest, read_manifest),
+    "params.yaml": (lambda path: shutil.copy(PARAMS, path), read_params),
+    "weights.npz": (write_weights, read_weights),
+}
+# Overwritten bytes as (place, value), and the length that is left: most files keep all of it.
+DAMAGE = st.tuples(
+    st.lists(st.tuples(st.integers(0, 4000) | st.integers(0, 352), st.integers(0, 255)), max_size=12),
+    st.just(10**9) | st.integers(0, 4000),
+)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", READERS)
+@settings(
+    max_examples=int(os.environ.get("FUZZ_EXAMPLES", "60")),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(damage=DAMAGE)
+def test_a_damaged_file_is_read_whole_or_refused(tmp_path, name, damage):
+    (write, read), path = READERS[name], tmp_path / name
+    write(path)
+    content, (changes, length) = bytearray(path.read_bytes()), damage
+    for place, byte in changes:
+        content[place % len(content)] = byte
+    path.write_bytes(content[:length])
+    found, said = None, ""
+    try:
+        found = read(path)
+    except UserError as error:
+        said = str(error)
+    assert found is not None or str(path) in said
+    assert not isinstance(found, np.ndarray) or np.isfinite(found).all()
 
 
 def test_weights_with_a_part_that_is_no_array_are_refused(tmp_path):
-    """Found by fuzz_readers: numpy gives the bytes of such a part."""
     path = tmp_path / "weights.npz"
     write_weights(path)
     with zipfile.ZipFile(path) as whole:
@@ -152,7 +116,8 @@ def test_weights_with_a_part_that_is_no_array_are_refused(tmp_path):
         with zipfile.ZipFile(path, "w") as changed:
             for other, content in parts.items():
                 changed.writestr(other, b"no array" if other == name else content)
-        assert read_or_refused(read_weights, path) is None
+        with pytest.raises(UserError, match=str(path)):
+            read_weights(path)
 
 
 @pytest.fixture(autouse=True)

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from segsrgan_study.own_images.names import InputImage, name_of_file, name_of_row
+from segsrgan_study.own_images.names import name_of_file, name_of_row
 
 
 @pytest.mark.parametrize(
@@ -25,13 +25,3 @@ def test_entities_of_any_file(name, expected):
 def test_entities_of_a_row():
     assert name_of_row("sub-A_1", "ses-2", 120.0) == "sub-A1_ses-2_acq-te120"
     assert name_of_row("fetal.30") == "sub-fetal30"
-
-
-def test_outputs_of_a_case():
-    case = InputImage(Path("x.nii"), "sub-01_ses-2_acq-b", "x.nii")
-    assert case.path("dseg", ".nii.gz").as_posix() == "sub-01/ses-2/anat/sub-01_ses-2_acq-b_desc-segsrgan_dseg.nii.gz"
-    assert (
-        case.path("probseg", ".json", "deep_grey").name
-        == "sub-01_ses-2_acq-b_label-DeepGrey_desc-segsrgan_probseg.json"
-    )
-    assert case.sheet.as_posix() == "sub-01/ses-2/figures/sub-01_ses-2_acq-b_desc-segsrgan_T2w.png"

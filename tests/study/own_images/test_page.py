@@ -46,8 +46,3 @@ def test_different_weights_on_one_page_are_told(cases, job):
     (job.model / "generator.npz").write_bytes(b"others")
     segment_all(cases[2:], [], job)
     assert "different weights" in page_of(job)
-
-
-def test_a_folder_where_all_failed_has_a_page(job, tmp_path):
-    segment_all([InputImage(tmp_path / "no.nii", "sub-no", "no.nii")], [], job)
-    assert "0 cases segmented, 1 failed" in page_of(job)

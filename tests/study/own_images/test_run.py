@@ -8,7 +8,7 @@ import pytest
 
 from segsrgan_study.files import load_image
 from segsrgan_study.own_images import run as running
-from segsrgan_study.own_images.names import InputImage, name_of_file
+from segsrgan_study.own_images.names import InputImage
 from segsrgan_study.own_images.run import segment_all
 from tests.core.test_segmenter import head
 
@@ -51,17 +51,6 @@ def test_the_volumes_are_ready_for_statistics(cases, job):
     assert table["cortex_ml"][2] == pytest.approx(counted, rel=1e-4)
     assert counted > 0
     assert set(json.loads((job.out / "volumes.json").read_text())) == set(table.columns)
-
-
-def test_every_format_gives_the_same(job, tmp_path, save):
-    files = [
-        save(head(), tmp_path / "in" / f"a{i}{suffix}") for i, suffix in enumerate((".nii", ".nii.gz", ".mgz", ".img"))
-    ]
-    segment_all([InputImage(file, name_of_file(file), file.name) for file in files], [], job)
-    volumes = pd.read_csv(job.out / "volumes.tsv", sep="\t")["cortex_ml"]
-    assert len(volumes) == 4
-    assert volumes.nunique() == 1
-    assert volumes[0] > 0
 
 
 def test_what_is_done_is_not_done_again_and_changes_nothing(cases, job, network):
@@ -116,12 +105,6 @@ def test_automatic_precision_takes_what_is_there(cases, job):
     assert states(segment_all(cases[:1], [], auto)) == ["there"]
 
 
-def test_a_later_run_adds_to_the_tables(cases, job):
-    segment_all(cases[:1], [], job)
-    segment_all(cases[1:], [], job)
-    assert pd.read_csv(job.out / "volumes.tsv", sep="\t")["case"].tolist() == ["sub-00", "sub-01", "sub-02"]
-
-
 def test_one_bad_image_does_not_stop_the_others(cases, job, tmp_path, capsys):
     bad, missing = tmp_path / "in" / "bad.nii.gz", tmp_path / "in" / "missing.nii.gz"
     bad.write_bytes(cases[0].file.read_bytes()[:2000])
@@ -171,10 +154,3 @@ def test_nothing_written_tells_where_it_was_made(cases, job, tmp_path):
     segment_all([*cases, InputImage(missing, "sub-missing", missing.name)], [], job)
     for name, data in content(job.out).items():
         assert str(tmp_path).encode() not in data, name
-
-
-def test_a_case_without_any_cortex_is_noted(job, tmp_path, save):
-    path = save(head(thickness=6.0), tmp_path / "in" / "thick.nii.gz")
-    segment_all([InputImage(path, "sub-thick", path.name)], [], job)
-    notes = pd.read_csv(job.out / "cases.tsv", sep="\t")["notes"][0]
-    assert "6 mm thick" in notes
