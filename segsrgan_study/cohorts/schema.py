@@ -44,8 +44,8 @@ COLUMNS = Row._fields
 REQUIRED = tuple(name for name in COLUMNS if name not in OPTIONAL)
 
 
-def _is_name(text: str) -> bool:
-    return bool(re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", text))
+_is_name = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*").fullmatch
+_is_digests = re.compile(r"[0-9a-f]{64}(;[0-9a-f]{64}){0,4}").fullmatch
 
 
 def _is_relative(text: str) -> bool:
@@ -57,16 +57,12 @@ def _is_number(low: float, high: float) -> Callable[[str], bool]:
     return lambda text: bool(re.fullmatch(r"[0-9]+(\.[0-9]*)?", text)) and low <= float(text) <= high
 
 
-def _is_digests(text: str) -> bool:
-    return bool(re.fullmatch(r"[0-9a-f]{64}(;[0-9a-f]{64}){0,4}", text))
-
-
-def _column(name: str, test: Callable[[str], bool], expected: str, empty: bool = True) -> pa.Column:
+def _column(name: str, test: Callable[[str], object], expected: str, empty: bool = True) -> pa.Column:
     """Return a text column; the fault's sentence starts with the column's name, as `manifest_faults` needs it."""
     return pa.Column(
         str,
         pa.Check(
-            lambda text: (empty and not text) or test(text),
+            lambda text: bool((empty and not text) or test(text)),
             element_wise=True,
             error=f"{name}: expected {expected}{', or nothing' if empty else ''}",
         ),

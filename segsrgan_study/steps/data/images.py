@@ -1,4 +1,4 @@
-"""The images of one row of a manifest, turned to RAS+ and brought to the study's grid."""
+"""Images of one row of a manifest, in RAS+ order on the study's grid."""
 
 from typing import NamedTuple
 
@@ -16,6 +16,7 @@ from segsrgan_study.cohorts.schema import Row
 from segsrgan_study.files import load_image, load_labels
 from segsrgan_study.params import Settings
 from segsrgan_study.paths import Study
+from segsrgan_study.phantoms.echoes import at_echo_times
 from segsrgan_study.progress import say
 
 
@@ -34,15 +35,14 @@ class CaseImages(NamedTuple):
     interpolated: Nifti1Image | None = None
 
 
-def case_images(study: Study, settings: Settings, row: Row, name: str = "", with_sides: bool = False) -> CaseImages:
+def case_images(study: Study, settings: Settings, row: Row, name: str) -> CaseImages:
     """Read the images of a row; simulate the thick slices unless they were acquired.
 
     Args:
         study: folders.
         settings: cohort, seed and simulation.
         row: of the cohort's manifest.
-        name: that the noise depends on; that of the case if empty.
-        with_sides: find the hemispheres of a high-resolution head whose manifest names no such file (seconds).
+        name: of the case; the simulated noise depends on it.
 
     Raises:
         UserError: a file is missing or at fault, or voxels are anisotropic and `simulation.spacing_mm` is not set.
@@ -50,9 +50,8 @@ def case_images(study: Study, settings: Settings, row: Row, name: str = "", with
     if row.split == "variability":
         return _acquired(study, settings, row)
     hr, labels = load_truth(study, settings, row)
-    low = settings.simulation.acquire(hr, np.random.default_rng([settings.seed, *(name or case_name(row)).encode()]))
-    sides = _hemispheres(study, settings, row, hr, labels) if with_sides else None
-    return CaseImages(low, hr, labels, sides, resample_like(low, hr))
+    low = settings.simulation.acquire(hr, np.random.default_rng([settings.seed, *name.encode()]))
+    return CaseImages(low, hr, labels, _hemispheres(study, settings, row, hr, labels), resample_like(low, hr))
 
 
 def _acquired(study: Study, settings: Settings, row: Row) -> CaseImages:
@@ -63,6 +62,26 @@ def _acquired(study: Study, settings: Settings, row: Row) -> CaseImages:
     sides = _numbers(study, settings, row.sides) if row.sides else None
     like = labels if hr is None else hr
     return CaseImages(low, hr, labels, sides, None if like is None else interpolated_on(like, low, row.image))
+
+
+def echo_images(name: str, images: CaseImages, settings: Settings) -> dict[float, CaseImages]:
+    """Re-synthesise a head at the talk's echo times and cut it into thick slices.
+
+    Args:
+        name: of the case. The random values of a head depend on its name and the seed alone.
+        images: of the case; `hr` and `labels` must be known.
+        settings: seed and simulation.
+
+    Returns:
+        Images by echo time in ms; `hr` is without noise.
+    """
+    rng = np.random.default_rng([settings.seed, *f"{name} echoes".encode()])
+    echoes, noise = at_echo_times(images.hr, images.labels, rng)
+    found = {}
+    for te, hr in echoes.items():
+        low = settings.simulation.acquire(hr, rng, noise)
+        found[te] = images._replace(hr=hr, low=low, interpolated=interpolated_on(hr, low))
+    return found
 
 
 def interpolated_on(like: Nifti1Image, low: Nifti1Image, name: str = "") -> Nifti1Image | None:

@@ -21,8 +21,7 @@ from segsrgan_study.paths import Study
 from segsrgan_study.phantoms.cohort import COHORT, PhantomCohort, write_cohort
 from segsrgan_study.pool import map_cases, results
 from segsrgan_study.steps.data.cases import CASES, PreparedCase, case_table
-from segsrgan_study.steps.data.echoes import echo_images
-from segsrgan_study.steps.data.images import CaseImages, case_images, case_name
+from segsrgan_study.steps.data.images import CaseImages, case_images, case_name, echo_images
 
 # That one case needs. It takes a second or two: on a few cores, starting processes would cost more than they save.
 RESOURCES = {"memory_gib": 1.5, "cores_each": 4}
@@ -132,7 +131,7 @@ def _prepare_one(
     with_echoes = with_echoes and row.split == "test"
     if keep and not with_echoes and all(path.is_file() for path in _paths(folder, stem).values()):
         return [case]
-    images = case_images(study, settings, row, stem, with_sides=True)
+    images = case_images(study, settings, row, stem)
     cases = [_save(images, case)]
     for te, echo in (echo_images(stem, images, settings) if with_echoes else {}).items():
         stem = f"{case.stem}_acq-te{te:g}"
