@@ -44,7 +44,8 @@ def load_state(path: Path, variables: dict[str, list]) -> dict[str, Any]:
         reason = " ".join(str(error).split())[:200]
         raise UserError(f"{path}: the file is missing or damaged ({reason}); copy it again, or train again.") from error
     wanted = {f"{name}/{i}": v for name, group in variables.items() for i, v in enumerate(group)}
-    if {n: (a.shape, a.dtype) for n, a in arrays.items()} != {n: _kind(v) for n, v in wanted.items()}:
+    now = {name: np.asarray(variable) for name, variable in wanted.items()}
+    if {n: (a.shape, a.dtype) for n, a in arrays.items()} != {n: (a.shape, a.dtype) for n, a in now.items()}:
         raise UserError(f"{path}: the weights are of another architecture; remove the file or name the right settings.")
     bad = sum(not np.all(np.isfinite(array)) for array in arrays.values())
     if bad:
@@ -52,8 +53,3 @@ def load_state(path: Path, variables: dict[str, list]) -> dict[str, Any]:
     for name, variable in wanted.items():
         variable.assign(arrays[name])
     return meta
-
-
-def _kind(variable: Any) -> tuple[tuple[int, ...], np.dtype]:
-    array = np.asarray(variable)
-    return array.shape, array.dtype

@@ -6,10 +6,11 @@ from segsrgan_core.errors import UserError
 
 
 def psnr(truth: np.ndarray, estimate: np.ndarray) -> float:
-    """Peak signal-to-noise ratio in dB, with the maximum of the truth as the peak (the talk's formula).
+    """Return the peak signal-to-noise ratio, 10 log10(max(truth)^2 / mean((truth - estimate)^2)), in dB.
 
-    Returns:
-        10 log10(max(truth)^2 / mean((truth - estimate)^2)) over all voxels; infinity where the two are equal.
+    Args:
+        truth: (X, Y, Z), with a positive maximum.
+        estimate: (X, Y, Z); infinity is returned if it equals the truth.
 
     Raises:
         UserError: the shapes differ, or the truth has no positive value.
@@ -17,13 +18,13 @@ def psnr(truth: np.ndarray, estimate: np.ndarray) -> float:
     truth, estimate = pair(truth, estimate, np.float64)
     peak = truth.max()
     if peak <= 0:
-        raise UserError(f"truth: expected an image with a positive maximum. Received: {peak:g}.")
+        raise UserError(f"truth: the maximum of the image is {peak:g}; give an image with positive intensities.")
     error = np.mean(np.square(truth - estimate))
     return float(10 * np.log10(peak**2 / error)) if error > 0 else float("inf")
 
 
 def dice(a: np.ndarray, b: np.ndarray) -> float:
-    """Dice overlap 2|a n b| / (|a| + |b|), in [0, 1]: 1 where both masks are empty, 0 where only one is."""
+    """Return the Dice overlap 2|a n b| / (|a| + |b|) of masks (X, Y, Z), in [0, 1]; 1 if both are empty."""
     a, b = pair(a, b, bool)
     size = np.count_nonzero(a) + np.count_nonzero(b)
     return 2 * np.count_nonzero(a & b) / size if size else 1.0
@@ -37,8 +38,5 @@ def pair(a: np.ndarray, b: np.ndarray, dtype: type) -> tuple[np.ndarray, np.ndar
     """
     a, b = np.asarray(a), np.asarray(b)
     if a.shape != b.shape or a.size == 0:
-        raise UserError(
-            f"truth and estimate: expected two arrays of one shape. Received: {a.shape} and {b.shape}; "
-            "bring the estimate to the truth's grid."
-        )
+        raise UserError(f"truth and estimate: shapes {a.shape} and {b.shape} differ; resample the estimate.")
     return a.astype(dtype), b.astype(dtype)

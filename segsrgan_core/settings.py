@@ -68,13 +68,9 @@ class TrainingSettings(Section):
     flips: list[Literal["x", "y", "z"]]
 
     @model_validator(mode="after")
-    def _ordered(self) -> "TrainingSettings":
+    def _consistent(self) -> "TrainingSettings":
         if self.thickness_mm is not None and not 0 < self.thickness_mm[0] <= self.thickness_mm[1]:
             raise ValueError(f"expected thickness_mm: [low, high] with 0 < low <= high, received {self.thickness_mm}")
-        return self
-
-    @model_validator(mode="after")
-    def _shared(self) -> "TrainingSettings":
         if self.batch % self.devices:
             raise ValueError(f"expected a batch that {self.devices} devices can share, not {self.batch}")
         return self

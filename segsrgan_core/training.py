@@ -18,7 +18,6 @@ import tensorflow as tf
 from segsrgan_core import losses
 from segsrgan_core.checkpoints import load_state, save_state
 from segsrgan_core.classes import Classes
-from segsrgan_core.errors import UserError
 from segsrgan_core.networks.functions import as_function
 from segsrgan_core.networks.optimizers import ConvolutionMuon, OnePassAdam
 from segsrgan_core.patches import TrainingSubject, patch_dataset
@@ -35,7 +34,7 @@ class Trainer:
 
     Batches are walked through one sample at a time: without batch statistics the mean of the samples' gradients is the
     gradient of the batch, and the memory needed is that of one patch. Several devices share the batches if networks and
-    trainer are built in the scope of a strategy, see `devices`.
+    trainer are built in the scope of a `tf.distribute` strategy.
 
     Args:
         generator: from `networks.generators.build_generator`.
@@ -188,23 +187,6 @@ class Trainer:
             terms += more_terms
             gradients = [a + b for a, b in zip(gradients, more, strict=True)]
         return terms / batch, [g / batch for g in gradients]
-
-
-def devices(count: int) -> tf.distribute.Strategy:
-    """Return a strategy that shares batches among the first GPUs of this machine, or its CPUs if it has no GPU.
-
-    Args:
-        count: number of devices; 1 shares nothing.
-
-    Raises:
-        UserError: the machine has fewer devices.
-    """
-    if count == 1:
-        return tf.distribute.get_strategy()
-    there = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
-    if len(there) < count:
-        raise UserError(f"training.devices: {count} is more than this machine has ({len(there)}); choose fewer.")
-    return tf.distribute.MirroredStrategy([device.name for device in there[:count]])
 
 
 def soften(real: tf.Tensor) -> tf.Tensor:

@@ -106,13 +106,3 @@ def disagreement_ml(
             result |= {f"{side}_{name}": float(voxel_ml * sd[sides == k].sum()) for name, sd in by_name.items()}
         result["intracranial"] = float(voxel_ml * spread[..., -1].sum())
     return result
-
-
-def error_factor(errors_ml: Sequence[float], disagreements_ml: Sequence[float]) -> float:
-    """Return the factor from disagreement to standard error: the root mean square of error over disagreement.
-
-    Args:
-        errors_ml: estimated minus true volume in ml, one per case.
-        disagreements_ml: disagreement on the same volumes in ml, > 0.
-    """
-    return float(np.sqrt(np.mean(np.square(np.asarray(errors_ml) / np.asarray(disagreements_ml)))))

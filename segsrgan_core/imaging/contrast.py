@@ -40,20 +40,6 @@ def spin_echo(m0, t1_ms, t2_ms, te_ms: float, tr_ms: float):
     return m0 * (1 - np.exp(-tr_ms / np.asarray(t1_ms))) * np.exp(-te_ms / np.asarray(t2_ms))
 
 
-def contrast_to_noise(first: Relaxation, second: Relaxation, te_ms, tr_ms, noise: float):
-    """Return |S1 - S2| / noise of two tissues.
-
-    Args:
-        first: a tissue.
-        second: another.
-        te_ms: echo time in ms, a number or an array.
-        tr_ms: repetition time in ms, a number or an array.
-        noise: standard deviation, in units of M0 (1 is that of CSF).
-    """
-    one, other = (spin_echo(tissue.m0, tissue.t1_ms, tissue.t2_ms, te_ms, tr_ms) for tissue in (first, second))
-    return np.abs(one - other) / noise
-
-
 def exponent(array: np.ndarray, power: float) -> np.ndarray:
     """Return x^p, the contrast augmentation of SegSRGAN.
 

@@ -32,20 +32,8 @@ def voxel_volume_ml(image: Nifti1Image) -> float:
     return float(abs(np.linalg.det(image.affine[:3, :3])) / 1000.0)
 
 
-def voxel_axis(image: Nifti1Image, plane: str | int) -> int:
-    """Return the voxel axis along which the slices of a plane are stacked.
-
-    Args:
-        image: any orientation.
-        plane: "axial", "coronal" or "sagittal" (the world axis S, A or R nearest to the stack), or a voxel axis.
-
-    Raises:
-        UserError: another word or number.
-    """
-    if plane in (0, 1, 2):
-        return int(plane)
-    if plane not in AXES:
-        raise UserError(f"slice plane: {plane!r} is not one of {sorted(AXES)} or a voxel axis 0, 1, 2.")
+def voxel_axis(image: Nifti1Image, plane: str) -> int:
+    """Return the voxel axis along which slices are stacked that are "axial", "coronal" or "sagittal" in the world."""
     orientation = nib.orientations.io_orientation(image.affine)
     return int(np.flatnonzero(orientation[:, 0] == AXES[plane])[0])
 

@@ -1,6 +1,6 @@
 """Networks as functions of arrays, and the choice of their precision."""
 
-import time
+import timeit
 from collections.abc import Callable
 
 import keras
@@ -44,9 +44,4 @@ def _convolution_seconds(dtype: tf.DType) -> float:
     x = tf.ones((1, 32, 32, 32, 32), dtype)
     kernel = tf.ones((3, 3, 3, 32, 32), dtype)
     convolve = tf.function(lambda: tf.nn.conv3d(x, kernel, [1] * 5, "SAME"), jit_compile=False)
-    times = []
-    for _ in range(6):
-        start = time.perf_counter()
-        convolve().numpy()
-        times.append(time.perf_counter() - start)
-    return min(times[1:])
+    return min(timeit.repeat(lambda: convolve().numpy(), number=1, repeat=6))

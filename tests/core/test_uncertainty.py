@@ -4,7 +4,6 @@ import pytest
 from segsrgan_core.classes import Classes
 from segsrgan_core.uncertainty import (
     disagreement_ml,
-    error_factor,
     error_probability,
     mirrored_channels,
     spread_channels,
@@ -99,7 +98,3 @@ def test_disagreement_by_hand():
     expected = {"csf": 0, "cortex": 2 * 0.3, "left_cortex": 2 * 0.1, "right_cortex": 2 * 0.2, "intracranial": 2 * 0.6}
     assert {name: found[name] for name in expected} == pytest.approx(expected)
     assert set(disagreement_ml(CORTEX, means[..., 2:3], squares[..., 1:2], None, 2.0)) == {"cortex"}
-
-
-def test_error_factor_is_a_root_mean_square():
-    assert error_factor([3.0, -8.0], [1.0, 2.0]) == pytest.approx(np.sqrt((9 + 16) / 2))

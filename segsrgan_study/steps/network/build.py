@@ -2,12 +2,15 @@
 
 from collections.abc import Callable
 
+import tensorflow as tf
+
 from segsrgan_core.classes import Classes
+from segsrgan_core.errors import UserError
 from segsrgan_core.networks.critic import build_critic
 from segsrgan_core.networks.functions import choose_policy
 from segsrgan_core.networks.generators import build_generator
 from segsrgan_core.segmenter import ModelCard
-from segsrgan_core.training import Trainer, devices
+from segsrgan_core.training import Trainer
 from segsrgan_study.params import Settings
 
 
@@ -74,3 +77,20 @@ def model_card(settings: Settings, spacing_mm: float) -> ModelCard:
         threshold=settings.inference.threshold or 0.5,
         networks=settings.training.networks,
     )
+
+
+def devices(count: int) -> tf.distribute.Strategy:
+    """Return a strategy that shares batches among the first GPUs of this machine, or its CPUs if it has no GPU.
+
+    Args:
+        count: number of devices; 1 shares nothing.
+
+    Raises:
+        UserError: the machine has fewer devices.
+    """
+    if count == 1:
+        return tf.distribute.get_strategy()
+    there = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
+    if len(there) < count:
+        raise UserError(f"training.devices: {count} is more than this machine has ({len(there)}); choose fewer.")
+    return tf.distribute.MirroredStrategy([device.name for device in there[:count]])

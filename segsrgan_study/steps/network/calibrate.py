@@ -9,7 +9,6 @@ import pandas as pd
 from segsrgan_core.imaging.geometry import voxel_volume_ml
 from segsrgan_core.metrics import dice
 from segsrgan_core.segmenter import ModelCard, Segmenter, volumes_ml
-from segsrgan_core.uncertainty import error_factor
 from segsrgan_study.files import load_image, load_labels
 from segsrgan_study.paths import Study
 from segsrgan_study.progress import track
@@ -101,5 +100,5 @@ def calibrated(card: ModelCard, trials: pd.DataFrame) -> ModelCard:
     for name in (column.removeprefix("error_ml_") for column in at if column.startswith("error_ml_")):
         errors, spreads = at[f"error_ml_{name}"], at[f"disagreement_ml_{name}"]
         if spreads.min() > 0:
-            factors[name] = float(f"{error_factor(errors, spreads):.6g}")
+            factors[name] = float(f"{np.sqrt(np.mean(np.square(errors / spreads))):.6g}")
     return replace(card, threshold=threshold, error_factors=factors, error_cases=len(at))

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from segsrgan_core.errors import UserError
-from segsrgan_core.imaging.contrast import Relaxation, contrast_to_noise, exponent, spin_echo
+from segsrgan_core.imaging.contrast import exponent, spin_echo
 from segsrgan_core.imaging.intensity import intensity_scale
 from segsrgan_core.imaging.noise import add_rician, jitter_slices, random_ramp
 
@@ -10,13 +10,6 @@ from segsrgan_core.imaging.noise import add_rician, jitter_slices, random_ramp
 def test_spin_echo_by_hand():
     # 2 (1 - e^-1) e^-0.5 = 0.7667861
     assert spin_echo(2.0, 1000.0, 200.0, te_ms=100, tr_ms=1000) == pytest.approx(2 * (1 - np.exp(-1)) * np.exp(-0.5))
-
-
-def test_contrast_to_noise_by_hand():
-    first, second = Relaxation(t1_ms=1000, t2_ms=200, m0=2.0), Relaxation(t1_ms=500, t2_ms=100, m0=1.0)
-    one, other = 2 * (1 - np.exp(-2)) * np.exp(-0.5), (1 - np.exp(-4)) * np.exp(-1)
-    for pair in ((first, second), (second, first)):
-        assert contrast_to_noise(*pair, te_ms=100, tr_ms=2000, noise=0.1) == pytest.approx((one - other) / 0.1)
 
 
 def test_exponent_of_one_changes_nothing_and_undershoot_keeps_its_sign():

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from segsrgan_core.errors import UserError
-from segsrgan_core.training import devices
+from segsrgan_study.steps.network.build import devices
 from tests.settings import training
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 STEPS = 4
 SCRIPT = f"""
 import json, sys, tempfile
@@ -28,7 +28,8 @@ from segsrgan_core.networks.critic import build_critic
 from segsrgan_core.networks.generators import BODIES, build_generator
 from tests.settings import simulation, training
 from segsrgan_core.patches import prepare_subject
-from segsrgan_core.training import Trainer, devices, train
+from segsrgan_core.training import Trainer, train
+from segsrgan_study.steps.network.build import devices
 
 BODIES["tiny"] = lambda blocks, x, k, kernel: blocks.unit(blocks.unit(x, k), k)  # soon traced
 image = np.random.default_rng(0).random((24, 24, 32)).astype(np.float32)
