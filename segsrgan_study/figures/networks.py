@@ -8,19 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from segsrgan_core.classes import Classes
-from segsrgan_study.figures.style import (
-    BLUE,
-    GREEN,
-    GREY,
-    ORANGE,
-    PURPLE,
-    RED,
-    SKY,
-    new_figure,
-    panel_letters,
-    require,
-    styled,
-)
+from segsrgan_study.figures.style import BLUE, GREEN, GREY, ORANGE, RED, SKY, new_figure, panel_letters, require, styled
 from segsrgan_study.params import Settings, read_params
 from segsrgan_study.paths import Study
 
@@ -39,10 +27,10 @@ BOXES = {
     "InputLayer": ("input", GREY),
     "UpSampling3D": (f"up {TIMES} 2", ORANGE),
     "UpsamplingConvolution": (f"up {TIMES} 2,\nconv {{kernel}}³", ORANGE),
-    "UpsamplingJoin": (f"up {TIMES} 2, join,\nconv {{kernel}}³", PURPLE),
-    "Concatenate": ("join", PURPLE),
+    "UpsamplingJoin": (f"up {TIMES} 2, join,\nconv {{kernel}}³", ORANGE),
+    "Concatenate": ("join", ORANGE),
     "Add": ("sum", GREEN),
-    "GlobalAveragePooling3D": ("average", PURPLE),
+    "GlobalAveragePooling3D": ("average", GREY),
     "Dense": ("score", RED),
     "ImageAndClasses": ("image +\nclasses", RED),
 }

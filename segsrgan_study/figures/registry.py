@@ -7,6 +7,8 @@ from html import escape
 from types import ModuleType
 from typing import Any
 
+from IPython.display import HTML
+
 from segsrgan_core.atomic import write_json
 from segsrgan_core.errors import UserError
 from segsrgan_study.figures import (
@@ -65,16 +67,6 @@ FIGURES = {module.__name__.rpartition(".")[2]: module for modules in SECTIONS.va
 
 
 @dataclass(frozen=True)
-class Printed:
-    """HTML as the output of a notebook's cell."""
-
-    html: str
-
-    def _repr_html_(self) -> str:
-        return self.html
-
-
-@dataclass(frozen=True)
 class Gallery:
     """The figures of one study, drawn into `results/figures`.
 
@@ -86,9 +78,9 @@ class Gallery:
     given: Inputs
     missing: dict[str, str] = field(default_factory=dict)
 
-    def section(self, name: str) -> Printed:
+    def section(self, name: str) -> HTML:
         """Draw and save the figures of a section; where the results do not allow one, a sentence says why."""
-        return Printed("\n".join(self._drawn(module, inputs) for module, inputs in SECTIONS[name].items()))
+        return HTML("\n".join(self._drawn(module, inputs) for module, inputs in SECTIONS[name].items()))
 
     def _drawn(self, module: ModuleType, inputs: Callable[[Inputs], Sequence[Any]]) -> str:
         folder, name = self.given.study.results / "figures", module.__name__.rpartition(".")[2]

@@ -31,7 +31,7 @@ class _Cells(string.Formatter):
         if isinstance(value, list):
             return f"[{f',{NO_BREAK}'.join(self.format_field(end, format_spec) for end in value)}]"
         if format_spec == "p":
-            return "< 0.001" if value < 0.001 else f"{value:.3f}"
+            return f"<{NO_BREAK}0.001" if value < 0.001 else f"{value:.3f}"
         return f"{value:z{format_spec}}".replace("-", "\N{MINUS SIGN}") if format_spec else str(value)  # z: no -0
 
 
@@ -136,7 +136,7 @@ class Table:
             position="tb",
             position_float="centering",
         )  # fmt: skip
-        return text.replace("\N{MINUS SIGN}", "$-$").replace(MISSING, "--").replace(NO_BREAK, "~").replace("< ", "$<$ ")
+        return text.replace("\N{MINUS SIGN}", "$-$").replace(MISSING, "--").replace(NO_BREAK, "~").replace("<", "$<$")
 
 
 class Tables:

@@ -67,16 +67,6 @@ def title(metrics: Metrics, name: str) -> str:
     return METRICS[name][0] if name in METRICS else method_title(name, known)
 
 
-def structures(metrics: Metrics) -> pd.DataFrame:
-    """Dice of what is segmented besides the cortex, a row per structure, from `results/evaluation/metrics.json`."""
-    cells = {
-        (name.replace("_", " "),): {title(metrics, method): score(entry, "dice") for method, entry in entries.items()}
-        for name, entries in metrics.get("dice", {}).items()
-        if name != "cortex"
-    }
-    return text_frame(cells, ["structure"])
-
-
 def tests(metrics: Metrics) -> pd.DataFrame:
     """SegSRGAN against each other method, a row per metric and method, from `results/evaluation/metrics.json`."""
     frames = []
@@ -108,15 +98,3 @@ def named(values: Mapping[str, Any]) -> str:
         return f"{value:g}" if type(value) in (int, float) else str(value)
 
     return "; ".join(f"{name} {plain(value)}" for name, value in values.items())
-
-
-def trust(metrics: Metrics) -> pd.DataFrame:
-    """Calibration of probabilities and standard errors, a row per structure, from `results/evaluation/metrics.json`."""
-    errors = metrics.get("standard_errors", {}).get("structures", {})
-    nest = {
-        structure.replace("_", " "): {**entries.get("segsrgan", {}), **errors.get(structure, {})}
-        for structure, entries in metrics.get("ece", {}).items()
-    }
-    columns = {"n": "{n}", "calibration error": "{mean:.3f} ({sd:.3f})", "standard error": "{relative_se:.1%}"}
-    columns |= {"error / standard error": "{z:.2f}", "inside": "{share:.2f}"}
-    return rows(nest, ["structure"], columns)

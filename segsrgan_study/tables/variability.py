@@ -1,6 +1,6 @@
 """Tables of the variability over patients and echo times, from `results/variability/metrics.json`."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -9,27 +9,6 @@ from segsrgan_study.figures.variability_table import STATISTICS, TALK
 from segsrgan_study.statistics.spread import TITLES
 from segsrgan_study.tables.cells import cell, entries, rows, text_frame
 
-# Part of the results: the analysis whose assumptions it holds.
-ANALYSES = {
-    "mixed_model": "mixed model",
-    "repeated_measures": "repeated measures",
-    "icc": "intraclass correlation",
-    "bland_altman": "Bland-Altman",
-    "pitman_morgan": "Pitman-Morgan",
-    "difference_to_reference_te": "paired differences",
-    "bias": "error of the volumes",
-}
-# Key of a check: what must hold, and the test whose p tells.
-CHECKS = {
-    "shapiro_residuals": ("normal residuals", "Shapiro-Wilk"),
-    "shapiro_intercepts": ("normal intercepts of the patients", "Shapiro-Wilk"),
-    "levene_residuals_by_te": ("equal variance of the residuals at every TE", "Levene"),
-    "mauchly_differences": ("equal variance of all differences (sphericity)", "Mauchly"),
-    "shapiro_differences": ("normal differences", "Shapiro-Wilk"),
-    "slope_with_mean": ("no trend of the difference with the mean", "correlation"),
-    "shapiro_sum": ("normal sum of the logarithms", "Shapiro-Wilk"),
-    "shapiro_difference": ("normal difference of the logarithms", "Shapiro-Wilk"),
-}
 LARGEST_BIAS = 0.25  # of a bootstrap, in standard errors (Efron and Tibshirani 1993, section 10.3)
 Metrics = Mapping[str, Any]
 
@@ -58,19 +37,6 @@ def spread(metrics: Metrics, talk: bool = False) -> pd.DataFrame:
                 values = {f"TE = {te} ms": f"{value:.4f}" for te, value in TALK[name][measure].items()}
                 table[f"{row}, the talk's value",] = values
     return text_frame(table, ["statistic"])
-
-
-def contrasts(metrics: Metrics) -> pd.DataFrame:
-    """Differences between echo times by the mixed model and, relative, by pairs, from the same file."""
-    paired = metrics.get("difference_to_reference_te", {})
-    nest: dict[str, dict] = {}
-    for measure, model in metrics.get("mixed_model", {}).items():
-        for pair, contrast in model.get("contrasts", {}).items():
-            of_pairs = paired.get(measure, {}).get(pair)
-            nest.setdefault(measure, {})[pair] = {**contrast, "paired": of_pairs}
-    columns = {"difference": "{value:#.3g}", "interval": "{ci95:#.3g}", "p": "{p:p}", "p (Holm)": "{p_holm:p}"}
-    columns |= {"relative to the reference TE": "{paired[relative]:.1%} {paired[relative_ci95]:.1%}"}
-    return rows(nest, ["measure", "TE (ms)"], columns, title)
 
 
 def harmonisation(metrics: Metrics) -> pd.DataFrame:
@@ -105,14 +71,23 @@ def agreement(metrics: Metrics) -> pd.DataFrame:
     return rows(nest, ["measure", "quantity"], columns, title)
 
 
-def assumptions(metrics: Metrics) -> pd.DataFrame:
-    """How each assumption of an analysis was checked and what came out, from the same file."""
+def assumptions(metrics: Metrics, analyses: Mapping[str, str], checks: Mapping[str, Sequence[str]]) -> pd.DataFrame:
+    """How each assumption of an analysis was checked and what came out.
+
+    Args:
+        metrics: `results/variability/metrics.json`.
+        analyses: title by the part of the results.
+        checks: what must hold and the test whose p tells, by the key of a check.
+    """
     found: dict[tuple[str, ...], list[float]] = {}
-    for part, analysis in ANALYSES.items():
-        for (first, *_), key, p in _checks(metrics.get(part, {})):
+    for part, analysis in analyses.items():
+        for (first, *_), key, p in _p_values(metrics.get(part, {}), checks):
             measure = title(first) if first in (*TITLES, "icv") else "both"
-            found.setdefault((analysis, measure, *CHECKS[key]), []).append(p)
-    table = {row: _verdict(cell("p {p:p}", {"p": min(ps)}), [p < 0.05 for p in ps]) for row, ps in found.items()}
+            found.setdefault((analysis, measure, *checks[key]), []).append(p)
+    table = {
+        row: _verdict(cell("p\N{NO-BREAK SPACE}{p:p}", {"p": min(ps)}), [p < 0.05 for p in ps])
+        for row, ps in found.items()
+    }
     for (name, measure), by_te in entries(metrics.get("bootstrap", {}), 2):
         sizes = [abs(entry["bias_over_se"]) for entry in by_te.values() if "bias_over_se" in entry]
         row = (f"bootstrap of {STATISTICS[name]}", TITLES[measure], "little bias", "bias / standard error")
@@ -124,10 +99,10 @@ def _verdict(worst: str, doubtful: list[bool]) -> dict[str, str]:
     return {"tests": str(len(doubtful)), "worst": worst, "doubtful": str(sum(doubtful))}
 
 
-def _checks(node: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], str, float]]:
+def _p_values(node: Any, checks: Mapping, path: tuple = ()) -> Iterator[tuple[tuple[str, ...], str, float]]:
     for key, item in node.items() if isinstance(node, Mapping) else ():
-        if key not in CHECKS:
-            yield from _checks(item, (*path, key))
+        if key not in checks:
+            yield from _p_values(item, checks, (*path, key))
         elif item.get("p") is not None:
             yield path, key, item["p"]
 

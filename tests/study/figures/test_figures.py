@@ -233,7 +233,7 @@ def test_a_missing_figure_leaves_its_reason_and_the_others_are_drawn(tmp_path, v
     (tmp_path / "results" / "variability").mkdir(parents=True)
     volumes.to_csv(tmp_path / "results" / "variability" / "volumes.csv", index=False)
     gallery = Gallery(Inputs(Study(tmp_path), SimpleNamespace(cohort="embedded")))
-    page = gallery.section("variability").html
+    page = gallery.section("variability").data
     assert set(gallery.missing) == {"variability_table", "te_overlay"}
     assert "results/variability/metrics.json: the file is not there" in page
     assert json.loads((tmp_path / "results" / "figures" / "missing.json").read_text()) == gallery.missing
