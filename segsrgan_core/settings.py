@@ -74,13 +74,3 @@ class TrainingSettings(Section):
         if self.batch % self.devices:
             raise ValueError(f"expected a batch that {self.devices} devices can share, not {self.batch}")
         return self
-
-
-class InferenceSettings(Section):
-    """Windows over a whole image."""
-
-    step: int = Field(ge=1)
-    validation_step: int = Field(ge=1)
-    threshold: float | None = Field(gt=0, lt=1)
-    flips: list[Literal["x", "y", "z"]]
-    calibration_cases: int = Field(ge=1)

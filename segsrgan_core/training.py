@@ -6,8 +6,8 @@ devices each takes its share of every batch, so that sums are rounded in another
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Callable
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -241,14 +241,17 @@ def train(
     total = settings.epochs * settings.steps_per_epoch
     first_adversarial = math.ceil(settings.adversarial_from * total) if trainer.critic else total
     thickness_channel = trainer.generator.input_shape[-1] == 2
-    patches = partial(patch_dataset, subjects, settings, simulation, classes, thickness_channel, seed)
-    stream = _Stream(patches, settings, meta["patches"])
+    dataset = patch_dataset(subjects, settings, simulation, classes, thickness_channel, seed, start=meta["patches"])
+    stream, taken = iter(dataset.prefetch(2 * settings.batch * (settings.n_critic + 1))), meta["patches"]
     history = meta["history"]
     twin = keras.models.clone_model(trainer.generator)
     network = as_function(twin)
     losses_of_epoch: dict[str, list[tf.Tensor]] = defaultdict(list)
     for step in range(meta["step"], total):
-        values = _step(trainer, stream, adversarial=step >= first_adversarial, seed=[seed, step])
+        adversarial = step >= first_adversarial
+        patches = list(islice(stream, settings.batch * (settings.n_critic + 1 if adversarial else 1)))
+        taken += len(patches)
+        values = _step(trainer, patches, adversarial, seed=[seed, step])
         for name, value in values.items():
             losses_of_epoch[name].append(value)
         if (step + 1) % settings.steps_per_epoch:
@@ -262,32 +265,14 @@ def train(
             if row["val_score"] >= max((r.get("val_score", -math.inf) for r in history), default=-math.inf):
                 copy_weights(trainer.average, best)
         history.append(row)
-        save_state(state_path, variables, {"step": step + 1, "patches": stream.position, "history": history})
+        save_state(state_path, variables, {"step": step + 1, "patches": taken, "history": history})
         report(step + 1, row)
     copy_weights(best, trainer.average)
     return history
 
 
-class _Stream:
-    """Batches of the patch stream, and the number of patches taken from it."""
-
-    def __init__(self, patches: Callable[[int], tf.data.Dataset], settings: TrainingSettings, start: int):
-        self._patches, self.position = patches, start
-        self._sizes = {False: settings.batch, True: settings.batch * (settings.n_critic + 1)}
-        self._batches: Iterator | None = None
-        self._adversarial: bool | None = None
-
-    def next(self, adversarial: bool) -> tuple[tf.Tensor, tf.Tensor]:
-        size = self._sizes[adversarial]
-        if self._adversarial is not adversarial:
-            self._adversarial = adversarial
-            self._batches = iter(self._patches(self.position).batch(size, drop_remainder=True).prefetch(2))
-        self.position += size
-        return next(self._batches)
-
-
-def _step(trainer: Trainer, stream: _Stream, adversarial: bool, seed: list[int]) -> dict[str, tf.Tensor]:
-    x, y = stream.next(adversarial)
+def _step(trainer: Trainer, patches: list[tuple], adversarial: bool, seed: list[int]) -> dict[str, tf.Tensor]:
+    x, y = (tf.stack(parts) for parts in zip(*patches, strict=True))
     if not adversarial:
         return trainer.reconstruct(x, y)
     n, batch = trainer.settings.n_critic, trainer.settings.batch

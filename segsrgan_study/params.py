@@ -4,13 +4,13 @@ import difflib
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import Field, ValidationError, model_validator
 
 from segsrgan_core.errors import UserError
-from segsrgan_core.settings import InferenceSettings, ModelSettings, Section, TrainingSettings
+from segsrgan_core.settings import ModelSettings, Section, TrainingSettings
 from segsrgan_core.simulation import Simulation
 
 WORKERS = r"(auto)|(slurm:)?([1-9]\d{0,3})"  # the words of `workers`, see pool.py
@@ -50,6 +50,16 @@ class VariabilitySettings(Section):
 
     bet_threshold: float = Field(gt=0, lt=1)
     reference_te_ms: int = Field(ge=1)
+
+
+class InferenceSettings(Section):
+    """Windows over a whole image."""
+
+    step: int = Field(ge=1)
+    validation_step: int = Field(ge=1)
+    threshold: float | None = Field(gt=0, lt=1)
+    flips: list[Literal["x", "y", "z"]]
+    calibration_cases: int = Field(ge=1)
 
 
 class Settings(Section):
