@@ -1,4 +1,4 @@
-"""TensorFlow's start without its remarks, which tell a person nothing and push what matters off the screen."""
+"""Start of TensorFlow without its log messages."""
 
 import os
 import sys
@@ -8,8 +8,8 @@ from contextlib import contextmanager
 
 
 def start_tensorflow() -> None:
-    """Import TensorFlow and let it find its devices; what it says is shown only if that fails."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # what C++ says later is not meant for people
+    """Import TensorFlow and let it find its devices; its messages are shown only after an error."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # for later messages of its C++ code
     with _hushed():
         import tensorflow as tf
 
@@ -18,7 +18,7 @@ def start_tensorflow() -> None:
 
 @contextmanager
 def _hushed() -> Iterator[None]:
-    """Keep what is written to standard error, by C++ as well, and show it only after an error."""
+    """Hold back everything written to standard error, by C++ code too, and show it only after an error."""
     sys.stderr.flush()
     with tempfile.TemporaryFile() as kept:
         terminal = os.dup(2)

@@ -1,4 +1,4 @@
-"""Trained networks that come with the package: one folder each, with `generator.npz`, `model.json`, `MODEL_CARD.md`."""
+"""Packaged weights: one folder per network with `generator.npz`, `model.json` and `MODEL_CARD.md`."""
 
 import difflib
 from pathlib import Path
@@ -11,7 +11,7 @@ CARD = "model.json"
 
 
 def packaged() -> list[str]:
-    """Return the names of the sets of weights that come with the package, in alphabetical order."""
+    """Return the names of the packaged weights in alphabetical order."""
     return sorted(path.parent.name for path in FOLDER.glob(f"*/{CARD}"))
 
 
@@ -19,9 +19,9 @@ def find_model(word: str | Path | None = None) -> Path:
     """Return the folder of a trained network.
 
     Args:
-        word: the name of a packaged set, or a folder that `segsrgan train` or the study wrote (a folder of a packaged
-            set's name is named with its path: `./name`). None stands for the first packaged set; where the package
-            has none, for the network that the study trained.
+        word: name of packaged weights, or a folder that `segsrgan train` or the study wrote (`./name` for a folder with
+            the name of packaged weights). None: the first packaged weights, or the network of the study if there are
+            none.
 
     Raises:
         UserError: there is no such network.
