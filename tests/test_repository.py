@@ -93,6 +93,14 @@ def _is_plumbing(path: Path) -> bool:
     return path.parent == ROOT / "segsrgan_study" or path.name == "__init__.py"
 
 
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_notebook_imports_what_is_there(path):
+    for name in _named("\n".join(_cells(path))).values():
+        if isinstance(name, str):
+            module, _, last = name.rpartition(".")
+            assert _file(name) or last in _names(_file(module)), name
+
+
 def _code_of(stage: dict) -> str:
     """The code of a stage's notebook, or of its command."""
     command = stage["cmd"].split()[1]
@@ -117,8 +125,9 @@ def _named(source: str) -> dict[str, ast.AST | str]:
     for node in tree.body:
         if isinstance(node, ast.FunctionDef | ast.ClassDef):
             found[node.name] = node
-        elif isinstance(node, ast.Assign):
-            found |= {target.id: node for target in node.targets if isinstance(target, ast.Name)}
+        elif isinstance(node, ast.Assign | ast.AnnAssign):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            found |= {name.id: node for target in targets for name in ast.walk(target) if isinstance(name, ast.Name)}
     return found
 
 

@@ -1,0 +1,96 @@
+"""The training's parts that notebook 02 calls, and the objective that stands in it."""
+
+from pathlib import Path
+
+import nbformat
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from segsrgan_core import losses
+from segsrgan_core.networks.critic import build_critic
+from segsrgan_study.params import read_params
+from segsrgan_study.paths import Study
+from segsrgan_study.steps.network.build import build_trainer, model_classes
+from segsrgan_study.steps.network.states import state_files
+from tests.settings import PARAMS, QUICK
+
+NOTEBOOK = Path(__file__).parents[3] / "notebooks" / "02_train.ipynb"
+SETTINGS = {
+    "default": QUICK,
+    "published": read_params(PARAMS, setting="paper"),
+    "three classes": read_params(PARAMS, changes={"model.classes": ["cortex", "white"], "model.hemispheres": False}),
+}
+
+
+@pytest.fixture(params=SETTINGS)
+def settings(request):
+    return SETTINGS[request.param]
+
+
+@pytest.fixture
+def objectives(settings):
+    """The functions of the cell of notebook 02 that holds the objective."""
+    cells = [cell.source for cell in nbformat.read(NOTEBOOK, as_version=4).cells if "def objective(" in cell.source]
+    names = {"settings": settings, "classes": model_classes(settings)}
+    exec(cells[0], names)
+    return names["objective"], names["critic_objective"]
+
+
+@pytest.fixture
+def pair(settings):
+    """A truth and an estimate (2, 8, 8, 8, 1 + n): an image, and probabilities."""
+    rng = np.random.default_rng(1)
+    shape = (2, 8, 8, 8, 1 + model_classes(settings).channels)
+    real, fake = rng.uniform(size=shape), rng.uniform(0.01, 0.99, shape)
+    real[..., 1:] = real[..., 1:] > 0.5
+    return tf.constant(real, tf.float32), tf.constant(fake, tf.float32)
+
+
+@pytest.mark.parametrize("scores", [None, [[0.3], [-1.2]]])
+def test_the_notebooks_objective_is_that_of_the_core(settings, objectives, pair, scores):
+    scores = None if scores is None else tf.constant(scores)
+    reference = losses.generator_objective(settings.training, model_classes(settings).groups)
+    found, expected = [], []
+    for results, objective in ((found, objectives[0]), (expected, reference)):
+        with tf.GradientTape() as tape:
+            tape.watch(pair[1])
+            total, terms = objective(*pair, scores)
+        results += [total, tape.gradient(total, pair[1])]
+    np.testing.assert_array_equal(found[0], expected[0])
+    np.testing.assert_array_equal(found[1], expected[1])
+    assert terms.keys() == reference(*pair, scores)[1].keys()
+
+
+def test_the_notebooks_objective_of_the_critic_is_that_of_the_core(settings, objectives, pair):
+    critic, epsilon = build_critic(pair[0].shape[-1], 2), tf.constant([0.2, 0.7])
+    found, expected = (
+        objective(critic, *pair, epsilon) for objective in (objectives[1], losses.critic_objective(settings.training))
+    )
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_a_trainer_minimises_the_objective_that_it_is_given():
+    def objective(real, fake, scores=None):
+        return None
+
+    trainer = build_trainer(read_params(PARAMS, setting="miniature"), objective, objective)
+    assert trainer.objective is trainer.critic_objective is objective
+
+
+def test_another_objective_or_case_or_setting_is_another_training(tmp_path):
+    def other(real, fake, scores=None):
+        return None
+
+    study = Study(tmp_path)
+    cases = tmp_path / "data" / "prepared" / "cases.csv"
+    cases.parent.mkdir(parents=True)
+    cases.write_text("name\n")
+    states = [state_files(study, QUICK), state_files(study, QUICK, other), state_files(study, SETTINGS["published"])]
+    cases.write_text("name\nsub-01\n")
+    states.append(state_files(study, QUICK))
+    assert len({str(paths) for paths in states}) == 4
+    assert state_files(study, QUICK, other) == state_files(study, QUICK, other)
+    two = QUICK.model_copy(update={"training": QUICK.training.model_copy(update={"networks": 2})})
+    first, second = state_files(study, two)
+    assert second.stem == f"{first.stem}-1"
