@@ -1,82 +1,117 @@
-"""One run of the ablations: a short training with one thing changed, scored as all others are."""
+"""The ablations: short trainings that each change one thing (`ablations/ablations.yaml`), one run at a time."""
 
-from typing import Any
+from pathlib import Path
+from typing import Annotated, Any
 
 import numpy as np
 import pandas as pd
+from pydantic import Field, ValidationError, model_validator
 
 from segsrgan_core.classes import NUMBERS
+from segsrgan_core.errors import UserError
 from segsrgan_core.metrics import dice, psnr
-from segsrgan_core.networks.functions import choose_policy
-from segsrgan_core.segmenter import Segmenter, load_segmenter
-from segsrgan_study.ablations import Ablations, read_ablations, settings_of
+from segsrgan_core.segmenter import Segmenter
+from segsrgan_core.settings import Section
+from segsrgan_core.simulation import Simulation
 from segsrgan_study.files import load_image, load_labels, write_csv
-from segsrgan_study.params import Settings
+from segsrgan_study.params import Settings, read_params, read_yaml
 from segsrgan_study.paths import Study
 from segsrgan_study.progress import track
 from segsrgan_study.steps.data.cases import PreparedCase, prepared_cases
 from segsrgan_study.steps.network.fit import fit
 from segsrgan_study.steps.scores.echo_scores import measure_one
 
+ECHO_SCORES = ("cortex_dice", "cortex_ml", "cortex_true_ml", "psnr")
+
+
+class Plan(Section):
+    """The plan of the ablations; `common` and the runs hold changes of the study's parameters, keys with dots."""
+
+    seeds: list[Annotated[int, Field(ge=0)]] = Field(min_length=1)
+    test_cases: int = Field(ge=1)
+    patients: int = Field(ge=1)
+    thickness_mm: list[Annotated[float, Field(gt=0, le=10)]] = Field(min_length=1)
+    common: dict[str, Any]
+    runs: dict[str, dict[str, Any]] = Field(min_length=1)
+    factors: dict[str, dict[str, str]]
+
+    @model_validator(mode="after")
+    def _known(self) -> "Plan":
+        unknown = {run for levels in self.factors.values() for run in levels.values()} - self.runs.keys()
+        if unknown:
+            raise ValueError(f"factors name {', '.join(sorted(unknown))}, which is not among the runs")
+        return self
+
+    def settings(self, run: str, seed: int, params: str | Path) -> Settings:
+        """Return the settings of one run.
+
+        Args:
+            run: its name.
+            seed: of weights, patches and the order of everything.
+            params: the study's `params.yaml`.
+
+        Raises:
+            UserError: there is no such run, or it changes a key that is not there.
+        """
+        if run not in self.runs:
+            raise UserError(f"ablation: {run!r} is not one of {', '.join(self.runs)}; correct the name.")
+        return read_params(params, changes={**self.common, **self.runs[run], "seed": seed})
+
+
+def read_plan(path: str | Path) -> Plan:
+    """Read the plan of the ablations.
+
+    Raises:
+        UserError: the file is missing, or a key or value is wrong.
+    """
+    try:
+        return Plan.model_validate(read_yaml(path))
+    except ValidationError as error:
+        faults = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
+        raise UserError(f"{path}: {faults}; correct it.") from error
+
 
 def run_ablation(study: Study, run: str, seed: int) -> pd.DataFrame:
-    """Train one network on the study's prepared cases and score it.
+    """Train one network on the study's prepared cases, or go on training it, and score it as all others are.
 
-    An interrupted training goes on where it was.
+    Args:
+        study: with the prepared cases and the plan.
+        run: of the plan.
+        seed: of the run.
 
     Returns:
-        One row a score, also written to `results/ablations/runs/<run>-<seed>.csv`: run, seed, part ("thickness",
+        One row per score, also written to `results/ablations/runs/<run>-<seed>.csv`: run, seed, part ("thickness",
         "echoes"), condition (mm, ms), subject, metric, value.
     """
-    plan = read_ablations(study.ablations)
-    settings = settings_of(plan, run, seed, study.params)
-    folder = study.scratch / "ablations" / f"{run}-{seed}"
-    fit(study, settings).save(folder)
-    policy = choose_policy(settings.model.precision)
-    segmenter = load_segmenter(folder / "model", policy)
-    rows = [row for case in _first_cases(study, plan) for row in _over_thickness(case, plan, settings, segmenter)]
-    rows += [row for case in track(_first_echoes(study, plan), "measured") for row in _echo(case, segmenter)]
-    table = pd.DataFrame(rows)
+    plan = read_plan(study.ablations)
+    settings = plan.settings(run, seed, study.params)
+    segmenter = fit(study, settings).segmenter()
+    rows = []
+    for case in prepared_cases(study, "test")[: plan.test_cases]:
+        for mm in plan.thickness_mm:
+            scores = _scores(case, settings.simulation.with_thickness(mm), segmenter)
+            rows += [("thickness", mm, case.name, *score) for score in scores.items()]
+    echoes = prepared_cases(study, "variability")
+    patients = list(dict.fromkeys(case.name for case in echoes))[: plan.patients]
+    for case in track([case for case in echoes if case.name in patients], "measured"):
+        _, found = measure_one(case, segmenter)
+        rows += [("echoes", case.te_ms, case.name, name, found[name]) for name in ECHO_SCORES if name in found]
+    table = pd.DataFrame(rows, columns=["part", "condition", "subject", "metric", "value"])
     table.insert(0, "run", run)
     table.insert(1, "seed", seed)
     write_csv(study.results / "ablations" / "runs" / f"{run}-{seed}.csv", table)
     return table
 
 
-def _first_cases(study: Study, plan: Ablations) -> list[PreparedCase]:
-    return prepared_cases(study, "test")[: plan.test_cases]
-
-
-def _first_echoes(study: Study, plan: Ablations) -> list[PreparedCase]:
-    cases = prepared_cases(study, "variability")
-    chosen = list(dict.fromkeys(case.name for case in cases))[: plan.patients]
-    return [case for case in cases if case.name in chosen]
-
-
-def _over_thickness(case: PreparedCase, plan: Ablations, settings: Settings, segmenter: Segmenter) -> list[dict]:
-    truth, labels = load_image(case.hr), np.asarray(load_labels(case.labels).dataobj)
-    real, cortex = np.asarray(truth.dataobj), labels == NUMBERS["cortex"]
-    rows = []
-    for thickness in plan.thickness_mm:
-        simulation = settings.simulation.with_thickness(thickness)
-        # The same noise in every run: it depends on the case and the thickness alone.
-        rng = np.random.default_rng([round(1000 * thickness), *case.name.encode()])
-        result = segmenter(simulation.acquire(truth, rng), like=truth)
-        scores = {
-            "psnr": psnr(real, np.asarray(result.image.dataobj)),
-            "psnr_spline": psnr(real, np.asarray(result.interpolated.dataobj)),
-            "dice": dice(cortex, np.asarray(result.labels.dataobj) == NUMBERS["cortex"]),
-        }
-        rows += _rows("thickness", thickness, case.name, scores)
-    return rows
-
-
-def _echo(case: PreparedCase, segmenter: Segmenter) -> list[dict]:
-    _, row = measure_one(case, segmenter)
-    shown = {"cortex_ml", "cortex_true_ml", "cortex_dice", "psnr"} & row.keys()
-    return _rows("echoes", case.te_ms, case.name, {name: row[name] for name in sorted(shown)})
-
-
-def _rows(part: str, condition: float, subject: str, scores: dict[str, Any]) -> list[dict]:
-    where = {"part": part, "condition": condition, "subject": subject}
-    return [{**where, "metric": metric, "value": value} for metric, value in scores.items()]
+def _scores(case: PreparedCase, simulation: Simulation, segmenter: Segmenter) -> dict[str, float]:
+    """Score a test case that is cut into slices of another thickness."""
+    truth, cortex = load_image(case.hr), np.asarray(load_labels(case.labels).dataobj) == NUMBERS["cortex"]
+    # The same noise in every run: it depends on the case and the thickness alone.
+    rng = np.random.default_rng([round(1000 * simulation.slice_mm), *case.name.encode()])
+    result = segmenter(simulation.acquire(truth, rng), like=truth)
+    real = np.asarray(truth.dataobj)
+    return {
+        "psnr": psnr(real, np.asarray(result.image.dataobj)),
+        "psnr_spline": psnr(real, np.asarray(result.interpolated.dataobj)),
+        "dice": dice(cortex, np.asarray(result.labels.dataobj) == NUMBERS["cortex"]),
+    }

@@ -1,4 +1,4 @@
-"""What the runs of the ablations say together: a row a level of each factor, over the seeds."""
+"""Summary of the ablations' runs over their seeds."""
 
 from typing import Any
 
@@ -6,90 +6,82 @@ import pandas as pd
 
 from segsrgan_core.atomic import write_json
 from segsrgan_core.errors import UserError
-from segsrgan_study.ablations import Ablations, read_ablations, settings_of
 from segsrgan_study.files import write_csv
 from segsrgan_study.paths import Study
 from segsrgan_study.statistics.agreement import within_patient_cv
+from segsrgan_study.steps.ablate import Plan, read_plan
 
-CONTRAST = "contrast"  # the factor whose levels are compared in the variability analysis
 SCORES = ("psnr_gain", "dice", "te_cv", "te_bias", "te_dice")
 
 
 def collect_ablations(study: Study) -> dict[str, Any]:
     """Write `results/ablations/table.csv` and `metrics.json` from the runs of the plan that were made with every seed.
 
+    Args:
+        study: with the runs' tables and the plan.
+
     Returns:
-        As `metrics.json`: "factors", "curves", "within_patient_cv" and "not_run", see `summarised`; "cohort" and
-        "setting".
+        As `metrics.json`: what `summarised` returns, with "cohort" and "setting".
 
     Raises:
         UserError: no run was made with every seed.
     """
-    plan, folder = read_ablations(study.ablations), study.results / "ablations"
+    plan, folder = read_plan(study.ablations), study.results / "ablations"
     paths = {run: [folder / "runs" / f"{run}-{seed}.csv" for seed in plan.seeds] for run in plan.runs}
     made = [path for run in plan.runs if all(path.is_file() for path in paths[run]) for path in paths[run]]
     if not made:
-        raise UserError(
-            f"{folder / 'runs'}: expected the tables of at least one run, one for each of the seeds {plan.seeds}; "
-            "received none; run `make ablations`."
-        )
+        raise UserError(f"{folder / 'runs'}: no run has a table for each seed, {plan.seeds}; run `make ablations`.")
     scores = pd.concat([pd.read_csv(path, dtype={"subject": str}) for path in made], ignore_index=True)
-    settings = settings_of(plan, next(iter(plan.runs)), plan.seeds[0], study.params)
-    if settings.simulation.slice_mm not in plan.thickness_mm:
-        raise UserError(
-            f"{study.ablations}: expected the study's {settings.simulation.slice_mm:g} mm among thickness_mm; "
-            f"received {plan.thickness_mm}."
-        )
-    metrics = summarised(scores, plan, settings.simulation.slice_mm)
+    settings = plan.settings(next(iter(plan.runs)), plan.seeds[0], study.params)
+    slice_mm = settings.simulation.slice_mm
+    if slice_mm not in plan.thickness_mm:
+        raise UserError(f"{study.ablations}: thickness_mm leaves out the study's {slice_mm:g} mm; add it.")
+    metrics = summarised(scores, plan, slice_mm)
     write_csv(folder / "table.csv", ablation_table(metrics))
     write_json(folder / "metrics.json", {"cohort": settings.cohort, "setting": settings.setting, **metrics})
     return metrics
 
 
-def summarised(scores: pd.DataFrame, plan: Ablations, slice_mm: float) -> dict[str, Any]:
+def summarised(scores: pd.DataFrame, plan: Plan, slice_mm: float) -> dict[str, Any]:
     """Summarise the runs' scores over subjects, then over seeds.
 
     Args:
         scores: of `ablate.run_ablation`, all runs.
         plan: of the ablations.
-        slice_mm: the thickness at which the runs are compared.
+        slice_mm: the thickness at which the runs are compared, in mm.
 
     Returns:
         "factors": factor, level, score to {"mean", "sd", "values"} over seeds (and the run's name). "psnr_gain" over
         the spline in dB and "dice" of the cortex on the test cases; over TE, "te_cv", the coefficient of variation of
         the cortical volume within a patient, "te_bias", its mean relative error, and "te_dice"; a score that the cohort
-        cannot give is None. "curves": run, thickness in mm, "psnr", "psnr_spline" and "dice". "within_patient_cv":
-        "te_cv" of each level of the factor contrast, mean over seeds. "not_run": runs of the plan without scores; their
-        levels are left out.
+        cannot give is None. "curves": run, thickness in mm, "psnr", "psnr_spline" and "dice". "not_run": runs of the
+        plan without scores; their levels are left out.
     """
-    of_runs = {run: _over_seeds(_by_seed(part, slice_mm)) for run, part in scores.groupby("run")}
+    by_seed = pd.DataFrame(
+        {"run": run, "seed": seed, **_of_seed(part, slice_mm)} for (run, seed), part in scores.groupby(["run", "seed"])
+    )
+    of_runs = {run: {"run": run, **_over_seeds(part, SCORES)} for run, part in by_seed.groupby("run")}
+    means = scores[scores["part"] == "thickness"].groupby(["run", "condition", "seed", "metric"])["value"].mean()
+    curves: dict[str, dict] = {}
+    for (run, mm), part in means.unstack().groupby(["run", "condition"]):
+        curves.setdefault(run, {})[f"{mm:g}"] = _over_seeds(part, part.columns)
     factors = {
-        factor: {level: {"run": run, **of_runs[run]} for level, run in levels.items() if run in of_runs}
+        factor: {level: of_runs[run] for level, run in levels.items() if run in of_runs}
         for factor, levels in plan.factors.items()
     }
-    curves = {run: _curve(part) for run, part in scores[scores["part"] == "thickness"].groupby("run")}
-    cv = {level: entry["te_cv"]["mean"] for level, entry in factors.get(CONTRAST, {}).items() if entry["te_cv"]}
     not_run = [run for run in plan.runs if run not in of_runs]
-    known = {"seeds": plan.seeds, "slice_mm": slice_mm, "not_run": not_run}
-    return {**known, "factors": factors, "curves": curves, "within_patient_cv": cv}
+    return {"seeds": plan.seeds, "slice_mm": slice_mm, "not_run": not_run, "factors": factors, "curves": curves}
 
 
-def _by_seed(scores: pd.DataFrame, slice_mm: float) -> pd.DataFrame:
-    """One row a seed, one column a score."""
-    rows = []
-    for seed, part in scores.groupby("seed"):
-        at = part[(part["part"] == "thickness") & (part["condition"] == slice_mm)]
-        means = at.groupby("metric")["value"].mean()
-        row = {"psnr_gain": means.get("psnr", float("nan")) - means.get("psnr_spline", float("nan"))}
-        rows.append({"seed": seed, **row, "dice": means.get("dice"), **_over_te(part[part["part"] == "echoes"])})
-    return pd.DataFrame(rows).set_index("seed").reindex(columns=SCORES).astype(float)
-
-
-def _over_te(scores: pd.DataFrame) -> dict[str, Any]:
-    if scores.empty:
-        return {}
-    wide = scores.pivot(index=["subject", "condition"], columns="metric", values="value")
-    found = {"te_cv": within_patient_cv(wide["cortex_ml"].unstack()).get("rms")}
+def _of_seed(scores: pd.DataFrame, slice_mm: float) -> dict[str, float]:
+    """Return the scores of one run with one seed: means over subjects."""
+    at = scores[(scores["part"] == "thickness") & (scores["condition"] == slice_mm)]
+    means = at.groupby("metric")["value"].mean().reindex(["psnr", "psnr_spline", "dice"])
+    found = {"psnr_gain": means["psnr"] - means["psnr_spline"], "dice": means["dice"]}
+    echoes = scores[scores["part"] == "echoes"]
+    wide = echoes.pivot(index=["subject", "condition"], columns="metric", values="value")
+    if "cortex_ml" in wide:
+        found["te_cv"] = within_patient_cv(wide["cortex_ml"].unstack()).get("rms")
     if "cortex_true_ml" in wide:
         found["te_bias"] = (wide["cortex_ml"] / wide["cortex_true_ml"] - 1).mean()
     if "cortex_dice" in wide:
@@ -97,25 +89,22 @@ def _over_te(scores: pd.DataFrame) -> dict[str, Any]:
     return found
 
 
-def _over_seeds(by_seed: pd.DataFrame) -> dict[str, Any]:
-    return {name: _described(by_seed[name]) for name in SCORES}
-
-
-def _described(values: pd.Series) -> dict[str, Any] | None:
-    known = values.dropna()
-    if known.empty:
-        return None
-    sd = known.std(ddof=1) if len(known) > 1 else None
-    return {"mean": known.mean(), "sd": sd, "values": known.tolist()}
-
-
-def _curve(scores: pd.DataFrame) -> dict[str, dict[str, Any]]:
-    by_seed = scores.groupby(["condition", "seed", "metric"])["value"].mean().unstack()
-    return {f"{mm:g}": {name: _described(part[name]) for name in by_seed} for mm, part in by_seed.groupby("condition")}
+def _over_seeds(table: pd.DataFrame, names: Any) -> dict[str, dict | None]:
+    """Return mean, standard deviation (None for one seed) and values of each score; None where it is unknown."""
+    found = {}
+    for name in names:
+        known = table[name].astype(float).dropna() if name in table else []
+        sd = known.std() if len(known) > 1 else None
+        found[name] = {"mean": known.mean(), "sd": sd, "values": known.tolist()} if len(known) else None
+    return found
 
 
 def ablation_table(metrics: dict[str, Any]) -> pd.DataFrame:
-    """Return `table.csv`: factor, level, run, seeds, and mean and sd over the seeds of each score."""
+    """Return `table.csv`: factor, level, run, seeds, and mean and sd over the seeds of each score.
+
+    Args:
+        metrics: of `summarised`.
+    """
     rows = []
     for factor, levels in metrics["factors"].items():
         for level, entry in levels.items():
