@@ -28,7 +28,7 @@ def baselines() -> None:
     """Label the test images by every method to compare with."""
     from segsrgan_study.params import read_params
     from segsrgan_study.paths import find_study
-    from segsrgan_study.steps.scores.label import label_all
+    from segsrgan_study.steps.labels.label import label_all
 
     study = find_study()
     with _timed(study, "baselines"):

@@ -23,7 +23,7 @@ from segsrgan_study.params import Settings
 from segsrgan_study.paths import Study
 from segsrgan_study.progress import Progress, track
 from segsrgan_study.steps.data.cases import PreparedCase, prepared_cases
-from segsrgan_study.steps.scores.label import read_atlas
+from segsrgan_study.steps.labels.label import read_atlas
 
 THRESHOLDS = (0.5, 0.6, 0.65, 0.7)
 

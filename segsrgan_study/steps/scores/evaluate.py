@@ -20,7 +20,7 @@ from segsrgan_study.progress import track
 from segsrgan_study.scores import image_scores, label_scores, score_table
 from segsrgan_study.statistics.summary import summarise, with_methods
 from segsrgan_study.steps.data.cases import PreparedCase, prepared_cases
-from segsrgan_study.steps.scores.labelled import LABELLED, NO_RUNS, labels_path, read_runs, reasons
+from segsrgan_study.steps.labels.labelled import LABELLED, NO_RUNS, labels_path, read_runs, reasons
 from segsrgan_study.steps.scores.reliability import Reliability, standard_errors
 
 

@@ -17,8 +17,8 @@ from segsrgan_study.params import parse_params
 from segsrgan_study.paths import Study
 from segsrgan_study.pool import ProcessDiedError
 from segsrgan_study.steps.data.cases import CASES, PreparedCase, case_table
-from segsrgan_study.steps.scores.label import baseline_case, label_all
-from segsrgan_study.steps.scores.labelled import labels_path, read_runs, reasons
+from segsrgan_study.steps.labels.label import baseline_case, label_all
+from segsrgan_study.steps.labels.labelled import labels_path, read_runs, reasons
 from tests.settings import thick_slices
 from tests.study.baselines.phantoms import dice, image_of, labels_of, nifti
 

@@ -23,7 +23,7 @@ from segsrgan_study.paths import Study
 from segsrgan_study.pool import map_cases, results
 from segsrgan_study.progress import tell
 from segsrgan_study.steps.data.cases import PreparedCase, prepared_cases
-from segsrgan_study.steps.scores.labelled import labels_path, methods_path, runs_path
+from segsrgan_study.steps.labels.labelled import labels_path, methods_path, runs_path
 
 
 def label_all(study: Study, settings: Settings) -> pd.DataFrame:
