@@ -26,12 +26,12 @@ ALL = KILLS > 2
 SEED = int(os.environ.get("SEED", "1"))
 COMMANDS = {
     "phantoms": ["phantoms"],
-    "simulation": ["notebook", "01_simulate"],
-    "training": ["notebook", "02_train"],
+    "simulation": ["notebook", "01_simulate", "-f", "params.yaml"],
+    "training": ["notebook", "02_train", "-f", "params.yaml"],
     "baselines": ["baselines"],
-    "evaluation": ["notebook", "03_evaluate_dhcp"],
-    "variability": ["notebook", "04_epirmex_variability"],
-    "reporting": ["notebook", "05_figures"],
+    "evaluation": ["notebook", "03_evaluate_dhcp", "-f", "params.yaml"],
+    "variability": ["notebook", "04_epirmex_variability", "-f", "params.yaml"],
+    "reporting": ["notebook", "05_figures", "-f", "params.yaml"],
     "segmentation": ["segment", "embedded", "--split", "variability", "--out", "derivatives", "--model",
                      "results/training/model", "--precision", "float32"],
 }  # fmt: skip
