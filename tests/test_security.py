@@ -11,7 +11,7 @@ import pytest
 from nibabel.nifti1 import Nifti1Extension, Nifti1Image
 
 from segsrgan_study.files import load_image, save_image
-from segsrgan_study.own_images.names import Case, name_of_file
+from segsrgan_study.own_images.names import InputImage, name_of_file
 from segsrgan_study.own_images.run import segment_all
 from tests.core.test_segmenter import head
 from tests.study.own_images.conftest import job, network  # noqa: F401 (fixtures)
@@ -52,7 +52,7 @@ def test_a_saved_image_holds_the_geometry_and_nothing_else_of_a_header(personal,
 
 
 def test_nothing_personal_is_in_any_result(personal, job):  # noqa: F811
-    segment_all([Case(personal, name_of_file(personal), personal.name)], [], job)
+    segment_all([InputImage(personal, name_of_file(personal), personal.name)], [], job)
     results = [path for path in job.out.rglob("*") if path.is_file()]
     assert len(results) > 8
     assert [path for path in results if MARK in content(path) or "DOE" in str(path.relative_to(job.out))] == []

@@ -79,7 +79,7 @@ class PhantomCohort:
     def __post_init__(self):
         if self.spacing_mm > self.simulation.slice_mm:
             raise UserError(
-                f"embedded.spacing_mm: {self.spacing_mm:g} mm is above simulation.slice_mm "
+                f"params.yaml: embedded.spacing_mm: {self.spacing_mm:g} mm is above simulation.slice_mm "
                 f"({self.simulation.slice_mm:g} mm); choose finer voxels or thicker slices."
             )
 

@@ -35,7 +35,7 @@ def test_psnr_of_the_truth_itself_is_infinite(image):
 
 
 def test_psnr_needs_a_positive_maximum():
-    with pytest.raises(UserError, match="positive maximum"):
+    with pytest.raises(UserError, match="positive intensities"):
         metrics.psnr(np.zeros((2, 2)), np.ones((2, 2)))
 
 

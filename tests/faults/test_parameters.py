@@ -66,7 +66,7 @@ PARAMETERS = [
     Fault("word_for_a_list", _changed("[cortex]", "cortex"), "a valid list"),
     Fault("no_classes", _changed("[cortex]", "[]"), "at least 1 item"),
     Fault("cohort_a_path", _changed("cohort: embedded", "cohort: ../../etc"), "should match pattern"),
-    Fault("slices_thinner_than_voxels", _set("slice_mm", "0.3"), "spacing_mm <= simulation.slice_mm"),
+    Fault("slices_thinner_than_voxels", _set("slice_mm", "0.3"), "is above simulation.slice_mm"),
 ]
 
 
