@@ -90,10 +90,7 @@ class Settings(Section):
 
 
 def read_params(
-    path: str | Path,
-    cohort: str | None = None,
-    setting: str | None = None,
-    changes: Mapping[str, Any] | None = None,
+    path: str | Path, cohort: str | None = None, setting: str | None = None, changes: Mapping[str, Any] | None = None
 ) -> Settings:
     """Read the settings of the study.
 

@@ -10,29 +10,24 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from segsrgan_study.params import Settings
     from segsrgan_study.paths import Study
 
 
 def phantoms() -> None:
     """Make the cohort `embedded`: phantoms in data/embedded and their manifest."""
-    from segsrgan_study.params import read_params
-    from segsrgan_study.paths import find_study
     from segsrgan_study.steps.data.prepare import make_phantoms
 
-    study = find_study()
-    with _timed(study, "phantoms"):
-        make_phantoms(study, read_params(study.params))
+    with _stage("phantoms") as (study, settings):
+        make_phantoms(study, settings)
 
 
 def baselines() -> None:
     """Label the test images by every method to compare with."""
-    from segsrgan_study.params import read_params
-    from segsrgan_study.paths import find_study
     from segsrgan_study.steps.labels.label import label_all
 
-    study = find_study()
-    with _timed(study, "baselines"):
-        label_all(study, read_params(study.params))
+    with _stage("baselines") as (study, settings):
+        label_all(study, settings)
 
 
 def ablation(
@@ -56,31 +51,28 @@ def ablations() -> None:
 
 def notebook(
     name: Annotated[str, typer.Argument(help="Of the notebook, without .ipynb.")],
-    file: Annotated[
-        Path | None, typer.Option("-f", help="Parameters in place of the repository's params.yaml.")
-    ] = None,
+    file: Annotated[Path | None, typer.Option("-f", help="Parameters in place of params.yaml.")] = None,
 ) -> None:
     """Run one notebook of the study with the values of params.yaml and keep it in results/notebooks."""
     from segsrgan_study.notebooks import run_notebook
-    from segsrgan_study.params import read_params
-    from segsrgan_study.paths import find_study
 
-    study = find_study()
-    with _timed(study, name):
-        run_notebook(study, name, read_params(file or study.params))
+    with _stage(name, file) as (study, settings):
+        run_notebook(study, name, settings)
 
 
 @contextmanager
-def _timed(study: "Study", stage: str) -> Iterator[None]:
-    """Note how long a stage took, for the part of the report that differs between runs."""
+def _stage(name: str, file: Path | None = None) -> "Iterator[tuple[Study, Settings]]":
+    """Read the settings for a stage, and note how long it took, for the report's part that differs between runs."""
     from segsrgan_core.atomic import write_json
     from segsrgan_study.cost import write_run
+    from segsrgan_study.params import read_params
+    from segsrgan_study.paths import find_study
 
-    start = time.monotonic()
-    yield
+    study, start = find_study(), time.monotonic()
+    yield study, read_params(file or study.params)
     path = study.scratch / "times.json"
     times = json.loads(path.read_text()) if path.is_file() else {}
-    times[stage] = time.monotonic() - start
+    times[name] = time.monotonic() - start
     write_json(path, times)
     costs = json.loads(study.costs.read_text()) if study.costs.is_file() else {}
-    write_run(study.results, {name: times[name] for name in sorted(times)}, costs)
+    write_run(study.results, {stage: times[stage] for stage in sorted(times)}, costs)

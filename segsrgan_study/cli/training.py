@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from segsrgan_study.params import Settings
     from segsrgan_study.paths import Study
 
 Cohort = Annotated[str, typer.Argument(help="Name of the cohort, or the path of its manifest.", show_default=False)]
@@ -82,15 +83,9 @@ def train(
 
     segsrgan train embedded fetal_atlas --out model --setting miniature
     """
-    from segsrgan_study.params import read_params
     from segsrgan_study.progress import say
-    from segsrgan_study.quiet import start_tensorflow
 
-    found = [_find(cohort) for cohort in cohorts]
-    names = [name for _, name in found]
-    study = found[0][0]
-    settings = read_params(params or study.params, names[0], setting)
-    start_tensorflow()
+    study, names, settings = _start(cohorts, setting, params)
     from segsrgan_study.steps.aside import train_aside
 
     trained = train_aside(study, settings, names, out)
@@ -116,18 +111,13 @@ def calibrate(
 
     segsrgan calibrate alberts --model general --out mine
     """
-    from segsrgan_study.params import read_params
     from segsrgan_study.progress import say
-    from segsrgan_study.quiet import start_tensorflow
     from segsrgan_study.weights import find_model
 
-    found = [_find(cohort) for cohort in cohorts]
-    names, study = [name for _, name in found], found[0][0]
-    settings, folder = read_params(params or study.params, names[0], setting), find_model(model)
-    start_tensorflow()
+    study, names, settings = _start(cohorts, setting, params)
     from segsrgan_study.steps.aside import calibrate_aside
 
-    card = calibrate_aside(study, settings, names, folder, out)
+    card = calibrate_aside(study, settings, names, find_model(model), out)
     say(f"calibrated on {card.error_cases} cases, threshold {card.threshold:g}: {out}")
 
 
@@ -144,17 +134,13 @@ def evaluate(
 
     segsrgan evaluate alberts --model model --out eval
     """
-    from segsrgan_study.params import read_params
     from segsrgan_study.progress import say
-    from segsrgan_study.quiet import start_tensorflow
     from segsrgan_study.weights import find_model
 
-    study, name = _find(cohort)
-    settings, folder = read_params(params or study.params, name, setting), find_model(model)
-    start_tensorflow()
+    study, _, settings = _start([cohort], setting, params)
     from segsrgan_study.steps.aside import evaluate_aside
 
-    summary = evaluate_aside(study, settings, folder, out)
+    summary = evaluate_aside(study, settings, find_model(model), out)
     for structure, methods in summary.get("dice", {}).items():
         for method, scores in methods.items():
             say(f"Dice of the {structure.replace('_', ' ')}, {method}: {scores['mean']:.3f} over {scores['n']} cases.")
@@ -189,6 +175,17 @@ def tune(
     say(f"{path} written; the choice for baselines.parameters.{method} in params.yaml: {chosen}")
 
 
+def _start(cohorts: list[str], setting: str | None, params: Path | None) -> "tuple[Study, list[str], Settings]":
+    """Return the study, the names of the cohorts and the settings, and start TensorFlow."""
+    from segsrgan_study.params import read_params
+    from segsrgan_study.quiet import start_tensorflow
+
+    studies, names = zip(*map(_find, cohorts), strict=True)
+    settings = read_params(params or studies[0].params, names[0], setting)
+    start_tensorflow()
+    return studies[0], list(names), settings
+
+
 def _find(cohort: str) -> "tuple[Study, str]":
     """Return the study and the name of a cohort that is named by a word or by its manifest's path."""
     from segsrgan_core.errors import UserError
@@ -200,7 +197,7 @@ def _find(cohort: str) -> "tuple[Study, str]":
     name = path.stem if by_path else cohort
     manifest = study.manifest(name)
     if by_path and path.resolve() != manifest:
-        raise UserError(f"{path}: expected a manifest in {study.manifests}; make it there with `segsrgan manifest`.")
+        raise UserError(f"{path}: a manifest must lie in {study.manifests}; make it there with `segsrgan manifest`.")
     if not manifest.is_file():
-        raise UserError(f"{manifest}: expected a manifest; received nothing there; make it with `segsrgan manifest`.")
+        raise UserError(f"{manifest}: the manifest is missing; make it with `segsrgan manifest`.")
     return study, name

@@ -135,17 +135,9 @@ def _manifest_digest(study: Study, cohort: str) -> str:
 def _prepared(
     study: Study, out: Path, settings: Settings, cohorts: Sequence[str], splits: Sequence[str] | None = None
 ) -> Study:
-    """Prepare the cases of all cohorts, unless that is done, in a scratch folder that belongs to them alone.
+    """Prepare the cases of all cohorts, unless that is done, in a folder of `out/.work` that belongs to them alone.
 
-    Args:
-        study: the repository.
-        out: in whose `.work` the folder lies.
-        settings: of simulation and phantoms.
-        cohorts: names of cohorts with a manifest.
-        splits: that each cohort must have; None for those that a calibration wants.
-
-    Returns:
-        The study with the folder in place of the repository for all that is made.
+    Each cohort must have all of the splits; None stands for those that a calibration wants.
     """
     parts = [settings.simulation.model_dump_json(), settings.embedded.model_dump_json(), str(settings.seed)]
     parts += [f"{name} {_manifest_digest(study, name)}" for name in cohorts]
@@ -189,23 +181,28 @@ def _require_one_voxel_size(bench: Study) -> None:
 
 
 def draft_card(settings: Settings, bench: Study, history: pd.DataFrame) -> str:
-    """Return a first model card: what is known without a person; they should go on writing it."""
-    counts = {split: len(prepared_cases(bench, split)) for split in ("train", "val")}
-    best = history.loc[history["val_score"].idxmax()]
-    scores = "\n".join(f"| {name.removeprefix('val_')} | {best[name]:.3f} |" for name in best.index if "val_" in name)
-    simulation, training = settings.simulation, settings.training
-    low, high = training.thickness_mm or (simulation.slice_mm,) * 2
+    """Return a first model card: what is known without a person, who should go on writing it.
+
+    Args:
+        settings: of the training.
+        bench: with the prepared cases.
+        history: of the training.
+    """
+    train, val = (len(prepared_cases(bench, split)) for split in ("train", "val"))
+    best = history.loc[history["val_score"].idxmax()].filter(like="val_")
+    scores = "\n".join(f"| {name.removeprefix('val_')} | {value:.3f} |" for name, value in best.items())
+    low, high = settings.training.thickness_mm or (settings.simulation.slice_mm,) * 2
     return f"""# Model card
 
-Trained on the cohort {settings.cohort} ({counts["train"]} images to train, {counts["val"]} to validate) with the
-setting `{settings.setting}` of segsrgan_core {segsrgan_core.__version__}; every number of it stands in `{FACTS}`.
+Trained on the cohort {settings.cohort} ({train} images to train, {val} to validate) with the setting
+`{settings.setting}` of segsrgan_core {segsrgan_core.__version__}; every number of it stands in `{FACTS}`.
 
-- Input: T2-weighted images with {simulation.plane} slices of {low:g} to {high:g} mm, simulated from high resolution.
+- Input: T2-weighted images, {settings.simulation.plane} slices of {low:g} to {high:g} mm, simulated.
 - Output: image and {", ".join(settings.model.classes)} at the training images' voxel size.
-- For research only; not a medical device. It has seen no images but those named above: no other scanner, age,
-  pathology or contrast. Look at every result (`report.html`) before you use its volume.
+- For research only; not a medical device. It has seen no other scanner, age, pathology or contrast. Look at every
+  result (`report.html`) before you use its volume.
 
-Validation (whole images, the best epoch):
+Scores on whole validation images, the best epoch:
 
 | score | value |
 |---|---|

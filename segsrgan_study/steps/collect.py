@@ -105,12 +105,10 @@ def ablation_table(metrics: dict[str, Any]) -> pd.DataFrame:
     Args:
         metrics: of `summarised`.
     """
-    rows = []
-    for factor, levels in metrics["factors"].items():
-        for level, entry in levels.items():
-            row = {"factor": factor, "level": level, "run": entry["run"], "seeds": len(metrics["seeds"])}
-            for name in SCORES:
-                known = entry[name] or {"mean": None, "sd": None}
-                row |= {f"{name}_mean": known["mean"], f"{name}_sd": known["sd"]}
-            rows.append(row)
-    return pd.DataFrame(rows)
+    unknown = {"mean": None, "sd": None}
+    return pd.DataFrame(
+        {"factor": factor, "level": level, "run": entry["run"], "seeds": len(metrics["seeds"])}
+        | {f"{name}_{key}": (entry[name] or unknown)[key] for name in SCORES for key in unknown}
+        for factor, levels in metrics["factors"].items()
+        for level, entry in levels.items()
+    )
