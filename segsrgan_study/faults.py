@@ -18,6 +18,10 @@ ADVICE = {
 }
 
 
+class NotAvailable(RuntimeError):  # noqa: N818 - a state of the machine, not a fault
+    """A method cannot run on this machine; the table prints the message after "not run: "."""
+
+
 def sentence(error: BaseException) -> str:
     """Return what a person is told about an exception, in one sentence without its full stop.
 

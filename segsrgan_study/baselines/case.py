@@ -19,10 +19,6 @@ from segsrgan_study.pool import ProcessDiedError
 Aged = TypeVar("Aged")
 
 
-class NotAvailable(RuntimeError):  # noqa: N818 - a state of the machine, not a fault
-    """A method cannot run on this machine; the table prints the message after "not run: "."""
-
-
 class MethodFailed(RuntimeError):  # noqa: N818
     """A method ran and its result cannot be used."""
 

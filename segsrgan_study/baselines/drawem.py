@@ -13,7 +13,8 @@ from nibabel.nifti1 import Nifti1Image
 
 from segsrgan_core.cores import cores
 from segsrgan_core.errors import UserError
-from segsrgan_study.baselines.case import Case, Method, MethodFailed, NotAvailable
+from segsrgan_study.baselines.case import Case, Method, MethodFailed
+from segsrgan_study.faults import NotAvailable
 from segsrgan_study.files import load_labels, same_grid, save_image
 
 AGES_WEEKS = (28, 44)  # of its templates; the program itself moves an age outside to the nearer end

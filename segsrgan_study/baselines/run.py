@@ -11,9 +11,10 @@ from nibabel.nifti1 import Nifti1Image
 
 from segsrgan_core.atomic import atomic
 from segsrgan_core.errors import UserError
-from segsrgan_study.baselines.case import OF_THE_MACHINE, Case, Method, MethodFailed, NotAvailable
+from segsrgan_study.baselines.case import OF_THE_MACHINE, Case, Method, MethodFailed
 from segsrgan_study.baselines.registration import IMAGING, pair_key, warped_atlases
 from segsrgan_study.cost import Cost, metered
+from segsrgan_study.faults import NotAvailable
 from segsrgan_study.paths import digest
 
 LABELLED = "labelled"

@@ -30,8 +30,8 @@ from scipy import ndimage
 from segsrgan_core.errors import UserError
 from segsrgan_core.imaging.geometry import resample_isotropic, voxel_volume_ml
 from segsrgan_core.simulation import FWHM_PER_SIGMA
-from segsrgan_study.baselines.case import NotAvailable
 from segsrgan_study.boxes import head_box
+from segsrgan_study.faults import NotAvailable
 from segsrgan_study.files import load_image, save_image
 
 PROGRAMS = ("auto", "brainextractor", "fsl")

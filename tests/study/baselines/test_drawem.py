@@ -6,7 +6,8 @@ import pytest
 
 from segsrgan_core.errors import UserError
 from segsrgan_study.baselines import drawem
-from segsrgan_study.baselines.case import Case, MethodFailed, NotAvailable
+from segsrgan_study.baselines.case import Case, MethodFailed
+from segsrgan_study.faults import NotAvailable
 from segsrgan_study.files import save_image
 from tests.study.baselines.phantoms import COARSE, image_of, labels_of, nifti
 

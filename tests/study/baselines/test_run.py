@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from segsrgan_core.errors import UserError
-from segsrgan_study.baselines.case import Case, Method, MethodFailed, NotAvailable
+from segsrgan_study.baselines.case import Case, Method, MethodFailed
 from segsrgan_study.baselines.run import Labelling, run
+from segsrgan_study.faults import NotAvailable
 from segsrgan_study.pool import ProcessDiedError
 from tests.study.baselines.phantoms import COARSE, image_of, labels_of, nifti
 

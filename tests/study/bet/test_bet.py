@@ -10,9 +10,9 @@ import pytest
 from nibabel.nifti1 import Nifti1Image
 
 from segsrgan_core.errors import UserError
-from segsrgan_study.baselines.case import NotAvailable
 from segsrgan_study.bet import extraction as bet
 from segsrgan_study.bet.surface import Surface, fill
+from segsrgan_study.faults import NotAvailable
 
 RADIUS_MM = 40.0
 
