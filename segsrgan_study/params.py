@@ -48,6 +48,7 @@ class BaselineSettings(Section):
 class VariabilitySettings(Section):
     """The analysis over TE."""
 
+    bet_program: Literal["brainextractor", "fsl"]
     bet_threshold: float = Field(gt=0, lt=1)
     reference_te_ms: int = Field(ge=1)
 

@@ -1,6 +1,6 @@
 """Brain extraction (BET: Smith 2002, doi 10.1002/hbm.10062) and the intracranial volume that it gives.
 
-Two programs do the same algorithm: PyPI's `brainextractor`, always there, and FSL's `bet`, used where it is installed.
+Two programs do the same algorithm: PyPI's `brainextractor`, always there, and FSL's `bet`, where a person installed it.
 The mask of brainextractor is drawn from its surface on the image's own grid. The surface lies between voxels, so it can
 be fitted on a coarse isotropic grid: on the fetal atlas 1.5 mm gives the volume of the 0.8 mm grid within 0.2 % at
 262 ml (30 weeks) and 1.3 % at 51 ml (21 weeks), in about 200 iterations of the 1000 that BET runs.
@@ -20,6 +20,7 @@ import io
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import nibabel as nib
@@ -31,10 +32,9 @@ from segsrgan_core.errors import UserError
 from segsrgan_core.imaging.geometry import resample_isotropic, voxel_volume_ml
 from segsrgan_core.simulation import FWHM_PER_SIGMA
 from segsrgan_study.boxes import head_box
-from segsrgan_study.faults import NotAvailable
 from segsrgan_study.files import load_image, save_image
+from segsrgan_study.pool import processes
 
-PROGRAMS = ("auto", "brainextractor", "fsl")
 RADII_OF_CURVATURE_MM = (3.33, 10.0)  # Smith 2002: between them the surface is smoothed gradually
 SMOOTHING_MM = 2.0  # full width at half maximum; BET takes the darkest of a dozen voxels, which noise makes darker
 MARGIN_MM = 25.0  # BET looks 20 mm inwards of each vertex; brainextractor reads past the array if there is no room
@@ -42,46 +42,55 @@ START = 0.75  # first radius over the head's; BET starts at 0.5 and arrives at t
 CHUNK = 25  # iterations between two looks at the surface's volume
 
 
+def intracranial_volumes_ml(paths: Sequence[Path], threshold: float, program: str) -> Iterator[float]:
+    """Yield the volume in ml of `bet_mask` of each image file, found by two processes beside this one.
+
+    Args:
+        paths: of T2w images.
+        threshold: as `bet_mask`.
+        program: as `bet_mask`.
+    """
+    with processes(2) as pool:
+        found = [pool.submit(intracranial_volume_of_file_ml, path, threshold, program) for path in paths]
+        for volume in found:
+            yield volume.result()
+
+
+def intracranial_volume_of_file_ml(path: Path, threshold: float, program: str = "brainextractor") -> float:
+    """Return the volume of `bet_mask` of an image file in ml.
+
+    A process that is started for it needs this module alone, and not TensorFlow, which takes seconds to import.
+    """
+    return intracranial_volume_ml(load_image(path), threshold, program)
+
+
 def intracranial_volume_ml(
-    image: Nifti1Image, threshold: float = 0.5, program: str = "brainextractor", spacing_mm: float = 1.5
+    image: Nifti1Image, threshold: float, program: str = "brainextractor", spacing_mm: float = 1.5
 ) -> float:
     """Return the volume of `bet_mask` in ml; same arguments and errors."""
     mask = bet_mask(image, threshold, program, spacing_mm)
     return float(np.count_nonzero(mask.dataobj) * voxel_volume_ml(mask))
 
 
-def intracranial_volume_of_file_ml(path: Path, threshold: float) -> float:
-    """Return the same of an image file.
-
-    A process that is started for it needs this module alone, and not TensorFlow, which takes seconds to import.
-    """
-    return intracranial_volume_ml(load_image(path), threshold)
-
-
 def bet_mask(
-    image: Nifti1Image, threshold: float = 0.5, program: str = "brainextractor", spacing_mm: float = 1.5
+    image: Nifti1Image, threshold: float, program: str = "brainextractor", spacing_mm: float = 1.5
 ) -> Nifti1Image:
     """Find the intracranial mask of a T2w image.
 
     Args:
         image: (X, Y, Z), any spacing and orientation.
         threshold: BET's fractional intensity threshold, between 0 and 1; smaller gives a larger mask.
-        program: "brainextractor", "fsl", or "auto" (FSL's where `bet` is on PATH, so results depend on the machine).
+        program: "brainextractor" or "fsl".
         spacing_mm: isotropic grid on which brainextractor fits its surface.
 
     Returns:
         uint8 mask (X, Y, Z) on the image's grid.
 
     Raises:
-        UserError: a parameter out of range, an image without a head, or no mask found.
-        NotAvailable: `program` is "fsl" and `bet` is not on PATH.
+        UserError: an image without a head, no mask found, or `program` is "fsl" and FSL is not installed.
     """
-    if program not in PROGRAMS:
-        raise UserError(f"program: expected one of {PROGRAMS}; received {program!r}.")
-    if not 0 < threshold < 1:
-        raise UserError(f"threshold: expected a number between 0 and 1; received {threshold}; BET's own is 0.5.")
-    if program == "fsl" or (program == "auto" and shutil.which("bet")):
-        return fsl_mask(image, threshold)
+    if program == "fsl":
+        return _fsl_mask(image, threshold)
     from segsrgan_study.bet.surface import fill
 
     mask = fill(brain_surface(image, threshold, spacing_mm), image.shape, image.affine)
@@ -89,28 +98,46 @@ def bet_mask(
 
 
 def head(image: Nifti1Image, spacing_mm: float) -> Nifti1Image:
-    """Cut out the head on an isotropic grid, intensities at least 0, smooth, with `MARGIN_MM` of zeros around it."""
+    """Cut out the head on an isotropic grid, smooth, intensities at least 0, with `MARGIN_MM` of zeros around it.
+
+    Args:
+        image: (X, Y, Z), any spacing and orientation.
+        spacing_mm: of the grid.
+
+    Raises:
+        UserError: no voxel is brighter than the darkest 2 %.
+    """
     coarse = resample_isotropic(image, spacing_mm)
     sigma = SMOOTHING_MM / FWHM_PER_SIGMA / spacing_mm
     data = ndimage.gaussian_filter(np.asarray(coarse.dataobj), sigma)
     data = np.clip(data - np.percentile(data, 2), 0, None)
     if not data.any():
-        raise UserError("image: expected a head; received no voxel above 0.")
+        raise UserError("image: no voxel is above 0, so there is no head; check the image.")
     box = head_box(data)
     margin = int(np.ceil(MARGIN_MM / spacing_mm))
     start = np.array([part.start for part in box]) - margin
     return Nifti1Image(np.pad(data[box], margin), coarse.affine @ nib.affines.from_matvec(np.eye(3), start))
 
 
-def brain_surface(image: Nifti1Image, threshold: float = 0.5, spacing_mm: float = 1.5, iterations: int = 500):
-    """Fit BET's surface with brainextractor until its volume rests (0.1 % in 25 iterations).
+def brain_surface(image: Nifti1Image, threshold: float, spacing_mm: float = 1.5, iterations: int = 500):
+    """Fit BET's surface with brainextractor until its volume no longer changes (0.1 % in 25 iterations).
 
-    Two of brainextractor's inputs are put right. It takes percentiles over the whole grid; here they are those of the
-    voxels above 0, for a stripped brain fills few hundredths of its field of view. It compares the radii of curvature
-    in mm with lengths in voxels; here they are given in voxels, so that the result does not depend on `spacing_mm`.
+    Two of brainextractor's inputs are corrected. It takes percentiles over the whole grid; here they are those of the
+    voxels above 0, because a stripped brain fills a few hundredths of its field of view. It compares the radii of
+    curvature in mm with lengths in voxels; here they are given in voxels, and the result does not depend on
+    `spacing_mm`.
+
+    Args:
+        image: (X, Y, Z), any spacing and orientation.
+        threshold: as `bet_mask`.
+        spacing_mm: as `bet_mask`.
+        iterations: at most.
 
     Returns:
         `surface.Surface` in world mm.
+
+    Raises:
+        UserError: the image has no head, or the surface leaves it.
     """
     from segsrgan_study.bet.surface import Surface
 
@@ -145,19 +172,11 @@ def _extractor(coarse: Nifti1Image, threshold: float, spacing_mm: float):
     return extractor
 
 
-def fsl_mask(image: Nifti1Image, threshold: float = 0.5) -> Nifti1Image:
-    """Run FSL's `bet` in a scratch folder.
-
-    Returns:
-        uint8 mask on the image's grid.
-
-    Raises:
-        NotAvailable: `bet` is not on PATH.
-        UserError: it failed or its mask is empty.
-    """
+def _fsl_mask(image: Nifti1Image, threshold: float) -> Nifti1Image:
+    """Run FSL's `bet` in a scratch folder; uint8 mask on the image's grid."""
     program = shutil.which("bet")
     if program is None:
-        raise NotAvailable("bet not found (FSL is not on PATH)")
+        raise UserError("variability.bet_program: FSL's bet is not on PATH; install FSL, or set it to brainextractor.")
     with tempfile.TemporaryDirectory() as folder:
         save_image(image, Path(folder, "image.nii.gz"))
         command = [program, "image.nii.gz", "brain.nii.gz", "-m", "-n", "-f", str(threshold)]
@@ -166,7 +185,7 @@ def fsl_mask(image: Nifti1Image, threshold: float = 0.5) -> Nifti1Image:
         mask = np.asarray(nib.load(masks[0]).dataobj) > 0 if masks else np.zeros(1)
     if done.returncode or not mask.any():
         raise UserError(
-            f"bet: expected a mask; received {'an empty one' if masks else 'none'} and the exit code "
-            f"{done.returncode} ({done.stderr.strip()[-300:]}); try a smaller threshold than {threshold}."
+            f"bet: FSL's bet gave {'an empty mask' if masks else 'no mask'} and the exit code {done.returncode} "
+            f"({done.stderr.strip()[-300:]}); try a smaller variability.bet_threshold than {threshold}."
         )
     return Nifti1Image(mask.astype(np.uint8), image.affine)

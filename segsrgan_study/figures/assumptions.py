@@ -47,10 +47,10 @@ def draw(volumes: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
     for letter, ax, (x, y, groups) in zip("abcdefghi", axes, panels, strict=True):
         _panel(ax, groups, quantiles=x == "normal quantile")
         ax.set(xlabel=x, ylabel=y)
-        points = [pd.DataFrame({"group": name, "x": x, "y": y}) for name, (x, y) in groups.items()]
-        rows.append(pd.concat(points).assign(panel=letter, shown=y))
+        where = {"panel": letter, "shown": y}
+        rows += [pd.DataFrame({**where, "group": name, "x": xs, "y": ys}) for name, (xs, ys) in groups.items()]
     panel_letters(axes)
-    return fig, pd.concat(rows, ignore_index=True)[["panel", "shown", "group", "x", "y"]]
+    return fig, pd.concat(rows, ignore_index=True)
 
 
 def _of_model(frame: pd.DataFrame, title: str) -> list[tuple[str, str, Groups]]:

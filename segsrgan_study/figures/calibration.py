@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from nibabel.nifti1 import Nifti1Image
 from scipy import stats
 
+from segsrgan_core.classes import NUMBERS
 from segsrgan_study.figures.panels import contour, heat, mask_of, scale_bar, show, view_of
 from segsrgan_study.figures.style import (
     BLACK,
@@ -22,6 +23,7 @@ from segsrgan_study.figures.style import (
     require_columns,
     styled,
 )
+from segsrgan_study.statistics.reliability import volume_table
 
 CAPTION = (
     "Uncertainty on the test subjects. (a) SegSRGAN's image with the cortex that it finds in red, and (b) the "
@@ -42,7 +44,7 @@ def draw(
     image: Nifti1Image,
     labels: Nifti1Image,
     uncertainty: Nifti1Image,
-    cortex: int = 2,
+    structure: str = "cortex",
     plane: str = "axial",
 ) -> tuple[Figure, pd.DataFrame]:
     """Draw the figure.
@@ -55,16 +57,17 @@ def draw(
         image: SegSRGAN's image of a test subject.
         labels: its labels.
         uncertainty: its map, probabilities.
-        cortex: label of the cortex.
+        structure: whose outline and volumes are shown.
         plane: "axial", "coronal" or "sagittal".
 
     Returns:
         The figure, and the plotted values: the bins, then the volumes.
     """
     require_columns(bins, ["structure", "mean_probability", "share_inside"], "results/evaluation/calibration.csv")
-    volumes = _volumes_of_cortex(scores)
-    mask = mask_of(labels, cortex)
-    view = view_of(image, mask, plane)
+    volumes = volume_table(scores)
+    volumes = volumes[volumes["structure"] == structure]
+    mask = mask_of(labels, NUMBERS[structure])
+    view = view_of(image, mask if np.any(mask.dataobj) else None, plane)
     width, height = view.size_mm(plane)
     fig = new_figure(height_mm=44 * height / width + 16)
     axes = fig.subplots(1, 4)
@@ -77,15 +80,10 @@ def draw(
     for ax in axes[:2]:
         ax.set_anchor("N")
     _curves(axes[2], bins)
+    axes[3].set(xlabel=f"true volume of the {structure} (ml)", ylabel="measured (ml)")
     _volumes(axes[3], volumes, stats.t.ppf(0.975, max(metrics["standard_errors"]["cases"], 1)))
     panel_letters(axes)
     return fig, pd.concat([bins, volumes], ignore_index=True)
-
-
-def _volumes_of_cortex(scores: pd.DataFrame) -> pd.DataFrame:
-    shown = scores[(scores["method"] == "segsrgan") & (scores["structure"] == "cortex")]
-    wide = shown.pivot(index=["subject", "structure"], columns="metric", values="value")
-    return wide.reindex(columns=["volume_ml", "volume_true_ml", "volume_se_ml"]).reset_index()
 
 
 def _curves(ax: Axes, bins: pd.DataFrame) -> None:
@@ -108,4 +106,3 @@ def _volumes(ax: Axes, volumes: pd.DataFrame, reach: float) -> None:
     places = [volumes[name] for name in ("volume_true_ml", "volume_ml")]
     ax.errorbar(*places, reach * volumes["volume_se_ml"].fillna(0), fmt="o", color=BLUE, capsize=2, linewidth=0.9)
     ax.axline((float(volumes["volume_true_ml"].mean()),) * 2, slope=1, color=BLACK, linestyle=":", linewidth=0.9)
-    ax.set(xlabel="true volume of the cortex (ml)", ylabel="measured (ml)")

@@ -1,7 +1,7 @@
 """Agreement between acquisitions of the same patients: limits, correlations, coefficients, paired variances.
 
-Tables are "wide": one row a patient, one column a TE. A quantity that the data cannot give is returned as
-{"reason": ...} instead of an exception, so that one degenerate column never ends the study.
+Tables have one row per patient and one column per TE, see `spread.wide`. Where the data do not allow a result, a
+function returns {"reason": why}.
 """
 
 from itertools import combinations
@@ -9,37 +9,73 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 from scipy import stats
+from scipy.linalg import helmert
+
+from segsrgan_study.statistics.reasons import need, or_reason
 
 
-def shapiro(values: np.ndarray) -> dict:
-    """Shapiro-Wilk test of normality: {"w", "p"}, or {"reason"} below three values or where all are equal."""
+@or_reason
+def shapiro(values: np.ndarray) -> dict[str, float]:
+    """Test normality (Shapiro and Wilk 1965; scipy).
+
+    Args:
+        values: (n,).
+
+    Returns:
+        "w" and "p".
+    """
     values = np.asarray(values, float)
-    if len(values) < 3 or np.ptp(values) < 1e-12 * max(1.0, np.abs(values).max()):
-        return {"reason": f"{len(values)} values, or all equal: normality cannot be tested"}
+    different = len(values) > 2 and np.ptp(values) >= 1e-12 * max(1.0, np.abs(values).max())
+    need(different, f"{len(values)} values, or all equal: normality cannot be tested")
     w, p = stats.shapiro(values)
     return {"w": float(w), "p": float(p)}
 
 
-def bland_altman(first: pd.Series, second: pd.Series) -> dict:
-    """Limits of agreement of second - first (Bland and Altman 1986, 1999).
+@or_reason
+def paired_mean(reference: pd.Series, values: pd.Series) -> dict:
+    """Find the mean of values - reference.
+
+    Args:
+        reference: one value per patient.
+        values: those to compare, with the same index; patients with one value are left out.
 
     Returns:
-        "bias" with its t interval, "lower" and "upper" limits (bias -+ 1.96 sd) with their approximate intervals
-        (standard error sd sqrt(1/n + 1.96^2 / (2 (n - 1)))), "n"; assumptions: normality of the differences,
-        and the correlation of difference and mean (limits assume none).
+        "n", "mean" with its t interval "ci95", "sd", both also over the reference's mean ("relative",
+        "relative_ci95"), and "shapiro_differences".
     """
-    pairs = pd.concat([first, second], axis=1).dropna().to_numpy()
+    pairs = pd.concat([reference, values], axis=1).dropna().to_numpy(float)
+    need(len(pairs) > 1, "fewer than two pairs")
+    difference, base = pairs[:, 1] - pairs[:, 0], pairs[:, 0].mean()
+    mean, interval = difference.mean(), _t_interval(difference)
+    relative = {"relative": mean / base, "relative_ci95": [edge / base for edge in interval]} if base else {}
+    normal = {"shapiro_differences": shapiro(difference)}
+    return {"n": len(pairs), "mean": mean, "ci95": interval, "sd": difference.std(ddof=1), **relative, **normal}
+
+
+@or_reason
+def bland_altman(first: pd.Series, second: pd.Series) -> dict:
+    """Find the limits of agreement of second - first (Bland and Altman 1986, 1999).
+
+    Args:
+        first: one value per patient.
+        second: the same patients' values to compare.
+
+    Returns:
+        "n", "bias" with its t interval, "sd", "lower" and "upper" limits (bias -+ 1.96 sd) with their approximate
+        intervals (standard error sd sqrt(1/n + 1.96^2 / (2 (n - 1)))); of the assumptions, the normality of the
+        differences and the correlation of difference and mean (limits assume none).
+    """
+    pairs = pd.concat([first, second], axis=1).dropna().to_numpy(float)
     n = len(pairs)
-    if n < 3:
-        return {"n": n, "reason": "fewer than three pairs"}
+    need(n > 2, "fewer than three pairs")
     difference, mean = pairs[:, 1] - pairs[:, 0], pairs.mean(axis=1)
-    bias, sd, t = difference.mean(), difference.std(ddof=1), stats.t.ppf(0.975, n - 1)
+    bias, sd = difference.mean(), difference.std(ddof=1)
     lower, upper = bias - 1.96 * sd, bias + 1.96 * sd
-    half = t * sd * np.sqrt(1 / n + 1.96**2 / (2 * (n - 1)))
+    half = stats.t.ppf(0.975, n - 1) * sd * np.sqrt(1 / n + 1.96**2 / (2 * (n - 1)))
     return {
         "n": n,
         "bias": bias,
-        "bias_ci95": [bias - t * sd / np.sqrt(n), bias + t * sd / np.sqrt(n)],
+        "bias_ci95": _t_interval(difference),
         "sd": sd,
         "lower": lower,
         "lower_ci95": [lower - half, lower + half],
@@ -51,21 +87,25 @@ def bland_altman(first: pd.Series, second: pd.Series) -> dict:
 
 
 def bland_altman_pairs(table: pd.DataFrame) -> dict[str, dict]:
-    """`bland_altman` of every pair of TE: {"200-120": later minus earlier, ...}."""
+    """Return `bland_altman` of every pair of TE by "later-earlier", for example "200-120"."""
     pairs = combinations(table.columns, 2)
     return {f"{later}-{earlier}": bland_altman(table[earlier], table[later]) for earlier, later in pairs}
 
 
+@or_reason
 def icc(table: pd.DataFrame) -> dict:
-    """Intraclass correlations of single measurements, from the two-way mean squares (Shrout and Fleiss 1979).
+    """Find the intraclass correlations of single measurements, from the two-way mean squares (Shrout and Fleiss 1979).
 
-    ICC(2,1) is absolute agreement with TE as random, ICC(3,1) consistency with TE as fixed. Intervals after
-    McGraw and Wong (1996, table 7). Patients with a missing TE are left out.
+    Args:
+        table: patients in rows, TE in columns; patients with a missing TE are left out.
+
+    Returns:
+        "n", "icc_2_1" (absolute agreement, TE as random) and "icc_3_1" (consistency, TE as fixed) with intervals after
+        McGraw and Wong (1996, table 7), "mean_squares" and "assumption".
     """
-    values = table.dropna().to_numpy()
+    values = table.dropna().to_numpy(float)
     n, k = values.shape
-    if n < 2 or k < 2 or np.ptp(values) == 0:
-        return {"n": n, "reason": "needs two patients and two TE that differ"}
+    need(n > 1 and k > 1 and np.ptp(values) > 0, "needs two patients and two TE that differ")
     patients, tes = values.mean(axis=1, keepdims=True), values.mean(axis=0, keepdims=True)
     rest = values - patients - tes + values.mean()
     msr = k * np.var(patients) * n / (n - 1)
@@ -84,45 +124,90 @@ def icc(table: pd.DataFrame) -> dict:
     }
 
 
+@or_reason
 def within_patient_cv(table: pd.DataFrame) -> dict:
-    """Coefficient of variation over TE within a patient: root mean square over patients (Bland 2015), and mean."""
+    """Find the coefficient of variation over TE within a patient (Bland 2015).
+
+    Args:
+        table: patients in rows, TE in columns; patients with a missing TE are left out.
+
+    Returns:
+        "n", and over patients the root mean square "rms", the "mean" and the "max".
+    """
     complete = table.dropna()
-    if len(complete) == 0 or complete.shape[1] < 2:
-        return {"n": len(complete), "reason": "no patient with two TE or more"}
+    need(len(complete) > 0 and complete.shape[1] > 1, "no patient with two TE or more")
     cv = complete.std(axis=1, ddof=1) / complete.mean(axis=1)
     return {"n": len(cv), "rms": float(np.sqrt(np.mean(cv**2))), "mean": cv.mean(), "max": cv.max()}
 
 
+@or_reason
+def sphericity(table: pd.DataFrame) -> dict:
+    """Check that all differences between two TE vary alike, as a random intercept and an analysis of variance assume.
+
+    Args:
+        table: patients in rows, TE in columns; patients with a missing TE are left out.
+
+    Returns:
+        "epsilon" (Greenhouse and Geisser 1959), 1 where it holds, by which both degrees of freedom are multiplied where
+        it does not; with three TE or more "mauchly_differences": "w" and "p" (Mauchly 1940, Box's approximation).
+    """
+    values = table.dropna().to_numpy(float)
+    n, k = values.shape
+    need(n > k > 1, f"needs more complete patients than the {k} TE, and two TE")
+    contrasts = values @ helmert(k).T  # (n, k - 1), orthonormal
+    roots = np.linalg.eigvalsh(np.atleast_2d(np.cov(contrasts, rowvar=False)))
+    need(roots.min() > 1e-12 * max(roots.max(), 1e-300), "the differences between TE do not vary in every direction")
+    p = k - 1
+    epsilon = float(roots.sum() ** 2 / (p * np.sum(roots**2)))
+    if k == 2:
+        return {"epsilon": epsilon}
+    w = np.prod(roots) / np.mean(roots) ** p
+    chi2 = -(n - 1 - (2 * p**2 + p + 2) / (6 * p)) * np.log(w)
+    mauchly = {"w": float(w), "p": float(stats.chi2.sf(chi2, p * (p + 1) / 2 - 1))}
+    return {"epsilon": epsilon, "mauchly_differences": mauchly}
+
+
+@or_reason
 def pitman_morgan(x: np.ndarray, y: np.ndarray) -> dict:
     """Test that two paired samples have one variance: the correlation of x + y with x - y (Pitman, Morgan 1939).
 
-    The variance ratio var(y) / var(x) has an exact interval where (x, y) is bivariate normal; Shapiro-Wilk of the
-    sum and of the difference checks it. For volumes give logarithms: their sd is the relative spread.
+    Args:
+        x: (n,). For volumes give logarithms: their sd is the relative spread.
+        y: (n,), of the same patients.
+
+    Returns:
+        "n", "r", "p", "variance_ratio" var(y) / var(x) with an interval that is exact where (x, y) is bivariate normal,
+        and of this "assumption" Shapiro-Wilk of the sum and of the difference.
     """
-    x, y = np.asarray(x, float), np.asarray(y, float)
+    x, y = pd.concat([pd.Series(x), pd.Series(y)], axis=1).dropna().to_numpy(float).T
     n = len(x)
-    correlation = _correlation(x + y, x - y) if n > 3 else {}
-    if "p" not in correlation or np.ptp(x) == 0 or np.ptp(y) == 0:
-        return {"n": n, "reason": "needs four pairs or more that vary"}
+    need(np.isfinite([x, y]).all(), "a volume is not positive: no logarithm")
+    need(n > 3 and np.ptp(x) > 0 and np.ptp(y) > 0, "needs four pairs or more that vary")
+    correlation = _correlation(x + y, x - y)
+    need("p" in correlation, "needs four pairs or more that vary")
     ratio = np.var(y, ddof=1) / np.var(x, ddof=1)
     r_squared = np.corrcoef(x, y)[0, 1] ** 2
     spread = 1 + 2 * (1 - r_squared) * stats.t.ppf(0.975, n - 2) ** 2 / (n - 2)
     width = np.sqrt(spread**2 - 1)
     return {
         "n": n,
-        "r": correlation["r"],
-        "p": correlation["p"],
+        **correlation,
         "variance_ratio": ratio,
         "variance_ratio_ci95": [ratio * (spread - width), ratio * (spread + width)],
         "assumption": {"shapiro_sum": shapiro(x + y), "shapiro_difference": shapiro(x - y)},
     }
 
 
-def _correlation(a: np.ndarray, b: np.ndarray) -> dict:
-    if np.ptp(a) == 0 or np.ptp(b) == 0:
-        return {"reason": "one of the two does not vary"}
+@or_reason
+def _correlation(a: np.ndarray, b: np.ndarray) -> dict[str, float]:
+    need(np.ptp(a) > 0 and np.ptp(b) > 0, "one of the two does not vary")
     r, p = stats.pearsonr(a, b)
     return {"r": float(r), "p": float(p)}
+
+
+def _t_interval(values: np.ndarray) -> list[float]:
+    half = stats.t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values))
+    return [values.mean() - half, values.mean() + half]
 
 
 def _consistency_interval(msr: float, mse: float, n: int, k: int) -> list[float] | None:

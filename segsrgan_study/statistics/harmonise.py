@@ -8,39 +8,42 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
 from segsrgan_study.statistics.agreement import within_patient_cv
-from segsrgan_study.statistics.mixed_model import FAULTS, Z95, te_effects
+from segsrgan_study.statistics.intervals import bootstrap
+from segsrgan_study.statistics.mixed_model import compare_te, fit_mixed_model, te_formula
+from segsrgan_study.statistics.reasons import need, or_reason
 from segsrgan_study.statistics.spread import wide
-from segsrgan_study.statistics.summary import bootstrap_interval
 
+Z95 = stats.norm.ppf(0.975)
 LEAST_PATIENTS = 4  # three to fit the model, one to correct
 
 
 def te_factors(volumes: pd.DataFrame, column: str, reference_te_ms: int) -> pd.DataFrame:
-    """By which factor each TE moves a volume, as logarithms.
+    """Find by which factor each TE moves a volume, as logarithms.
 
     Args:
         volumes: columns subject, te_ms, `column` (positive) and, where known, age_weeks.
-        column: the measure, e.g. "cortex_ml".
+        column: the measure, for example "cortex_ml".
         reference_te_ms: one of the TE.
 
     Returns:
         Index TE in ms; "log" of the factor against the reference, "se" of it, and "se_volume": of the logarithm of a
-        corrected volume as a prediction of what the reference TE would have measured. That holds the spread within a
+        corrected volume as a prediction of what the reference TE would have measured. That contains the spread within a
         patient twice, once for each of the two acquisitions.
 
     Raises:
-        ValueError: the fit fails.
+        ValueError: the reference TE was not acquired, or the fit fails.
     """
     logs = volumes.assign(log=np.log(volumes[column].astype(float)))
-    tes, effects, covariance, sd_within = te_effects(logs, "log")
-    contrasts = np.eye(len(tes)) - np.eye(len(tes))[tes.index(reference_te_ms)]
-    variance = np.einsum("ij,jk,ik->i", contrasts, covariance, contrasts)
-    columns = {"log": contrasts @ effects, "se": np.sqrt(variance), "se_volume": np.sqrt(variance + 2 * sd_within**2)}
-    factors = pd.DataFrame(columns, index=tes)
-    factors.loc[reference_te_ms] = 0.0
-    return factors
+    tes = sorted(logs["te_ms"].astype(int).unique())
+    need(reference_te_ms in tes, f"no volume at the reference TE of {reference_te_ms} ms")
+    fit = fit_mixed_model(te_formula(logs, "log"), logs)
+    others = [te for te in tes if te != reference_te_ms]
+    test = compare_te(fit, [(reference_te_ms, te) for te in others])
+    columns = {"log": test.effect, "se": test.sd.ravel(), "se_volume": np.sqrt(test.sd.ravel() ** 2 + 2 * fit.scale)}
+    return pd.DataFrame(columns, index=others).reindex(tes, fill_value=0.0)
 
 
 def harmonised(volumes: pd.DataFrame, column: str, reference_te_ms: int) -> pd.DataFrame:
@@ -59,39 +62,43 @@ def harmonised(volumes: pd.DataFrame, column: str, reference_te_ms: int) -> pd.D
     parts = []
     for subject, own in known.groupby("subject"):
         factors = te_factors(known[known["subject"] != subject], column, reference_te_ms)
-        here = factors.loc[own["te_ms"].astype(int)].to_numpy()
-        corrected = own[column] / np.exp(here[:, 0])
+        here = factors.loc[own["te_ms"].astype(int)]
+        corrected = own[column] / np.exp(here["log"].to_numpy())
         row = own[["subject", "te_ms"]].assign(measured=own[column], harmonised=corrected)
-        parts.append(row.assign(se=corrected * here[:, 2]))
+        parts.append(row.assign(se=corrected * here["se_volume"].to_numpy()))
     return pd.concat(parts, ignore_index=True)
 
 
+@or_reason
 def harmonisation(volumes: pd.DataFrame, column: str, reference_te_ms: int, seed: int = 0) -> dict[str, Any]:
-    """What correcting to the reference TE is worth, on patients held out from the fit one at a time.
+    """Find what correcting to the reference TE is worth, on patients held out from the fit one at a time.
+
+    Args:
+        volumes: as `te_factors`.
+        column: the measure.
+        reference_te_ms: the TE to correct to.
+        seed: of the bootstrap.
 
     Returns:
-        "volumes": the rows of `harmonised`; "factors" per TE from all patients (divide a volume by it), with interval;
-        "within_patient_cv" before and after, "cv_ratio" of the two with a bootstrap interval over patients; "cover":
-        how many of the corrected volumes have a 95 % interval that holds what the reference TE measured in that
-        patient. Or {"reason"}.
+        "n"; "volumes": the table of `harmonised`; "factors" per TE from all patients (divide a volume by it), with
+        interval; "within_patient_cv" before and after, "cv_ratio" of the two with a bootstrap interval over patients;
+        "cover": how many of the corrected volumes have a 95 % interval that contains what the reference TE measured in
+        that patient. Or {"reason"}.
     """
     frame = volumes.dropna(subset=[column])
-    table = wide(frame, column)
-    n = len(table.dropna())
-    if n < LEAST_PATIENTS or table.shape[1] < 2 or frame[column].min() <= 0 or frame[column].nunique() < 2:
-        return {"n": n, "reason": f"needs {LEAST_PATIENTS} patients with every TE, and positive volumes that vary"}
-    try:
-        rows = harmonised(frame, column, reference_te_ms)
-        factors = te_factors(frame, column, reference_te_ms)
-    except (*FAULTS, KeyError) as error:
-        return {"n": n, "reason": f"the fit failed: {error}"}
+    before = wide(frame, column)
+    enough = len(before.dropna()) >= LEAST_PATIENTS and before.shape[1] > 1
+    varies = frame[column].min() > 0 and frame[column].nunique() > 1
+    need(enough and varies, f"needs {LEAST_PATIENTS} patients with every TE, and positive volumes that vary")
+    rows = harmonised(frame, column, reference_te_ms)
+    factors = te_factors(frame, column, reference_te_ms).drop(reference_te_ms)
     after = wide(rows, "harmonised")
     return {
-        "n": n,
-        "volumes": rows.to_dict("records"),
-        "factors": {str(te): _factor(row) for te, row in factors.drop(reference_te_ms).iterrows()},
-        "within_patient_cv": {"before": within_patient_cv(table), "after": within_patient_cv(after)},
-        **_ratio(table.dropna(), after.dropna(), seed),
+        "n": len(before.dropna()),
+        "volumes": rows,
+        "factors": {str(te): _factor(row) for te, row in factors.iterrows()},
+        "within_patient_cv": {"before": within_patient_cv(before), "after": within_patient_cv(after)},
+        **_ratio(before.dropna(), after.dropna(), seed),
         "cover": _cover(rows, after[reference_te_ms], reference_te_ms),
     }
 
@@ -102,18 +109,17 @@ def _factor(row: pd.Series) -> dict[str, Any]:
 
 
 def _ratio(before: pd.DataFrame, after: pd.DataFrame, seed: int) -> dict[str, Any]:
-    def of(squares: np.ndarray, axis: int = 0) -> np.ndarray:
-        means = squares.mean(axis=axis)
-        return np.sqrt(means[..., 1] / means[..., 0])
+    def of(before: np.ndarray, after: np.ndarray, axis: int = -1) -> np.ndarray:
+        return np.sqrt(after.mean(axis) / before.mean(axis))
 
-    squares = np.stack([(t.std(axis=1, ddof=1) / t.mean(axis=1)).to_numpy() ** 2 for t in (before, after)], axis=1)
-    if not squares[:, 0].any():
+    squares = [((t.std(axis=1, ddof=1) / t.mean(axis=1)) ** 2).to_numpy() for t in (before, after)]
+    if not squares[0].any():
         return {"cv_ratio": None, "cv_ratio_ci95": None}
-    return {"cv_ratio": of(squares), "cv_ratio_ci95": bootstrap_interval(squares, of, seed)}
+    return {"cv_ratio": float(of(*squares)), "cv_ratio_ci95": bootstrap(squares, of, seed)[0]}
 
 
 def _cover(rows: pd.DataFrame, reference: pd.Series, reference_te_ms: int) -> dict[str, Any]:
     others = rows[rows["te_ms"] != reference_te_ms]
     error = (others["harmonised"] - others["subject"].map(reference)).dropna()
-    held = error.abs() <= Z95 * others.loc[error.index, "se"]
-    return {"n": len(held), "share": held.mean() if len(held) else None}
+    inside = error.abs() <= Z95 * others.loc[error.index, "se"]
+    return {"n": len(inside), "share": inside.mean() if len(inside) else None}

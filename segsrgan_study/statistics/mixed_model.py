@@ -1,196 +1,109 @@
-"""Volume on TE and age with a random intercept per patient (statsmodels MixedLM)."""
+"""Mixed models of volumes on TE and age with a random intercept per patient (statsmodels MixedLM)."""
 
 import warnings
-from dataclasses import dataclass
+from collections.abc import Sequence
 from itertools import combinations
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
-from segsrgan_study.statistics.agreement import shapiro
+from segsrgan_study.statistics.intervals import add_holm
+from segsrgan_study.statistics.reasons import need
 
-Z95 = stats.norm.ppf(0.975)
-FAULTS = (np.linalg.LinAlgError, ValueError, ZeroDivisionError)
+OPTIMISERS = ["bfgs", "lbfgs", "powell"]  # each one tried where those before it do not converge
 
 
-def mixed_model(volumes: pd.DataFrame, column: str) -> dict[str, Any]:
-    """Fit `column` ~ C(te_ms) + age_weeks + (1 | subject) and test whether TE matters.
-
-    Effects and contrasts come from the REML fit with Wald intervals, the likelihood-ratio test from maximum-
-    likelihood fits with and without TE. Age is left out where it is not known for all or does not vary.
+def te_formula(volumes: pd.DataFrame, column: str) -> str:
+    """Return `column ~ C(te_ms) + age_weeks`, without age where it is not known for all or does not vary.
 
     Args:
-        volumes: columns subject, te_ms, `column` and, where known, age_weeks.
-        column: the measure, e.g. "cortex_ml".
-
-    Returns:
-        "converged" (False with a "reason" where the fit failed), "formula", "effects" (against the shortest TE),
-        "lrt", "contrasts" (all pairs, Holm), "sd_between", "sd_within", "assumptions", "warnings".
+        volumes: columns te_ms, `column` and, where known, age_weeks.
+        column: the measure, for example "cortex_ml".
     """
-    data = _data(volumes, column)
-    result: dict[str, Any] = {"n_patients": data.n_patients, "n_images": len(data.frame)}
-    if data.too_few:
-        return {**result, "converged": False, "reason": "needs three patients, two TE and volumes that vary"}
-    result["formula"] = data.formula
-    without_te = data.design.loc[:, [not str(name).startswith("te_") for name in data.design]]
-    try:
-        reml, said = _fit(data, data.design, reml=True)
-        full, said_full = _fit(data, data.design, reml=False)
-        null, said_null = _fit(data, without_te, reml=False)
-        result |= _estimates(reml, data)
-        result["lrt"] = _likelihood_ratio(full, null, len(data.tes) - 1)
-        result["assumptions"] = _assumptions(reml, data.frame["te_ms"])
-    except FAULTS as error:
-        return {**result, "converged": False, "reason": f"the fit failed: {error}"}
-    result["converged"] = bool(reml.converged and full.converged and null.converged)
-    if not result["converged"]:
-        result["reason"] = "the optimiser did not converge: the estimates are not to be relied on"
-    result["warnings"] = sorted(set(said + said_full + said_null))
-    return result
+    age = volumes.dropna(subset=[column]).get("age_weeks", pd.Series(dtype=float))
+    known = age.notna().all() and age.nunique() > 1
+    return f"{column} ~ C(te_ms){' + age_weeks' if known else ''}"
 
 
-def te_effects(volumes: pd.DataFrame, column: str) -> tuple[list[int], np.ndarray, np.ndarray, float]:
-    """The REML fit of `mixed_model`, as numbers to compute with.
+def fit_mixed_model(formula: str, volumes: pd.DataFrame, reml: bool = True) -> Any:
+    """Fit a formula with a random intercept per subject.
 
     Args:
-        volumes: as `mixed_model`; needs three patients and two TE.
-        column: the measure.
+        formula: fixed effects in statsmodels' notation, for example "cortex_ml ~ C(te_ms) + age_weeks".
+        volumes: one row per subject and te_ms, with the formula's columns.
+        reml: restricted maximum likelihood, for estimates; maximum likelihood, for likelihood-ratio tests.
 
     Returns:
-        The TE in ms, ascending; the effect of each against the first, (k,), whose first entry is 0; its covariance,
-        (k, k); and the sd within a patient.
+        statsmodels' MixedLMResults; its `said` lists the warnings of the optimiser that came last.
 
     Raises:
-        ValueError: the fit fails.
+        ValueError: fewer than three patients or two TE, a measure that does not vary, or a fit that fails.
     """
-    data = _data(volumes, column)
-    fit, _ = _fit(data, data.design, reml=True)
-    k = len(data.tes)
-    effects, covariance = np.zeros(k), np.zeros((k, k))
-    effects[1:] = np.asarray(fit.fe_params)[1:k] * data.scale
-    covariance[1:, 1:] = np.asarray(fit.cov_params())[1:k, 1:k] * data.scale**2
-    return data.tes, effects, covariance, float(np.sqrt(fit.scale)) * data.scale
+    from statsmodels.formula.api import mixedlm
+
+    column = formula.partition("~")[0].strip()
+    data = volumes.dropna(subset=[column]).astype({"te_ms": int})
+    enough = data["subject"].nunique() > 2 and data["te_ms"].nunique() > 1 and data[column].nunique() > 1
+    need(enough, "needs three patients, two TE and volumes that vary")
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        fit = mixedlm(formula, data, groups="subject").fit(reml=reml, method=OPTIMISERS)
+    need(np.isfinite(fit.llf) and np.isfinite(fit.fe_params).all(), "the fit failed: the likelihood is not finite")
+    # What one optimiser said does not matter where another one converged.
+    tried = ("Maximum Likelihood optimization failed", "Retrying MixedLM") if fit.converged else ()
+    said = {str(warning.message).splitlines()[0] for warning in caught}
+    fit.said = sorted(text for text in said if not text.startswith(tried))
+    return fit
+
+
+def compare_te(fit: Any, pairs: Sequence[tuple[int, int]]) -> Any:
+    """Test differences between TE in a fitted model.
+
+    Args:
+        fit: of a formula with C(te_ms).
+        pairs: (a, b) in ms, for the effect of b minus that of a.
+
+    Returns:
+        statsmodels' ContrastResults, whose arrays have one entry per pair: `effect`, `sd`, `pvalue`, `conf_int()`.
+    """
+    names = list(fit.fe_params.index)
+    weights = np.zeros((len(pairs), len(names)))
+    for row, pair in zip(weights, pairs, strict=True):
+        for te, sign in zip(pair, (-1, 1), strict=True):
+            if f"C(te_ms)[T.{te}]" in names:  # the first TE's effect is 0
+                row[names.index(f"C(te_ms)[T.{te}]")] += sign
+    return fit.t_test(weights)
+
+
+def te_contrasts(fit: Any, tes: Sequence[int]) -> dict[str, dict]:
+    """Return every difference between two TE with its Wald interval, p and Holm's p, by "later-earlier"."""
+    pairs = list(combinations(sorted(tes), 2))
+    test = compare_te(fit, pairs)
+    found = {
+        f"{b}-{a}": {"value": value, "ci95": ends.tolist(), "p": p}
+        for (a, b), value, ends, p in zip(pairs, test.effect, test.conf_int(), np.atleast_1d(test.pvalue), strict=True)
+    }
+    add_holm(found)
+    return found
 
 
 def residuals(volumes: pd.DataFrame, column: str) -> pd.DataFrame:
-    """What the REML fit of `mixed_model` leaves: one row an image, for plots of its assumptions.
+    """Return what the model of `te_formula` leaves, one row per image, for plots of its assumptions.
+
+    Args:
+        volumes: one row per subject and te_ms.
+        column: the measure.
 
     Returns:
         Columns subject, te_ms, fitted, residual, intercept (the patient's), in the measure's unit; no rows where the
         model cannot be fitted.
     """
-    data = _data(volumes, column)
-    columns = ["subject", "te_ms", "fitted", "residual", "intercept"]
+    data = volumes.dropna(subset=[column])
     try:
-        fit = None if data.too_few else _fit(data, data.design, reml=True)[0]
-    except FAULTS:
-        fit = None
-    if fit is None:
-        return pd.DataFrame(columns=columns)
-    intercepts = {subject: effect.iloc[0] * data.scale for subject, effect in fit.random_effects.items()}
-    values = {"fitted": np.asarray(fit.fittedvalues) * data.scale, "residual": np.asarray(fit.resid) * data.scale}
-    return data.frame.assign(**values, intercept=data.frame["subject"].map(intercepts))[columns]
-
-
-@dataclass(frozen=True)
-class _Data:
-    """What is fitted; `y` in units of its sd, so that the optimiser sees the same numbers for ml as for a ratio."""
-
-    frame: pd.DataFrame
-    tes: list[int]
-    design: pd.DataFrame
-    formula: str
-    scale: float
-    y: np.ndarray
-
-    @property
-    def n_patients(self) -> int:
-        return int(self.frame["subject"].nunique())
-
-    @property
-    def too_few(self) -> bool:
-        return len(self.tes) < 2 or self.n_patients < 3 or len(np.unique(self.y)) < 2
-
-
-def _data(volumes: pd.DataFrame, column: str) -> _Data:
-    frame = volumes.dropna(subset=[column]).sort_values(["subject", "te_ms"], ignore_index=True)
-    tes = sorted(frame["te_ms"].astype(int).unique())
-    design, formula = _design(frame, tes, column)
-    scale = float(frame[column].std()) or 1.0
-    return _Data(frame, tes, design, formula, scale, frame[column].to_numpy(float) / scale)
-
-
-def _design(frame: pd.DataFrame, tes: list[int], column: str) -> tuple[pd.DataFrame, str]:
-    design = pd.DataFrame({"intercept": np.ones(len(frame))})
-    for te in tes[1:]:
-        design[f"te_{te}"] = (frame["te_ms"].astype(int) == te).astype(float)
-    age = frame["age_weeks"].astype(float) if "age_weeks" in frame else pd.Series([np.nan] * len(frame))
-    known = bool(age.notna().all() and age.nunique() > 1)
-    if known:
-        design["age_weeks"] = age - age.mean()
-    return design, f"{column} ~ C(te_ms){' + age_weeks' if known else ''} + (1 | subject)"
-
-
-def _fit(data: _Data, design: pd.DataFrame, reml: bool) -> tuple[Any, list[str]]:
-    from statsmodels.regression.mixed_linear_model import MixedLM
-
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        result = MixedLM(data.y, design, data.frame["subject"].to_numpy()).fit(
-            reml=reml, method=["bfgs", "lbfgs", "powell"]
-        )
-    if not np.isfinite(result.llf) or not np.all(np.isfinite(result.fe_params)):
-        raise ValueError("the likelihood is not finite")
-    said = [str(warning.message).splitlines()[0] for warning in caught]
-    # What an optimiser said before another one converged is of no use to anyone.
-    tried = ("Maximum Likelihood optimization failed", "Retrying MixedLM")
-    return result, [text for text in said if not (result.converged and text.startswith(tried))]
-
-
-def _estimates(fit: Any, data: _Data) -> dict[str, Any]:
-    names, tes, scale = list(data.design), data.tes, data.scale
-    beta = np.asarray(fit.fe_params) * scale
-    covariance = np.asarray(fit.cov_params())[: len(names), : len(names)] * scale**2
-
-    def effect(weights: np.ndarray) -> dict[str, Any]:
-        value, error = float(weights @ beta), float(np.sqrt(weights @ covariance @ weights))
-        p = 2 * stats.norm.sf(abs(value / error)) if error > 0 else None
-        return {"value": value, "ci95": [value - Z95 * error, value + Z95 * error], "p": p}
-
-    unit = dict(zip(names, np.eye(len(names)), strict=True)) | {f"te_{tes[0]}": np.zeros(len(names))}
-    return {
-        "effects": {name: effect(unit[name]) for name in names},
-        "contrasts": _holm({f"{b}-{a}": effect(unit[f"te_{b}"] - unit[f"te_{a}"]) for a, b in combinations(tes, 2)}),
-        "sd_between": float(np.sqrt(np.asarray(fit.cov_re)[0, 0])) * scale,
-        "sd_within": float(np.sqrt(fit.scale)) * scale,
-    }
-
-
-def _holm(contrasts: dict[str, dict]) -> dict[str, dict]:
-    from statsmodels.stats.multitest import multipletests
-
-    tested = [name for name, contrast in contrasts.items() if contrast["p"] is not None]
-    if tested:
-        adjusted = multipletests([contrasts[name]["p"] for name in tested], method="holm")[1]
-        for name, p in zip(tested, adjusted, strict=True):
-            contrasts[name]["p_holm"] = float(p)
-    return contrasts
-
-
-def _likelihood_ratio(full: Any, null: Any, df: int) -> dict[str, float]:
-    chi2 = max(0.0, 2 * (full.llf - null.llf))
-    return {"chi2": chi2, "df": df, "p": float(stats.chi2.sf(chi2, df))}
-
-
-def _assumptions(fit: Any, te_ms: pd.Series) -> dict[str, Any]:
-    residuals = np.asarray(fit.resid)
-    groups = [residuals[(te_ms == te).to_numpy()] for te in sorted(te_ms.unique())]
-    f, p = stats.levene(*groups, center="median") if min(map(len, groups)) > 1 else (np.nan, np.nan)
-    intercepts = np.array([effect.iloc[0] for effect in fit.random_effects.values()])
-    return {
-        "shapiro_residuals": shapiro(residuals),
-        "shapiro_intercepts": shapiro(intercepts),
-        "levene_residuals_by_te": {"f": float(f), "p": float(p)},
-    }
+        fit = fit_mixed_model(te_formula(volumes, column), volumes)
+    except (ValueError, ZeroDivisionError, np.linalg.LinAlgError):
+        return pd.DataFrame(columns=["subject", "te_ms", "fitted", "residual", "intercept"])
+    intercepts = {subject: effect.iloc[0] for subject, effect in fit.random_effects.items()}
+    left = {"fitted": fit.fittedvalues, "residual": fit.resid, "intercept": data["subject"].map(intercepts)}
+    return data[["subject", "te_ms"]].assign(**left)

@@ -1,15 +1,13 @@
-"""The talk's table: how much volumes differ between patients at each TE."""
+"""Spread of volumes between patients at each TE: the talk's table, with intervals."""
 
-import warnings
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from segsrgan_core.errors import UserError
-from segsrgan_study.statistics.summary import DRAWS
+from segsrgan_study.statistics.intervals import bootstrap
 
 # The talk's two measures and the columns of volumes.csv that hold them.
 MEASURES = {"cortex": "cortex_ml", "cortex_over_icv": "cortex_over_icv"}
@@ -18,7 +16,7 @@ TITLES = {"cortex": "cortex volume", "cortex_over_icv": "cortex / ICV"}
 
 
 def check_volumes(volumes: pd.DataFrame) -> None:
-    """Raise UserError unless the columns are there and each patient has each TE at most once."""
+    """Raise UserError unless the columns of `REQUIRED` are there and each patient has each TE at most once."""
     absent = [column for column in REQUIRED if column not in volumes]
     if absent:
         raise UserError(f"volumes: expected the columns {REQUIRED}. Missing: {absent}.")
@@ -31,57 +29,50 @@ def check_volumes(volumes: pd.DataFrame) -> None:
 
 
 def wide(volumes: pd.DataFrame, column: str) -> pd.DataFrame:
-    """One row a patient, one column a TE in ms (int, ascending), values of `column`."""
+    """Return a table with one row per patient and one column per TE in ms (int, ascending).
+
+    Args:
+        volumes: one row per patient and TE: subject, te_ms and `column`.
+        column: whose values fill the table.
+    """
     table = volumes.assign(te_ms=volumes["te_ms"].astype(int))
     return table.pivot(index="subject", columns="te_ms", values=column).astype(float)
 
 
 def sd_over_mean(values: np.ndarray, axis: int = -1) -> np.ndarray:
-    """Sample standard deviation (ddof = 1) divided by the mean; not finite where the mean is zero."""
+    """Return the sample standard deviation (ddof = 1) divided by the mean.
+
+    Args:
+        values: any shape.
+        axis: along which the patients are.
+
+    Returns:
+        One value per sample; not finite for a single patient and where the mean is zero.
+    """
+    values = np.asarray(values, float)
+    mean = values.mean(axis, keepdims=True)
     with np.errstate(divide="ignore", invalid="ignore"):
-        return np.std(values, axis=axis, ddof=1) / np.mean(values, axis=axis)
+        variance = np.sum((values - mean) ** 2, axis) / np.float64(values.shape[axis] - 1)
+        return np.sqrt(variance) / mean.squeeze(axis)
 
 
 def iqr_over_median(values: np.ndarray, axis: int = -1) -> np.ndarray:
-    """Interquartile range (linear interpolation between order statistics) divided by the median."""
+    """Return the interquartile range (linear interpolation) divided by the median; see `sd_over_mean`."""
     low, median, high = np.percentile(values, [25, 50, 75], axis=axis)
+    several = 1.0 if np.shape(values)[axis] > 1 else np.nan
     with np.errstate(divide="ignore", invalid="ignore"):
-        return (high - low) / median
+        return several * (high - low) / median
 
 
 STATISTICS = {"sd_over_mean": sd_over_mean, "iqr_over_median": iqr_over_median}
 
 
-def bootstrap(values: np.ndarray, statistic: Callable[..., np.ndarray], seed: int = 0) -> dict[str, Any]:
-    """Bias-corrected and accelerated bootstrap interval (Efron 1987; scipy).
-
-    Of 43 normal values it holds the true sd / mean in 94 of 100 samples, the percentile interval in 89: a sample's
-    spread is too small on average, and that of the draws from it smaller still.
+def spread(volumes: pd.DataFrame, seed: int = 0) -> dict[str, dict]:
+    """Return both statistics of both measures per TE, with bootstrap intervals (BCa) over patients.
 
     Args:
-        values: (n,), one a patient.
-        statistic: one of STATISTICS.
-        seed: of the draws.
-
-    Returns:
-        "ci95", and "bias_over_se", the draws' mean less the estimate over their standard deviation: above a quarter
-        in size the bias counts (Efron and Tibshirani 1993, section 10.3); {"reason"} where it cannot be had.
-    """
-    values = np.asarray(values, float)
-    if len(values) < 3 or np.ptp(values) == 0 or not np.isfinite(statistic(values)):
-        return {"reason": f"{len(values)} values, or all equal: no bootstrap interval"}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", stats.DegenerateDataWarning)  # told by the interval itself
-        drawn = stats.bootstrap((values,), statistic, n_resamples=DRAWS, rng=np.random.default_rng(seed))
-    low, high = drawn.confidence_interval
-    if not np.isfinite([low, high]).all():
-        return {"reason": f"{len(values)} values, too alike: no bootstrap interval"}
-    bias = np.mean(drawn.bootstrap_distribution) - statistic(values)
-    return {"ci95": [float(low), float(high)], "bias_over_se": float(bias / drawn.standard_error)}
-
-
-def spread(volumes: pd.DataFrame, seed: int = 0) -> dict[str, dict]:
-    """Both statistics of both measures per TE, with bootstrap intervals over patients.
+        volumes: one row per patient and TE, with the columns of `REQUIRED`.
+        seed: of the bootstraps.
 
     Returns:
         {"sd_over_mean": {"cortex": {"120": value, ...}, "cortex_over_icv": {...}}, "sd_over_mean_ci95": {"cortex":
@@ -89,26 +80,37 @@ def spread(volumes: pd.DataFrame, seed: int = 0) -> dict[str, dict]:
         "bootstrap": {"sd_over_mean": {"cortex": {"120": {"bias_over_se": ...}, ...}, ...}, ...}}.
         A value is None where fewer than two patients have the TE.
     """
-    result: dict[str, dict] = {"bootstrap": {}}
     tables = {measure: wide(volumes, column) for measure, column in MEASURES.items()}
+    result: dict[str, dict] = {"n": {str(te): int(n) for te, n in tables["cortex"].count().items()}, "bootstrap": {}}
     for name, statistic in STATISTICS.items():
-        columns = {m: {str(te): t[te].dropna().to_numpy() for te in t} for m, t in tables.items()}
-        result[name] = {
-            measure: {te: statistic(v) if len(v) > 1 else None for te, v in by_te.items()}
-            for measure, by_te in columns.items()
-        }
-        drawn = {m: {te: bootstrap(v, statistic, seed) for te, v in by_te.items()} for m, by_te in columns.items()}
-        ends = {m: {te: facts.pop("ci95", None) for te, facts in by_te.items()} for m, by_te in drawn.items()}
-        result[f"{name}_ci95"], result["bootstrap"][name] = ends, drawn
-    result["n"] = {str(te): int(tables["cortex"][te].count()) for te in tables["cortex"]}
+        found = {m: {str(te): _one(table[te].dropna(), statistic, seed) for te in table} for m, table in tables.items()}
+        places = {"value": (result, name), "ci95": (result, f"{name}_ci95"), "bias": (result["bootstrap"], name)}
+        for key, (place, title) in places.items():
+            place[title] = {m: {te: entry[key] for te, entry in by_te.items()} for m, by_te in found.items()}
     return result
 
 
-def talk_table(volumes: pd.DataFrame) -> pd.DataFrame:
-    """The talk's table: columns statistic, measure and one per TE; four rows, values at four decimals."""
-    values, rows = spread(volumes), []
-    for name, title in (("sd_over_mean", "sd / mean"), ("iqr_over_median", "IQR / median")):
-        for measure, by_te in values[name].items():
-            cells = {te: None if value is None else round(float(value), 4) for te, value in by_te.items()}
-            rows.append({"statistic": title, "measure": TITLES[measure], **cells})
-    return pd.DataFrame(rows)
+def _one(values: pd.Series, statistic: Callable[..., np.ndarray], seed: int) -> dict[str, Any]:
+    ends, bias = bootstrap(values, statistic, seed, "BCa")
+    value = float(statistic(values)) if len(values) > 1 else None
+    said = {"reason": "too few values, or too alike: no bootstrap interval"} if ends is None else {"bias_over_se": bias}
+    return {"value": value, "ci95": ends, "bias": said}
+
+
+def true_spread(volumes: pd.DataFrame, seed: int = 0) -> dict[str, Any]:
+    """Return the spread between patients of the true volumes: what a perfect method would find at every TE.
+
+    Args:
+        volumes: as `spread`, with cortex_true_ml and icv_true_ml where they are known.
+        seed: of the bootstraps.
+
+    Returns:
+        "n", and the statistics and intervals of `spread`, each by measure; or {"reason"}.
+    """
+    if not {"cortex_true_ml", "icv_true_ml"} <= set(volumes) or volumes["cortex_true_ml"].isna().all():
+        return {"reason": "no true volume is known for this cohort"}
+    once = volumes.drop_duplicates("subject").dropna(subset=["cortex_true_ml", "icv_true_ml"]).assign(te_ms=0)
+    cortex, icv = once["cortex_true_ml"], once["icv_true_ml"]
+    found = spread(once.assign(cortex_ml=cortex, icv_ml=icv, cortex_over_icv=cortex / icv), seed)
+    names = [f"{name}{end}" for name in STATISTICS for end in ("", "_ci95")]
+    return {"n": len(once)} | {name: {m: by_te["0"] for m, by_te in found[name].items()} for name in names}

@@ -19,7 +19,7 @@ from segsrgan_study.paths import Study
 from segsrgan_study.progress import track
 from segsrgan_study.steps.data.cases import PreparedCase, prepared_cases
 from segsrgan_study.steps.network.fit import fit
-from segsrgan_study.steps.scores.echo_scores import measure_one
+from segsrgan_study.steps.scores.measure import measure_one
 
 ECHO_SCORES = ("cortex_dice", "cortex_ml", "cortex_true_ml", "psnr")
 

@@ -19,12 +19,14 @@ from segsrgan_study.cohorts.manifest import image_rows
 from segsrgan_study.files import sha256, write_csv
 from segsrgan_study.params import Settings
 from segsrgan_study.paths import Study, digest
+from segsrgan_study.progress import track
 from segsrgan_study.steps.data.cases import CASES, prepared_cases
 from segsrgan_study.steps.data.images import case_name
 from segsrgan_study.steps.data.prepare import load_cohort, make_phantoms, prepare
+from segsrgan_study.steps.labels.labelled import NO_RUNS
 from segsrgan_study.steps.network.calibrate import calibrated, calibration_cases, try_thresholds
 from segsrgan_study.steps.network.fit import fit
-from segsrgan_study.steps.scores.evaluate import evaluate
+from segsrgan_study.steps.scores.evaluate import evaluate_case, write_evaluation
 
 FACTS, MODEL = "training.json", "model.json"
 SCRATCH = ".work"
@@ -111,7 +113,8 @@ def evaluate_aside(study: Study, settings: Settings, model: Path, out: Path) -> 
     settings = _at_the_spacing_of(card, settings).model_copy(update={"baselines": no_baselines})
     bench = _prepared(study, out, settings, [settings.cohort], ("test",))
     segmenter = load_segmenter(model, choose_policy(settings.model.precision))
-    _, summary = evaluate(bench, settings, segmenter)
+    scored = [evaluate_case(bench, case, segmenter) for case in track(prepared_cases(bench, "test"), "evaluated")]
+    _, summary = write_evaluation(bench, settings, card, scored, *NO_RUNS)
     shutil.rmtree(out / "images", ignore_errors=True)
     (bench.work / "evaluated").replace(out / "images")
     for path in (bench.results / "evaluation").iterdir():

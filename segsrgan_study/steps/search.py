@@ -1,7 +1,7 @@
-"""The choice of parameters, by hand and not by `dvc repro`: `segsrgan tune METHOD` and `segsrgan tune bet`.
+"""Searches of parameters by hand: `segsrgan tune METHOD` and `segsrgan tune bet`.
 
-Methods are searched on training subjects alone. BET is no rival of the network's; its threshold is chosen where volume
-over truth is near 1 at every echo time. Each search leaves its table in `results/tuning/`; the choice goes into
+Methods are searched on training subjects alone. BET does not compete with the network; its threshold is chosen where
+volume over truth is near 1 at every echo time. Each search writes its table to `results/tuning/`; the choice goes into
 `params.yaml`.
 """
 
@@ -29,7 +29,13 @@ THRESHOLDS = (0.5, 0.6, 0.65, 0.7)
 
 
 def search(study: Study, settings: Settings, name: str, n_targets: int | None = None) -> tuple[Path, dict[str, Any]]:
-    """Search a method's parameters on the training subjects, from those of the settings on.
+    """Search a method's parameters on the training subjects, beginning with those of the settings.
+
+    Args:
+        study: where.
+        settings: of the baselines.
+        name: of the method.
+        n_targets: how many subjects are labelled by the others; None for all.
 
     Returns:
         The table of the search, and the parameters chosen.
@@ -40,31 +46,36 @@ def search(study: Study, settings: Settings, name: str, n_targets: int | None = 
     options = settings.baselines
     (method,) = chosen_methods([name], {name: options.parameters.get(name, {})})
     subjects = [read_atlas(case, "background" in settings.model.classes) for case in prepared_cases(study, "train")]
-    with Progress(f"tune {name}", 100, unit="%") as progress:
-        result = tune(
-            method,
-            subjects,
-            study.scratch / "registrations",
-            tissues=settings.model.classes,
-            n_targets=n_targets,
-            n_atlases=options.atlases,
-            registration=options.registration,
-            progress=lambda _, part: progress.reach(round(100 * part)),
-        )
+    progress = Progress(f"tune {name}", 100, unit="%")
+    result = tune(
+        method,
+        subjects,
+        study.scratch / "registrations",
+        tissues=settings.model.classes,
+        n_targets=n_targets,
+        n_atlases=options.atlases,
+        registration=options.registration,
+        progress=lambda _, part: progress.reach(round(100 * part)),
+    )
+    progress.close()
     return write_csv(_path(study, settings, name), as_table(result)), result["chosen"]
 
 
 def search_bet(study: Study, settings: Settings, n_images: int | None = None) -> Path:
-    """Score BET at several thresholds against the labels.
+    """Score BET at several thresholds against the labels of training subjects and of patients at each echo time.
 
-    The images are the training subjects' thick slices, and the patients' at each echo time where the cohort has them.
+    Args:
+        study: where.
+        settings: of cohort and BET's program.
+        n_images: how many subjects of each split; None for all.
 
     Returns:
         The table: split, te_ms, threshold, n, mean Dice, mean and range of volume over truth.
     """
-    images = _images(study, n_images)
-    runs = [(image, threshold) for image in images for threshold in THRESHOLDS]
-    rows = [_score_bet(image, threshold) for image, threshold in track(runs, "BET")]
+    cases = [case for split in ("train", "variability") for case in _first(prepared_cases(study, split), n_images)]
+    runs = [(case, threshold) for case in cases for threshold in THRESHOLDS]
+    program = settings.variability.bet_program
+    rows = [_score_bet(case, threshold, program) for case, threshold in track(runs, "BET")]
     groups = pd.DataFrame(rows).groupby(["split", "te_ms", "threshold"], dropna=False)
     table = groups.agg(
         n=("dice", "size"),
@@ -80,24 +91,19 @@ def _path(study: Study, settings: Settings, name: str) -> Path:
     return study.results / "tuning" / f"{settings.cohort}_{name}.csv"
 
 
-def _images(study: Study, n_images: int | None) -> list[PreparedCase]:
-    """Return the labelled cases of `n_images` subjects of each split."""
-    patients = [case for case in prepared_cases(study, "variability") if case.labels and not case.resynthesised]
-    chosen = sorted({case.name for case in patients})[:n_images]
-    return prepared_cases(study, "train")[:n_images] + [case for case in patients if case.name in chosen]
+def _first(cases: list[PreparedCase], subjects: int | None) -> list[PreparedCase]:
+    """Return the acquired images with labels of the first subjects."""
+    known = [case for case in cases if case.labels and not case.resynthesised]
+    chosen = list(dict.fromkeys(case.name for case in known))[:subjects]
+    return [case for case in known if case.name in chosen]
 
 
-def _score_bet(case: PreparedCase, threshold: float) -> dict[str, Any]:
+def _score_bet(case: PreparedCase, threshold: float, program: str) -> dict[str, Any]:
     """Compare BET's mask with what the labels call intracranial: Dice on the labels' grid, each volume on its own."""
-    truth, mask = load_labels(case.labels), bet_mask(load_image(case.low), threshold)
-    inside = intracranial(np.asarray(truth.dataobj))
-    volumes_ml = [
-        voxel_volume_ml(one) * np.count_nonzero(array) for one, array in ((mask, mask.dataobj), (truth, inside))
-    ]
-    there = resample_to(
-        Nifti1Image(np.asarray(mask.dataobj, np.float32), mask.affine), truth.shape, truth.affine, order=1
-    )
+    truth, mask = load_labels(case.labels), bet_mask(load_image(case.low), threshold, program)
+    inside, found = intracranial(np.asarray(truth.dataobj)), np.asarray(mask.dataobj, np.float32)
+    there = resample_to(Nifti1Image(found, mask.affine), truth.shape, truth.affine, order=1)
+    volumes_ml = [voxel_volume_ml(mask) * np.count_nonzero(found), voxel_volume_ml(truth) * np.count_nonzero(inside)]
+    facts = {"split": case.split, "te_ms": case.te_ms if case.split == "variability" else np.nan}
     overlap = dice(inside, np.asarray(there.dataobj) > 0.5)
-    ratio = volumes_ml[0] / volumes_ml[1]
-    te_ms = float("nan") if case.split == "train" else case.te_ms
-    return {"split": case.split, "te_ms": te_ms, "threshold": threshold, "dice": overlap, "volume_ratio": ratio}
+    return {**facts, "threshold": threshold, "dice": overlap, "volume_ratio": volumes_ml[0] / volumes_ml[1]}

@@ -1,125 +1,135 @@
-"""Stage 03: every method on every test case, against the truth."""
+"""Stage 03: the methods' scores on the test cases, against the truth."""
 
-from collections.abc import Iterable
-from pathlib import Path
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from nibabel.nifti1 import Nifti1Image
 
 from segsrgan_core.atomic import write_json
 from segsrgan_core.classes import DRAWEM9
 from segsrgan_core.imaging.geometry import spacing_mm
-from segsrgan_core.networks.functions import choose_policy
-from segsrgan_core.segmenter import ModelCard, Segmenter, load_segmenter
+from segsrgan_core.segmenter import ModelCard, Segmentation, Segmenter
 from segsrgan_study.cost import Cost, metered, note_costs
-from segsrgan_study.files import load_image, load_labels, save_image, write_csv
+from segsrgan_study.files import load_image, load_labels, write_csv
 from segsrgan_study.params import Settings
 from segsrgan_study.paths import Study
-from segsrgan_study.progress import track
 from segsrgan_study.scores import image_scores, label_scores, score_table
+from segsrgan_study.statistics.reliability import coverage, expected_error, pooled, reliability_bins, volume_table
 from segsrgan_study.statistics.summary import summarise, with_methods
-from segsrgan_study.steps.data.cases import PreparedCase, prepared_cases
-from segsrgan_study.steps.labels.labelled import LABELLED, NO_RUNS, labels_path, read_runs, reasons
-from segsrgan_study.steps.scores.reliability import Reliability, standard_errors
+from segsrgan_study.steps.data.cases import PreparedCase
+from segsrgan_study.steps.labels.labelled import LABELLED, labels_path, reasons
+from segsrgan_study.steps.scores.segmented import save_segmentation
+
+NO_BINS = pd.DataFrame({"structure": []})
+SIDES = {1: "left_hemisphere", 2: "right_hemisphere"}
 
 
-def trained_segmenter(study: Study, settings: Settings) -> Segmenter:
-    """Load the network that stage 02 trained."""
-    policy = choose_policy(settings.model.precision)
-    return load_segmenter(study.results / "training" / "model", policy)
+@dataclass(frozen=True)
+class CaseScores:
+    """Scores of one test case.
 
-
-def evaluate(study: Study, settings: Settings, segmenter: Segmenter | None = None) -> tuple[pd.DataFrame, dict]:
-    """Score SegSRGAN, cubic spline and the baselines on the test cases; write tables and the segmented images.
-
-    Args:
-        study: where.
-        settings: in force.
-        segmenter: another network than the one that stage 02 trained.
-
-    Returns:
-        The long table of scores (one row a case, method, structure and metric) and its summary, which has an entry for
-        methods that could not be run, too.
+    Attributes:
+        name: of the case.
+        rows: of the long table: subject, method, structure, metric, value.
+        bins: of the probabilities: rows of `reliability_bins` with the structure.
+        cost: time and memory of the segmentation.
     """
-    runs, methods = read_runs(study) if settings.baselines.methods else NO_RUNS
-    segmenter = segmenter or trained_segmenter(study, settings)
-    cases = prepared_cases(study, "test")
-    rows: list[dict] = []
-    reliability = Reliability()
-    costs: dict[str, Cost] = {}
-    for case in track(cases, "evaluated"):
-        labelled = runs.loc[(runs["subject"] == case.name) & (runs["outcome"] == LABELLED), "method"]
-        found, costs[case.name] = _evaluate_one(case, segmenter, settings.cohort, study.work / "evaluated", reliability)
-        rows += found + _score_baselines(study, case, segmenter.card, settings.cohort, labelled)
-    note_costs(study.costs, "evaluate", {"SegSRGAN": costs})
-    table = score_table(rows)
-    summary = {"cohort": settings.cohort, **summarise(table, seed=settings.seed)}
-    summary = with_methods(summary, methods, reasons(runs), segmenter.card.classes)
-    summary["standard_errors"] = standard_errors(table, segmenter.card.error_cases)
-    folder = study.results / "evaluation"
-    reliability.write(folder)
-    write_csv(folder / "per_subject.csv", table)
-    write_json(folder / "metrics.json", summary)
-    return table, summary
+
+    name: str
+    rows: list[dict]
+    bins: pd.DataFrame
+    cost: Cost
 
 
-def _evaluate_one(
-    case: PreparedCase, segmenter: Segmenter, cohort: str, folder: Path, reliability: Reliability
-) -> tuple[list[dict], Cost]:
-    truth, interpolated = load_image(case.hr), load_image(case.interpolated)
-    truth_array = np.asarray(truth.dataobj)
-    labels = np.asarray(load_labels(case.labels).dataobj)
-    low = load_image(case.low)
-    with metered() as cost:
-        result = segmenter(low, interpolated=interpolated)
-    save_image(result.image, folder / f"{case.name}_desc-segsrgan_T2w.nii.gz")
-    save_image(result.labels, folder / f"{case.name}_desc-segsrgan_dseg.nii.gz")
-    save_image(result.uncertainty, folder / f"{case.name}_desc-segsrganuncertainty_probseg.nii.gz")
-    who = {"cohort": cohort, "subject": case.name}
-    rows = image_scores(truth_array, np.asarray(interpolated.dataobj), {**who, "method": "spline"})
-    rows += image_scores(truth_array, np.asarray(result.image.dataobj), {**who, "method": "segsrgan"})
-    spacing, who = spacing_mm(truth), {**who, "method": "segsrgan"}
-    if result.sides is not None:
-        save_image(result.sides, folder / f"{case.name}_desc-segsrganhemispheres_dseg.nii.gz")
-        found, true = np.asarray(result.sides.dataobj), np.asarray(load_labels(case.sides).dataobj)
-        rows += label_scores(true, found, spacing, dict(enumerate(("left_hemisphere", "right_hemisphere"), 1)), who)
-        rows += label_scores(true > 0, found > 0, spacing, {1: "intracranial"}, who)
-    names = _structures(segmenter.card)
-    rows += label_scores(labels, np.asarray(result.labels.dataobj), spacing, names, who)
-    return rows + reliability.add(result, labels, names, who), cost
-
-
-def _score_baselines(
-    study: Study, case: PreparedCase, card: ModelCard, cohort: str, methods: Iterable[str]
-) -> list[dict]:
-    """Score the methods on the tissues that the network segments; they label all nine."""
-    truth, rows = load_labels(case.labels), []
-    for method in methods:
-        labels = load_labels(labels_path(study, case.name, method))
-        who = {"cohort": cohort, "subject": case.name, "method": method}
-        arrays = (np.asarray(one.dataobj) for one in (truth, labels))
-        rows += label_scores(*arrays, spacing_mm(truth), _structures(card), who)
-    return rows
-
-
-def _structures(card: ModelCard) -> dict[int, str]:
+def structures(card: ModelCard) -> dict[int, str]:
+    """Return the tissues that a network segments: drawem9 number to name."""
     return {number: name for number, name in DRAWEM9.items() if name in card.classes}
 
 
-def example(study: Study, split: str = "test") -> dict[str, Nifti1Image]:
-    """Return the images of the first evaluated case for a figure.
+def shown_structure(card: ModelCard) -> str:
+    """Return the tissue that tables and figures show: the cortex, or the first class of a network without it."""
+    return "cortex" if "cortex" in card.classes else card.classes[0]
 
-    These are truth, low, spline, sr, labels_truth, labels and uncertainty.
+
+def methods_of(runs: pd.DataFrame, case: PreparedCase) -> list[str]:
+    """Return the methods that labelled a case, from the table of `read_runs`."""
+    return list(runs.loc[(runs["subject"] == case.name) & (runs["outcome"] == LABELLED), "method"])
+
+
+def evaluate_case(study: Study, case: PreparedCase, segmenter: Segmenter, methods: Iterable[str] = ()) -> CaseScores:
+    """Segment a test case, keep its images in `data/evaluated`, and score SegSRGAN, cubic spline and other methods.
+
+    Args:
+        study: where.
+        case: with the truth.
+        segmenter: the network.
+        methods: names of those whose label maps stage `baselines` left; scored on the tissues of the network.
     """
-    case = prepared_cases(study, split)[0]
-    folder = study.work / "evaluated"
-    return {
-        "truth": load_image(case.hr),
-        "low": load_image(case.low),
-        "spline": load_image(case.interpolated),
-        "labels_truth": load_labels(case.labels),
-        "sr": load_image(folder / f"{case.name}_desc-segsrgan_T2w.nii.gz"),
-        "uncertainty": load_image(folder / f"{case.name}_desc-segsrganuncertainty_probseg.nii.gz"),
-        "labels": load_labels(folder / f"{case.name}_desc-segsrgan_dseg.nii.gz"),
-    }
+    interpolated, truth, labels = load_image(case.interpolated), load_image(case.hr), load_labels(case.labels)
+    with metered() as cost:
+        result = segmenter(load_image(case.low), interpolated=interpolated)
+    save_segmentation(result, study.work / "evaluated", case.name)
+    names, spacing, true = structures(segmenter.card), spacing_mm(truth), np.asarray(labels.dataobj)
+    spline, network = {"subject": case.name, "method": "spline"}, {"subject": case.name, "method": "segsrgan"}
+    rows = image_scores(np.asarray(truth.dataobj), np.asarray(interpolated.dataobj), spline)
+    rows += image_scores(np.asarray(truth.dataobj), np.asarray(result.image.dataobj), network)
+    rows += label_scores(true, np.asarray(result.labels.dataobj), spacing, names, network)
+    if result.sides is not None:
+        found, sides = np.asarray(result.sides.dataobj), np.asarray(load_labels(case.sides).dataobj)
+        rows += label_scores(sides, found, spacing, SIDES, network)
+        rows += label_scores(sides > 0, found > 0, spacing, {1: "intracranial"}, network)
+    for method in methods:
+        other = np.asarray(load_labels(labels_path(study, case.name, method)).dataobj)
+        rows += label_scores(true, other, spacing, names, {"subject": case.name, "method": method})
+    bins = _bins(result, true, names, spacing)
+    for name, part in bins.groupby("structure"):
+        scores = {"ece": expected_error(part), "volume_se_ml": result.standard_errors_ml[name]}
+        rows += [{**network, "structure": name, "metric": key, "value": value} for key, value in scores.items()]
+    return CaseScores(case.name, rows, bins, cost)
+
+
+def _bins(result: Segmentation, labels: np.ndarray, names: Mapping[int, str], spacing_mm: np.ndarray) -> pd.DataFrame:
+    """Return the bins of every structure that the truth has."""
+    tables = [
+        reliability_bins(np.asarray(result.probabilities[name].dataobj), labels == number, spacing_mm).assign(
+            structure=name
+        )
+        for number, name in names.items()
+        if np.any(labels == number)
+    ]
+    return pd.concat(tables, ignore_index=True) if tables else NO_BINS
+
+
+def write_evaluation(
+    study: Study,
+    settings: Settings,
+    card: ModelCard,
+    scored: Sequence[CaseScores],
+    runs: pd.DataFrame,
+    methods: Mapping[str, Mapping],
+) -> tuple[pd.DataFrame, dict]:
+    """Write per_subject.csv, calibration.csv and metrics.json to `results/evaluation`.
+
+    Args:
+        study: where.
+        settings: in force, for the cohort's name and the seed of the bootstraps.
+        card: of the network.
+        scored: the test cases.
+        runs: outcome of each other method per subject, see `read_runs`; methods without labels get an entry that says
+            why.
+        methods: title, version and parameters by method, see `read_runs`.
+
+    Returns:
+        The long table of scores and its summary.
+    """
+    note_costs(study.costs, "evaluate", {"SegSRGAN": {case.name: case.cost for case in scored}})
+    scores = score_table([{"cohort": settings.cohort, **row} for case in scored for row in case.rows])
+    summary = with_methods(summarise(scores, seed=settings.seed), methods, reasons(runs), card.classes)
+    covered = coverage(volume_table(scores), card.error_cases)
+    summary["standard_errors"] = {"cases": card.error_cases, "structures": covered}
+    folder = study.results / "evaluation"
+    write_csv(folder / "per_subject.csv", scores)
+    write_csv(folder / "calibration.csv", pooled(pd.concat([case.bins for case in scored])))
+    write_json(folder / "metrics.json", summary)
+    return scores, summary

@@ -1,88 +1,95 @@
-"""Stage 04: volumes of every patient at every echo time, how good each segmentation is, and what they say."""
+"""Stage 04: volumes of every patient at every echo time, and how good each segmentation is."""
 
+from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from nibabel.nifti1 import Nifti1Image
 
-from segsrgan_core.atomic import write_json
-from segsrgan_core.segmenter import Segmenter
-from segsrgan_study.bet.extraction import intracranial_volume_of_file_ml
-from segsrgan_study.files import save_image, write_csv
-from segsrgan_study.params import Settings
+from segsrgan_core.classes import NUMBERS, SIDES
+from segsrgan_core.errors import UserError
+from segsrgan_core.imaging.geometry import spacing_mm, voxel_volume_ml
+from segsrgan_core.metrics import dice, psnr
+from segsrgan_core.segmenter import Segmentation, Segmenter
+from segsrgan_study.files import load_image, load_labels
 from segsrgan_study.paths import Study
-from segsrgan_study.pool import processes
-from segsrgan_study.progress import track
-from segsrgan_study.statistics import analyse, talk_table
-from segsrgan_study.statistics.reliability import cover_of_volumes
 from segsrgan_study.steps.data.cases import PreparedCase, prepared_cases
-from segsrgan_study.steps.scores.echo_scores import measure_one
-from segsrgan_study.steps.scores.evaluate import trained_segmenter
+from segsrgan_study.steps.scores.segmented import save_segmentation
 
 COLUMNS = ["subject", "te_ms", "age_weeks", "cortex_ml", "icv_ml", "cortex_over_icv"]
+OUTSIDE_OF_SKULL = (0, NUMBERS["background"])
 
 
-def measure(study: Study, settings: Settings) -> tuple[pd.DataFrame, dict]:
-    """Segment every image at several echo times and analyse the volumes.
+def variability_cases(study: Study) -> list[PreparedCase]:
+    """Return the images at several echo times.
 
-    Returns:
-        The table of volumes, one row an image, and the analysis. Where the cohort has no such images, or the network
-        does not segment the cortex, the table is empty and the analysis says `not_run` and why.
+    Raises:
+        UserError: two images of one patient at one echo time.
     """
     cases = prepared_cases(study, "variability")
-    folder = study.results / "variability"
-    harmonised = pd.DataFrame()
-    reason = "" if cases else f"the cohort {settings.cohort} has no images at several echo times (split variability)"
-    if "cortex" not in settings.model.classes:
-        reason = f"the network segments {', '.join(settings.model.classes)}, and the analysis is of the cortex"
-    if reason:
-        volumes, metrics, table = pd.DataFrame(columns=COLUMNS), {"not_run": reason}, pd.DataFrame()
-    else:
-        segmenter = trained_segmenter(study, settings)
-        volumes = _volumes(study, settings, cases, segmenter)
-        metrics = analyse(volumes, settings.seed, settings.variability.reference_te_ms)
-        metrics["standard_errors"] = _standard_errors(volumes, segmenter.card.error_cases)
-        metrics["resynthesised"] = any(case.resynthesised for case in cases)
-        harmonised = _taken_out(metrics["harmonisation"])
-        table = talk_table(volumes)
-    write_csv(folder / "volumes.csv", volumes)
-    write_csv(folder / "harmonised.csv", harmonised)
-    write_csv(folder / "table.csv", table)
-    write_json(folder / "metrics.json", {"cohort": settings.cohort, **metrics})
-    return volumes, metrics
+    known: set[tuple[str, float]] = set()
+    for case in cases:
+        if (case.name, case.te_ms) in known:
+            raise UserError(
+                f"{case.name}: two images at TE {case.te_ms:g} ms, and the analysis takes one; "
+                "give the second a session of its own in the manifest, or remove it."
+            )
+        known.add((case.name, case.te_ms))
+    return cases
 
 
-def _taken_out(harmonisation: dict[str, Any]) -> pd.DataFrame:
-    """Move the corrected volumes out of the analysis, into a table of their own."""
-    parts = [
-        pd.DataFrame(entry.pop("volumes")).assign(measure=measure)
-        for measure, entry in harmonisation.items()
-        if "volumes" in entry
-    ]
-    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+def measure_case(study: Study, case: PreparedCase, segmenter: Segmenter) -> dict[str, Any]:
+    """Segment one image, keep the result in `data/measured`, and return its row; see `measure_one`."""
+    result, row = measure_one(case, segmenter)
+    save_segmentation(result, study.work / "measured", case.stem)
+    return row
 
 
-def _standard_errors(volumes: pd.DataFrame, cases: int) -> dict[str, Any]:
-    """Tell at each TE how the cortical volume's standard errors did, where its true volume is known."""
-    if "cortex_true_ml" not in volumes:
-        return {"reason": "no true volume is known for this cohort"}
-    names = {f"cortex_{key}": f"volume_{key}" for key in ("ml", "true_ml", "se_ml")}
-    by_te = volumes.rename(columns=names).assign(structure=volumes["te_ms"].astype(int).astype(str))
-    return {"cases": cases, "te_ms": cover_of_volumes(by_te, cases)}
+def measure_one(case: PreparedCase, segmenter: Segmenter) -> tuple[Segmentation, dict[str, Any]]:
+    """Segment one image, on the grid of the truth where it is known.
+
+    Args:
+        case: at one echo time.
+        segmenter: a network that segments the cortex.
+
+    Returns:
+        The segmentation and its row of `volumes.csv` without the ICV: volumes and their standard error in ml; true
+        volumes where labels are known; Dice of the cortex and PSNR (network and spline) where they are known on a grid
+        of the network's voxel size.
+    """
+    labels = load_labels(case.labels) if case.labels else None
+    known = labels is not None and np.allclose(spacing_mm(labels), segmenter.card.spacing_mm, rtol=0.02)
+    result = segmenter(load_image(case.low), interpolated=load_image(case.interpolated) if known else None)
+    row = {"subject": case.name, "te_ms": case.te_ms, "age_weeks": case.age_weeks}
+    row |= {"cortex_ml": result.volumes_ml["cortex"], "cortex_se_ml": result.standard_errors_ml["cortex"]}
+    if result.sides is not None:
+        row |= {f"cortex_{side}_ml": result.volumes_ml[f"{side}_cortex"] for side in SIDES}
+        row |= {"icv_mask_ml": result.volumes_ml["intracranial"]}
+    if labels is not None:
+        row |= _true_volumes(labels)
+    if known:
+        true, found = (np.asarray(one.dataobj) == NUMBERS["cortex"] for one in (labels, result.labels))
+        row |= {"cortex_dice": dice(true, found)}
+    if known and case.hr is not None:
+        real = np.asarray(load_image(case.hr).dataobj)
+        images = {"psnr": result.image, "psnr_spline": result.interpolated}
+        row |= {name: psnr(real, np.asarray(image.dataobj)) for name, image in images.items()}
+    return result, row
 
 
-def _volumes(study: Study, settings: Settings, cases: list[PreparedCase], segmenter: Segmenter) -> pd.DataFrame:
-    threshold = settings.variability.bet_threshold
-    records = []
-    with processes(2) as pool:  # BET runs beside the network
-        intracranial = [pool.submit(intracranial_volume_of_file_ml, case.low, threshold) for case in cases]
-        for case, icv in zip(track(cases, "measured"), intracranial, strict=True):
-            result, scores = measure_one(case, segmenter)
-            name = f"{case.stem}_desc-segsrgan"
-            save_image(result.image, study.work / "measured" / f"{name}_T2w.nii.gz")
-            save_image(result.labels, study.work / "measured" / f"{name}_dseg.nii.gz")
-            save_image(result.uncertainty, study.work / "measured" / f"{name}uncertainty_probseg.nii.gz")
-            records.append({**scores, "icv_ml": icv.result()})
-    volumes = pd.DataFrame(records)
+def _true_volumes(labels: Nifti1Image) -> dict[str, float]:
+    numbers, volume = np.asarray(labels.dataobj), voxel_volume_ml(labels)
+    inside = ~np.isin(numbers, OUTSIDE_OF_SKULL)
+    return {
+        "cortex_true_ml": volume * float((numbers == NUMBERS["cortex"]).sum()),
+        "icv_true_ml": volume * float(inside.sum()),
+    }
+
+
+def volume_table(rows: Sequence[dict[str, Any]]) -> pd.DataFrame:
+    """Return the rows as the table of `volumes.csv`, with the ratios of cortex and intracranial volume."""
+    volumes = pd.DataFrame(rows, columns=None if rows else COLUMNS).astype({"te_ms": int})
     volumes["cortex_over_icv"] = volumes["cortex_ml"] / volumes["icv_ml"]
     if "icv_mask_ml" in volumes:
         volumes["cortex_over_icv_mask"] = volumes["cortex_ml"] / volumes["icv_mask_ml"]

@@ -32,7 +32,7 @@ from segsrgan_study.figures.panels import mask_of
 from segsrgan_study.figures.registry import FIGURES, SECTIONS, Gallery
 from segsrgan_study.figures.style import MissingResult
 from segsrgan_study.paths import Study
-from segsrgan_study.statistics import analyse
+from tests.study.notebook_04 import analyse
 
 
 @pytest.fixture(scope="module")

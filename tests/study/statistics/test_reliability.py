@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from segsrgan_study.statistics.reliability import calibration_error, cover_of_volumes, pooled, reliability
+from segsrgan_study.statistics.reliability import coverage, expected_error, pooled, reliability_bins
 
 
 @pytest.fixture(scope="module")
@@ -15,9 +15,9 @@ def drawn():
 
 def test_probabilities_that_hold_have_no_calibration_error(drawn):
     p, truth = drawn
-    table = reliability(p, truth, (1, 1, 1))
-    assert calibration_error(table) < 0.01
-    curve = pooled([table, table])
+    table = reliability_bins(p, truth, (1, 1, 1))
+    assert expected_error(table) < 0.01
+    curve = pooled(pd.concat([table, table]).assign(structure="cortex"))
     np.testing.assert_allclose(curve["share_inside"], curve["mean_probability"], atol=0.02)
     assert curve["n_voxels"].sum() == 2 * p.size
 
@@ -25,28 +25,28 @@ def test_probabilities_that_hold_have_no_calibration_error(drawn):
 def test_probabilities_that_are_too_sure_have_one(drawn):
     p, truth = drawn
     sure = np.where(p > 0.5, 1.0, 0.0)
-    assert calibration_error(reliability(sure, truth, (1, 1, 1))) == pytest.approx(0.25, abs=0.01)
+    assert expected_error(reliability_bins(sure, truth, (1, 1, 1))) == pytest.approx(0.25, abs=0.01)
 
 
 def test_bins_by_hand():
-    table = reliability(np.array([[[0.0, 0.05, 0.31, 1.0]]]), np.array([[[0, 1, 0, 1]]]), (1, 1, 1))
+    table = reliability_bins(np.array([[[0.0, 0.05, 0.31, 1.0]]]), np.array([[[0, 1, 0, 1]]]), (1, 1, 1))
     assert list(table["n_voxels"]) == [2, 0, 0, 1, 0, 0, 0, 0, 0, 1]
     assert table.loc[0, ["probability_sum", "true_sum"]].tolist() == pytest.approx([0.05, 1])
-    assert calibration_error(table) == pytest.approx((0.95 + 0.31 + 0) / 4)
-    assert pooled([table])["share_inside"].isna().sum() == 7
+    assert expected_error(table) == pytest.approx((0.95 + 0.31 + 0) / 4)
+    assert pooled(table.assign(structure="cortex"))["share_inside"].isna().sum() == 7
 
 
 def test_only_the_neighbourhood_of_the_structure_counts():
     truth = np.zeros((30, 1, 1))
     truth[0] = 1
-    assert reliability(truth, truth, (2.0, 1, 1))["n_voxels"].sum() == 3  # 0, 2 and 4 mm away
+    assert reliability_bins(truth, truth, (2.0, 1, 1))["n_voxels"].sum() == 3  # 0, 2 and 4 mm away
 
 
 def test_cover_of_volumes_that_err_as_they_say():
     rng = np.random.default_rng(1)
     true = rng.uniform(100, 150, 400)
     volumes = pd.DataFrame({"structure": "cortex", "volume_true_ml": true, "volume_se_ml": 5.0})
-    cover = cover_of_volumes(volumes.assign(volume_ml=true + rng.normal(0, 5, 400)), cases=1000)["cortex"]
+    cover = coverage(volumes.assign(volume_ml=true + rng.normal(0, 5, 400)), cases=1000)["cortex"]
     assert cover["n"] == 400
     assert cover["share"] == pytest.approx(0.95, abs=0.03)
     assert cover["z"] == pytest.approx(1, abs=0.1)
@@ -57,5 +57,5 @@ def test_few_cases_widen_the_interval_and_unknown_errors_do_not_count():
     volumes = pd.DataFrame(
         {"structure": "cortex", "volume_ml": [110.0, 90.0], "volume_true_ml": 100.0, "volume_se_ml": [4.0, np.nan]}
     )
-    assert cover_of_volumes(volumes, cases=100)["cortex"]["share"] == 0
-    assert cover_of_volumes(volumes, cases=4)["cortex"] == {"n": 1, "share": 1, "z": 2.5, "relative_se": 4 / 110}
+    assert coverage(volumes, cases=100)["cortex"]["share"] == 0
+    assert coverage(volumes, cases=4)["cortex"] == {"n": 1, "share": 1, "z": 2.5, "relative_se": 4 / 110}

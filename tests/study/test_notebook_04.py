@@ -1,0 +1,157 @@
+"""Analysis of notebook 04 on volumes with known answers, on volumes of an earlier study, and on too few of them."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tests.study.notebook_04 import analyse
+from tests.study.statistics.patients import EFFECTS_ML, patients
+
+# The first analysis of the repository, written without formulas, gave these for the table of volumes beside the tests.
+KNOWN = {
+    "sd_over_mean/cortex/120": 0.0866762,
+    "sd_over_mean/cortex_over_icv/360": 0.0292285,
+    "sd_over_mean_ci95/cortex/120/0": 0.0573485,
+    "sd_over_mean_ci95/cortex/120/1": 0.116947,
+    "iqr_over_median/cortex/280": 0.107832,
+    "iqr_over_median/cortex_over_icv/120": 0.0333119,
+    "bootstrap/sd_over_mean/cortex/120/bias_over_se": -0.40725,
+    "mixed_model/cortex/lrt/chi2": 43.1393,
+    "mixed_model/cortex/sd_between": 11.0258,
+    "mixed_model/cortex/sd_within": 0.912158,
+    "mixed_model/cortex/effects/age_weeks/value": 1.99442,
+    "mixed_model/cortex/contrasts/360-280/value": 0.649375,
+    "mixed_model/cortex/contrasts/360-280/ci95/0": -0.244524,
+    "mixed_model/cortex/contrasts/360-280/p_holm": 0.154498,
+    "mixed_model/cortex_over_icv/lrt/chi2": 58.6154,
+    "mixed_model/cortex_over_icv/contrasts/280-200/value": 0.0164552,
+    "mixed_model/cortex/assumptions/levene_residuals_by_te/p": 0.11328,
+    "repeated_measures/cortex/f": 35.2406,
+    "repeated_measures/cortex/epsilon": 0.338605,
+    "repeated_measures/cortex/p_corrected": 0.000532309,
+    "repeated_measures/cortex/assumption/mauchly_differences/w": 0.000396438,
+    "icc/cortex/icc_2_1": 0.962939,
+    "icc/cortex/icc_2_1_ci95/0": 0.757217,
+    "icc/cortex/icc_3_1": 0.992764,
+    "icc/cortex_over_icv/icc_3_1_ci95/1": 0.809185,
+    "pitman_morgan/120/variance_ratio": 0.186645,
+    "pitman_morgan/120/p_holm": 0.0604262,
+    "pitman_morgan/360/variance_ratio_ci95/1": 0.699269,
+    "bland_altman/cortex/200-120/lower": 0.446758,
+    "bland_altman/cortex/200-120/upper_ci95/1": 5.84698,
+    "within_patient_cv/cortex/rms": 0.0164382,
+    "difference_to_reference_te/cortex/360-120/relative": 0.0337956,
+    "bias/cortex/120/mean": -4.00212,
+    "truth/sd_over_mean/cortex": 0.0976365,
+    "scores/cortex_dice/200/mean": 0.885649,
+    "scores/psnr/200/ci95/0": 28.2774,
+    "harmonisation/cortex/within_patient_cv/before/rms": 0.0164382,
+    "harmonisation/cortex/within_patient_cv/after/rms": 0.00799505,
+    "harmonisation/cortex/cv_ratio": 0.48637,
+    "harmonisation/cortex/cv_ratio_ci95/1": 0.846058,
+    "harmonisation/cortex/factors/360/value": 1.03447,
+    "harmonisation/cortex/factors/360/relative_se_of_a_volume": 0.0112064,
+    "harmonisation/cortex_over_icv/cover/share": 0.916667,
+}
+
+
+@pytest.fixture(scope="module")
+def result() -> dict:
+    return analyse(patients())
+
+
+def entry(metrics: dict, path: str):
+    for key in path.split("/"):
+        metrics = metrics[int(key)] if isinstance(metrics, list) else metrics[key]
+    return metrics
+
+
+def test_a_fixed_table_gives_the_known_numbers():
+    table = Path(__file__).parent / "statistics" / "volumes.csv"
+    metrics = analyse(pd.read_csv(table, dtype={"subject": str}))
+    assert {path: entry(metrics, path) for path in KNOWN} == pytest.approx(KNOWN, rel=1e-4)
+
+
+def test_mixed_model_finds_the_effects(result):
+    model = result["mixed_model"]["cortex"]
+    assert model["converged"]
+    for te in (200, 280, 360):
+        low, high = model["contrasts"][f"{te}-120"]["ci95"]
+        assert low < EFFECTS_ML[te] < high
+        assert high - low < 1.5
+    low, high = model["contrasts"]["360-280"]["ci95"]
+    assert low < -7 < high
+    assert model["lrt"]["df"] == 3
+    assert model["lrt"]["p"] < 1e-20
+    assert model["sd_within"] == pytest.approx(1.5, abs=0.2)
+    assert model["contrasts"]["200-120"]["p_holm"] >= model["contrasts"]["200-120"]["p"]
+
+
+def test_contrasts_of_balanced_data_are_the_paired_means(result):
+    for pair in ("200-120", "280-120", "360-120"):
+        expected = result["difference_to_reference_te"]["cortex"][pair]["mean"]
+        assert result["mixed_model"]["cortex"]["contrasts"][pair]["value"] == pytest.approx(expected, rel=1e-5)
+
+
+def test_no_effect_is_not_found():
+    metrics = analyse(patients(20, dict.fromkeys(EFFECTS_ML, 0.0)))
+    assert metrics["mixed_model"]["cortex"]["lrt"]["p"] > 0.05
+    assert metrics["repeated_measures"]["cortex"]["p_corrected"] > 0.05
+
+
+def test_division_by_icv_lowers_the_variance(result):
+    for test in result["pitman_morgan"].values():
+        assert test["variance_ratio"] < 1
+        assert test["p_holm"] < 0.001
+    cortex, ratio = (result["sd_over_mean"][name]["120"] for name in ("cortex", "cortex_over_icv"))
+    assert ratio < cortex
+
+
+def test_bias_against_the_truth(result):
+    for te, effect in EFFECTS_ML.items():
+        low, high = result["bias"]["cortex"][str(te)]["ci95"]
+        assert low < effect < high
+    assert result["bias"]["icv"]["120"]["mean"] == pytest.approx(0)
+
+
+def test_without_truth_the_reason_is_told():
+    unknown = analyse(patients(5).drop(columns=["cortex_true_ml", "icv_true_ml"]))
+    for part in (unknown["bias"]["cortex"], unknown["truth"], unknown["standard_errors"]):
+        assert "no true volume" in part["reason"]
+    assert "no true segmentation" in unknown["scores"]["reason"]
+
+
+def test_scores_per_te_are_means_over_patients():
+    scores = analyse(patients(4).assign(cortex_dice=lambda frame: frame["te_ms"] / 400, psnr=np.nan))["scores"]
+    assert set(scores) == {"cortex_dice"}
+    assert (scores["cortex_dice"]["280"]["mean"], scores["cortex_dice"]["280"]["n"]) == (pytest.approx(0.7), 4)
+
+
+def test_a_reference_te_that_was_not_acquired_is_the_shortest():
+    assert set(analyse(patients(4), 280)["difference_to_reference_te"]["cortex"]) == {"120-280", "200-280", "360-280"}
+    assert analyse(patients(4), 100)["reference_te_ms"] == 120
+
+
+@pytest.mark.parametrize(
+    "volumes",
+    [
+        patients(1),
+        patients(2),
+        patients(5, {120: 0.0}),
+        patients(5, {120: 0.0, 200: 0.0}, noise_ml=0),
+        patients(5).assign(cortex_ml=3.0, cortex_over_icv=0.1),
+        patients(5).assign(cortex_ml=0.0, cortex_over_icv=0.0),
+        patients(6).assign(cortex_ml=lambda frame: frame["cortex_ml"].where(frame["te_ms"] != 360)),
+        patients(6).iloc[:-5],
+    ],
+    ids=["one", "two", "one-te", "no-noise", "constant", "zero", "te-lost", "incomplete"],
+)
+def test_volumes_that_allow_little_say_so(volumes):
+    for model in analyse(volumes)["mixed_model"].values():
+        assert model.get("converged") or model["reason"]
+
+
+def test_no_images_are_no_failure():
+    assert analyse(None) == {"cohort": "embedded", "not_run": "no images"}
