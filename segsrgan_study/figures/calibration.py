@@ -11,7 +11,7 @@ from nibabel.nifti1 import Nifti1Image
 from scipy import stats
 
 from segsrgan_core.classes import NUMBERS
-from segsrgan_study.figures.panels import contour, heat, mask_of, scale_bar, show, view_of
+from segsrgan_study.figures.panels import contour, mask_of, scale_bar, show, view_of
 from segsrgan_study.figures.style import (
     BLACK,
     BLUE,
@@ -74,7 +74,7 @@ def draw(
     show(axes[0], image, plane, view)
     contour(axes[0], mask, plane, view, CORTEX, width=0.5)
     scale_bar(axes[0])
-    drawn = heat(axes[1], uncertainty, plane, view, (0.0, 0.5))
+    drawn = show(axes[1], uncertainty, plane, view, cmap="inferno", vmin=0.0, vmax=0.5)
     bar = {"orientation": "horizontal", "label": "probability of a wrong label", "ticks": [0, 0.25, 0.5]}
     fig.colorbar(drawn, cax=axes[1].inset_axes([0.0, -0.1, 1.0, 0.04]), **bar)
     for ax in axes[:2]:

@@ -1,25 +1,20 @@
 """One case on one page, to see whether its segmentation can be trusted: three planes, contours on several slices."""
 
-import io
 from dataclasses import replace
 from pathlib import Path
 
-import matplotlib
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from nibabel.nifti1 import Nifti1Image
 from scipy import ndimage
 
-from segsrgan_core.atomic import atomic
 from segsrgan_core.classes import NUMBERS
 from segsrgan_core.segmenter import Segmentation
-from segsrgan_study.figures.panels import PLANES, View, contour, mask_of, scale_bar, show, view_of
-from segsrgan_study.figures.style import CORTEX, CYCLE, SKY, STYLE, new_figure, styled
+from segsrgan_study.figures.panels import PLANES, View, contour, mask_of, scale_bar, show, three_rows, view_of
+from segsrgan_study.figures.style import CORTEX, CYCLE, SKY, TWO_COLUMNS_MM, styled, write_figure
 
 SHARES = (0.2, 0.4, 0.6, 0.8)  # where the slices with contours lie, from one end of what is shown to the other
 SPECK = 0.05  # a piece below this share of the largest one does not decide what is shown
-DPI = 160
 
 
 def colors(names: list[str]) -> dict[str, str]:
@@ -37,19 +32,19 @@ def draw(result: Segmentation, title: str) -> Figure:
         title: over the page.
     """
     view = _view(result)
-    sizes = [view.size_mm(plane) for plane in PLANES]
-    columns = 2 + len(SHARES)
-    heights = [height / width for width, height in sizes]
-    fig = new_figure(height_mm=190 / columns * sum(heights) + 12)
-    axes = fig.subplots(len(PLANES), columns, height_ratios=heights, squeeze=False)
+    outlines = _outlines(result)
+    fig, axes = three_rows(view, 2 + len(SHARES), TWO_COLUMNS_MM, titles_mm=12)
     for row, plane in zip(axes, PLANES, strict=True):
         show(row[0], result.interpolated, plane, view)
         show(row[1], result.image, plane, view)
         for ax, share in zip(row[2:], SHARES, strict=True):
-            _outlined(ax, result, plane, _moved(view, plane, share))
+            moved = _moved(view, plane, share)
+            show(ax, result.image, plane, moved)
+            for _, color, mask in outlines:
+                contour(ax, mask, plane, moved, color, width=0.5)
     axes[0, 0].set_title("interpolated input")
     axes[0, 1].set_title("SegSRGAN")
-    for ax, (name, color, _) in zip(axes[0, 2:], _outlines(result), strict=False):
+    for ax, (name, color, _) in zip(axes[0, 2:], outlines, strict=False):
         ax.set_title(name.replace("_", " "), color=color)
     scale_bar(axes[0, 0])
     fig.suptitle(title, fontsize=8)
@@ -82,15 +77,6 @@ def _outlines(result: Segmentation) -> list[tuple[str, str, Nifti1Image]]:
     return masks if result.sides is None else [*masks, ("left hemisphere", SKY, mask_of(result.sides, 1))]
 
 
-def _outlined(ax: Axes, result: Segmentation, plane: str, view: View) -> None:
-    show(ax, result.image, plane, view)
-    for _, color, mask in _outlines(result):
-        contour(ax, mask, plane, view, color, width=0.5)
-
-
 def write(result: Segmentation, title: str, path: Path) -> Path:
     """Draw a case and write it as PNG; the same case gives the same bytes."""
-    buffer = io.BytesIO()
-    with matplotlib.rc_context({**matplotlib.rcParamsDefault, **STYLE}):
-        draw(result, title).savefig(buffer, format="png", dpi=DPI, metadata={"Software": None}, facecolor="white")
-    return atomic(path, lambda part: part.write_bytes(buffer.getvalue()))
+    return write_figure(draw(result, title), path, dpi=160)

@@ -12,10 +12,11 @@ import nibabel as nib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
+from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.patheffects import withStroke
 
-from segsrgan_study.figures.style import MissingResult, require
+from segsrgan_study.figures.style import MissingResult, new_figure, require
 
 # Plane: (axis through it, axis drawn horizontally, axis drawn vertically) of a RAS+ array, and the marks at the
 # left and right edges. Horizontal axes run from right to left: patient's right, and the face, are on the left.
@@ -106,6 +107,20 @@ def view_of(
     return View(inside.origin_mm + inside.spacing_mm * middle, box + np.array([-margin_mm, margin_mm]), window)
 
 
+def three_rows(view: View, columns: int, width_mm: float, titles_mm: float) -> tuple[Figure, np.ndarray]:
+    """A figure with a row of panels per plane of `PLANES` in true proportions, and its panels (3, columns).
+
+    Args:
+        view: what the panels show.
+        columns: of panels.
+        width_mm: of the figure.
+        titles_mm: height left for titles and legends.
+    """
+    heights = [height / width for width, height in map(view.size_mm, PLANES)]
+    fig = new_figure(width_mm / columns * sum(heights) + titles_mm, width_mm)
+    return fig, fig.subplots(len(heights), columns, height_ratios=heights, squeeze=False)
+
+
 def show(ax: Axes, image: nib.Nifti1Image, plane: str, view: View, **options: Any) -> AxesImage:
     """Draw one plane of an image on black, voxels unsmoothed, in square millimetres with marks of the sides.
 
@@ -133,13 +148,6 @@ def show(ax: Axes, image: nib.Nifti1Image, plane: str, view: View, **options: An
         ax.text(0.015, 0.5, left, ha="left", **style)
         ax.text(0.985, 0.5, right, ha="right", **style)
     return drawn
-
-
-def heat(
-    ax: Axes, image: nib.Nifti1Image, plane: str, view: View, window: tuple[float, float], cmap: str = "inferno"
-) -> AxesImage:
-    """Draw one plane of a map in the colours `cmap` from one end of `window` to the other, see `show`."""
-    return show(ax, image, plane, view, cmap=cmap, vmin=window[0], vmax=window[1])
 
 
 def fill(ax: Axes, mask: nib.Nifti1Image, plane: str, view: View, color: str) -> None:

@@ -4,7 +4,6 @@ Widths are those of one and two journal columns. Figures are plain `Figure` obje
 figure that is drawn again from the same data are byte-identical.
 """
 
-import io
 from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from pathlib import Path
@@ -49,11 +48,12 @@ STYLE = {
     "lines.markersize": 3.0,
     "axes.prop_cycle": matplotlib.cycler(color=CYCLE),
     "figure.dpi": 150,
-    "savefig.dpi": 300,
     "pdf.fonttype": 42,
     "svg.fonttype": "path",
     "svg.hashsalt": "segsrgan",
 }
+
+UNDATED = {".pdf": {"CreationDate": None}, ".svg": {"Date": None}, ".png": {"Software": None}}  # metadata left out
 
 
 class MissingResult(UserError):  # noqa: N818 (it names what is missing, and is no fault)
@@ -137,20 +137,19 @@ def save(fig: Figure, name: str, folder: Path, table: pd.DataFrame) -> list[Path
     Returns:
         The paths of the files.
     """
-    folder = Path(folder)
-    metadata = {"pdf": {"CreationDate": None}, "svg": {"Date": None}, "png": {"Software": None}}
-    contents = {}
-    with matplotlib.rc_context({**matplotlib.rcParamsDefault, **STYLE}):
-        _settle(fig)
-        for extension, facts in metadata.items():
-            buffer = io.BytesIO()
-            fig.savefig(buffer, format=extension, metadata=facts, facecolor="white")
-            contents[extension] = buffer.getvalue()
-    files = [(folder / f"{name}.{extension}", content) for extension, content in contents.items()]
-    written = [atomic(path, lambda part, content=content: part.write_bytes(content)) for path, content in files]
-    return [*written, write_csv(folder / f"{name}.csv", table)]
+    _settle(fig)
+    files = [write_figure(fig, Path(folder) / f"{name}{suffix}") for suffix in UNDATED]
+    return [*files, write_csv(Path(folder) / f"{name}.csv", table)]
 
 
+@styled
+def write_figure(fig: Figure, path: Path, dpi: float = 300) -> Path:
+    """Write a figure to a file of a kind in UNDATED, without its date; returns its path."""
+    options = {"format": path.suffix[1:], "metadata": UNDATED[path.suffix], "dpi": dpi, "facecolor": "white"}
+    return atomic(path, lambda part: fig.savefig(part, **options))
+
+
+@styled
 def _settle(fig: Figure) -> None:
     """Fix the layout: its last digits differ from run to run, and the ids in an SVG with them."""
     fig.draw_without_rendering()

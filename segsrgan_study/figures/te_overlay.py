@@ -11,8 +11,8 @@ from nibabel.processing import resample_from_to
 
 from segsrgan_core.imaging.geometry import voxel_volume_ml
 from segsrgan_core.metrics import dice
-from segsrgan_study.figures.panels import PLANES, View, contour, fill, scale_bar, view_of
-from segsrgan_study.figures.style import CORTEX, TWO_COLUMNS_MM, new_figure, panel_letters, require, styled
+from segsrgan_study.figures.panels import PLANES, View, contour, fill, scale_bar, three_rows, view_of
+from segsrgan_study.figures.style import CORTEX, TWO_COLUMNS_MM, panel_letters, require, styled
 from segsrgan_study.files import same_grid
 
 CAPTION = (
@@ -40,10 +40,8 @@ def draw(
     require(len(patients) > 0, f"no patient has cortex masks at both TE = {te_ms[0]} and {te_ms[1]} ms.")
     pairs = {name: (a, b if same_grid(a, b) else resample_from_to(b, a, order=0)) for name, (a, b) in patients.items()}
     views = _views({name: first for name, (first, _) in pairs.items()})
-    heights = [height / width for width, height in map(next(iter(views.values())).size_mm, PLANES)]
     width_mm = min(TWO_COLUMNS_MM, len(pairs) * TWO_COLUMNS_MM / 3)  # one or two patients are drawn as large as three
-    fig = new_figure(width_mm / len(pairs) * sum(heights) + 14, width_mm)
-    axes = fig.subplots(len(PLANES), len(pairs), height_ratios=heights, squeeze=False)
+    fig, axes = three_rows(next(iter(views.values())), len(pairs), width_mm, titles_mm=14)
     for column, (name, (first, second)) in enumerate(pairs.items()):
         for ax, plane in zip(axes[:, column], PLANES, strict=True):
             fill(ax, second, plane, views[name], CORTEX)

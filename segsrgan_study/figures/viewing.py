@@ -11,11 +11,11 @@ from nibabel.affines import apply_affine
 from nibabel.nifti1 import Nifti1Image
 
 from segsrgan_core.classes import NUMBERS
-from segsrgan_study.figures.panels import PLANES, View, contour, grid, heat, mask_of, scale_bar, show, view_of
+from segsrgan_study.figures.panels import PLANES, View, contour, grid, mask_of, scale_bar, show, three_rows, view_of
 from segsrgan_study.figures.style import CORTEX, SKY, styled
 
 TRUTH = "truth"
-WIDTH_INCHES, COLUMN_INCHES = 11.0, 3.2  # at the most
+WIDTH_MM, COLUMN_MM = 280.0, 80.0  # at the most
 UNCERTAINTY = "P(label is wrong)"
 
 
@@ -33,19 +33,15 @@ def side_by_side(
         images: title to image, any grids of one orientation in one world space.
         labels: title to label map (drawem9 numbers). The cortex is outlined in red over the image of that title; the
             labels called "truth" are outlined in blue, over every image that has labels.
-        uncertainty: probability that a label is wrong; drawn in a column of its own, black 0 to white 0.5.
+        uncertainty: probability that a label is wrong; drawn in a column of its own, black 0 to yellow 0.5.
         place: position of all three planes, from 0 (right, back, below) to 1 (left, front, above) of the head.
         like: image that sets the part shown and the grey window; None: the last of `images`.
     """
     labels = labels or {}
     view = _view(like or list(images.values())[-1], place)
     columns = len(images) + (uncertainty is not None)
-    sizes = [view.size_mm(plane) for plane in PLANES]
-    heights = [height / width for width, height in sizes]
-    width = min(WIDTH_INCHES, COLUMN_INCHES * columns)
-    fig = Figure(figsize=(width, width / columns * sum(heights) + 0.4), layout="constrained")
+    fig, axes = three_rows(view, columns, min(WIDTH_MM, COLUMN_MM * columns), titles_mm=10)
     fig.get_layout_engine().set(w_pad=0.02, h_pad=0.02, wspace=0, hspace=0)
-    axes = fig.subplots(len(PLANES), columns, height_ratios=heights, squeeze=False)
     cortices = {title: mask_of(one, NUMBERS["cortex"]) for title, one in labels.items()}
     for row, plane in zip(axes, PLANES, strict=True):
         for ax, (title, image) in zip(row, images.items(), strict=False):
@@ -54,7 +50,7 @@ def side_by_side(
                 if name in cortices:
                     contour(ax, cortices[name], plane, view, SKY if name == TRUTH else CORTEX)
         if uncertainty is not None:
-            heat(row[-1], uncertainty, plane, view, (0.0, 0.5))
+            show(row[-1], uncertainty, plane, view, cmap="inferno", vmin=0.0, vmax=0.5)
     for ax, title in zip(axes[0], [*images, UNCERTAINTY], strict=False):
         ax.set_title(title, fontsize=10)
     scale_bar(axes[0, 0])
