@@ -1,11 +1,13 @@
 """JupyterLab in Chromium, used as a person uses it: menus, buttons, sliders. Nothing but this machine is reached."""
 
+import json
 import os
 import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 import pytest
 from selenium import webdriver
@@ -61,7 +63,15 @@ class Lab:
         self.driver = driver
         server, token = address.split("?")
         driver.get(f"{server}lab/tree/{notebook}.ipynb?reset&{token}")
-        self.wait(lambda: self.find(".jp-Notebook-ExecutionIndicator[data-status='idle']"), "an idle kernel")
+
+        def connected() -> bool:
+            """Before that JupyterLab would ask which kernel to take."""
+            with urlopen(f"{server}api/sessions?{token}", timeout=5) as answer:
+                kernels = [one["kernel"] for one in json.load(answer) if one["path"].endswith(f"{notebook}.ipynb")]
+            return any(one["connections"] and one["execution_state"] == "idle" for one in kernels)
+
+        self.wait(connected, "a kernel that is connected")
+        self.rest()
 
     def find(self, css: str) -> list[Any]:
         """Return the elements that a CSS selector finds and that are shown."""
@@ -98,7 +108,7 @@ class Lab:
     def run_all(self) -> None:
         """Run all cells by the menu and wait until the kernel rests."""
         self.menu("Run", "Run All Cells")
-        self.wait(lambda: self.find(".widget-interact"), "the first sliders")
+        self.wait(lambda: self.driver.find_elements(By.CSS_SELECTOR, ".widget-interact"), "the first sliders")
         self.rest()
 
     def rest(self) -> None:
