@@ -1,4 +1,4 @@
-"""Time and memory of a piece of work. They differ from run to run, so they enter no result that is compared."""
+"""Time and memory of computations, kept apart from the results because they differ between runs."""
 
 import json
 import threading
@@ -8,11 +8,8 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import pandas as pd
-
 from segsrgan_core.atomic import write_json, write_text
 from segsrgan_study.environment import hardware
-from segsrgan_study.files import write_csv
 
 SECONDS_BETWEEN_SAMPLES = 0.1
 
@@ -60,12 +57,12 @@ def _resident_mib() -> float:
 
 
 def note_costs(path: Path, stage: str, costs: Mapping[str, Mapping[str, Cost]]) -> None:
-    """Write the costs of a stage's methods in place of those that the stage wrote before.
+    """Write the costs of a stage's methods, replacing earlier ones of the stage.
 
     Args:
         path: JSON file, {stage: {method: {subject: {"seconds", "peak_mib"}}}}.
-        stage: its name.
-        costs: by method's title, then by subject.
+        stage: name of the stage.
+        costs: by title of the method, then by subject.
     """
     noted = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     entries = {method: {name: asdict(cost) for name, cost in runs.items()} for method, runs in costs.items()}
@@ -73,30 +70,29 @@ def note_costs(path: Path, stage: str, costs: Mapping[str, Mapping[str, Cost]]) 
 
 
 def write_run(results: Path, stages_s: Mapping[str, float], costs: Mapping[str, Mapping]) -> Path:
-    """Write what differs between runs: `run.js`, which the report shows where it lies beside it, and `costs.csv`.
+    """Write what differs between runs: `run.js`, shown by a report beside it, and `costs.csv`.
 
     Args:
         results: the folder of `report.html`.
-        stages_s: stage to its wall-clock time in seconds.
-        costs: what `note_costs` noted.
+        stages_s: wall-clock time in seconds by stage.
+        costs: as from `note_costs`.
 
     Returns:
         The path of `run.js`.
     """
-    runs = [
-        {"method": method, "subject": subject, **cost}
-        for stage in costs.values()
-        for method, subjects in stage.items()
-        for subject, cost in subjects.items()
-    ]
+    import pandas as pd
+
+    from segsrgan_study.files import write_csv
+
+    methods = [(method, subjects) for stage in costs.values() for method, subjects in stage.items()]
+    runs = [{"method": method, "subject": name} | cost for method, by_name in methods for name, cost in by_name.items()]
     table = pd.DataFrame(runs, columns=["method", "subject", "seconds", "peak_mib"])
     write_csv(results / "costs.csv", table)
-    facts = hardware() | {f"time of {stage}": duration(seconds) for stage, seconds in stages_s.items()}
-    facts |= {"time of all stages": duration(sum(stages_s.values()))}
+    times = {**stages_s, "all stages": sum(stages_s.values())}
+    facts = hardware() | {f"time of {stage}": duration(seconds) for stage, seconds in times.items()}
     seconds, peaks = (table.groupby("method", sort=False)[name] for name in ("seconds", "peak_mib"))
-    summary = seconds.agg(["count", "mean", "min", "max"]).rename(columns={"count": "runs"})
-    for column in ("mean", "min", "max"):
-        summary[column] = summary[column].map(duration)
+    summary = seconds.agg(["mean", "min", "max"]).map(duration)
+    summary.insert(0, "runs", seconds.count())
     summary["most memory"] = (peaks.max() / 1024).map("{:.1f} GiB".format)
     page = pd.DataFrame({"this run": facts}).to_html(border=0)
     page += summary.rename_axis(None).to_html(border=0) if len(summary) else ""
@@ -104,6 +100,6 @@ def write_run(results: Path, stages_s: Mapping[str, float], costs: Mapping[str, 
 
 
 def duration(seconds: float) -> str:
-    """A time in words, such as "5 min 01 s"."""
+    """Return a time in words, such as "5 min 01 s"; `seconds` is at least 0."""
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"

@@ -1,14 +1,13 @@
-"""Many cases at once: in this process, in several processes of this machine, or in jobs of a SLURM cluster.
+"""Parallel processing of cases: in this process, in local processes, or in jobs of a SLURM cluster.
 
-The setting `workers` of `params.yaml` and the option `--workers` of the commands take one word:
+Values of `workers` in `params.yaml` and of the option `--workers`:
 
     1         one case after the other in this process
     4         four at a time, each in a process of its own
     auto      as many at a time as memory and cores allow
-    slurm:20  in 20 jobs; the settings of dask-jobqueue say what a job asks for, see docs/cluster.md
+    slurm:20  in 20 jobs, configured by dask-jobqueue (docs/cluster.md)
 
 Processes are spawned, because TensorFlow's threads do not survive a fork, and end with the process that started them.
-A function that is called skips what is done already, as `segsrgan segment` and the stages do.
 """
 
 import logging
@@ -34,10 +33,7 @@ from segsrgan_study.params import WORKERS
 from segsrgan_study.progress import Progress, say
 
 THREADS = (CORES_VARIABLE, "OMP_NUM_THREADS", "NUMBA_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
-KILLED = (
-    "its process was killed, alone as well as beside others, most often for lack of memory; "
-    "take a larger machine or a smaller image"
-)
+KILLED = "its process was killed, even alone, most often for lack of memory; use a larger machine or a smaller image"
 
 
 class ProcessDiedError(UserError):
@@ -46,12 +42,12 @@ class ProcessDiedError(UserError):
 
 @dataclass(frozen=True)
 class CaseResult:
-    """The result of one case, or the reason why there is none.
+    """Result of one case.
 
     Attributes:
         item: the case.
-        result: the value that the function returned; None after a failure.
-        reason: the cause of the failure in one sentence without a full stop; "" after a success.
+        result: return value of the function; None after a failure.
+        reason: cause of the failure, one sentence without a full stop; "" after a success.
     """
 
     item: Any
@@ -71,11 +67,10 @@ def map_cases(
     """Call a function for each case; a failure is reported and does not stop the other cases.
 
     Args:
-        function: takes one case. Other processes import it, so it is defined at the top of a module, or is a
-            `functools.partial` of such a function.
+        function: takes one case; defined at the top of a module, or a `functools.partial` of such a function.
         items: the cases.
         label: text of the progress, such as "segmented".
-        workers: one of the words above.
+        workers: a value as above.
         memory_gib: memory per case in GiB; limits `auto`.
         cores_each: number of cores that one case keeps busy; limits `auto`.
         name: returns the name of a case for messages.
@@ -85,7 +80,7 @@ def map_cases(
         because another case may have taken the memory.
 
     Raises:
-        UserError: `workers` is not one of the words above, or a library is missing.
+        UserError: `workers` has another value, or a library is missing.
         ProcessDiedError: the processes were killed before they began a case.
     """
     where, count = place(workers, len(items), memory_gib, cores_each)
@@ -100,7 +95,7 @@ def map_cases(
 
 
 def results(found: Sequence[CaseResult], what: str, name: Callable[[Any], str] = str) -> list[Any]:
-    """Return the values of all cases where none may be missing.
+    """Return the values of all cases, none of which may have failed.
 
     Args:
         found: return value of `map_cases`.
@@ -112,20 +107,16 @@ def results(found: Sequence[CaseResult], what: str, name: Callable[[Any], str] =
     """
     failed = [f"{name(one.item)}: {one.reason}" for one in found if one.reason]
     if failed:
-        raise UserError(
-            f"{what}: {len(failed)} of {len(found)} failed and the others are done ({'; '.join(failed)}); "
-            "correct what is named and run the same command again."
-        )
+        count = f"{len(failed)} of {len(found)} failed and the others are done"
+        raise UserError(f"{what}: {count} ({'; '.join(failed)}); correct these and run the same command again.")
     return [one.result for one in found]
 
 
 def place(workers: str, cases: int, memory_gib: float = 3.0, cores_each: int = 1) -> tuple[str, int]:
-    """Return where a number of cases run ("here", "local" or "slurm") and how many at a time; see `map_cases`."""
+    """Return where cases run ("here", "local" or "slurm") and how many at a time; arguments as in `map_cases`."""
     match = re.fullmatch(WORKERS, str(workers))
     if not match:
-        raise UserError(
-            f"workers: {workers!r} is not a number, auto or slurm:NUMBER; correct params.yaml or --workers."
-        )
+        raise UserError(f"workers: {workers!r} is not a number, auto or slurm:NUMBER; correct it.")
     auto, slurm, number = match.groups()
     if slurm:
         return "slurm", int(number)
@@ -133,9 +124,9 @@ def place(workers: str, cases: int, memory_gib: float = 3.0, cores_each: int = 1
     return ("local", count) if count > 1 else ("here", 1)
 
 
-def _width(memory_gib: float, cores_each: int = 1) -> int:
+def _width(memory_gib: float, cores_each: int) -> int:
     most = cores() // cores_each
-    if most <= 1:  # without the imports
+    if most <= 1:  # without the slow imports
         return 1
     import psutil
     from distributed.system import MEMORY_LIMIT  # that of the container, if there is one
@@ -157,7 +148,7 @@ def _run(function: Callable, items: Sequence[Any], where: str, count: int) -> It
 def _spread(
     function: Callable, items: Sequence[Any], count: int, worker: Callable, last_try: bool = False
 ) -> Iterator[tuple[int, CaseResult]]:
-    """Run cases on `count` workers, one at a time on each; `worker` gives a context manager that yields an executor."""
+    """Run cases on `count` executors, one at a time on each; `worker` returns a context manager of an executor."""
     waiting, running, killed = list(enumerate(items)), {}, []
     with ExitStack() as stack:
         free = [stack.enter_context(worker()) for _ in range(count)]
@@ -207,10 +198,8 @@ def processes(n: int, beside: int | None = None) -> Iterator[ProcessPoolExecutor
                     pool.submit(os.getpid)  # starts a process
             yield pool
         except BrokenProcessPool as error:
-            raise ProcessDiedError(
-                "processes: one was killed before its work was done, most often for lack of memory; "
-                "close other programs or take a larger machine, and run the same command again."
-            ) from error
+            reason = "one was killed before its work was done, most often for lack of memory"
+            raise ProcessDiedError(f"processes: {reason}; free memory and run the same command again.") from error
         except (KeyboardInterrupt, GeneratorExit):
             kill_children()
             raise
@@ -218,9 +207,9 @@ def processes(n: int, beside: int | None = None) -> Iterator[ProcessPoolExecutor
 
 @contextmanager
 def _inherited(threads: str) -> Iterator[None]:
-    """Let processes that start here know their number of threads and not hear Ctrl-C, which this process hears."""
+    """Set the number of threads of processes that start here, and let them ignore Ctrl-C, handled by this one."""
     resource_tracker.ensure_running()  # its start, with the first process, would lift the block
-    before = {name: os.environ.get(name) for name in THREADS}
+    before = {name: os.environ[name] for name in THREADS if name in os.environ}
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     os.environ.update(dict.fromkeys(THREADS, threads))
     try:
@@ -228,12 +217,12 @@ def _inherited(threads: str) -> Iterator[None]:
     finally:
         for name in THREADS:
             del os.environ[name]
-        os.environ.update({name: value for name, value in before.items() if value is not None})
+        os.environ.update(before)
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
 def _die_with_parent() -> None:
-    """End this process when its parent has ended; otherwise it would wait for work for ever."""
+    """End this process when its parent has ended; otherwise it would wait for work forever."""
 
     def follow() -> None:
         connection.wait([parent_process().sentinel])
@@ -243,7 +232,7 @@ def _die_with_parent() -> None:
 
 
 def kill_children() -> None:
-    """Kill all descendants of this process but Python's resource tracker, which clears up and ends by itself."""
+    """Kill all descendants of this process except Python's resource tracker, which cleans up and ends by itself."""
     import psutil
 
     for process in psutil.Process().children(recursive=True):
@@ -254,17 +243,15 @@ def kill_children() -> None:
 
 @contextmanager
 def _slurm_jobs(count: int) -> Iterator[Any]:
-    """Submit jobs and yield an executor that uses them; each runs one case at a time."""
+    """Submit jobs and yield their executor; each runs one case at a time."""
     import dask
     from distributed import Client
 
     try:
         from dask_jobqueue import SLURMCluster
     except ImportError as error:
-        raise UserError(
-            "workers: slurm:NUMBER needs dask-jobqueue, which is not installed; "
-            "run `.venv/bin/uv pip install --python .venv/bin/python dask-jobqueue`."
-        ) from error
+        advice = "run `.venv/bin/uv pip install --python .venv/bin/python dask-jobqueue`"
+        raise UserError(f"workers: slurm:NUMBER needs dask-jobqueue, which is not installed; {advice}.") from error
     for name in ("distributed", "distributed.client"):
         logging.getLogger(name).setLevel(logging.CRITICAL)  # `map_cases` reports what matters
     os.environ["DASK_DISTRIBUTED__WORKER__DAEMON"] = "False"  # for the jobs: a case may start processes of its own
@@ -272,9 +259,7 @@ def _slurm_jobs(count: int) -> Iterator[Any]:
         try:
             cluster = SLURMCluster(processes=1, worker_extra_args=["--nthreads", "1"])
         except (ValueError, TypeError) as error:
-            raise UserError(
-                f"workers: the settings of dask-jobqueue do not say what a job asks for ({error}); see docs/cluster.md."
-            ) from error
+            raise UserError(f"workers: dask-jobqueue is not configured ({error}); see docs/cluster.md.") from error
         with cluster, Client(cluster) as client:
             cluster.scale(jobs=count)
             yield client.get_executor(pure=False)

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from segsrgan_core.errors import UserError
-from segsrgan_study.cli import own_images, study, training, verify
+from segsrgan_study.cli import own_images, study, training
 from segsrgan_study.faults import sentence
 
 app = typer.Typer(
@@ -19,15 +19,11 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-OWN = "Your own images"
-COHORTS = "Cohorts and networks"
-STUDY = "The study"
-STAGES = "Stages of the study (called by `dvc repro`)"
 for panel, commands in {
-    OWN: (own_images.segment, own_images.simulate),
-    COHORTS: (training.manifest, training.train, training.calibrate, training.evaluate, training.tune),
-    STUDY: (verify.verify,),
-    STAGES: (study.phantoms, study.baselines, study.notebook, study.ablation, study.ablations),
+    "Your own images": (own_images.segment, own_images.simulate),
+    "Cohorts and models": (training.manifest, training.train, training.calibrate, training.evaluate, training.tune),
+    "The study": (study.verify, study.ablation, study.ablations),
+    "Stages of the study (called by `dvc repro`)": (study.phantoms, study.baselines, study.notebook),
 }.items():
     for command in commands:
         app.command(rich_help_panel=panel)(command)

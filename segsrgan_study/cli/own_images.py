@@ -10,41 +10,28 @@ import typer
 Inputs = Annotated[
     list[Path],
     typer.Argument(
-        help="Images (.nii, .nii.gz, .mgz, .img/.hdr), folders of DICOM or NIfTI files, CSV tables with a column "
-        "`image`, manifests, or names of cohorts.",
+        help="Images (.nii, .nii.gz, .mgz, .img/.hdr), folders (NIfTI, DICOM), CSV tables, manifests or cohorts.",
         show_default=False,
     ),
 ]
 Series = Annotated[str, typer.Option(help="DICOM series: its number or a part of its description.")]
+Precision = Literal["auto", "float32", "mixed_bfloat16"]
+Flips = Literal["none", "x", "xy", "xyz"]
 Split = Annotated[str, typer.Option(help="Use one split of a manifest only: train, val, test or variability.")]
 
 
 def segment(
     images: Inputs,
     out: Annotated[Path, typer.Option(help="Folder for the BIDS derivatives.")],
-    model: Annotated[
-        str | None,
-        typer.Option(help="Name of packaged weights, or folder of a trained model; default: the packaged weights."),
-    ] = None,
+    model: Annotated[str | None, typer.Option(help="Folder of a trained model, or name of packaged weights.")] = None,
     series: Series = "",
     split: Split = "",
     step: Annotated[
-        int | None,
-        typer.Option(min=1, help="Distance between windows in voxels; default: that of the model."),
+        int | None, typer.Option(min=1, help="Distance of windows in voxels; default: the model's.")
     ] = None,
-    precision: Annotated[
-        Literal["auto", "float32", "mixed_bfloat16"],
-        typer.Option(help="Precision of the network; auto measures which is faster."),
-    ] = "auto",
-    flips: Annotated[
-        Literal["none", "x", "xy", "xyz"] | None,
-        typer.Option(
-            help="Axes (x: left-right) along which windows are mirrored in turn; default: those of the model."
-        ),
-    ] = None,
-    workers: Annotated[
-        str, typer.Option(help="Images at a time: auto (as memory and cores allow), a number, or slurm:NUMBER.")
-    ] = "auto",
+    precision: Annotated[Precision, typer.Option(help="Of the network; auto measures which is faster.")] = "auto",
+    flips: Annotated[Flips | None, typer.Option(help="Axes to mirror (x: left-right); default: the model's.")] = None,
+    workers: Annotated[str, typer.Option(help="Images at a time: auto, a number, or slurm:NUMBER.")] = "auto",
 ) -> None:
     """Segment thick-slice images: super-resolved image, labels, uncertainty and volumes.
 
@@ -84,10 +71,7 @@ def simulate(
     out: Annotated[Path, typer.Option(help="Folder for the simulated images (BIDS).")],
     thickness: Annotated[float, typer.Option(min=0.1, max=10, help="Slice thickness in mm.")] = 3.0,
     plane: Annotated[Literal["axial", "coronal", "sagittal"], typer.Option(help="Plane of the slices.")] = "axial",
-    profile: Annotated[
-        Literal["gaussian", "box"],
-        typer.Option(help="Slice profile; gaussian: full width at half maximum = thickness."),
-    ] = "gaussian",
+    profile: Annotated[Literal["gaussian", "box"], typer.Option(help="Slice profile.")] = "gaussian",
     noise: Annotated[float, typer.Option(min=0, max=0.5, help="Rician noise, a share of the brightest value.")] = 0.01,
     contrast: Annotated[float, typer.Option(min=0.1, max=10, help="Exponent p of x^p; 1 changes nothing.")] = 1.0,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the noise.")] = 0,
@@ -106,9 +90,8 @@ def simulate(
     from segsrgan_study.own_images.simulated import simulate_all
     from segsrgan_study.progress import say
 
-    settings = Simulation(
-        slice_mm=thickness, distance_mm=None, plane=plane, profile=profile, noise=noise, spacing_mm=None
-    )
+    grid = {"distance_mm": None, "spacing_mm": None}
+    settings = Simulation(slice_mm=thickness, plane=plane, profile=profile, noise=noise, **grid)
     with tempfile.TemporaryDirectory() as scratch:
         found, _ = find_images(images, Path(scratch), split=split)
         simulate_all(found, out, settings, contrast, seed)

@@ -1,6 +1,7 @@
-"""Commands that are stages of the study."""
+"""Commands of the study: its stages, its ablations and its verification."""
 
 import json
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -58,6 +59,26 @@ def notebook(
 
     with _stage(name, file) as (study, settings):
         run_notebook(study, name, settings)
+
+
+def verify(
+    keep: Annotated[Path | None, typer.Option(help="Empty folder in which the clones are kept.")] = None,
+) -> None:
+    """Run the committed study again in a fresh clone and compare every result; takes as long as the study.
+
+    The exit code is 0 if every file is identical (with other hardware or versions: within stated tolerances), else 1;
+    a table names the files that differ.
+    """
+    from segsrgan_study import verify as rerun
+    from segsrgan_study.paths import find_study
+
+    study = find_study()
+    with tempfile.TemporaryDirectory(prefix="segsrgan-verify-") as temporary:
+        folder = (keep or Path(temporary)).resolve()
+        verdicts = rerun.verify(study.root, folder, study.work if study.work.is_dir() else None)
+    typer.echo(rerun.table(verdicts))
+    if any(one.verdict == "different" for one in verdicts):
+        raise typer.Exit(1)
 
 
 @contextmanager

@@ -9,7 +9,9 @@ if TYPE_CHECKING:
     from segsrgan_study.params import Settings
     from segsrgan_study.paths import Study
 
-Cohort = Annotated[str, typer.Argument(help="Name of the cohort, or the path of its manifest.", show_default=False)]
+Cohort = Annotated[str, typer.Argument(help="Name of the cohort, or path of its manifest.", show_default=False)]
+Cohorts = Annotated[list[str], typer.Argument(help="Names of cohorts, or paths of manifests.", show_default=False)]
+Model = Annotated[str, typer.Option(help="Folder of a trained model, or name of packaged weights.")]
 Setting = Annotated[str | None, typer.Option(help="Set of changes in the parameters: quick, paper or miniature.")]
 Params = Annotated[Path | None, typer.Option(help="Parameters in place of the repository's params.yaml.")]
 
@@ -43,39 +45,23 @@ def manifest(
     from segsrgan_study.paths import find_study
 
     study = find_study()
-    path = make_manifest(
-        preset,
-        folder,
-        study.manifests,
-        study.data_root(name or preset),
-        name=name,
-        seed=seed,
-        split=split,
-        val=val,
-        test=test,
-        globs={"image": images, "labels": labels, "mask": masks, "hr": hr, "sides": sides},
-        names=names,
-        mapping=mapping,
-        metadata=metadata,
-    )
-    typer.echo(
-        f"{path} written. Next: `segsrgan train {path.stem} --out model`, or `cohort: {path.stem}` in params.yaml and "
-        "`make repro` for the whole study."
-    )
+    globs = {"image": images, "labels": labels, "mask": masks, "hr": hr, "sides": sides}
+    options = {"name": name, "seed": seed, "split": split, "val": val, "test": test, "names": names}
+    options |= {"globs": globs, "mapping": mapping, "metadata": metadata}
+    path = make_manifest(preset, folder, study.manifests, study.data_root(name or preset), **options)
+    typer.echo(f"{path} written; next: segsrgan train {path.stem} --out model")
 
 
 def train(
-    cohorts: Annotated[
-        list[str], typer.Argument(help="Names of cohorts, or paths of their manifests.", show_default=False)
-    ],
+    cohorts: Cohorts,
     out: Annotated[Path, typer.Option(help="Folder for the trained model.")],
     setting: Setting = None,
     params: Params = None,
 ) -> None:
     """Train a network on one cohort or several, outside the study's stages.
 
-    The images' thick slices are simulated in OUT/.work. Stopped at any moment, the same command goes on after the last
-    whole epoch. OUT is then a model for --model, with its history, its settings and a draft of its model card.
+    An interrupted training continues with the same command after its last whole epoch. OUT holds the model, its
+    history, its settings and a draft of its model card.
 
     For example:
 
@@ -94,18 +80,16 @@ def train(
 
 
 def calibrate(
-    cohorts: Annotated[
-        list[str], typer.Argument(help="Names of cohorts, or paths of their manifests.", show_default=False)
-    ],
-    model: Annotated[str, typer.Option(help="A trained model's folder, or packaged weights by name.")],
+    cohorts: Cohorts,
+    model: Model,
     out: Annotated[Path, typer.Option(help="Folder for the model with its new card.")],
     setting: Setting = None,
     params: Params = None,
 ) -> None:
-    """Choose a network's threshold and learn the standard errors of its volumes on cohorts whose labels are known.
+    """Choose a network's threshold and estimate the standard errors of its volumes on labelled cohorts.
 
-    The weights stay as they are. `inference.calibration_cases` says how many cases are used: first those of the split
-    val, then of train. Calibrate on images like those that you will segment.
+    The weights do not change. `inference.calibration_cases` cases are used, of the split val first, then of train.
+    Calibrate on images like those to segment.
 
     For example:
 
@@ -123,7 +107,7 @@ def calibrate(
 
 def evaluate(
     cohort: Cohort,
-    model: Annotated[str, typer.Option(help="A trained model's folder, or packaged weights by name.")],
+    model: Model,
     out: Annotated[Path, typer.Option(help="Folder for the scores and the segmented images.")],
     setting: Setting = None,
     params: Params = None,

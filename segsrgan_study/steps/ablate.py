@@ -1,4 +1,4 @@
-"""The ablations: short trainings that each change one thing (`ablations/ablations.yaml`), one run at a time."""
+"""Ablations: short trainings that each change one setting (`ablations/ablations.yaml`)."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -25,7 +25,7 @@ ECHO_SCORES = ("cortex_dice", "cortex_ml", "cortex_true_ml", "psnr")
 
 
 class Plan(Section):
-    """The plan of the ablations; `common` and the runs hold changes of the study's parameters, keys with dots."""
+    """Plan of the ablations; `common` and `runs` hold changes of the study's parameters, with dotted keys."""
 
     seeds: list[Annotated[int, Field(ge=0)]] = Field(min_length=1)
     test_cases: int = Field(ge=1)
@@ -46,12 +46,12 @@ class Plan(Section):
         """Return the settings of one run.
 
         Args:
-            run: its name.
-            seed: of weights, patches and the order of everything.
+            run: name of the run.
+            seed: of weights and patches.
             params: the study's `params.yaml`.
 
         Raises:
-            UserError: there is no such run, or it changes a key that is not there.
+            UserError: there is no such run, or it changes an unknown key.
         """
         if run not in self.runs:
             raise UserError(f"ablation: {run!r} is not one of {', '.join(self.runs)}; correct the name.")
@@ -72,12 +72,12 @@ def read_plan(path: str | Path) -> Plan:
 
 
 def run_ablation(study: Study, run: str, seed: int) -> pd.DataFrame:
-    """Train one network on the study's prepared cases, or go on training it, and score it as all others are.
+    """Train one network on the study's prepared cases, or continue its training, and score it.
 
     Args:
         study: with the prepared cases and the plan.
-        run: of the plan.
-        seed: of the run.
+        run: name of the run.
+        seed: of weights and patches.
 
     Returns:
         One row per score, also written to `results/ablations/runs/<run>-<seed>.csv`: run, seed, part ("thickness",
@@ -96,15 +96,14 @@ def run_ablation(study: Study, run: str, seed: int) -> pd.DataFrame:
     for case in track([case for case in echoes if case.name in patients], "measured"):
         _, found = measure_one(case, segmenter)
         rows += [("echoes", case.te_ms, case.name, name, found[name]) for name in ECHO_SCORES if name in found]
-    table = pd.DataFrame(rows, columns=["part", "condition", "subject", "metric", "value"])
-    table.insert(0, "run", run)
-    table.insert(1, "seed", seed)
+    rows = [(run, seed, *row) for row in rows]
+    table = pd.DataFrame(rows, columns=["run", "seed", "part", "condition", "subject", "metric", "value"])
     write_csv(study.results / "ablations" / "runs" / f"{run}-{seed}.csv", table)
     return table
 
 
 def _scores(case: PreparedCase, simulation: Simulation, segmenter: Segmenter) -> dict[str, float]:
-    """Score a test case that is cut into slices of another thickness."""
+    """Score a test case cut into slices of another thickness."""
     truth, cortex = load_image(case.hr), np.asarray(load_labels(case.labels).dataobj) == NUMBERS["cortex"]
     # The same noise in every run: it depends on the case and the thickness alone.
     rng = np.random.default_rng([round(1000 * simulation.slice_mm), *case.name.encode()])

@@ -1,4 +1,4 @@
-"""Networks that are trained, calibrated or evaluated outside the study's stages, each in a folder of its own."""
+"""Training, calibration and evaluation outside the study's stages, each in a folder of its own."""
 
 import json
 import shutil
@@ -33,20 +33,19 @@ SCRATCH = ".work"
 
 
 def train_aside(study: Study, settings: Settings, cohorts: Sequence[str], out: Path) -> bool:
-    """Train a network on one or more cohorts; stopped at any moment, the same call goes on.
+    """Train a network on one or more cohorts, or continue an interrupted training.
 
     Args:
         study: the repository, for manifests and data.
         settings: of simulation, networks and training.
         cohorts: names of cohorts with a manifest, whose splits train and val are used.
-        out: receives generator.npz, model.json, history.csv, training.json and a draft of MODEL_CARD.md. What is
-            needed to go on lies in `.work` in it until the end.
+        out: folder for generator.npz, model.json, history.csv, training.json and a draft of MODEL_CARD.md.
 
     Returns:
-        Whether there was anything to do: False if the folder holds this very network already.
+        False if the folder holds this network already, else True.
 
     Raises:
-        UserError: the folder holds another network, or a cohort is at fault.
+        UserError: the folder holds another network, or a cohort has a fault.
     """
     settings = settings.model_copy(update={"cohort": "+".join(cohorts)})
     manifests = {name: _manifest_digest(study, name) for name in cohorts}
@@ -61,21 +60,21 @@ def train_aside(study: Study, settings: Settings, cohorts: Sequence[str], out: P
     trained = fit(bench, settings)
     save_model(out, trained.models[0], trained.card, trained.models[1:])
     write_csv(out / "history.csv", trained.history)
-    write_text(out / "MODEL_CARD.md", draft_card(settings, bench, trained.history))
+    write_text(out / "MODEL_CARD.md", _draft_card(settings, bench, trained.history))
     write_json(out / FACTS, {**facts, "version": segsrgan_core.__version__})
     shutil.rmtree(out / SCRATCH)
     return True
 
 
 def calibrate_aside(study: Study, settings: Settings, cohorts: Sequence[str], model: Path, out: Path) -> ModelCard:
-    """Choose a network's threshold and learn its standard errors on cohorts of one's own, with the network's windows.
+    """Choose a network's threshold and estimate its standard errors on other cohorts, with the network's windows.
 
     Args:
         study: the repository, for manifests and data.
-        settings: of simulation and inference; the voxel size is the network's where they name none.
-        cohorts: names of cohorts with a manifest; split val, and train where that has too few cases.
-        model: folder of a trained network; its weights stay.
-        out: receives a copy of the model with the new card, and calibration.json (what it was calibrated on).
+        settings: of simulation and inference; without a voxel size, the network's is used.
+        cohorts: names of cohorts with a manifest; split val, and train if val has too few cases.
+        model: folder of a trained network.
+        out: folder for a copy of the model with the new card, and calibration.json (cohorts and settings).
 
     Returns:
         The new card.
@@ -89,8 +88,7 @@ def calibrate_aside(study: Study, settings: Settings, cohorts: Sequence[str], mo
         for path in model.iterdir():
             atomic(out / path.name, lambda part, path=path: shutil.copyfile(path, part))
     write_json(out / MODEL, asdict(card))
-    used = {"simulation": settings.simulation, "inference": settings.inference}
-    facts = {name: section.model_dump(mode="json") for name, section in used.items()}
+    facts = settings.model_dump(mode="json", include={"simulation", "inference"})
     write_json(out / "calibration.json", {"cohorts": list(cohorts), **facts, "version": segsrgan_core.__version__})
     shutil.rmtree(out / SCRATCH)
     return card
@@ -101,9 +99,9 @@ def evaluate_aside(study: Study, settings: Settings, model: Path, out: Path) -> 
 
     Args:
         study: the repository, for manifest and data.
-        settings: of cohort and simulation; the voxel size is the network's where they name none.
+        settings: of cohort and simulation; without a voxel size, the network's is used.
         model: folder of a trained network.
-        out: receives per_subject.csv, metrics.json, evaluation.json (what was scored) and `images/`.
+        out: folder for per_subject.csv, metrics.json, evaluation.json (weights and settings) and `images/`.
 
     Returns:
         The summary, as in metrics.json.
@@ -138,9 +136,9 @@ def _manifest_digest(study: Study, cohort: str) -> str:
 def _prepared(
     study: Study, out: Path, settings: Settings, cohorts: Sequence[str], splits: Sequence[str] | None = None
 ) -> Study:
-    """Prepare the cases of all cohorts, unless that is done, in a folder of `out/.work` that belongs to them alone.
+    """Prepare the cases of all cohorts, unless done before, in a folder of `out/.work` named after their settings.
 
-    Each cohort must have all of the splits; None stands for those that a calibration wants.
+    Each cohort must have all splits; None stands for the splits of a calibration.
     """
     parts = [settings.simulation.model_dump_json(), settings.embedded.model_dump_json(), str(settings.seed)]
     parts += [f"{name} {_manifest_digest(study, name)}" for name in cohorts]
@@ -166,7 +164,7 @@ def _prepared(
 
 
 def _splits_to_calibrate(manifest: pd.DataFrame, wished: int) -> list[str]:
-    """Return val, and train where val has too few cases, as far as the cohort has them."""
+    """Return the splits with cases among val and, if val has too few, train."""
     counts = {split: len(image_rows(manifest, split)) for split in ("val", "train")}
     if not any(counts.values()):
         raise UserError("calibration: the cohort has no images of the splits val and train; set them in its manifest.")
@@ -177,20 +175,11 @@ def _require_one_voxel_size(bench: Study) -> None:
     cases = [case for split in ("train", "val") for case in prepared_cases(bench, split)]
     sizes = [float(spacing_mm(nib.load(case.hr))[0]) for case in cases]
     if max(sizes) > 1.02 * min(sizes):
-        raise UserError(
-            f"training: the images have voxels of {min(sizes):.3g} to {max(sizes):.3g} mm; set simulation.spacing_mm "
-            "in params.yaml to bring them to one size."
-        )
+        found = f"the images have voxels of {min(sizes):.3g} to {max(sizes):.3g} mm"
+        raise UserError(f"training: {found}; set simulation.spacing_mm in params.yaml to one size.")
 
 
-def draft_card(settings: Settings, bench: Study, history: pd.DataFrame) -> str:
-    """Return a first model card: what is known without a person, who should go on writing it.
-
-    Args:
-        settings: of the training.
-        bench: with the prepared cases.
-        history: of the training.
-    """
+def _draft_card(settings: Settings, bench: Study, history: pd.DataFrame) -> str:
     train, val = (len(prepared_cases(bench, split)) for split in ("train", "val"))
     best = history.loc[history["val_score"].idxmax()].filter(like="val_")
     scores = "\n".join(f"| {name.removeprefix('val_')} | {value:.3f} |" for name, value in best.items())
@@ -198,14 +187,14 @@ def draft_card(settings: Settings, bench: Study, history: pd.DataFrame) -> str:
     return f"""# Model card
 
 Trained on the cohort {settings.cohort} ({train} images to train, {val} to validate) with the setting
-`{settings.setting}` of segsrgan_core {segsrgan_core.__version__}; every number of it stands in `{FACTS}`.
+`{settings.setting}` of segsrgan_core {segsrgan_core.__version__}; all settings are in `{FACTS}`.
 
 - Input: T2-weighted images, {settings.simulation.plane} slices of {low:g} to {high:g} mm, simulated.
 - Output: image and {", ".join(settings.model.classes)} at the training images' voxel size.
-- For research only; not a medical device. It has seen no other scanner, age, pathology or contrast. Look at every
-  result (`report.html`) before you use its volume.
+- For research only; not a medical device. Not trained on other scanners, ages, pathologies or contrasts. Inspect every
+  result (`report.html`) before using its volume.
 
-Scores on whole validation images, the best epoch:
+Scores of the best epoch on whole validation images:
 
 | score | value |
 |---|---|

@@ -15,7 +15,7 @@ SCORES = ("psnr_gain", "dice", "te_cv", "te_bias", "te_dice")
 
 
 def collect_ablations(study: Study) -> dict[str, Any]:
-    """Write `results/ablations/table.csv` and `metrics.json` from the runs of the plan that were made with every seed.
+    """Write `results/ablations/table.csv` and `metrics.json` from the runs that are complete for every seed.
 
     Args:
         study: with the runs' tables and the plan.
@@ -24,7 +24,7 @@ def collect_ablations(study: Study) -> dict[str, Any]:
         As `metrics.json`: what `summarised` returns, with "cohort" and "setting".
 
     Raises:
-        UserError: no run was made with every seed.
+        UserError: no run is complete.
     """
     plan, folder = read_plan(study.ablations), study.results / "ablations"
     paths = {run: [folder / "runs" / f"{run}-{seed}.csv" for seed in plan.seeds] for run in plan.runs}
@@ -51,11 +51,10 @@ def summarised(scores: pd.DataFrame, plan: Plan, slice_mm: float) -> dict[str, A
         slice_mm: the thickness at which the runs are compared, in mm.
 
     Returns:
-        "factors": factor, level, score to {"mean", "sd", "values"} over seeds (and the run's name). "psnr_gain" over
-        the spline in dB and "dice" of the cortex on the test cases; over TE, "te_cv", the coefficient of variation of
-        the cortical volume within a patient, "te_bias", its mean relative error, and "te_dice"; a score that the cohort
-        cannot give is None. "curves": run, thickness in mm, "psnr", "psnr_spline" and "dice". "not_run": runs of the
-        plan without scores; their levels are left out.
+        "factors": {factor: {level: {"run", score: {"mean", "sd", "values"}}}} over the seeds. Scores: "psnr_gain" over
+        the spline in dB, "dice" of the cortex, and over TE "te_cv", the cortical volume's coefficient of variation
+        within a patient, "te_bias", its mean relative error, and "te_dice"; None where the cohort has no such data.
+        "curves": {run: {mm: {"psnr", "psnr_spline", "dice"}}}. "not_run": runs without scores, absent from "factors".
     """
     by_seed = pd.DataFrame(
         {"run": run, "seed": seed, **_of_seed(part, slice_mm)} for (run, seed), part in scores.groupby(["run", "seed"])

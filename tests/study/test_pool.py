@@ -37,7 +37,7 @@ def check_all_but_the_killer(found):
     assert sorted(reasons) == ["always killed", "bad", "bug"]
     assert reasons["bad"] == "bad: expected a head; received a phantom"
     assert reasons["bug"] == "ZeroDivisionError: oh"
-    assert "killed, alone as well" in reasons["always killed"]
+    assert "killed, even alone" in reasons["always killed"]
 
 
 def test_a_killed_process_costs_no_case_but_the_one_that_kills_always(tmp_path, monkeypatch):
