@@ -36,30 +36,33 @@ def ssim(truth: np.ndarray, estimate: np.ndarray) -> float:
     return float(structural_similarity(truth, estimate, data_range=data_range, **options))
 
 
-def hd95_mm(a: np.ndarray, b: np.ndarray, spacing_mm: Sequence[float]) -> float:
-    """95 % Hausdorff distance: the larger of the 95th percentiles of the distances a to b and b to a.
-
-    nan where either mask is empty: there is no surface to measure to.
-    """
-    return _hd95(*surface_distances_mm(a, b, spacing_mm))
-
-
-def average_surface_distance_mm(a: np.ndarray, b: np.ndarray, spacing_mm: Sequence[float]) -> float:
-    """Symmetric mean surface distance: the mean over the border voxels of both masks; nan where either is empty."""
-    return _mean_distance(*surface_distances_mm(a, b, spacing_mm))
-
-
 def surface_distances_mm(a: np.ndarray, b: np.ndarray, spacing_mm: Sequence[float]) -> tuple[np.ndarray, np.ndarray]:
-    """Distance of each border voxel of `a` to the nearest of `b`, and the reverse; two (n,) arrays in mm.
+    """Return the distance of each border voxel of `a` to the nearest of `b`, and the reverse.
 
-    Both are empty where either mask is.
+    Args:
+        a: mask (X, Y, Z).
+        b: mask on the same grid.
+        spacing_mm: voxel size along each axis.
+
+    Returns:
+        Two (n,) arrays in mm, empty where either mask is.
     """
     a, b = pair(a, b, bool)
     if not (a.any() and b.any()):
         return np.empty(0), np.empty(0)
-    box = _bounding_box(a | b)
+    box = ndimage.find_objects((a | b).astype(np.uint8))[0]
     points_a, points_b = (_border_points_mm(mask[box], spacing_mm) for mask in (a, b))
     return cKDTree(points_b).query(points_a)[0], cKDTree(points_a).query(points_b)[0]
+
+
+def hd95_mm(there: np.ndarray, back: np.ndarray) -> float:
+    """Return the 95 % Hausdorff distance: the larger of the two 95th percentiles of `surface_distances_mm`, or nan."""
+    return float(max(np.percentile(there, 95), np.percentile(back, 95))) if there.size else float("nan")
+
+
+def mean_distance_mm(there: np.ndarray, back: np.ndarray) -> float:
+    """Return the mean over both arrays of `surface_distances_mm`, or nan: the symmetric mean surface distance."""
+    return float(np.concatenate([there, back]).mean()) if there.size else float("nan")
 
 
 def volume_error(truth: np.ndarray, estimate: np.ndarray) -> float:
@@ -123,25 +126,13 @@ def _mask_scores(truth: np.ndarray, estimate: np.ndarray, spacing_mm: Sequence[f
     voxel_ml = float(np.prod(spacing_mm)) / 1000
     return {
         "dice": dice(truth, estimate),
-        "hd95_mm": _hd95(*distances),
-        "asd_mm": _mean_distance(*distances),
+        "hd95_mm": hd95_mm(*distances),
+        "asd_mm": mean_distance_mm(*distances),
         "volume_ml": np.count_nonzero(estimate) * voxel_ml,
         "volume_true_ml": np.count_nonzero(truth) * voxel_ml,
         "volume_error": volume_error(truth, estimate),
         "n_components": n_components(estimate),
     }
-
-
-def _hd95(there: np.ndarray, back: np.ndarray) -> float:
-    return float(max(np.percentile(there, 95), np.percentile(back, 95))) if there.size else float("nan")
-
-
-def _mean_distance(there: np.ndarray, back: np.ndarray) -> float:
-    return float(np.concatenate([there, back]).mean()) if there.size else float("nan")
-
-
-def _bounding_box(mask: np.ndarray) -> tuple[slice, ...]:
-    return ndimage.find_objects(mask.astype(np.uint8))[0]
 
 
 def _border_points_mm(mask: np.ndarray, spacing_mm: Sequence[float]) -> np.ndarray:

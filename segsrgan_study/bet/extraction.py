@@ -61,14 +61,7 @@ def intracranial_volume_of_file_ml(path: Path, threshold: float, program: str = 
 
     A process that is started for it needs this module alone, and not TensorFlow, which takes seconds to import.
     """
-    return intracranial_volume_ml(load_image(path), threshold, program)
-
-
-def intracranial_volume_ml(
-    image: Nifti1Image, threshold: float, program: str = "brainextractor", spacing_mm: float = 1.5
-) -> float:
-    """Return the volume of `bet_mask` in ml; same arguments and errors."""
-    mask = bet_mask(image, threshold, program, spacing_mm)
+    mask = bet_mask(load_image(path), threshold, program)
     return float(np.count_nonzero(mask.dataobj) * voxel_volume_ml(mask))
 
 

@@ -4,8 +4,6 @@ Tables have one row per patient and one column per TE, see `spread.wide`. Where 
 function returns {"reason": why}.
 """
 
-from itertools import combinations
-
 import numpy as np
 import pandas as pd
 from scipy import stats
@@ -84,12 +82,6 @@ def bland_altman(first: pd.Series, second: pd.Series) -> dict:
         "shapiro_differences": shapiro(difference),
         "slope_with_mean": _correlation(mean, difference),
     }
-
-
-def bland_altman_pairs(table: pd.DataFrame) -> dict[str, dict]:
-    """Return `bland_altman` of every pair of TE by "later-earlier", for example "200-120"."""
-    pairs = combinations(table.columns, 2)
-    return {f"{later}-{earlier}": bland_altman(table[earlier], table[later]) for earlier, later in pairs}
 
 
 @or_reason

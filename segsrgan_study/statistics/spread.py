@@ -6,26 +6,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from segsrgan_core.errors import UserError
 from segsrgan_study.statistics.intervals import bootstrap
 
 # The talk's two measures and the columns of volumes.csv that hold them.
 MEASURES = {"cortex": "cortex_ml", "cortex_over_icv": "cortex_over_icv"}
-REQUIRED = ["subject", "te_ms", "cortex_ml", "icv_ml", "cortex_over_icv"]
 TITLES = {"cortex": "cortex volume", "cortex_over_icv": "cortex / ICV"}
-
-
-def check_volumes(volumes: pd.DataFrame) -> None:
-    """Raise UserError unless the columns of `REQUIRED` are there and each patient has each TE at most once."""
-    absent = [column for column in REQUIRED if column not in volumes]
-    if absent:
-        raise UserError(f"volumes: expected the columns {REQUIRED}. Missing: {absent}.")
-    if volumes["te_ms"].isna().any():
-        raise UserError("volumes: expected an echo time in every row. Received rows without te_ms.")
-    repeated = volumes.duplicated(["subject", "te_ms"])
-    if repeated.any():
-        first = volumes.loc[repeated, ["subject", "te_ms"]].iloc[0].to_dict()
-        raise UserError(f"volumes: expected one row per patient and TE. Received twice: {first}.")
 
 
 def wide(volumes: pd.DataFrame, column: str) -> pd.DataFrame:
@@ -71,7 +56,7 @@ def spread(volumes: pd.DataFrame, seed: int = 0) -> dict[str, dict]:
     """Return both statistics of both measures per TE, with bootstrap intervals (BCa) over patients.
 
     Args:
-        volumes: one row per patient and TE, with the columns of `REQUIRED`.
+        volumes: one row per patient and TE, with subject, te_ms and the columns of `MEASURES`.
         seed: of the bootstraps.
 
     Returns:
