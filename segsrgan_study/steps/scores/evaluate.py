@@ -21,7 +21,7 @@ from segsrgan_study.steps.data.cases import PreparedCase
 from segsrgan_study.steps.labels.labelled import LABELLED, labels_path, reasons
 from segsrgan_study.steps.scores.segmented import save_segmentation
 
-NO_BINS = pd.DataFrame({"structure": []})
+BINS = ("structure", "bin_low", "bin_high", "n_voxels", "probability_sum", "true_sum")
 SIDES = {1: "left_hemisphere", 2: "right_hemisphere"}
 
 
@@ -98,7 +98,7 @@ def _bins(result: Segmentation, labels: np.ndarray, names: Mapping[int, str], sp
         for number, name in names.items()
         if np.any(labels == number)
     ]
-    return pd.concat(tables, ignore_index=True) if tables else NO_BINS
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame({name: [] for name in BINS})
 
 
 def write_evaluation(

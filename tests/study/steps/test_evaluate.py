@@ -1,0 +1,34 @@
+"""Evaluation of a network on a test case, against a truth that is known."""
+
+import json
+
+import pandas as pd
+import pytest
+
+from segsrgan_core.segmenter import Segmenter
+from segsrgan_study.params import read_params
+from segsrgan_study.paths import Study
+from segsrgan_study.steps.data.cases import prepared_cases
+from segsrgan_study.steps.data.prepare import load_cohort, prepare
+from segsrgan_study.steps.labels.labelled import NO_RUNS
+from segsrgan_study.steps.scores.evaluate import evaluate_case, shown_structure, write_evaluation
+from tests.core.test_segmenter import identity
+from tests.settings import model_card
+from tests.study.steps.test_aside import study as balls  # noqa: F401 (a fixture)
+
+
+@pytest.mark.parametrize("classes", [("cortex",), ("white",), ("hippocampi_amygdala",)], ids=lambda names: names[0])
+def test_any_class_is_evaluated(balls, classes):  # noqa: F811
+    study = Study(balls)
+    settings = read_params(study.params, cohort="balls", setting="tiny")
+    prepare(study, settings, load_cohort(study, settings))
+    card = model_card(thickness_mm=(2.0, 2.0), cohort="balls", classes=classes)
+    scored = [evaluate_case(study, case, Segmenter(card, identity, step=16)) for case in prepared_cases(study, "test")]
+    scores, summary = write_evaluation(study, settings, card, scored, *NO_RUNS)
+    assert shown_structure(card) == classes[0]
+    known = classes[0] != "hippocampi_amygdala"  # the balls have none
+    assert not known or 0 <= summary["dice"][classes[0]]["segsrgan"]["mean"] <= 1
+    assert {"psnr", "ssim"} <= set(scores["metric"])
+    folder = study.results / "evaluation"
+    assert json.loads((folder / "metrics.json").read_text())["psnr"]["spline"]["n"] == 1
+    assert len(pd.read_csv(folder / "calibration.csv")) == (10 if known else 0)
