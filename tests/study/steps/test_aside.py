@@ -76,6 +76,24 @@ def splits(study, **changes):
 
 
 TRAIN = ("train", "balls", "--out", "model", "--setting", "tiny")
+CALIBRATE = ("calibrate", "balls", "--model", "model", "--out", "mine", "--setting", "tiny")
+EVALUATE = ("evaluate", "balls", "--model", "model", "--out", "eval", "--setting", "tiny")
+
+
+def card(folder):
+    return json.loads((folder / "model.json").read_text())
+
+
+@pytest.fixture
+def done(run):
+    """Return a function that runs a command, checks its exit code and returns what it says."""
+
+    def call(*arguments, code=0):
+        found, said = run(*arguments)
+        assert found == code, said
+        return said
+
+    return call
 
 
 @pytest.fixture(scope="module")
@@ -96,84 +114,69 @@ def model(study, trained):
     return shutil.copytree(trained[1], study / "model")
 
 
-def test_from_cohort_to_model_to_scores(study, model, run):
+def test_from_cohort_to_model_to_scores(study, model, done):
     assert {path.name for path in model.iterdir()} == {
         "generator.npz", "model.json", "history.csv", "training.json", "MODEL_CARD.md",
     }  # fmt: skip
     assert len(pd.read_csv(model / "history.csv")) == 2
     assert "balls (2 images to train, 1 to validate)" in (model / "MODEL_CARD.md").read_text()
-    code, said = run("evaluate", "balls", "--model", "model", "--out", "eval", "--setting", "tiny")
-    assert code == 0, said
+    done(*EVALUATE)
     scores = pd.read_csv(study / "eval" / "per_subject.csv")
     assert set(scores["subject"]) == {"ballsd"}
     assert set(scores["method"]) == {"segsrgan", "spline"}
-    metrics = json.loads((study / "eval" / "metrics.json").read_text())
+    metrics, facts = (json.loads((study / "eval" / f"{name}.json").read_text()) for name in ("metrics", "evaluation"))
     assert metrics["psnr"]["spline"]["n"] == 1
-    assert len(list((study / "eval" / "images").glob("*.nii.gz"))) == 4
-    facts = json.loads((study / "eval" / "evaluation.json").read_text())
     assert facts["weights"]["trained_on"] == "balls"
+    assert len(list((study / "eval" / "images").glob("*.nii.gz"))) == 4
     for folder in (study / "results", study / ".work", study / "eval" / ".work"):
         assert not folder.exists()
 
 
-@pytest.mark.usefixtures("model")
-def test_a_network_is_calibrated_on_another_cohort(study, run):
-    code, said = run("calibrate", "balls", "--model", "model", "--out", "mine", "--setting", "tiny")
-    assert code == 0, said
-    assert "calibrated on 3 cases" in said
-    before, after = (json.loads((study / name / "model.json").read_text()) for name in ("model", "mine"))
+def test_a_network_is_calibrated_on_another_cohort(study, model, done):
+    assert "calibrated on 3 cases" in done(*CALIBRATE)
+    before, after = card(model), card(study / "mine")
     assert {**after, **{key: before[key] for key in ("threshold", "error_factors", "error_cases")}} == before
-    weights = [(study / name / "generator.npz").read_bytes() for name in ("model", "mine")]
-    assert weights[0] == weights[1]
+    assert (study / "mine" / "generator.npz").read_bytes() == (model / "generator.npz").read_bytes()
     assert json.loads((study / "mine" / "calibration.json").read_text())["cohorts"] == ["balls"]
     assert not (study / "mine" / ".work").exists()
 
 
 @pytest.mark.usefixtures("model")
-def test_every_use_of_a_network_has_the_windows_of_its_card(study, run, monkeypatch):
-    card = json.loads((study / "model" / "model.json").read_text())
-    used, call = [], Segmenter.__call__
+def test_every_use_of_a_network_has_the_windows_of_its_card(study, monkeypatch, done):
+    before, used, call = card(study / "model"), [], Segmenter.__call__
     monkeypatch.setattr(Segmenter, "__call__", lambda self, *a, **k: used.append(self.windows) or call(self, *a, **k))
-    run("calibrate", "balls", "--model", "model", "--out", "mine", "--setting", "other")
-    run("evaluate", "balls", "--model", "model", "--out", "eval", "--setting", "other")
-    assert used == [(card["step"], tuple(card["flips"]))] * 4  # one of val and two of train; one of test
-    after = json.loads((study / "mine" / "model.json").read_text())
-    assert (after["step"], after["flips"]) == (card["step"], card["flips"])
+    done(*CALIBRATE[:-1], "other")
+    done(*EVALUATE[:-1], "other")
+    assert used == [(before["step"], tuple(before["flips"]))] * 4  # one of val and two of train; one of test
+    after = card(study / "mine")
+    assert (after["step"], after["flips"]) == (before["step"], before["flips"])
 
 
-def test_a_network_is_trained_without_a_test_split(study, run, trained, monkeypatch):
+def test_a_network_is_trained_without_a_test_split(study, trained, monkeypatch, done):
     monkeypatch.setattr(aside, "fit", lambda *_: trained[0])
     splits(study, test=None)
-    code, said = run(*TRAIN)
-    assert code == 0, said
+    done(*TRAIN)
 
 
 @pytest.mark.usefixtures("model")
-def test_a_network_is_calibrated_without_a_train_split(study, run):
+def test_a_network_is_calibrated_without_a_train_split(study, done):
     splits(study, train="test")
-    code, said = run("calibrate", "balls", "--model", "model", "--out", "mine", "--setting", "tiny")
-    assert code == 0, said
-    assert json.loads((study / "mine" / "model.json").read_text())["error_cases"] == 1
+    done(*CALIBRATE)
+    assert card(study / "mine")["error_cases"] == 1
     splits(study, val="test")
-    code, said = run("calibrate", "balls", "--model", "model", "--out", "other", "--setting", "tiny")
-    assert code == 2
-    assert "no images of the splits val and train" in said
+    assert "no images of the splits val and train" in done(*CALIBRATE, code=2)
 
 
 @pytest.mark.usefixtures("model")
-def test_the_same_training_is_not_done_twice_and_another_not_over_it(study, run):
+def test_the_same_training_is_not_done_twice_and_another_not_over_it(study, done):
     before = (study / "model" / "generator.npz").stat().st_mtime_ns
-    code, said = run(*TRAIN)
-    assert code == 0
-    assert "trained before" in said
+    assert "trained before" in done(*TRAIN)
     assert (study / "model" / "generator.npz").stat().st_mtime_ns == before
-    code, said = run(*TRAIN[:-1], "miniature")
-    assert code == 2
-    assert "holds a network of another cohort or other settings" in said
+    assert "holds a network of another cohort or other settings" in done(*TRAIN[:-1], "miniature", code=2)
 
 
 @pytest.mark.usefixtures("study")
-def test_a_stopped_training_goes_on_with_what_is_prepared(run, trained, monkeypatch):
+def test_a_stopped_training_goes_on_with_what_is_prepared(trained, monkeypatch, done, run):
     def stopped(*_):
         raise KeyboardInterrupt
 
@@ -181,35 +184,29 @@ def test_a_stopped_training_goes_on_with_what_is_prepared(run, trained, monkeypa
     assert run(*TRAIN)[0] != 0
     monkeypatch.setattr(aside, "fit", lambda *_: trained[0])
     monkeypatch.setattr(aside, "prepare", stopped)  # must not be called again
-    code, said = run(*TRAIN)
-    assert code == 0, said
+    done(*TRAIN)
 
 
-def test_several_cohorts_train_one_network(study, run, trained, monkeypatch):
+def test_several_cohorts_train_one_network(study, trained, monkeypatch, done):
     asked = []
     monkeypatch.setattr(aside, "fit", lambda _, settings: asked.append(settings.cohort) or trained[0])
     cohort(study, "more")
-    code, said = run("train", "balls", "data_manifests/more.csv", "--out", "both", "--setting", "tiny")
-    assert code == 0, said
+    done("train", "balls", "data_manifests/more.csv", "--out", "both", "--setting", "tiny")
     assert "balls+more (4 images to train, 2 to validate)" in (study / "both" / "MODEL_CARD.md").read_text()
     assert asked == ["balls+more"]
 
 
-def test_cohorts_of_different_voxel_sizes_are_refused(study, run):
+def test_cohorts_of_different_voxel_sizes_are_refused(study, done):
     cohort(study, "coarse", spacing=1.5)
-    code, said = run("train", "balls", "coarse", "--out", "both", "--setting", "tiny")
-    assert code == 2
-    assert "simulation.spacing_mm" in said
+    assert "simulation.spacing_mm" in done("train", "balls", "coarse", "--out", "both", "--setting", "tiny", code=2)
 
 
-def test_a_manifest_elsewhere_is_refused(study, run):
+def test_a_manifest_elsewhere_is_refused(study, done):
     shutil.copy(study / "data_manifests" / "balls.csv", study / "balls.csv")
-    code, said = run("train", "balls.csv", "--out", "model")
-    assert code == 2
-    assert "data_manifests" in said
+    assert "data_manifests" in done("train", "balls.csv", "--out", "model", code=2)
 
 
-def test_phantoms_are_made_aside(study, run, monkeypatch):
+def test_phantoms_are_made_aside(study, monkeypatch, run):
     shutil.copy(ROOT / "data_manifests" / "embedded.csv", study / "data_manifests")
     made = []
 
