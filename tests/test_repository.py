@@ -178,6 +178,11 @@ def test_a_stage_lists_the_parameters_and_the_data_that_it_uses(name):
 
 
 @pytest.mark.parametrize("name", STAGES)
+def test_a_stage_names_few_folders_or_files_of_code(name):
+    assert len([dep for dep in STAGES[name]["deps"] if dep.startswith("segsrgan_")]) <= 6
+
+
+@pytest.mark.parametrize("name", STAGES)
 def test_a_stage_depends_on_all_code_that_it_uses(name):
     code = _code_of(STAGES[name])
     deps = [ROOT / dep for dep in STAGES[name]["deps"] if "$" not in dep]

@@ -46,18 +46,17 @@ def search(study: Study, settings: Settings, name: str, n_targets: int | None = 
     options = settings.baselines
     (method,) = chosen_methods([name], {name: options.parameters.get(name, {})})
     subjects = [read_atlas(case, "background" in settings.model.classes) for case in prepared_cases(study, "train")]
-    progress = Progress(f"tune {name}", 100, unit="%")
-    result = tune(
-        method,
-        subjects,
-        study.scratch / "registrations",
-        tissues=settings.model.classes,
-        n_targets=n_targets,
-        n_atlases=options.atlases,
-        registration=options.registration,
-        progress=lambda _, part: progress.reach(round(100 * part)),
-    )
-    progress.close()
+    with Progress(f"tune {name}", 100, unit="%") as progress:
+        result = tune(
+            method,
+            subjects,
+            study.scratch / "registrations",
+            tissues=settings.model.classes,
+            n_targets=n_targets,
+            n_atlases=options.atlases,
+            registration=options.registration,
+            progress=lambda _, part: progress.reach(round(100 * part)),
+        )
     return write_csv(_path(study, settings, name), as_table(result)), result["chosen"]
 
 
