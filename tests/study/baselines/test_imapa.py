@@ -55,14 +55,8 @@ def literal(target, atlases, labels, half_patch, half_window, k, alphas, one_cla
             for atlas, one in zip(atlases, maps, strict=True):
                 for offset in np.ndindex((2 * half_window + 1,) * 3):
                     there = at + np.array(offset) - half_window
-                    z.append(
-                        np.concatenate(
-                            [
-                                np.sqrt(1 - a) * (patch(atlas, there) - patch(target, at)),
-                                np.sqrt(half * a) * (patch(one, there) - patch(soft, at)),
-                            ]
-                        )
-                    )
+                    intensities = np.sqrt(1 - a) * (patch(atlas, there) - patch(target, at))
+                    z.append([*intensities, *np.sqrt(half * a) * (patch(one, there) - patch(soft, at))])
                     centres.append(one[tuple(there)])
             z, centres = np.array(z), np.array(centres)
             distance = 1e-6 + (z**2).sum(axis=1)
