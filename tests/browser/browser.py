@@ -17,8 +17,10 @@ from selenium.webdriver.common.keys import Keys
 
 WAIT_S = float(os.environ.get("SEGSRGAN_WAIT_S", 180))  # a busy machine needs more
 NEEDED = {"chromium": "chromium", "chromedriver": "chromium-driver"}  # program, and Debian's package
-FAULTS = ".jp-OutputArea-output[data-mime-type*='jupyter.error'], .jp-RenderedText[data-mime-type*='error']"
-WARNINGS = ".jp-OutputArea-output[data-mime-type*='jupyter.stderr'], .jp-RenderedText[data-mime-type*='stderr']"
+WARNINGS = (
+    ".jp-OutputArea-output[data-mime-type*='jupyter.error'], .jp-OutputArea-output[data-mime-type*='jupyter.stderr'], "
+    ".jp-RenderedText[data-mime-type*='error'], .jp-RenderedText[data-mime-type*='stderr']"
+)
 # The grey values' standard deviation of an <img> or <canvas>, 0 where it is not there or empty.
 SPREAD = """
 const source = arguments[0], canvas = document.createElement("canvas");
@@ -81,7 +83,10 @@ class Lab:
         """Return a condition's value as soon as it is true; a fault on the page ends the waiting."""
         end = time.monotonic() + WAIT_S
         while time.monotonic() < end:
-            assert not self.find(FAULTS), self.find(FAULTS)[0].text
+            faults = [
+                one.text for one in self.driver.find_elements(By.CSS_SELECTOR, WARNINGS) if "Traceback" in one.text
+            ]
+            assert not faults, faults[0]
             try:
                 if value := condition():
                     return value
