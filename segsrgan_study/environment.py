@@ -1,4 +1,4 @@
-"""What decides a network's numbers besides code, settings and data: libraries, processor, precision."""
+"""Libraries, processor and precision, which decide a network's numbers besides code, settings and data."""
 
 import os
 import platform

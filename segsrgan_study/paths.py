@@ -1,4 +1,4 @@
-"""Where things are: the one place that knows."""
+"""Paths of the study."""
 
 import hashlib
 import os
