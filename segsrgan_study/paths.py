@@ -72,8 +72,9 @@ class Study:
 
     @property
     def phantoms(self) -> Path:
-        """Phantoms that this code made, whole ones, until the code changes."""
-        return self.scratch / "phantoms" / code_digest("segsrgan_core/imaging", "segsrgan_study/phantoms")[:16]
+        """Complete phantoms that the present code made."""
+        code = code_digest("segsrgan_core/imaging", "segsrgan_core/simulation.py", "segsrgan_study/phantoms")
+        return self.scratch / "phantoms" / code[:16]
 
     def manifest(self, cohort: str) -> Path:
         """Return the manifest of a cohort."""
