@@ -1,22 +1,15 @@
 import numpy as np
 import pytest
-from scipy import ndimage
 from skimage.metrics import peak_signal_noise_ratio
 
 from segsrgan_core import metrics
 from segsrgan_core.errors import UserError
-
-
-def cube(start: tuple[int, int, int], edge: int = 3, shape: tuple[int, int, int] = (12, 12, 12)) -> np.ndarray:
-    mask = np.zeros(shape, bool)
-    mask[tuple(slice(s, s + edge) for s in start)] = True
-    return mask
+from tests.scored import cube, smooth_image
 
 
 @pytest.fixture
 def image() -> np.ndarray:
-    rng = np.random.default_rng(0)
-    return ndimage.gaussian_filter(rng.random((20, 18, 16)), 1.5).astype(np.float32) + 0.1
+    return smooth_image()
 
 
 def test_psnr_by_hand():
