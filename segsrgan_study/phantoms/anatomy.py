@@ -33,7 +33,6 @@ STEM = (
 )
 # Chains of spheres: (|x|, y, z), radius.
 CAUDATE_BODY = (((14, 6, 14), 6), ((17, -10, 20), 5), ((20, -24, 19), 4))
-NUCLEI_BOX = (40, (-46, 32), (-34, 30))  # |x| below, y and z between: holds all nuclei
 HIPPOCAMPUS = (
     ((22.5, -3, -19), 9),  # amygdala
     ((25, -13, -19), 8),
@@ -45,43 +44,30 @@ HIPPOCAMPUS = (
 
 @dataclass(frozen=True)
 class Anatomy:
-    """Fields in MNI space, array axes RAS+, world = origin_mm + voxel (1 mm), or 2 mm for `skull`.
+    """Fields in MNI space, array axes RAS+, world = origin_mm + voxel (1 mm), or 2 mm for `skull`."""
 
-    Attributes:
-        origin_mm: (3,) world coordinates of the first voxel of every field but `skull`.
-        pial: float32 (X, Y, Z), mm below the nearest CSF; negative within CSF.
-        nuclei: float32 (X, Y, Z), above 0.5 in deep grey, below -0.5 in hippocampus and amygdala.
-        white: float32 (X, Y, Z), white matter's share in [0, 1].
-        fluid: float32 (X, Y, Z), CSF's share in [0, 1].
-        territory: uint8 (X, Y, Z), whose tissue a place belongs to; plus VENTRICLE where CSF is ventricular.
-        skull: float32 (X', Y', Z') at COARSE_MM, PAD voxels larger on each side; signed distance in mm to the closed
-            surface of the brain, negative inside.
-        tissue_ml: volume of brain tissue (pial > 0) in the template.
-    """
+    origin_mm: np.ndarray  # (3,) world coordinates of the first voxel of every field but `skull`
+    pial: np.ndarray  # float32 (X, Y, Z), mm below the nearest CSF; negative within CSF
+    nuclei: np.ndarray  # float32 (X, Y, Z), above 0.5 in deep grey, below -0.5 in hippocampus and amygdala
+    white: np.ndarray  # float32 (X, Y, Z), white matter's share in [0, 1]
+    fluid: np.ndarray  # float32 (X, Y, Z), CSF's share in [0, 1]
+    territory: np.ndarray  # uint8 (X, Y, Z), whose tissue a place belongs to; plus VENTRICLE where CSF is ventricular
+    skull: np.ndarray  # float32, mm to the closed surface of the brain, negative inside; PAD voxels larger on each side
+    tissue_ml: float  # volume of brain tissue (pial > 0) in the template
 
-    origin_mm: np.ndarray
-    pial: np.ndarray
-    nuclei: np.ndarray
-    white: np.ndarray
-    fluid: np.ndarray
-    territory: np.ndarray
-    skull: np.ndarray
-    tissue_ml: float
-
-    def sample(self, name: str, points_mm: np.ndarray, order: int = 1) -> np.ndarray:
+    def sample(self, name: str, points_mm: np.ndarray) -> np.ndarray:
         """Read a field at MNI points.
 
         Args:
             name: the field.
             points_mm: (3, ...) float64.
-            order: 1 linear, 0 nearest.
 
         Returns:
-            (...) float64, or uint8 for order 0; beyond the field its nearest value.
+            (...) float64, linearly interpolated; of `territory` the nearest value, uint8. Beyond the field its edge.
         """
         origin = self.origin_mm.reshape((3,) + (1,) * (points_mm.ndim - 1))
         at = (points_mm - origin) / COARSE_MM + PAD if name == "skull" else points_mm - origin
-        output = np.uint8 if order == 0 else np.float64
+        output, order = (np.uint8, 0) if name == "territory" else (np.float64, 1)
         return ndimage.map_coordinates(getattr(self, name), at, output=output, order=order, mode="nearest")
 
 
@@ -104,7 +90,9 @@ def load_anatomy() -> Anatomy:
     ribbon = brain & (ndimage.gaussian_filter(grey, 1.5) > 0.3) & ~other
     territory = np.where(ribbon, RIBBON, WHITE).astype(np.uint8)
     territory[cerebellum], territory[stem] = CEREBELLUM, BRAINSTEM
-    territory = _spread(territory, brain)
+    # Outside of the brain every voxel has the territory of the nearest one inside.
+    nearest = ndimage.distance_transform_edt(~brain, return_distances=False, return_indices=True)
+    territory = territory[tuple(nearest)]
     near_ventricle = ndimage.binary_dilation(ventricles, iterations=2)
     pial = _pial(grey, white, fluid, brain, ribbon, (y < -34) & (np.abs(z - tentorium) < 0.7))
     nuclei = deep.astype(np.float32) - hippocampus.astype(np.float32)
@@ -123,15 +111,8 @@ def load_anatomy() -> Anatomy:
 def _maps() -> tuple[np.ndarray, ...]:
     from nilearn import datasets  # takes seconds to import
 
-    images = [
-        load(resolution=1)
-        for load in (
-            datasets.load_mni152_template,
-            datasets.load_mni152_gm_template,
-            datasets.load_mni152_wm_template,
-            datasets.load_mni152_brain_mask,
-        )
-    ]
+    names = ("template", "gm_template", "wm_template", "brain_mask")
+    images = [getattr(datasets, f"load_mni152_{name}")(resolution=1) for name in names]
     arrays = [np.asarray(image.dataobj, dtype=np.float32) for image in images]
     found = ndimage.find_objects((arrays[3] > 0.5).astype(np.uint8))[0]
     box = tuple(slice(max(0, s.start - MARGIN), s.stop + MARGIN) for s in found)
@@ -201,12 +182,6 @@ def _ventricles(fluid, x, y, z) -> np.ndarray:
     parts, n = ndimage.label((fluid > 0.4) & ((lateral & ~fissure & ~cistern & ~sylvian) | fourth))
     sizes = np.bincount(parts.ravel(), minlength=n + 1)
     return (sizes[parts] > 1000) & (parts > 0)
-
-
-def _spread(territory, brain) -> np.ndarray:
-    """Give every voxel outside of the brain the territory of the nearest one inside."""
-    nearest = ndimage.distance_transform_edt(~brain, return_distances=False, return_indices=True)
-    return territory[tuple(nearest)]
 
 
 def _pial(grey, white, fluid, brain, ribbon, dura) -> np.ndarray:

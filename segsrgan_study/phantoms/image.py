@@ -1,7 +1,7 @@
 """What a phantom looks like: tissue fractions of every voxel, labels, and the T2-weighted signal at any echo time."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import product
 from types import MappingProxyType
 
@@ -10,7 +10,7 @@ from scipy import ndimage
 
 from segsrgan_core.imaging.contrast import TISSUES_3T, Relaxation, spin_echo
 from segsrgan_core.imaging.geometry import apply_along, spline_matrix
-from segsrgan_study.phantoms.anatomy import BRAINSTEM, CEREBELLUM, NUCLEI_BOX, RIBBON, VENTRICLE, WHITE, Anatomy
+from segsrgan_study.phantoms.anatomy import BRAINSTEM, CEREBELLUM, RIBBON, VENTRICLE, WHITE, Anatomy
 from segsrgan_study.phantoms.shape import Traits, smooth_noise
 
 GAIN = 1000.0  # image units of a signal of 1, so that CSF is near 900
@@ -44,75 +44,87 @@ MIXED = {6: (0.5, 1.0), 7: (0.45, 0.0), 8: (0.4, 1.0)}
 OTHER_VARIATION = (0.035, 0.03, 0.025)
 
 
-@dataclass(frozen=True)
 class Body:
     """A phantom before it is scanned.
 
     Attributes:
-        labels: uint8 (X, Y, Z), drawem9 numbers, 0 in air.
+        labels: uint8 (X, Y, Z), drawem9 numbers, 4 in the head outside of the skull's content, 0 in air.
         hemispheres: uint8 (X, Y, Z), 1 left and 2 right within the skull, else 0.
-        inside: flat indices (n,) of the voxels that hold some of the skull's content.
-        fractions: float64 (10, n), share of each drawem9 number in them; row 4 is outside of the skull's content.
-        variation: float64 (3, n), random fields (large, small, fine) that move T2 within a tissue.
-        white_t2: float64 (n,), T2 of white matter here over its usual value.
-        m0_factor: float64 (n,).
-        mixture: float64 (2, n), shares of white matter and fluid within cerebellum, brainstem and deep grey.
-        outer: shares (X, Y, Z) of bone, scalp, muscle and eye beside the skull's content, times their texture.
-        receive: float64 (X, Y, Z), the receive coil's field.
     """
 
-    labels: np.ndarray
-    hemispheres: np.ndarray
-    inside: np.ndarray
-    fractions: np.ndarray
-    variation: np.ndarray
-    white_t2: np.ndarray
-    m0_factor: np.ndarray
-    mixture: np.ndarray
-    outer: dict[str, np.ndarray]
-    receive: np.ndarray
+    def __init__(
+        self, anatomy: Anatomy, traits: Traits, points_mm: np.ndarray, spacing_mm: float, rng: np.random.Generator
+    ):
+        """Fill a phantom's grid.
 
+        Args:
+            anatomy: the template.
+            traits: the phantom's.
+            points_mm: float64 (3, X, Y, Z), MNI coordinates of the voxels, of `place`.
+            spacing_mm: voxel size.
+            rng: source of randomness.
+        """
+        shape = points_mm.shape[1:]
+        outside_mm = anatomy.sample("skull", points_mm) * traits.scale - traits.shell_mm
+        # Flat indices (n,) of the voxels that hold some of the skull's content.
+        self._inside = inside = np.flatnonzero(outside_mm < spacing_mm)
+        points = points_mm.reshape(3, -1)[:, inside]
+        fields = {mm: smooth_noise(shape, spacing_mm, mm, rng).ravel() for mm in (9.0, 5.0, 3.0, 2.0, 1.2)}
+        waves = {mm: field[inside] for mm, field in fields.items()}
+        # Share of each drawem9 number in them, (10, n); row 4 is outside of the skull's content.
+        self._fractions = _fractions(anatomy, traits, points_mm, inside, waves)
+        outer = _outer(traits, points_mm, outside_mm, spacing_mm)
+        self.labels, self.hemispheres = _labels(points_mm, inside, self._fractions, outer)
+        texture = np.clip(1 + 0.14 * (fields[5.0] + fields[2.0]), 0.3, 2).reshape(shape)
+        self._outer = {name: share * (1 if name == "eye" else texture) for name, share in outer.items()}
+        self._variation = np.stack([waves[9.0], waves[3.0], waves[1.2]])  # moves T2 within a tissue
+        self._white_t2 = _white_t2(anatomy, points)  # over its usual value
+        self._m0_factor = 1 + 0.02 * waves[5.0] + 0.02 * waves[2.0]
+        # Shares of white matter and fluid within cerebellum, brainstem and deep grey.
+        self._mixture = np.clip([anatomy.sample("white", points), 1.3 * anatomy.sample("fluid", points)], 0, 1)
+        self._receive = _receive(shape, rng)
 
-def build_body(
-    anatomy: Anatomy, traits: Traits, points_mm: np.ndarray, spacing_mm: float, rng: np.random.Generator
-) -> Body:
-    """Fill a phantom's grid.
+    def signal(
+        self, te_ms: float, tr_ms: float, relaxation: Mapping[int, Relaxation] = MappingProxyType(RELAXATION)
+    ) -> np.ndarray:
+        """Scan a phantom without noise.
 
-    Args:
-        anatomy: the template.
-        traits: the phantom's.
-        points_mm: float64 (3, X, Y, Z), MNI coordinates of the voxels, of `place`.
-        spacing_mm: voxel size.
-        rng: source of randomness.
-    """
-    shape = points_mm.shape[1:]
-    outside_mm = anatomy.sample("skull", points_mm) * traits.scale - traits.shell_mm
-    inside = np.flatnonzero(outside_mm < spacing_mm)
-    points = points_mm.reshape(3, -1)[:, inside]
-    fields = {mm: smooth_noise(shape, spacing_mm, mm, rng).ravel() for mm in (9.0, 5.0, 3.0, 2.0, 1.2)}
-    waves = {mm: field[inside] for mm, field in fields.items()}
-    fractions = _fractions(anatomy, traits, points_mm, inside, waves)
-    outer = _outer(traits, points_mm, outside_mm, spacing_mm)
-    labels, hemispheres = _labels(points_mm, inside, fractions, outer)
-    texture = np.clip(1 + 0.14 * (fields[5.0] + fields[2.0]), 0.3, 2).reshape(shape)
-    return Body(
-        labels=labels,
-        hemispheres=hemispheres,
-        inside=inside,
-        fractions=fractions,
-        variation=np.stack([waves[9.0], waves[3.0], waves[1.2]]),
-        white_t2=_white_t2(anatomy, points),
-        m0_factor=1 + 0.02 * waves[5.0] + 0.02 * waves[2.0],
-        mixture=np.clip([anatomy.sample("white", points), 1.3 * anatomy.sample("fluid", points)], 0, 1),
-        outer={name: share * (1 if name == "eye" else texture) for name, share in outer.items()},
-        receive=_receive(shape, rng),
-    )
+        Args:
+            te_ms: echo time in ms.
+            tr_ms: repetition time in ms.
+            relaxation: of each drawem9 number within the skull.
+
+        Returns:
+            float64 (X, Y, Z), >= 0, CSF near 900 with the usual values.
+        """
+
+        def echo(tissue: Relaxation, t2_factor=1.0):
+            return spin_echo(tissue.m0, tissue.t1_ms, tissue.t2_ms * t2_factor, te_ms, tr_ms)
+
+        image = sum(echo(OUTER[name]) * share for name, share in self._outer.items())
+        content = self._fractions[HEAD_NUMBER] * image.ravel()[self._inside]
+        parts = relaxation[WHITE], relaxation[1]
+        for number, tissue in relaxation.items():
+            here = np.flatnonzero(self._fractions[number])
+            s = echo(tissue, self._t2_factor(number, here))
+            for part, weight, share in zip(parts, MIXED.get(number, ()), self._mixture[:, here], strict=False):
+                s = s + weight * share * (echo(part) - s)
+            content[here] += self._fractions[number, here] * self._m0_factor[here] * s
+        image.ravel()[self._inside] = content
+        return GAIN * image * self._receive
+
+    def _t2_factor(self, number: int, here: np.ndarray) -> np.ndarray:
+        large, small, fine = VARIATION.get(number, OTHER_VARIATION)
+        sign = 1 if number % 2 else -1  # neighbouring tissues do not vary together
+        waves = self._variation[:, here]
+        factor = 1 + sign * large * waves[0] + sign * small * waves[1] + fine * waves[2]
+        return factor * self._white_t2[here] if number == WHITE else factor
 
 
 def _fractions(anatomy, traits, points_mm, inside, waves) -> np.ndarray:
     """Count the tissues of the 2 x 2 x 2 points of every voxel, where they are not all the same."""
-    flat = points_mm.reshape(3, -1)
-    number = np.full(points_mm.shape[1:], HEAD_NUMBER, np.uint8)
+    flat, shape = points_mm.reshape(3, -1), points_mm.shape[1:]
+    number = np.full(shape, HEAD_NUMBER, np.uint8)
     number.ravel()[inside] = _classify(anatomy, traits, flat[:, inside], waves[9.0], waves[5.0])
     mixed = ndimage.maximum_filter(number, 3) != ndimage.minimum_filter(number, 3)
     chosen = np.flatnonzero(mixed.ravel()[inside])
@@ -120,42 +132,29 @@ def _fractions(anatomy, traits, points_mm, inside, waves) -> np.ndarray:
     fractions[number.ravel()[inside], np.arange(inside.size)] = 1
     fractions[:, chosen] = 0
     centres, slow, quick = flat[:, inside[chosen]], waves[9.0][chosen], waves[5.0][chosen]
-    steps = _quarter_voxels(points_mm, inside[chosen])
-    for signs in product((-1, 1), repeat=3):
-        at = centres + sum(sign * step for sign, step in zip(signs, steps, strict=True))
-        fractions[_classify(anatomy, traits, at, slow, quick), chosen] += 0.125
-    return fractions
-
-
-def _quarter_voxels(points_mm: np.ndarray, voxels: np.ndarray) -> list[np.ndarray]:
-    """A quarter of a voxel along each axis, in the template: three arrays (3, n)."""
-    flat, shape = points_mm.reshape(3, -1), points_mm.shape[1:]
-    last = flat.shape[1] - 1
-    return [
-        (flat[:, np.minimum(voxels + stride, last)] - flat[:, np.maximum(voxels - stride, 0)]) / 8
+    quarters = [  # of a voxel along each axis, in the template: (3, n)
+        (flat.take(inside[chosen] + stride, 1, mode="clip") - flat.take(inside[chosen] - stride, 1, mode="clip")) / 8
         for stride in (shape[1] * shape[2], shape[2], 1)
     ]
+    for signs in product((-1, 1), repeat=3):
+        at = centres + sum(sign * step for sign, step in zip(signs, quarters, strict=True))
+        fractions[_classify(anatomy, traits, at, slow, quick), chosen] += 0.125
+    return fractions
 
 
 def _classify(anatomy, traits, at, slow, quick) -> np.ndarray:
     """Name the tissue at points: the drawem9 number, 4 outside of the skull's content."""
     depth_mm = anatomy.sample("pial", at) * traits.scale + 0.15 * quick - traits.gap_mm
-    territory = anatomy.sample("territory", at, order=0)
+    territory = anatomy.sample("territory", at)
     home, number = territory % VENTRICLE, np.full(depth_mm.shape, WHITE)
     number[(home == RIBBON) & (depth_mm < traits.thickness_mm * (1 + 0.12 * slow))] = CORTEX
-    near = np.flatnonzero(_near_nuclei(at))
-    nuclei = anatomy.sample("nuclei", at[:, near])
-    number[near[nuclei > 0.5]], number[near[nuclei < -0.5]] = 7, 9
+    nuclei = anatomy.sample("nuclei", at)
+    number[nuclei > 0.5], number[nuclei < -0.5] = 7, 9
     number = np.where((home == CEREBELLUM) | (home == BRAINSTEM), home, number)
     fluid = np.flatnonzero(depth_mm <= 0)
     skull_mm = anatomy.sample("skull", at[:, fluid]) * traits.scale - traits.shell_mm
     number[fluid] = np.where(skull_mm > 0, HEAD_NUMBER, np.where(territory[fluid] >= VENTRICLE, 5, 1))
     return number
-
-
-def _near_nuclei(at: np.ndarray) -> np.ndarray:
-    x, (y0, y1), (z0, z1) = NUCLEI_BOX
-    return (np.abs(at[0]) < x) & (at[1] > y0) & (at[1] < y1) & (at[2] > z0) & (at[2] < z1)
 
 
 def _white_t2(anatomy: Anatomy, points: np.ndarray) -> np.ndarray:
@@ -167,7 +166,10 @@ def _white_t2(anatomy: Anatomy, points: np.ndarray) -> np.ndarray:
 
 
 def _receive(shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
-    field = bias_field(tuple(n // 8 + 2 for n in shape), 0.15, rng).astype(float)
+    """Draw the receive coil's field: smooth, from exp(-0.15) to exp(0.15)."""
+    coarse = np.array([n // 8 + 2 for n in shape])
+    field = ndimage.zoom(rng.uniform(-1.0, 1.0, (4, 4, 4)), coarse / 4, order=3, mode="nearest", grid_mode=True)
+    field = np.exp(0.15 * np.clip(field, -1, 1)).astype(np.float32).astype(float)
     for axis, n in enumerate(shape):
         field = apply_along(field, spline_matrix(field.shape[axis], 0.5 + np.arange(n) / 8), axis)
     return field
@@ -182,10 +184,6 @@ def _outer(traits, points_mm, outside_mm, spacing_mm) -> dict[str, np.ndarray]:
     neck = np.maximum(np.hypot(x / 46, (y + 34) / 50) - 1, (z + 30) / 46)
     below_mm[low] = np.minimum(face, neck) * 46 * traits.scale
     eye_mm[low] = (np.sqrt((x - 31) ** 2 + (y - 62) ** 2 + (z + 38) ** 2) - 12) * traits.scale
-
-    def share(distance_mm):
-        return np.clip(0.5 - distance_mm / spacing_mm, 0, 1)
-
     shares, left = {}, 1.0
     for name, distance_mm in (
         ("bone", outside_mm - SKULL_MM),
@@ -193,7 +191,7 @@ def _outer(traits, points_mm, outside_mm, spacing_mm) -> dict[str, np.ndarray]:
         ("muscle", below_mm + 1.5),
         ("scalp", np.minimum(outside_mm - SKULL_MM - SCALP_MM, below_mm - 1.5)),
     ):
-        shares[name] = left * share(distance_mm)
+        shares[name] = left * np.clip(0.5 - distance_mm / spacing_mm, 0, 1)
         left = left - shares[name]
     return shares
 
@@ -227,59 +225,3 @@ def draw_relaxation(
         )
         for number, tissue in usual.items()
     }
-
-
-def signal(
-    body: Body, te_ms: float, tr_ms: float, relaxation: dict[int, Relaxation] = MappingProxyType(RELAXATION)
-) -> np.ndarray:
-    """Scan a phantom without noise.
-
-    Args:
-        body: of `build_body`.
-        te_ms: echo time in ms.
-        tr_ms: repetition time in ms.
-        relaxation: of each drawem9 number within the skull.
-
-    Returns:
-        float64 (X, Y, Z), >= 0, CSF near 900 with the usual values.
-    """
-
-    def echo(tissue: Relaxation, t2_factor=1.0):
-        return spin_echo(tissue.m0, tissue.t1_ms, tissue.t2_ms * t2_factor, te_ms, tr_ms)
-
-    image = sum(echo(OUTER[name]) * share for name, share in body.outer.items())
-    content = body.fractions[HEAD_NUMBER] * image.ravel()[body.inside]
-    parts = relaxation[WHITE], relaxation[1]
-    for number, tissue in relaxation.items():
-        here = np.flatnonzero(body.fractions[number])
-        s = echo(tissue, _t2_factor(body, number, here))
-        for part, weight, share in zip(parts, MIXED.get(number, ()), body.mixture[:, here], strict=False):
-            s = s + weight * share * (echo(part) - s)
-        content[here] += body.fractions[number, here] * body.m0_factor[here] * s
-    image.ravel()[body.inside] = content
-    return GAIN * image * body.receive
-
-
-def _t2_factor(body: Body, number: int, here: np.ndarray) -> np.ndarray:
-    large, small, fine = VARIATION.get(number, OTHER_VARIATION)
-    sign = 1 if number % 2 else -1  # neighbouring tissues do not vary together
-    waves = body.variation[:, here]
-    factor = 1 + sign * large * waves[0] + sign * small * waves[1] + fine * waves[2]
-    return factor * body.white_t2[here] if number == WHITE else factor
-
-
-def bias_field(shape: tuple[int, ...], amplitude: float, rng: np.random.Generator, knots: int = 4) -> np.ndarray:
-    """Draw a smooth multiplicative field around 1.
-
-    Args:
-        shape: (X, Y, Z).
-        amplitude: the field lies within exp(-amplitude) ... exp(amplitude).
-        rng: source of randomness.
-        knots: control points an axis; fewer is smoother.
-
-    Returns:
-        float32 (X, Y, Z), positive.
-    """
-    control = rng.uniform(-1.0, 1.0, (knots,) * 3)
-    smooth = ndimage.zoom(control, np.asarray(shape) / knots, order=3, mode="nearest", grid_mode=True)
-    return np.exp(amplitude * np.clip(smooth, -1, 1)).astype(np.float32)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy import ndimage
+from scipy.spatial.transform import Rotation
 from scipy.special import ndtri
 
 from segsrgan_core.errors import UserError
@@ -20,25 +21,14 @@ HEAD_MM = 6.0  # skull and scalp
 
 @dataclass(frozen=True)
 class Traits:
-    """What makes a phantom different from the others.
+    """What makes a phantom different from the others."""
 
-    Attributes:
-        age_weeks: postmenstrual age at the scan.
-        tissue_ml: volume of brain tissue aimed at.
-        to_template: (3, 3) MNI mm per scanner mm: size, proportions, pose.
-        shift_mm: (3,) scanner coordinates of the head's centre.
-        thickness_mm: mean thickness of the cortex.
-        gap_mm: how much wider (or narrower) than the template's its sulci are, on each bank.
-        shell_mm: width of the CSF around the brain.
-    """
-
-    age_weeks: float
-    tissue_ml: float
-    to_template: np.ndarray
-    shift_mm: np.ndarray
-    thickness_mm: float
-    gap_mm: float
-    shell_mm: float
+    age_weeks: float  # postmenstrual, at the scan
+    to_template: np.ndarray  # (3, 3) MNI mm per scanner mm: size, proportions, pose
+    shift_mm: np.ndarray  # (3,) scanner coordinates of the head's centre
+    thickness_mm: float  # mean of the cortex
+    gap_mm: float  # how much wider (or narrower) than the template's its sulci are, on each bank
+    shell_mm: float  # width of the CSF around the brain
 
     @property
     def scale(self) -> float:
@@ -73,24 +63,17 @@ def draw_traits(
     scale = (tissue_ml / template_ml) ** (1 / 3)
     stretch = np.exp(rng.normal(0, [0.035, 0.035, 0.03]))
     stretch /= stretch.prod() ** (1 / 3)
-    to_template = np.diag(1 / (scale * stretch)) @ _rotation(np.radians(rng.normal(0, [5, 3, 3])))
+    to_template = (
+        np.diag(1 / (scale * stretch)) @ Rotation.from_euler("xyz", rng.normal(0, [5, 3, 3]), degrees=True).as_matrix()
+    )
     return Traits(
         age_weeks=round(float(age), 1),
-        tissue_ml=float(tissue_ml),
         to_template=to_template,
         shift_mm=rng.normal(0, [0.7, 5, 5]),
         thickness_mm=float(1.6 * scale / 0.62 * np.exp(thickness_sd * ndtri(u_cortex))),
         gap_mm=float(rng.normal(0.0, 0.06)),
         shell_mm=float(rng.uniform(0.3, 1.7)),
     )
-
-
-def _rotation(angles: np.ndarray) -> np.ndarray:
-    (cx, cy, cz), (sx, sy, sz) = np.cos(angles), np.sin(angles)
-    about_x = np.array([[1, 0, 0], [0, cx, -sx], [0, sx, cx]])
-    about_y = np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]])
-    about_z = np.array([[cz, -sz, 0], [sz, cz, 0], [0, 0, 1]])
-    return about_z @ about_y @ about_x
 
 
 def smooth_noise(
@@ -137,7 +120,7 @@ def draw_warp(warp_mm: float, rng: np.random.Generator) -> np.ndarray:
         displacement = displacement + [
             ndimage.map_coordinates(part, at, order=1, mode="nearest") for part in displacement
         ]
-    least = float(determinant(np.array([np.gradient(p) for p in knots + displacement / KNOT_MM])).min())
+    least = jacobian(knots + displacement / KNOT_MM, 1.0).min()
     if not least > LEAST_JACOBIAN:
         raise UserError(
             f"phantom's warp: expected a Jacobian determinant above {LEAST_JACOBIAN}; received {least:.3g}; "
@@ -146,10 +129,9 @@ def draw_warp(warp_mm: float, rng: np.random.Generator) -> np.ndarray:
     return displacement
 
 
-def determinant(matrices: np.ndarray) -> np.ndarray:
-    """Return the determinants (...) of 3 x 3 matrices given as (3, 3, ...)."""
-    (a, b, c), (d, e, f), (g, h, i) = matrices
-    return a * (e * i - f * h) - b * (d * i - f * g) + c * (d * h - e * g)
+def jacobian(points: np.ndarray, spacing: float) -> np.ndarray:
+    """Return the Jacobian determinant (X, Y, Z) of a map (3, X, Y, Z) sampled at a spacing."""
+    return np.linalg.det(np.moveaxis([np.gradient(part, spacing) for part in points], (0, 1), (-2, -1)))
 
 
 def place(
