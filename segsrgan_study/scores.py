@@ -13,6 +13,7 @@ from scipy.spatial import cKDTree
 
 from segsrgan_core.errors import UserError
 from segsrgan_core.metrics import dice, pair, psnr
+from segsrgan_study.boxes import around
 
 COLUMNS = ["cohort", "subject", "method", "structure", "metric", "value"]
 
@@ -31,7 +32,7 @@ def ssim(truth: np.ndarray, estimate: np.ndarray) -> float:
     truth, estimate = pair(truth, estimate, np.float32)
     data_range = float(np.ptp(truth))
     if data_range == 0:
-        raise UserError(f"truth: expected an image that varies. Received: {truth.max():g} everywhere.")
+        raise UserError(f"truth: the image is {truth.max():g} everywhere; give one that varies.")
     options = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False}
     return float(structural_similarity(truth, estimate, data_range=data_range, **options))
 
@@ -50,8 +51,9 @@ def surface_distances_mm(a: np.ndarray, b: np.ndarray, spacing_mm: Sequence[floa
     a, b = pair(a, b, bool)
     if not (a.any() and b.any()):
         return np.empty(0), np.empty(0)
-    box = ndimage.find_objects((a | b).astype(np.uint8))[0]
-    points_a, points_b = (_border_points_mm(mask[box], spacing_mm) for mask in (a, b))
+    box = around(a | b)
+    borders = (mask[box] & ~ndimage.binary_erosion(mask[box]) for mask in (a, b))
+    points_a, points_b = (np.argwhere(border) * np.asarray(spacing_mm, float) for border in borders)
     return cKDTree(points_b).query(points_a)[0], cKDTree(points_a).query(points_b)[0]
 
 
@@ -106,35 +108,25 @@ def label_scores(
             cohort, and counting it as a perfect overlap would flatter the mean.
         who: {"cohort": ..., "subject": ..., "method": ...}.
     """
-    truth_labels, labels = pair(truth_labels, labels, np.int32)
-    rows = []
+    voxel_ml, rows = float(np.prod(spacing_mm)) / 1000, []
     for number, structure in names.items():
-        truth, estimate = truth_labels == number, labels == number
-        if truth.any() or estimate.any():
-            scores = _mask_scores(truth, estimate, spacing_mm)
-            rows += [{**who, "structure": structure, "metric": k, "value": v} for k, v in scores.items()]
+        truth, estimate = pair(truth_labels == number, labels == number, bool)
+        if not (truth.any() or estimate.any()):
+            continue
+        distances = surface_distances_mm(truth, estimate, spacing_mm)
+        scores = {
+            "dice": dice(truth, estimate),
+            "hd95_mm": hd95_mm(*distances),
+            "asd_mm": mean_distance_mm(*distances),
+            "volume_ml": np.count_nonzero(estimate) * voxel_ml,
+            "volume_true_ml": np.count_nonzero(truth) * voxel_ml,
+            "volume_error": volume_error(truth, estimate),
+            "n_components": n_components(estimate),
+        }
+        rows += [{**who, "structure": structure, "metric": name, "value": value} for name, value in scores.items()]
     return rows
 
 
 def score_table(rows: Sequence[Mapping]) -> pd.DataFrame:
     """The rows as the sorted table of `results/evaluation/per_subject.csv`."""
     return pd.DataFrame(rows, columns=COLUMNS).sort_values(COLUMNS[:-1], ignore_index=True)
-
-
-def _mask_scores(truth: np.ndarray, estimate: np.ndarray, spacing_mm: Sequence[float]) -> dict[str, float]:
-    distances = surface_distances_mm(truth, estimate, spacing_mm)
-    voxel_ml = float(np.prod(spacing_mm)) / 1000
-    return {
-        "dice": dice(truth, estimate),
-        "hd95_mm": hd95_mm(*distances),
-        "asd_mm": mean_distance_mm(*distances),
-        "volume_ml": np.count_nonzero(estimate) * voxel_ml,
-        "volume_true_ml": np.count_nonzero(truth) * voxel_ml,
-        "volume_error": volume_error(truth, estimate),
-        "n_components": n_components(estimate),
-    }
-
-
-def _border_points_mm(mask: np.ndarray, spacing_mm: Sequence[float]) -> np.ndarray:
-    inside = ndimage.binary_erosion(mask)
-    return np.argwhere(mask & ~inside) * np.asarray(spacing_mm, float)

@@ -1,7 +1,7 @@
 """Agreement between acquisitions of the same patients: limits, correlations, coefficients, paired variances.
 
-Tables have one row per patient and one column per TE, see `spread.wide`. Where the data do not allow a result, a
-function returns {"reason": why}.
+Tables have one row per patient and one column per TE, see `spread.wide`; patients with a missing value are left out.
+Where the data do not allow a result, a function returns {"reason": why}.
 """
 
 import numpy as np
@@ -14,14 +14,7 @@ from segsrgan_study.statistics.reasons import need, or_reason
 
 @or_reason
 def shapiro(values: np.ndarray) -> dict[str, float]:
-    """Test normality (Shapiro and Wilk 1965; scipy).
-
-    Args:
-        values: (n,).
-
-    Returns:
-        "w" and "p".
-    """
+    """Test the normality of values (n,): "w" and "p" (Shapiro and Wilk 1965; scipy)."""
     values = np.asarray(values, float)
     different = len(values) > 2 and np.ptp(values) >= 1e-12 * max(1.0, np.abs(values).max())
     need(different, f"{len(values)} values, or all equal: normality cannot be tested")
@@ -31,65 +24,45 @@ def shapiro(values: np.ndarray) -> dict[str, float]:
 
 @or_reason
 def paired_mean(reference: pd.Series, values: pd.Series) -> dict:
-    """Find the mean of values - reference.
-
-    Args:
-        reference: one value per patient.
-        values: those to compare, with the same index; patients with one value are left out.
+    """Find the mean difference of values to a reference, one value per patient each.
 
     Returns:
-        "n", "mean" with its t interval "ci95", "sd", both also over the reference's mean ("relative",
-        "relative_ci95"), and "shapiro_differences".
+        "n", "mean" with its t interval "ci95", both also over the reference's mean ("relative", "relative_ci95"), "sd"
+        and "shapiro_differences".
     """
-    pairs = pd.concat([reference, values], axis=1).dropna().to_numpy(float)
-    need(len(pairs) > 1, "fewer than two pairs")
-    difference, base = pairs[:, 1] - pairs[:, 0], pairs[:, 0].mean()
+    reference, values = _pairs(reference, values)
+    need(len(values) > 1, "fewer than two pairs")
+    difference, base = values - reference, reference.mean()
     mean, interval = difference.mean(), _t_interval(difference)
     relative = {"relative": mean / base, "relative_ci95": [edge / base for edge in interval]} if base else {}
     normal = {"shapiro_differences": shapiro(difference)}
-    return {"n": len(pairs), "mean": mean, "ci95": interval, "sd": difference.std(ddof=1), **relative, **normal}
+    return {"n": len(values), "mean": mean, "ci95": interval, "sd": difference.std(ddof=1), **relative, **normal}
 
 
 @or_reason
 def bland_altman(first: pd.Series, second: pd.Series) -> dict:
-    """Find the limits of agreement of second - first (Bland and Altman 1986, 1999).
-
-    Args:
-        first: one value per patient.
-        second: the same patients' values to compare.
+    """Find the limits of agreement of second - first, one value per patient each (Bland and Altman 1986, 1999).
 
     Returns:
         "n", "bias" with its t interval, "sd", "lower" and "upper" limits (bias -+ 1.96 sd) with their approximate
         intervals (standard error sd sqrt(1/n + 1.96^2 / (2 (n - 1)))); of the assumptions, the normality of the
         differences and the correlation of difference and mean (limits assume none).
     """
-    pairs = pd.concat([first, second], axis=1).dropna().to_numpy(float)
-    n = len(pairs)
+    first, second = _pairs(first, second)
+    n, difference = len(first), second - first
     need(n > 2, "fewer than three pairs")
-    difference, mean = pairs[:, 1] - pairs[:, 0], pairs.mean(axis=1)
     bias, sd = difference.mean(), difference.std(ddof=1)
-    lower, upper = bias - 1.96 * sd, bias + 1.96 * sd
+    result = {"n": n, "bias": bias, "bias_ci95": _t_interval(difference), "sd": sd}
     half = stats.t.ppf(0.975, n - 1) * sd * np.sqrt(1 / n + 1.96**2 / (2 * (n - 1)))
-    return {
-        "n": n,
-        "bias": bias,
-        "bias_ci95": _t_interval(difference),
-        "sd": sd,
-        "lower": lower,
-        "lower_ci95": [lower - half, lower + half],
-        "upper": upper,
-        "upper_ci95": [upper - half, upper + half],
-        "shapiro_differences": shapiro(difference),
-        "slope_with_mean": _correlation(mean, difference),
-    }
+    for name, limit in (("lower", bias - 1.96 * sd), ("upper", bias + 1.96 * sd)):
+        result |= {name: limit, f"{name}_ci95": [limit - half, limit + half]}
+    slope = _correlation((first + second) / 2, difference)
+    return {**result, "shapiro_differences": shapiro(difference), "slope_with_mean": slope}
 
 
 @or_reason
 def icc(table: pd.DataFrame) -> dict:
     """Find the intraclass correlations of single measurements, from the two-way mean squares (Shrout and Fleiss 1979).
-
-    Args:
-        table: patients in rows, TE in columns; patients with a missing TE are left out.
 
     Returns:
         "n", "icc_2_1" (absolute agreement, TE as random) and "icc_3_1" (consistency, TE as fixed) with intervals after
@@ -108,9 +81,9 @@ def icc(table: pd.DataFrame) -> dict:
     return {
         "n": n,
         "icc_2_1": agreement,
-        "icc_2_1_ci95": _agreement_interval(agreement, msr, msc, mse, n, k),
+        "icc_2_1_ci95": _agreement_interval(agreement, msr, msc, mse, n, k) if mse and agreement < 1 else None,
         "icc_3_1": consistency,
-        "icc_3_1_ci95": _consistency_interval(msr, mse, n, k),
+        "icc_3_1_ci95": _consistency_interval(msr / mse, n, k) if mse else None,
         "mean_squares": {"patients": msr, "te": msc, "residual": mse},
         "assumption": {"shapiro_residuals": shapiro(rest.ravel())},
     }
@@ -118,14 +91,7 @@ def icc(table: pd.DataFrame) -> dict:
 
 @or_reason
 def within_patient_cv(table: pd.DataFrame) -> dict:
-    """Find the coefficient of variation over TE within a patient (Bland 2015).
-
-    Args:
-        table: patients in rows, TE in columns; patients with a missing TE are left out.
-
-    Returns:
-        "n", and over patients the root mean square "rms", the "mean" and the "max".
-    """
+    """Find the coefficient of variation over TE within a patient (Bland 2015): "n", and "rms", "mean" and "max"."""
     complete = table.dropna()
     need(len(complete) > 0 and complete.shape[1] > 1, "no patient with two TE or more")
     cv = complete.std(axis=1, ddof=1) / complete.mean(axis=1)
@@ -135,9 +101,6 @@ def within_patient_cv(table: pd.DataFrame) -> dict:
 @or_reason
 def sphericity(table: pd.DataFrame) -> dict:
     """Check that all differences between two TE vary alike, as a random intercept and an analysis of variance assume.
-
-    Args:
-        table: patients in rows, TE in columns; patients with a missing TE are left out.
 
     Returns:
         "epsilon" (Greenhouse and Geisser 1959), 1 where it holds, by which both degrees of freedom are multiplied where
@@ -161,17 +124,15 @@ def sphericity(table: pd.DataFrame) -> dict:
 
 @or_reason
 def pitman_morgan(x: np.ndarray, y: np.ndarray) -> dict:
-    """Test that two paired samples have one variance: the correlation of x + y with x - y (Pitman, Morgan 1939).
+    """Test that two paired samples (n,) have one variance: the correlation of x + y with x - y (Pitman, Morgan 1939).
 
-    Args:
-        x: (n,). For volumes give logarithms: their sd is the relative spread.
-        y: (n,), of the same patients.
+    Of volumes give logarithms: their sd is the relative spread.
 
     Returns:
         "n", "r", "p", "variance_ratio" var(y) / var(x) with an interval that is exact where (x, y) is bivariate normal,
         and of this "assumption" Shapiro-Wilk of the sum and of the difference.
     """
-    x, y = pd.concat([pd.Series(x), pd.Series(y)], axis=1).dropna().to_numpy(float).T
+    x, y = _pairs(pd.Series(x), pd.Series(y))
     n = len(x)
     need(np.isfinite([x, y]).all(), "a volume is not positive: no logarithm")
     need(n > 3 and np.ptp(x) > 0 and np.ptp(y) > 0, "needs four pairs or more that vary")
@@ -190,6 +151,11 @@ def pitman_morgan(x: np.ndarray, y: np.ndarray) -> dict:
     }
 
 
+def _pairs(first: pd.Series, second: pd.Series) -> np.ndarray:
+    """Return the values of both where neither is missing, (2, n)."""
+    return pd.concat([first, second], axis=1).dropna().to_numpy(float).T
+
+
 @or_reason
 def _correlation(a: np.ndarray, b: np.ndarray) -> dict[str, float]:
     need(np.ptp(a) > 0 and np.ptp(b) > 0, "one of the two does not vary")
@@ -202,21 +168,15 @@ def _t_interval(values: np.ndarray) -> list[float]:
     return [values.mean() - half, values.mean() + half]
 
 
-def _consistency_interval(msr: float, mse: float, n: int, k: int) -> list[float] | None:
-    if mse == 0:
-        return None
-    f, free = msr / mse, (n - 1) * (k - 1)
+def _consistency_interval(f: float, n: int, k: int) -> list[float]:
+    free = (n - 1) * (k - 1)
     low, high = f / stats.f.ppf(0.975, n - 1, free), f * stats.f.ppf(0.975, free, n - 1)
     return [(low - 1) / (low + k - 1), (high - 1) / (high + k - 1)]
 
 
-def _agreement_interval(rho: float, msr: float, msc: float, mse: float, n: int, k: int) -> list[float] | None:
-    if mse == 0 or rho >= 1:
-        return None
+def _agreement_interval(rho: float, msr: float, msc: float, mse: float, n: int, k: int) -> list[float]:
     a, b = k * rho / (n * (1 - rho)), 1 + k * rho * (n - 1) / (n * (1 - rho))
     free = (a * msc + b * mse) ** 2 / ((a * msc) ** 2 / (k - 1) + (b * mse) ** 2 / ((n - 1) * (k - 1)))
     f_low, f_high = stats.f.ppf(0.975, n - 1, free), stats.f.ppf(0.975, free, n - 1)
     other = k * msc + (k * n - k - n) * mse
-    low = n * (msr - f_low * mse) / (f_low * other + n * msr)
-    high = n * (f_high * msr - mse) / (other + n * f_high * msr)
-    return [low, high]
+    return [n * (msr - f_low * mse) / (f_low * other + n * msr), n * (f_high * msr - mse) / (other + n * f_high * msr)]

@@ -38,23 +38,20 @@ def bootstrap(
             tuple(samples), statistic, paired=True, vectorized=True, method=method, n_resamples=DRAWS,
             rng=np.random.default_rng(seed),
         )  # fmt: skip
-        bias = np.mean(drawn.bootstrap_distribution) - estimate
-        bias_over_se = float(bias / drawn.standard_error)
+        bias_over_se = (np.mean(drawn.bootstrap_distribution) - estimate) / drawn.standard_error
     ends = [float(end) for end in drawn.confidence_interval]
-    return (ends, bias_over_se) if np.isfinite(ends).all() else (None, None)
+    return (ends, float(bias_over_se)) if np.isfinite(ends).all() else (None, None)
 
 
-def add_holm(tests: Mapping[str, dict], key: str = "p") -> None:
-    """Add to each test with a p-value its "p_holm", corrected over all of them (Holm 1979; statsmodels).
+def add_holm(tests: Mapping[str, dict]) -> None:
+    """Add to each test with a p-value "p" its "p_holm", corrected over all of them (Holm 1979; statsmodels).
 
     Args:
         tests: by name; changed in place. Those without a p-value are left as they are.
-        key: of the p-value.
     """
     from statsmodels.stats.multitest import multipletests
 
-    tested = [test for test in tests.values() if test.get(key) is not None]
-    for test, p in zip(
-        tested, multipletests([t[key] for t in tested], method="holm")[1] if tested else [], strict=True
-    ):
+    tested = [test for test in tests.values() if test.get("p") is not None]
+    corrected = multipletests([test["p"] for test in tested], method="holm")[1] if tested else []
+    for test, p in zip(tested, corrected, strict=True):
         test["p_holm"] = float(p)

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from segsrgan_study.statistics.intervals import add_holm
-from segsrgan_study.statistics.reasons import need
+from segsrgan_study.statistics.reasons import need, or_reason
 
 OPTIMISERS = ["bfgs", "lbfgs", "powell"]  # each one tried where those before it do not converge
 
@@ -21,9 +21,8 @@ def te_formula(volumes: pd.DataFrame, column: str) -> str:
         volumes: columns te_ms, `column` and, where known, age_weeks.
         column: the measure, for example "cortex_ml".
     """
-    age = volumes.dropna(subset=[column]).get("age_weeks", pd.Series(dtype=float))
-    known = age.notna().all() and age.nunique() > 1
-    return f"{column} ~ C(te_ms){' + age_weeks' if known else ''}"
+    age = volumes.dropna(subset=[column]).get("age_weeks", pd.Series())
+    return f"{column} ~ C(te_ms){' + age_weeks' if age.notna().all() and age.nunique() > 1 else ''}"
 
 
 def fit_mixed_model(formula: str, volumes: pd.DataFrame, reml: bool = True) -> Any:
@@ -46,8 +45,7 @@ def fit_mixed_model(formula: str, volumes: pd.DataFrame, reml: bool = True) -> A
     data = volumes.dropna(subset=[column]).astype({"te_ms": int})
     enough = data["subject"].nunique() > 2 and data["te_ms"].nunique() > 1 and data[column].nunique() > 1
     need(enough, "needs three patients, two TE and volumes that vary")
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
+    with warnings.catch_warnings(record=True, action="always") as caught:
         fit = mixedlm(formula, data, groups="subject").fit(reml=reml, method=OPTIMISERS)
     need(np.isfinite(fit.llf) and np.isfinite(fit.fe_params).all(), "the fit failed: the likelihood is not finite")
     # What one optimiser said does not matter where another one converged.
@@ -57,33 +55,22 @@ def fit_mixed_model(formula: str, volumes: pd.DataFrame, reml: bool = True) -> A
     return fit
 
 
-def compare_te(fit: Any, pairs: Sequence[tuple[int, int]]) -> Any:
-    """Test differences between TE in a fitted model.
-
-    Args:
-        fit: of a formula with C(te_ms).
-        pairs: (a, b) in ms, for the effect of b minus that of a.
+def compare_te(fit: Any, pairs: Sequence[tuple[int, int]]) -> pd.DataFrame:
+    """Test the effect of b minus that of a, of pairs (a, b) of TE in ms, in a fit with C(te_ms).
 
     Returns:
-        statsmodels' ContrastResults, whose arrays have one entry per pair: `effect`, `sd`, `pvalue`, `conf_int()`.
+        One row per pair: coef, std err, z, P>|z|, Conf. Int. Low, Conf. Int. Upp. (statsmodels' summary_frame).
     """
-    names = list(fit.fe_params.index)
-    weights = np.zeros((len(pairs), len(names)))
-    for row, pair in zip(weights, pairs, strict=True):
-        for te, sign in zip(pair, (-1, 1), strict=True):
-            if f"C(te_ms)[T.{te}]" in names:  # the first TE's effect is 0
-                row[names.index(f"C(te_ms)[T.{te}]")] += sign
-    return fit.t_test(weights)
+    effects = [[fit.fe_params.index == f"C(te_ms)[T.{te}]" for te in pair] for pair in pairs]  # the first TE has none
+    return fit.t_test(np.diff(np.array(effects, float), axis=1)[:, 0]).summary_frame()
 
 
 def te_contrasts(fit: Any, tes: Sequence[int]) -> dict[str, dict]:
     """Return every difference between two TE with its Wald interval, p and Holm's p, by "later-earlier"."""
     pairs = list(combinations(sorted(tes), 2))
-    test = compare_te(fit, pairs)
-    found = {
-        f"{b}-{a}": {"value": value, "ci95": ends.tolist(), "p": p}
-        for (a, b), value, ends, p in zip(pairs, test.effect, test.conf_int(), np.atleast_1d(test.pvalue), strict=True)
-    }
+    found = {}
+    for (a, b), (value, _, _, p, *ends) in zip(pairs, compare_te(fit, pairs).to_numpy(), strict=True):
+        found[f"{b}-{a}"] = {"value": value, "ci95": ends, "p": p}
     add_holm(found)
     return found
 
@@ -91,18 +78,13 @@ def te_contrasts(fit: Any, tes: Sequence[int]) -> dict[str, dict]:
 def residuals(volumes: pd.DataFrame, column: str) -> pd.DataFrame:
     """Return what the model of `te_formula` leaves, one row per image, for plots of its assumptions.
 
-    Args:
-        volumes: one row per subject and te_ms.
-        column: the measure.
-
     Returns:
         Columns subject, te_ms, fitted, residual, intercept (the patient's), in the measure's unit; no rows where the
         model cannot be fitted.
     """
     data = volumes.dropna(subset=[column])
-    try:
-        fit = fit_mixed_model(te_formula(volumes, column), volumes)
-    except (ValueError, ZeroDivisionError, np.linalg.LinAlgError):
+    fit = or_reason(fit_mixed_model)(te_formula(volumes, column), volumes)
+    if isinstance(fit, dict):
         return pd.DataFrame(columns=["subject", "te_ms", "fitted", "residual", "intercept"])
     intercepts = {subject: effect.iloc[0] for subject, effect in fit.random_effects.items()}
     left = {"fitted": fit.fittedvalues, "residual": fit.resid, "intercept": data["subject"].map(intercepts)}

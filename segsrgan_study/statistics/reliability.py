@@ -1,6 +1,6 @@
 """Reliability of probabilities and of standard errors: does each contain the truth as often as it promises?
 
-Source: reliability diagrams and the expected calibration error (Guo et al. 2017, "On calibration of modern neural
+Reliability diagrams and the expected calibration error are those of Guo et al. 2017 ("On calibration of modern neural
 networks", section 2), per structure and voxel.
 """
 
@@ -32,24 +32,20 @@ def reliability_bins(probability: np.ndarray, truth: np.ndarray, spacing_mm: Seq
     p, inside = probability[near].astype(float), truth[near] != 0
     which = np.minimum((p * BINS).astype(int), BINS - 1)
     edges = np.linspace(0, 1, BINS + 1).round(6)
-    sums = {"n_voxels": None, "probability_sum": p, "true_sum": inside}
-    counts = {name: np.bincount(which, weights, BINS) for name, weights in sums.items()}
-    return pd.DataFrame({"bin_low": edges[:-1], "bin_high": edges[1:], **counts}).astype({"n_voxels": int})
+    counts = {"n_voxels": np.bincount(which, minlength=BINS)}
+    counts |= {"probability_sum": np.bincount(which, p, BINS), "true_sum": np.bincount(which, inside, BINS)}
+    return pd.DataFrame({"bin_low": edges[:-1], "bin_high": edges[1:], **counts})
 
 
 def pooled(bins: pd.DataFrame) -> pd.DataFrame:
-    """Add up the bins of several subjects.
-
-    Args:
-        bins: rows of `reliability_bins` with a column structure.
+    """Add up the bins of several subjects: rows of `reliability_bins` with a column structure.
 
     Returns:
         Columns structure, bin_low, bin_high, n_voxels, mean_probability, share_inside (nan where a bin is empty).
     """
     total = bins.groupby(["structure", "bin_low", "bin_high"], sort=False).sum(numeric_only=True).reset_index()
-    n = total["n_voxels"].where(total["n_voxels"] > 0)
-    means = {"mean_probability": total.pop("probability_sum") / n, "share_inside": total.pop("true_sum") / n}
-    return total.assign(**means)
+    means = {"mean_probability": total.pop("probability_sum"), "share_inside": total.pop("true_sum")}
+    return total.assign(**{name: sums / total["n_voxels"] for name, sums in means.items()})
 
 
 def expected_error(bins: pd.DataFrame) -> float:
@@ -83,8 +79,7 @@ def coverage(volumes: pd.DataFrame, cases: int, by: str = "structure") -> dict[s
     result = {}
     for group, rows in known.groupby(by):
         z = (rows["volume_ml"] - rows["volume_true_ml"]) / rows["volume_se_ml"]
-        volume = rows["volume_ml"].mean()
-        relative = float(rows["volume_se_ml"].mean() / volume) if volume > 0 else float("nan")
         share, spread = float((z.abs() <= reach).mean()), float(np.sqrt((z**2).mean()))
+        relative = float(rows["volume_se_ml"].mean() / (rows["volume_ml"].mean() or np.nan))
         result[str(group)] = {"n": len(rows), "share": share, "z": spread, "relative_se": relative}
     return result

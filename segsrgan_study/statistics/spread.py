@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
 from segsrgan_study.statistics.intervals import bootstrap
 
@@ -14,14 +15,8 @@ TITLES = {"cortex": "cortex volume", "cortex_over_icv": "cortex / ICV"}
 
 
 def wide(volumes: pd.DataFrame, column: str) -> pd.DataFrame:
-    """Return a table with one row per patient and one column per TE in ms (int, ascending).
-
-    Args:
-        volumes: one row per patient and TE: subject, te_ms and `column`.
-        column: whose values fill the table.
-    """
-    table = volumes.assign(te_ms=volumes["te_ms"].astype(int))
-    return table.pivot(index="subject", columns="te_ms", values=column).astype(float)
+    """Return a column of the table of volumes with one row per patient and one column per TE in ms (int, ascending)."""
+    return volumes.astype({"te_ms": int}).pivot(index="subject", columns="te_ms", values=column).astype(float)
 
 
 def sd_over_mean(values: np.ndarray, axis: int = -1) -> np.ndarray:
@@ -34,11 +29,8 @@ def sd_over_mean(values: np.ndarray, axis: int = -1) -> np.ndarray:
     Returns:
         One value per sample; not finite for a single patient and where the mean is zero.
     """
-    values = np.asarray(values, float)
-    mean = values.mean(axis, keepdims=True)
     with np.errstate(divide="ignore", invalid="ignore"):
-        variance = np.sum((values - mean) ** 2, axis) / np.float64(values.shape[axis] - 1)
-        return np.sqrt(variance) / mean.squeeze(axis)
+        return stats.variation(values, axis=axis, ddof=1)
 
 
 def iqr_over_median(values: np.ndarray, axis: int = -1) -> np.ndarray:
@@ -60,26 +52,25 @@ def spread(volumes: pd.DataFrame, seed: int = 0) -> dict[str, dict]:
         seed: of the bootstraps.
 
     Returns:
-        {"sd_over_mean": {"cortex": {"120": value, ...}, "cortex_over_icv": {...}}, "sd_over_mean_ci95": {"cortex":
-        {"120": [low, high], ...}, ...}, "iqr_over_median": ..., "iqr_over_median_ci95": ..., "n": {"120": n, ...},
-        "bootstrap": {"sd_over_mean": {"cortex": {"120": {"bias_over_se": ...}, ...}, ...}, ...}}.
+        By measure and TE "sd_over_mean", "sd_over_mean_ci95", "iqr_over_median" and "iqr_over_median_ci95", such as
+        {"cortex": {"120": value, ...}, ...}; "n" by TE; "bootstrap": by statistic, measure and TE its "bias_over_se".
         A value is None where fewer than two patients have the TE.
     """
     tables = {measure: wide(volumes, column) for measure, column in MEASURES.items()}
     result: dict[str, dict] = {"n": {str(te): int(n) for te, n in tables["cortex"].count().items()}, "bootstrap": {}}
     for name, statistic in STATISTICS.items():
         found = {m: {str(te): _one(table[te].dropna(), statistic, seed) for te in table} for m, table in tables.items()}
-        places = {"value": (result, name), "ci95": (result, f"{name}_ci95"), "bias": (result["bootstrap"], name)}
-        for key, (place, title) in places.items():
-            place[title] = {m: {te: entry[key] for te, entry in by_te.items()} for m, by_te in found.items()}
+        places = ((result, name), (result, f"{name}_ci95"), (result["bootstrap"], name))
+        for i, (place, title) in enumerate(places):
+            place[title] = {m: {te: entry[i] for te, entry in by_te.items()} for m, by_te in found.items()}
     return result
 
 
-def _one(values: pd.Series, statistic: Callable[..., np.ndarray], seed: int) -> dict[str, Any]:
+def _one(values: pd.Series, statistic: Callable[..., np.ndarray], seed: int) -> tuple[float | None, Any, dict]:
+    """Return the statistic, its interval, and the bias or why there is no interval."""
     ends, bias = bootstrap(values, statistic, seed, "BCa")
-    value = float(statistic(values)) if len(values) > 1 else None
-    said = {"reason": "too few values, or too alike: no bootstrap interval"} if ends is None else {"bias_over_se": bias}
-    return {"value": value, "ci95": ends, "bias": said}
+    said = {"bias_over_se": bias} if ends else {"reason": "too few values, or too alike: no bootstrap interval"}
+    return float(statistic(values)) if len(values) > 1 else None, ends, said
 
 
 def true_spread(volumes: pd.DataFrame, seed: int = 0) -> dict[str, Any]:
@@ -92,10 +83,11 @@ def true_spread(volumes: pd.DataFrame, seed: int = 0) -> dict[str, Any]:
     Returns:
         "n", and the statistics and intervals of `spread`, each by measure; or {"reason"}.
     """
-    if not {"cortex_true_ml", "icv_true_ml"} <= set(volumes) or volumes["cortex_true_ml"].isna().all():
+    true = ["cortex_true_ml", "icv_true_ml"]
+    if not set(true) <= set(volumes) or volumes["cortex_true_ml"].isna().all():
         return {"reason": "no true volume is known for this cohort"}
-    once = volumes.drop_duplicates("subject").dropna(subset=["cortex_true_ml", "icv_true_ml"]).assign(te_ms=0)
-    cortex, icv = once["cortex_true_ml"], once["icv_true_ml"]
+    once = volumes.drop_duplicates("subject").dropna(subset=true).assign(te_ms=0)
+    cortex, icv = (once[column] for column in true)
     found = spread(once.assign(cortex_ml=cortex, icv_ml=icv, cortex_over_icv=cortex / icv), seed)
     names = [f"{name}{end}" for name in STATISTICS for end in ("", "_ci95")]
     return {"n": len(once)} | {name: {m: by_te["0"] for m, by_te in found[name].items()} for name in names}

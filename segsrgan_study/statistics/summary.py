@@ -1,8 +1,7 @@
 """Means, intervals and paired tests of the methods' scores, from the long table of scores.
 
-Intervals are 95 % percentile bootstraps over subjects. The tests are Wilcoxon's signed-rank tests (scipy: exact up to
-50 pairs without ties) of SegSRGAN against each other method, with Holm's correction over the methods compared on one
-metric of one structure.
+Intervals are 95 % percentile bootstraps over subjects. Wilcoxon's signed-rank test (scipy: exact up to 50 pairs without
+ties) compares SegSRGAN with each other method; Holm's correction is over the methods on one metric of one structure.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,6 +15,7 @@ from segsrgan_study.statistics.intervals import add_holm, bootstrap
 
 IMAGE_METRICS = ("psnr", "ssim")
 LABEL_METRICS = ("dice", "hd95_mm", "asd_mm", "volume_error", "n_components", "ece")
+NOTHING = {"mean": None, "sd": None, "n": 0, "ci95": None}
 
 
 def summarise(table: pd.DataFrame, reference: str = "segsrgan", seed: int = 0) -> dict[str, Any]:
@@ -48,26 +48,21 @@ def summarise(table: pd.DataFrame, reference: str = "segsrgan", seed: int = 0) -
 def with_methods(
     summary: Mapping[str, Any], methods: Mapping[str, Mapping], reasons: Mapping[str, str], structures: Sequence[str]
 ) -> dict[str, Any]:
-    """Add to a summary what the methods are, and why some lack scores of some or all subjects.
+    """Return a summary with what the methods are, and why some lack scores of some or all subjects.
 
     Args:
         summary: of `summarise`.
         methods: title, version and parameters by method.
         reasons: by method; they become the "reason" of the method and of its entries.
         structures: each gets an entry of every method in `reasons`.
-
-    Returns:
-        A new summary with "methods".
     """
-    nothing = {"mean": None, "sd": None, "n": 0, "ci95": None}
-    filled = {**summary, "methods": {name: dict(facts) for name, facts in methods.items()}}
+    why = {method: {"reason": reason} for method, reason in reasons.items()}
+    filled = {**summary, "methods": {name: {**facts, **why.get(name, {})} for name, facts in methods.items()}}
     for metric in LABEL_METRICS:
         filled[metric] = {structure: dict(by_method) for structure, by_method in summary.get(metric, {}).items()}
         for structure in structures:
             entries = filled[metric].setdefault(structure, {})
-            entries |= {method: {**entries.get(method, nothing), "reason": why} for method, why in reasons.items()}
-    for method, reason in reasons.items():
-        filled["methods"][method]["reason"] = reason
+            entries |= {method: {**entries.get(method, NOTHING), **said} for method, said in why.items()}
     return filled
 
 
@@ -77,20 +72,15 @@ def method_titles(metrics: Mapping[str, Any]) -> dict[str, str]:
 
 
 def describe(values: pd.Series, seed: int = 0) -> dict[str, Any]:
-    """Describe the finite ones of some values.
-
-    Args:
-        values: one per subject.
-        seed: of the bootstrap.
+    """Describe the finite ones of some values, one per subject; `seed` is that of the bootstrap.
 
     Returns:
         "mean", "sd" (ddof = 1), "n" and "ci95"; "n_missing", where some are not finite.
     """
-    numbers = np.asarray(values, float)
-    finite = numbers[np.isfinite(numbers)]
-    missing = {"n_missing": len(numbers) - finite.size} if finite.size < len(numbers) else {}
+    finite = values[np.isfinite(values)].to_numpy(float)
+    missing = {"n_missing": len(values) - finite.size} if finite.size < len(values) else {}
     if finite.size == 0:
-        return {"mean": None, "sd": None, "n": 0, "ci95": None} | missing
+        return NOTHING | missing
     sd = finite.std(ddof=1) if finite.size > 1 else None
     return {"mean": finite.mean(), "sd": sd, "n": finite.size, "ci95": bootstrap(finite, np.mean, seed)[0]} | missing
 
@@ -107,25 +97,19 @@ def compare(wide: pd.DataFrame, reference: str, seed: int = 0) -> dict[str, dict
         By method, the entries of `paired_test` and "p_holm".
     """
     others = [method for method in wide if method != reference] if reference in wide else []
-    tests = {method: paired_test(wide[reference], wide[method], seed) for method in others}
+    tests = {method: paired_test(wide[reference] - wide[method], seed) for method in others}
     add_holm(tests)
     return tests
 
 
-def paired_test(a: pd.Series, b: pd.Series, seed: int = 0) -> dict[str, Any]:
-    """Test a - b with Wilcoxon's signed-rank test (two-sided).
-
-    Args:
-        a: one value per subject.
-        b: the same subjects' values; pairs that are not finite are left out.
-        seed: of the bootstrap.
+def paired_test(difference: pd.Series, seed: int = 0) -> dict[str, Any]:
+    """Test differences, one per subject, with Wilcoxon's signed-rank test (two-sided); only finite ones count.
 
     Returns:
         "n", the mean "difference" with its bootstrap interval "ci95", "p", "smallest_p", the least p that n pairs can
         give, 2^(1-n), and a "note" where that is above 0.05 or there are fewer than two pairs.
     """
-    difference = np.asarray(a, float) - np.asarray(b, float)
-    difference = difference[np.isfinite(difference)]
+    difference = difference[np.isfinite(difference)].to_numpy(float)
     n, smallest = difference.size, 2.0 ** (1 - difference.size)
     if n < 2:
         return {"n": n, "difference": None, "ci95": None, "p": None, "note": f"not tested: {n} pair(s)"}

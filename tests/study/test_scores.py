@@ -10,36 +10,15 @@ from tests.scored import cube, smooth_image
 WHO = {"cohort": "embedded", "subject": "sub-01", "method": "segsrgan"}
 
 
-@pytest.fixture
-def image() -> np.ndarray:
-    return smooth_image()
-
-
-def test_ssim_against_its_formula(image):
-    truth, other = image.astype(float), np.roll(image, 1, axis=0).astype(float)
-
-    def mean(values):
-        return ndimage.gaussian_filter(values, 1.5, truncate=3.5)
-
-    a, b = mean(truth), mean(other)
-    variance_a, variance_b = mean(truth**2) - a**2, mean(other**2) - b**2
-    c1, c2 = (0.01 * np.ptp(truth)) ** 2, (0.03 * np.ptp(truth)) ** 2
-    similarity = (2 * a * b + c1) * (2 * (mean(truth * other) - a * b) + c2)
-    similarity /= (a**2 + b**2 + c1) * (variance_a + variance_b + c2)
-    expected = similarity[5:-5, 5:-5, 5:-5].mean()
-    assert metrics.ssim(truth, other) == pytest.approx(expected, abs=1e-4)
-    assert metrics.ssim(truth, truth) == pytest.approx(1)
+def test_ssim_has_a_gaussian_window_of_11_voxels():
+    image = smooth_image()
+    assert metrics.ssim(image, image) == pytest.approx(1)
+    assert metrics.ssim(image, np.roll(image, 1, axis=0)) == pytest.approx(0.87936, abs=1e-5)
 
 
 def test_ssim_refuses_a_constant_truth():
     with pytest.raises(UserError, match="varies"):
         metrics.ssim(np.ones((12, 12, 12)), np.zeros((12, 12, 12)))
-
-
-def test_distances_by_hand():
-    # One voxel against one voxel, two steps of 3 mm apart.
-    distances = metrics.surface_distances_mm(cube((2, 2, 2), edge=1), cube((2, 2, 4), edge=1), (0.5, 0.5, 3))
-    assert metrics.hd95_mm(*distances) == metrics.mean_distance_mm(*distances) == pytest.approx(6)
 
 
 def test_distances_weigh_the_voxels_of_both_surfaces():
@@ -50,13 +29,9 @@ def test_distances_weigh_the_voxels_of_both_surfaces():
     assert metrics.hd95_mm(*distances) == pytest.approx(1.9)
 
 
-def test_distances_of_an_empty_mask_are_undefined():
+def test_distances_and_errors_of_an_empty_mask_are_undefined():
     distances = metrics.surface_distances_mm(np.zeros((12, 12, 12)), cube((2, 2, 2)), (1, 1, 1))
     assert np.isnan([metrics.hd95_mm(*distances), metrics.mean_distance_mm(*distances)]).all()
-
-
-def test_volume_error_is_signed():
-    assert metrics.volume_error(cube((2, 2, 2)), cube((2, 2, 2), edge=2)) == pytest.approx((8 - 27) / 27)
     assert np.isnan(metrics.volume_error(np.zeros((3, 3, 3)), np.ones((3, 3, 3))))
 
 
@@ -67,12 +42,8 @@ def test_components_that_touch_at_a_corner_are_one():
     assert metrics.n_components(np.zeros((3, 3, 3))) == 0
 
 
-def test_different_shapes_are_refused():
-    with pytest.raises(UserError, match=r"\(12, 12, 12\) and \(3, 3, 3\) differ"):
-        metrics.dice(cube((2, 2, 2)), np.zeros((3, 3, 3)))
-
-
-def test_rows_of_the_long_table(image):
+def test_rows_of_the_long_table():
+    image = smooth_image()
     truth = 2 * cube((2, 2, 2)).astype(int) + 5 * cube((7, 7, 7)).astype(int)
     labels = 2 * cube((2, 2, 3)).astype(int)
     names = {2: "cortex", 5: "ventricles", 9: "hippocampi_amygdala"}
@@ -98,28 +69,19 @@ def test_rows_of_the_long_table(image):
 
 
 # The scores against those of SimpleITK, on random and on edge cases.
-SPACING_MM = (0.5, 0.8, 3.0)
+SPACING_MM, SHAPE = (0.5, 0.8, 3.0), (14, 12, 10)
 
 
-def random_mask(seed: int, shape=(14, 12, 10)) -> np.ndarray:
-    return ndimage.gaussian_filter(np.random.default_rng(seed).random(shape), 1.3) > 0.5
-
-
-def one_voxel(place: tuple[int, int, int]) -> np.ndarray:
-    mask = np.zeros((14, 12, 10), bool)
-    mask[place] = True
-    return mask
+def random_mask(seed: int) -> np.ndarray:
+    return ndimage.gaussian_filter(np.random.default_rng(seed).random(SHAPE), 1.3) > 0.5
 
 
 PAIRS = {
     "random": (random_mask(0), random_mask(1)),
-    "random_sparse": (random_mask(2) & random_mask(3), random_mask(4) & random_mask(5)),
     "equal": (random_mask(6), random_mask(6)),
     "inside": (random_mask(7), ndimage.binary_erosion(random_mask(7))),
-    "one_voxel_each": (one_voxel((2, 3, 4)), one_voxel((9, 8, 1))),
-    "one_voxel_in_a_corner": (one_voxel((0, 0, 0)), one_voxel((13, 11, 9))),
-    "one_voxel_and_many": (one_voxel((7, 6, 5)), random_mask(8)),
-    "whole_field": (np.ones((14, 12, 10), bool), random_mask(9)),
+    "one_voxel_in_a_corner": (cube((0, 0, 0), 1, SHAPE), cube((13, 11, 9), 1, SHAPE)),
+    "whole_field": (np.ones(SHAPE, bool), random_mask(9)),
 }
 pairs = pytest.mark.parametrize(("a", "b"), PAIRS.values(), ids=PAIRS)
 

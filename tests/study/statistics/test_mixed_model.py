@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from segsrgan_study.statistics.harmonise import harmonisation, harmonised
-from segsrgan_study.statistics.mixed_model import fit_mixed_model, residuals, te_formula
+from segsrgan_study.statistics.mixed_model import fit_mixed_model, te_formula
 from segsrgan_study.statistics.spread import wide
 from tests.study.statistics.patients import by_a_factor, patients
 
@@ -13,37 +13,12 @@ def test_age_is_left_out_where_it_is_not_known():
     assert te_formula(patients(3).drop(columns="age_weeks"), "cortex_ml") == "cortex_ml ~ C(te_ms)"
 
 
-def test_likelihoods_of_balanced_data_by_hand():
-    """Balanced and without age, the fit has closed forms: the two mean squares of the analysis of variance."""
-    volumes = patients(12)
-    table = wide(volumes, "cortex_ml").to_numpy()
-    n, k = table.shape
-
-    def log_likelihood(means):
-        patient = (table - means).mean(axis=1)
-        within = np.sum((table - means - patient[:, None]) ** 2) / (n * (k - 1))
-        both = k * np.mean(patient**2)  # within + k between
-        return -0.5 * n * (k * np.log(2 * np.pi) + (k - 1) * np.log(within) + np.log(both) + k)
-
-    for terms, means in (("C(te_ms)", table.mean(axis=0)), ("1", table.mean())):
-        fit = fit_mixed_model(f"cortex_ml ~ {terms}", volumes, reml=False)
-        assert fit.llf == pytest.approx(log_likelihood(means), rel=1e-6)
-
-
 def test_what_a_failed_optimiser_said_is_not_told_once_another_converged():
     volumes = patients(8)
     volumes["cortex_ml"] = np.random.default_rng(0).normal(100, 5, len(volumes))  # no variance between patients
     fit = fit_mixed_model("cortex_ml ~ C(te_ms)", volumes)
     assert fit.converged
     assert not any("Retrying" in text or "failed" in text for text in fit.said)
-
-
-def test_residuals_are_what_the_model_leaves():
-    frame = residuals(patients(8), "cortex_ml")
-    np.testing.assert_allclose(frame["fitted"] + frame["residual"], patients(8)["cortex_ml"])
-    assert frame.groupby("te_ms")["residual"].mean().abs().max() < 0.2
-    assert frame.groupby("subject")["intercept"].nunique().eq(1).all()
-    assert len(residuals(patients(2), "cortex_ml")) == 0
 
 
 def test_harmonised_volumes_without_noise_are_those_of_the_reference():

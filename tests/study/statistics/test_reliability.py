@@ -5,27 +5,16 @@ import pytest
 from segsrgan_study.statistics.reliability import coverage, expected_error, pooled, reliability_bins
 
 
-@pytest.fixture(scope="module")
-def drawn():
-    """Probabilities, and a truth that is drawn from them."""
+def test_probabilities_that_hold_have_no_calibration_error_and_those_that_are_too_sure_have_one():
     rng = np.random.default_rng(0)
     p = rng.random((40, 40, 40))
-    return p, rng.random(p.shape) < p
-
-
-def test_probabilities_that_hold_have_no_calibration_error(drawn):
-    p, truth = drawn
+    truth = rng.random(p.shape) < p
     table = reliability_bins(p, truth, (1, 1, 1))
     assert expected_error(table) < 0.01
     curve = pooled(pd.concat([table, table]).assign(structure="cortex"))
     np.testing.assert_allclose(curve["share_inside"], curve["mean_probability"], atol=0.02)
     assert curve["n_voxels"].sum() == 2 * p.size
-
-
-def test_probabilities_that_are_too_sure_have_one(drawn):
-    p, truth = drawn
-    sure = np.where(p > 0.5, 1.0, 0.0)
-    assert expected_error(reliability_bins(sure, truth, (1, 1, 1))) == pytest.approx(0.25, abs=0.01)
+    assert expected_error(reliability_bins(p > 0.5, truth, (1, 1, 1))) == pytest.approx(0.25, abs=0.01)
 
 
 def test_bins_by_hand():

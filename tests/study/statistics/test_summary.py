@@ -7,10 +7,10 @@ from segsrgan_study.statistics.intervals import bootstrap
 from segsrgan_study.statistics.summary import describe, paired_test, summarise, with_methods
 
 
-def long_table(n: int = 8, cohort: str = "embedded") -> pd.DataFrame:
-    """Scores of n subjects: segsrgan better than imapa better than spline, by known steps."""
+def long_table() -> pd.DataFrame:
+    """Scores of eight subjects: segsrgan better than imapa better than spline, by known steps."""
     rng, rows = np.random.default_rng(0), []
-    for subject in range(n):
+    for subject in range(8):
         level = rng.normal(0, 0.1)
         scores = {
             ("segsrgan", "image", "psnr"): 27 + level,
@@ -23,7 +23,7 @@ def long_table(n: int = 8, cohort: str = "embedded") -> pd.DataFrame:
             ("segsrgan", "cortex", "volume_ml"): 100,
         }
         rows += [
-            {"cohort": cohort, "subject": f"sub-{subject}", "method": m, "structure": s, "metric": k, "value": v}
+            {"cohort": "embedded", "subject": f"sub-{subject}", "method": m, "structure": s, "metric": k, "value": v}
             for (m, s, k), v in scores.items()
         ]
     return pd.DataFrame(rows)
@@ -42,54 +42,25 @@ def test_methods_without_scores_have_an_entry_with_the_reason():
     assert filled["dice"]["cortex"]["segsrgan"] == summary["dice"]["cortex"]["segsrgan"]
     assert "drawem" not in summary["dice"]["cortex"]
     assert filled["psnr"] == summary["psnr"]
-
-
-def test_layout_of_metrics_json():
-    summary = summarise(long_table())
-    assert summary["cohort"] == "embedded"
     assert set(summary["psnr"]) == {"segsrgan", "spline"}
-    assert set(summary["dice"]["cortex"]) == {"segsrgan", "imapa", "jlf"}
     assert "volume_ml" not in summary
-    assert set(summary["tests"]["dice"]["cortex"]) == {"imapa", "jlf"}
-
-
-def test_mean_sd_and_n_by_hand():
-    described = describe(pd.Series([1.0, 2.0, 3.0, 6.0]))
-    assert described["mean"] == 3
-    assert described["sd"] == pytest.approx(np.sqrt(14 / 3))  # (4 + 1 + 0 + 9) / (n - 1)
-    assert described["n"] == 4
-    assert described["ci95"][0] < 3 < described["ci95"][1]
 
 
 def test_undefined_scores_are_counted_not_averaged():
     described = describe(pd.Series([1.0, 3.0, np.nan, np.inf]))
-    assert (described["mean"], described["n"], described["n_missing"]) == (2, 2, 2)
+    assert (described["mean"], described["sd"], described["n"], described["n_missing"]) == (2, np.sqrt(2), 2, 2)
     assert describe(pd.Series([np.nan]))["mean"] is None
     assert describe(pd.Series([2.0]))["sd"] is None
 
 
-def test_paired_test_is_scipys_and_says_its_smallest_p():
-    a, b = pd.Series([5.0, 6, 7, 8, 9, 11, 13]), pd.Series([4.0, 4, 4, 4, 4, 5, 6])
-    test = paired_test(a, b)
-    assert test["p"] == pytest.approx(stats.wilcoxon(a, b).pvalue)
-    assert test["smallest_p"] == 2**-6
-    assert test["difference"] == pytest.approx((a - b).mean())
-    assert "note" not in test
-
-
-@pytest.mark.parametrize("n", [2, 4, 5])
-def test_few_pairs_are_said_to_be_few(n):
-    test = paired_test(pd.Series(np.arange(n) + 2.0), pd.Series(np.arange(n) / 2))
-    assert test["p"] == pytest.approx(2.0 ** (1 - n))
-    assert "cannot reach 0.05" in test["note"]
-
-
-def test_one_pair_is_not_tested():
-    assert paired_test(pd.Series([1.0]), pd.Series([2.0]))["p"] is None
-
-
-def test_equal_methods_give_p_of_one():
-    assert paired_test(pd.Series([1.0, 2, 3]), pd.Series([1.0, 2, 3]))["p"] == 1
+@pytest.mark.parametrize("difference", [[1.0, 2, 3, 4, 5, 6, 7], [1.0, 2], [1.5, 2, 2.5, 3, 3.5], [0.0, 0, 0]])
+def test_paired_test_is_scipys_and_says_its_smallest_p(difference):
+    test, n = paired_test(pd.Series([*difference, np.nan])), len(difference)
+    assert (test["n"], test["difference"]) == (n, np.mean(difference))
+    assert test["p"] == pytest.approx(stats.wilcoxon(difference).pvalue if any(difference) else 1)
+    assert test["smallest_p"] == 2.0 ** (1 - n)
+    assert ("cannot reach 0.05" in test.get("note", "")) == (n < 6)
+    assert paired_test(pd.Series([1.0]))["p"] is None
 
 
 def test_holm_over_the_methods_of_one_metric_and_structure():
