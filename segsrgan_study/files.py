@@ -3,6 +3,9 @@
 import gzip
 import hashlib
 import io
+import itertools
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -44,8 +47,7 @@ def load_image(path: str | Path, data: bytes | None = None) -> Nifti1Image:
     Raises:
         UserError: the file is missing, broken, not a 3-D image of finite real numbers, or has no valid geometry.
     """
-    source = _open(Path(path), data)
-    array = _read(source, path)
+    array, affine = _read(Path(path), data)
     bad = int(np.size(array) - np.isfinite(array).sum())
     if bad:
         raise UserError(
@@ -53,7 +55,7 @@ def load_image(path: str | Path, data: bytes | None = None) -> Nifti1Image:
         )
     if array.min() == array.max():
         raise UserError(f"{path}: the one value {array.flat[0]:g} in every voxel is no image; give another file.")
-    return Nifti1Image(array, _affine(source, path))
+    return Nifti1Image(array, affine)
 
 
 def load_labels(path: str | Path, data: bytes | None = None) -> Nifti1Image:
@@ -69,27 +71,22 @@ def load_labels(path: str | Path, data: bytes | None = None) -> Nifti1Image:
     Raises:
         UserError: as `load_image`, or a value that is not a whole number from 0 to 32767.
     """
-    source = _open(Path(path), data)
-    array = _read(source, path)
+    array, affine = _read(Path(path), data)
     if not np.all(np.isfinite(array)) or array.min() < 0 or array.max() > 32767 or np.any(array != np.round(array)):
         raise UserError(
             f"{path}: labels must be whole numbers from 0 to 32767, but others are there (range {np.nanmin(array):g} "
             f"to {np.nanmax(array):g}); give the label file, not probabilities."
         )
-    return Nifti1Image(array.astype(np.int16), _affine(source, path))
+    return Nifti1Image(array.astype(np.int16), affine)
 
 
-def _open(path: Path, data: bytes | None) -> Any:
+def _read(path: Path, data: bytes | None) -> tuple[np.ndarray, np.ndarray]:
+    """Return an image's values, float32 (X, Y, Z), and its affine."""
     if not path.is_file():
-        received = "a folder" if path.is_dir() else "nothing there"
-        raise UserError(f"{path}: expected an image file, found {received}; correct the path.")
-    try:
-        with nib.imageglobals.ErrorLevel(REFUSED_HEADER_FAULTS):
-            source = nib.load(path) if path.suffix.lower() in PAIRS else _from_bytes(path, data)
-    except Exception as error:  # nibabel and gzip raise many kinds
-        raise UserError(
-            f"{path}: cannot be read as {', '.join(SUFFIXES)} ({_brief(error)}); copy or convert it again."
-        ) from error
+        raise UserError(f"{path}: {'a folder' if path.is_dir() else 'nothing there'}, no image; correct the path.")
+    fault, again = f"cannot be read as {', '.join(SUFFIXES)}", "copy or convert it again"
+    with _refused(path, fault, again), nib.imageglobals.ErrorLevel(REFUSED_HEADER_FAULTS):
+        source = nib.load(path) if path.suffix.lower() in PAIRS else _from_bytes(path, data)
     if not isinstance(source, (nib.Nifti1Pair, nib.MGHImage)):
         raise UserError(f"{path}: {type(source).__name__} is not supported; convert it to NIfTI, with its orientation.")
     shape = tuple(source.shape)
@@ -104,74 +101,60 @@ def _open(path: Path, data: bytes | None) -> Any:
         raise UserError(f"{path}: shape {shape} exceeds the limit of at most {LARGEST_VOXELS:.0e} voxels; crop it.")
     if source.get_data_dtype().kind not in "iuf":
         raise UserError(f"{path}: data type {source.get_data_dtype()}, not real grey values; convert it.")
-    return source
+    # A value that does not fit becomes infinite and is refused later.
+    with _refused(path, "the data end early or are damaged", again), np.errstate(over="ignore", invalid="ignore"):
+        array = np.asarray(source.dataobj, dtype=np.float32).reshape(shape)
+    affine = np.asarray(source.affine, float)
+    _check_geometry(affine, source.header, shape, path)
+    return array, affine
+
+
+@contextmanager
+def _refused(path: Path, fault: str, advice: str) -> Iterator[None]:
+    """Tell of any exception as a fault of the file: nibabel and gzip raise many kinds."""
+    try:
+        yield
+    except Exception as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+        raise UserError(f"{path}: {fault} ({reason}); {advice}.") from error
 
 
 def _from_bytes(path: Path, data: bytes | None) -> Any:
     """Parse a single-file image; of a compressed one the checksum at the end is verified."""
-    limit = LARGEST_VOXELS * 8
-    if path.stat().st_size > limit:
-        raise ValueError("it holds more than any head")
-    data, name = path.read_bytes() if data is None else data, path.name.lower()
-    if name.endswith((".gz", ".mgz")):
+    limit, name = LARGEST_VOXELS * 8, path.name.lower()
+    if data is None and path.stat().st_size <= limit:
+        data = path.read_bytes()
+    if data is not None and name.endswith((".gz", ".mgz")):
         data = gzip.GzipFile(fileobj=io.BytesIO(data)).read(limit + 1)
-        if len(data) > limit:
-            raise ValueError("it holds more than any head")
+    if data is None or len(data) > limit:
+        raise ValueError("it holds more than any head")
     if name.endswith((".mgh", ".mgz")):
         return nib.MGHImage.from_bytes(data)
     second = nib.Nifti2Header.may_contain_header(data[: nib.Nifti2Header.sizeof_hdr])
     return (nib.Nifti2Image if second else Nifti1Image).from_bytes(data)
 
 
-def _read(source: Any, path: str | Path) -> np.ndarray:
-    try:
-        with np.errstate(over="ignore", invalid="ignore"):  # what does not fit becomes infinite and is refused later
-            array = np.asarray(source.dataobj, dtype=np.float32)
-    except Exception as error:
-        raise UserError(
-            f"{path}: the data end early or are damaged ({_brief(error)}); copy or convert it again."
-        ) from error
-    return array.reshape(source.shape[:3])
-
-
-def _affine(source: Any, path: str | Path) -> np.ndarray:
-    affine = np.asarray(source.affine, float)
-    axes = affine[:3, :3]
-    lengths = np.linalg.norm(axes, axis=0)
+def _check_geometry(affine: np.ndarray, header: Any, shape: tuple[int, ...], path: Path) -> None:
+    lengths = np.linalg.norm(affine[:3, :3], axis=0)
     if not np.all(np.isfinite(affine)) or np.any(lengths < SMALLEST_VOXEL_MM) or np.any(lengths > LARGEST_VOXEL_MM):
         raise UserError(
             f"{path}: voxels of {np.round(lengths, 4)} mm, outside {SMALLEST_VOXEL_MM:g} to {LARGEST_VOXEL_MM:g} mm; "
             "correct the affine in the header, which must be in mm."
         )
-    cosines = (axes / lengths).T @ (axes / lengths)
-    if np.abs(cosines - np.eye(3)).max() > 0.02:
+    directions = affine[:3, :3] / lengths
+    if np.abs(directions.T @ directions - np.eye(3)).max() > 0.02:
         raise UserError(f"{path}: the affine's axes are not at right angles; resample the image.")
-    if isinstance(source.header, nib.Nifti1Header):
-        _check_forms(source.header, source.shape[:3], lengths, path)
-    return affine
-
-
-def _check_forms(header: nib.Nifti1Header, shape: tuple[int, ...], lengths: np.ndarray, path: str | Path) -> None:
-    advice = "set sform and qform to the right one (for example with nibabel or fslorient)"
-    if header["sform_code"] == 0 and header["qform_code"] == 0:
-        raise UserError(f"{path}: sform and qform codes of 0, so that the image's place is unknown; {advice}.")
-    if header["sform_code"] == 0 or header["qform_code"] == 0:
+    if not isinstance(header, nib.Nifti1Header):
         return
-    try:
-        apart = np.abs((header.get_sform() - header.get_qform()) @ _corners(shape).T).max()
-    except Exception as error:
-        raise UserError(f"{path}: the header has no valid qform ({_brief(error)}); {advice}.") from error
-    if not apart <= 0.5 * lengths.min():
-        raise UserError(f"{path}: sform and qform place the image {apart:.3g} mm apart; {advice}.")
-
-
-def _corners(shape: tuple[int, ...]) -> np.ndarray:
-    return np.array([[i, j, k, 1] for i in (0, shape[0]) for j in (0, shape[1]) for k in (0, shape[2])])
-
-
-def _brief(error: Exception) -> str:
-    text = str(error).strip().splitlines()
-    return text[0][:200] if text else type(error).__name__
+    advice = "set sform and qform to the right one (for example with nibabel or fslorient)"
+    codes = int(header["sform_code"]), int(header["qform_code"])
+    if not any(codes):
+        raise UserError(f"{path}: sform and qform codes of 0, so that the image's place is unknown; {advice}.")
+    if all(codes):
+        with _refused(path, "the header has no valid qform", advice):
+            apart = _farthest_mm(header.get_sform() - header.get_qform(), shape)
+        if not apart <= 0.5 * lengths.min():
+            raise UserError(f"{path}: sform and qform place the image {apart:.3g} mm apart; {advice}.")
 
 
 def same_grid(a: Nifti1Image, b: Nifti1Image, tolerance_mm: float = 0.01) -> bool:
@@ -181,7 +164,12 @@ def same_grid(a: Nifti1Image, b: Nifti1Image, tolerance_mm: float = 0.01) -> boo
 
 def grid_distance_mm(a: Nifti1Image, b: Nifti1Image) -> float:
     """Return the largest distance along a world axis between the corners of two grids of the same shape."""
-    return float(np.abs((a.affine - b.affine) @ _corners(a.shape).T).max())
+    return _farthest_mm(a.affine - b.affine, a.shape)
+
+
+def _farthest_mm(difference: np.ndarray, shape: tuple[int, ...]) -> float:
+    corners = np.array([*itertools.product(*((0, size) for size in shape), (1,))])
+    return float(np.abs(difference @ corners.T).max())
 
 
 def save_image(image: Nifti1Image, path: str | Path) -> Path:

@@ -3,11 +3,11 @@
 import errno
 import os
 import re
-import sys
 import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from segsrgan_study.params import Settings
 from segsrgan_study.paths import Study
 from segsrgan_study.pool import kill_children
 from segsrgan_study.progress import LOG_VARIABLE
+from segsrgan_study.quiet import stderr_into
 
 REPORT = "05_figures"  # the notebook that is also exported as one page
 # The page of the report: Jupyter's own without scripts from elsewhere, with the times of this machine where they are.
@@ -71,27 +72,32 @@ def run_notebook(study: Study, name: str, settings: Settings) -> Path:
     if not source.is_file():
         known = sorted(path.stem for path in study.notebooks.glob("*.ipynb"))
         raise UserError(f"notebook: {name!r} is not one of {', '.join(known)}; correct the name.")
-    parameters = notebook_parameters(source, settings)
+    declared, values = papermill.inspect_notebook(source), settings.model_dump(mode="json")
+    if unknown := sorted(declared.keys() - values.keys()):
+        raise UserError(
+            f"{source.name}: the parameters cell declares {', '.join(unknown)}, and params.yaml has only "
+            f"{', '.join(values)}; correct the cell."
+        )
     failed = study.scratch / "notebooks" / f"{name}.ipynb"
-    failed.parent.mkdir(parents=True, exist_ok=True)
-    with _Relay(failed.with_suffix(".log")):
-        try:
-            options = {"kernel_name": KERNEL, "cwd": study.root, "progress_bar": False}
-            executed = _interruptible(lambda: papermill.execute_notebook(source, failed, parameters, **options))
-        except RuntimeError as error:
-            if not str(error).startswith(DEAD):
-                raise
-            raise UserError(
-                f"{name}: the notebook's kernel was killed, most often for lack of memory; close other programs or "
-                "take a larger machine, and run the same command again."
-            ) from error
-        except PapermillExecutionError as error:
-            number = re.match(r"\[Errno (\d+)\] ", error.evalue)
-            if error.ename in OF_THE_USER:
-                raise UserError(error.evalue) from error
-            if number and int(number[1]) in OF_THE_MACHINE:
-                raise OSError(int(number[1]), f"{error.evalue[number.end() :]} ({name})") from error
-            raise RuntimeError(f"{name}: {error.ename}: {error.evalue}\nThe notebook so far: {failed}") from error
+    options = {"kernel_name": KERNEL, "cwd": study.root, "progress_bar": False}
+    options["parameters"] = {name: values[name] for name in declared}
+    try:
+        with _relayed(failed.with_suffix(".log")):
+            executed = _interruptible(lambda: papermill.execute_notebook(source, failed, **options))
+    except RuntimeError as error:
+        if not str(error).startswith(DEAD):
+            raise
+        raise UserError(
+            f"{name}: the notebook's kernel was killed, most often for lack of memory; close other programs or take a "
+            "larger machine, and run the same command again."
+        ) from error
+    except PapermillExecutionError as error:
+        number = re.match(r"\[Errno (\d+)\] ", error.evalue)
+        if error.ename in OF_THE_USER:
+            raise UserError(error.evalue) from error
+        if number and int(number[1]) in OF_THE_MACHINE:
+            raise OSError(int(number[1]), f"{error.evalue[number.end() :]} ({name})") from error
+        raise RuntimeError(f"{name}: {error.ename}: {error.evalue}\nThe notebook so far: {failed}") from error
     failed.unlink()
     if name == REPORT:
         export_report(executed, study.results / "report.html")
@@ -121,34 +127,11 @@ def export_report(notebook: nbformat.NotebookNode, path: Path) -> Path:
 def _interruptible(run: Callable[[], Any]) -> Any:
     """Run in a thread, so that Ctrl-C comes here and not to papermill, which would report a dead kernel."""
     with ThreadPoolExecutor(1) as thread:
-        future = thread.submit(run)
         try:
-            return future.result()
+            return thread.submit(run).result()
         except KeyboardInterrupt:
             kill_children()
             raise
-
-
-def notebook_parameters(source: Path, settings: Settings) -> dict[str, Any]:
-    """Return the values of the parameters that a notebook declares.
-
-    Args:
-        source: the notebook's file.
-        settings: with a value or section of each declared name.
-
-    Raises:
-        UserError: a declared name is not in the settings.
-    """
-    import papermill
-
-    declared, values = papermill.inspect_notebook(source), settings.model_dump(mode="json")
-    unknown = sorted(set(declared) - set(values))
-    if unknown:
-        raise UserError(
-            f"{source.name}: the parameters cell declares {', '.join(unknown)}, and params.yaml has only "
-            f"{', '.join(values)}; correct the cell."
-        )
-    return {name: values[name] for name in declared}
 
 
 def normalised(notebook: nbformat.NotebookNode) -> str:
@@ -161,7 +144,8 @@ def normalised(notebook: nbformat.NotebookNode) -> str:
         if cell.cell_type == "code":
             cell.outputs = [out for out in cell.outputs if out.get("name") != "stderr"]
             for output in cell.outputs:
-                output.pop("metadata", None) if output.output_type == "stream" else None
+                if output.output_type == "stream":
+                    output.pop("metadata", None)
     return nbformat.writes(clean) + "\n"
 
 
@@ -174,42 +158,25 @@ def stripped(notebook: nbformat.NotebookNode) -> str:
     return normalised(clean)
 
 
-class _Relay:
-    """While a notebook runs: show the progress lines of its kernel, and put all else that it says on stderr into a log.
+@contextmanager
+def _relayed(log: Path) -> Iterator[None]:
+    """While a notebook runs: show its kernel's progress, and put all else that goes to standard error into a log."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    ended = threading.Event()
+    with tempfile.NamedTemporaryFile() as progress, log.open("wb") as said, stderr_into(said) as terminal:
 
-    Args:
-        log: file for what libraries print.
-    """
+        def show() -> None:
+            last = False
+            while not last:
+                last = ended.wait(0.5)
+                os.write(terminal, b"".join(b"  " + line for line in progress))
 
-    def __init__(self, log: Path):
-        self._log = log
-
-    def __enter__(self):
-        self._folder = tempfile.TemporaryDirectory()
-        self._progress = Path(self._folder.name) / "progress"
-        self._progress.touch()
-        os.environ[LOG_VARIABLE] = str(self._progress)
-        sys.stderr.flush()
-        self._terminal = os.dup(2)
-        with self._log.open("wb") as log:
-            os.dup2(log.fileno(), 2)
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._follow, daemon=True)
-        self._thread.start()
-
-    def __exit__(self, *_):
-        self._stop.set()
-        self._thread.join()
-        os.dup2(self._terminal, 2)
-        os.close(self._terminal)
-        del os.environ[LOG_VARIABLE]
-        self._folder.cleanup()
-
-    def _follow(self) -> None:
-        with self._progress.open(encoding="utf-8") as lines:
-            while True:
-                ended = self._stop.wait(0.5)
-                for line in lines:
-                    os.write(self._terminal, f"  {line.rstrip()}\n".encode())
-                if ended:
-                    return
+        os.environ[LOG_VARIABLE] = progress.name
+        thread = threading.Thread(target=show, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join()
+            del os.environ[LOG_VARIABLE]

@@ -4,7 +4,7 @@ import difflib
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
 from pydantic import Field, ValidationError, model_validator
@@ -13,6 +13,7 @@ from segsrgan_core.errors import UserError
 from segsrgan_core.settings import ModelSettings, Section, TrainingSettings
 from segsrgan_core.simulation import Simulation
 
+S = TypeVar("S", bound=Section)
 WORKERS = r"(auto)|(slurm:)?([1-9]\d{0,3})"  # the words of `workers`, see pool.py
 
 
@@ -99,14 +100,13 @@ def read_params(
         path: `params.yaml`. Its key `settings` holds named sets of changes; `setting` names the one that is applied.
         cohort: in place of the file's.
         setting: in place of the file's.
-        changes: key with dots ("training.epochs") to value, applied last.
+        changes: section to changes of its keys, such as {"training": {"epochs": 2}}, or key to value; applied last.
 
     Raises:
         UserError: the file is missing or not YAML, a key is unknown or missing, a value has the wrong type or is out
             of range.
     """
-    named = {key: value for key, value in {"cohort": cohort, "setting": setting}.items() if value}
-    return parse_params(read_yaml(path) | named, str(path), changes)
+    return parse_params(read_yaml(path) | _given(cohort=cohort, setting=setting), str(path), changes)
 
 
 def notebook_settings(cohort: str = "", setting: str = "", seed: int | None = None, **sections: dict) -> Settings:
@@ -123,9 +123,12 @@ def notebook_settings(cohort: str = "", setting: str = "", seed: int | None = No
     """
     path = find_root() / "params.yaml"
     read_params(path)  # a fault of the file itself is told as such
-    named = {key: value for key, value in {"cohort": cohort, "setting": setting}.items() if value}
-    changes = sections if seed is None else {"seed": seed, **sections}
-    return parse_params(read_yaml(path) | named, "parameters of the notebook", changes)
+    content = read_yaml(path) | _given(cohort=cohort, setting=setting)
+    return parse_params(content, "parameters of the notebook", _given(seed=seed) | sections)
+
+
+def _given(**values: Any) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value not in ("", None)}
 
 
 def find_root(start: str | Path | None = None) -> Path:
@@ -187,40 +190,44 @@ def parse_params(content: dict[str, Any], source: str = "params", more: Mapping[
     changes = variants[name] or {}
     if not isinstance(changes, dict):
         raise UserError(f"{source}: settings.{name}: {changes!r} is not keys and values; correct it.")
+    return validated(Settings, merged(base, changes, more or {}), source)
+
+
+def validated(kind: type[S], content: Any, source: str) -> S:
+    """Check every key and value of a file's content.
+
+    Args:
+        kind: class of settings.
+        content: to check.
+        source: named in the message.
+
+    Raises:
+        UserError: something is wrong; all faults in one sentence.
+    """
     try:
-        return Settings.model_validate(_merged(_merged(base, changes), _nested(more or {})))
+        return kind.model_validate(content)
     except ValidationError as error:
-        faults = "; ".join(_sentence(fault) for fault in error.errors())
+        faults = "; ".join(_sentence(kind, fault) for fault in error.errors())
         raise UserError(f"{source}: {faults}; correct it.") from error
 
 
-def _nested(changes: Mapping[str, Any]) -> dict[str, Any]:
-    nest: dict[str, Any] = {}
-    for key, value in changes.items():
-        *sections, last = key.split(".")
-        place = nest
-        for name in sections:
-            place = place.setdefault(name, {})
-        place[last] = value
-    return nest
-
-
-def _merged(base: dict, changes: dict) -> dict:
+def merged(base: Mapping[str, Any], *changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a mapping with changes, one after the other; of a section, only the keys that a change names."""
     result = dict(base)
-    for key, value in changes.items():
-        both = isinstance(value, dict) and isinstance(result.get(key), dict)
-        result[key] = _merged(result[key], value) if both else value
+    for key, value in (item for change in changes for item in change.items()):
+        sections = isinstance(value, Mapping) and isinstance(result.get(key), Mapping)
+        result[key] = merged(result[key], value) if sections else value
     return result
 
 
-def _sentence(fault: dict) -> str:
+def _sentence(kind: type[Section], fault: dict) -> str:
     """Return what is wrong with a key: a clause that begins with the key's name."""
     place = [str(part) for part in fault["loc"]]
     name = ".".join(place)
     if fault["type"] == "missing":
         return f"{name}: a value is missing"
     if fault["type"] == "extra_forbidden":
-        section = Settings
+        section = kind
         for part in place[:-1]:
             section = section.model_fields[part].annotation
         known = list(section.model_fields)

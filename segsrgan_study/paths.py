@@ -3,7 +3,6 @@
 import hashlib
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 
 from segsrgan_core.errors import UserError
@@ -13,62 +12,38 @@ from segsrgan_study.params import find_root
 CODE = Path(__file__).parents[1]
 
 
-@dataclass(frozen=True)
 class Study:
     """The folders of a study.
 
     Attributes:
         root: the repository, the folder of `params.yaml`.
-        aside: a folder that takes the place of the repository for all that is made, where a network is trained or
-            evaluated outside the study's stages. The phantoms are then made anew there.
+        params: the settings.
+        ablations: the plan of the ablations.
+        manifests: one CSV per cohort.
+        notebooks: the notebooks as people edit them.
+        results: what `dvc repro` writes and git keeps.
+        work: large files that the stages hand to each other.
+        scratch: states for resuming and caches; never an output.
+        costs: time and memory of the methods; see `cost.note_costs`.
     """
 
-    root: Path
-    aside: Path | None = None
+    def __init__(self, root: Path, aside: Path | None = None):
+        """Set the folders.
 
-    @property
-    def _made(self) -> Path:
-        return self.aside or self.root
-
-    @property
-    def params(self) -> Path:
-        """The settings."""
-        return self.root / "params.yaml"
-
-    @property
-    def ablations(self) -> Path:
-        """The plan of the ablations."""
-        return self.root / "ablations" / "ablations.yaml"
-
-    @property
-    def manifests(self) -> Path:
-        """One CSV a cohort."""
-        return self.root / "data_manifests"
-
-    @property
-    def notebooks(self) -> Path:
-        """The notebooks as people edit them."""
-        return self.root / "notebooks"
-
-    @property
-    def results(self) -> Path:
-        """What `dvc repro` writes and git keeps."""
-        return self._made / "results"
-
-    @property
-    def work(self) -> Path:
-        """Large files that the stages hand to each other."""
-        return self._made / "data"
-
-    @property
-    def scratch(self) -> Path:
-        """States for resuming and caches; never an output."""
-        return self._made / ".work"
-
-    @property
-    def costs(self) -> Path:
-        """Time and memory of the methods; see `cost.note_costs`."""
-        return self.scratch / "costs.json"
+        Args:
+            root: the repository.
+            aside: a folder that takes the place of the repository for all that is made, where a network is trained or
+                evaluated outside the study's stages. The phantoms are then made anew there.
+        """
+        self.root, self._made = root, aside or root
+        self.params = root / "params.yaml"
+        self.ablations = root / "ablations" / "ablations.yaml"
+        self.manifests = root / "data_manifests"
+        self.notebooks = root / "notebooks"
+        self.results = self._made / "results"
+        self.work = self._made / "data"
+        self.scratch = self._made / ".work"
+        self.costs = self.scratch / "costs.csv"
 
     @property
     def phantoms(self) -> Path:
@@ -91,9 +66,7 @@ class Study:
         if not named:
             return self.root / "data"
         if not Path(named).is_dir():
-            raise UserError(
-                f"SEGSRGAN_DATA: expected a folder; received {named!r}, which is none; correct or unset it."
-            )
+            raise UserError(f"SEGSRGAN_DATA: {named!r} is no folder; correct or unset it.")
         return Path(named).resolve()
 
 

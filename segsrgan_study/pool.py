@@ -18,13 +18,12 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import ExitStack, closing, contextmanager, nullcontext, suppress
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext, suppress
 from functools import partial
 from multiprocessing import connection, get_context, parent_process, resource_tracker
-from typing import Any
+from typing import Any, NamedTuple
 
 from segsrgan_core.cores import CORES_VARIABLE, cores
 from segsrgan_core.errors import UserError
@@ -40,15 +39,8 @@ class ProcessDiedError(UserError):
     """A process was killed before its work was done."""
 
 
-@dataclass(frozen=True)
-class CaseResult:
-    """Result of one case.
-
-    Attributes:
-        item: the case.
-        result: return value of the function; None after a failure.
-        reason: cause of the failure, one sentence without a full stop; "" after a success.
-    """
+class CaseResult(NamedTuple):
+    """A case, what the function returned for it, and the cause of a failure: one sentence without a full stop."""
 
     item: Any
     result: Any = None
@@ -85,12 +77,21 @@ def map_cases(
     """
     where, count = place(workers, len(items), memory_gib, cores_each)
     found: dict[int, CaseResult] = {}
-    with Progress(label, len(items)) as progress, closing(_run(function, items, where, count)) as runs:
-        for index, one in runs:
-            found[index] = one
-            if one.reason:
-                say(f"{one.reason}." if name(one.item) in one.reason else f"{name(one.item)}: {one.reason}.")
-            progress.reach(len(found))
+    with ExitStack() as stack:
+        worker = {"here": _ThisProcess, "local": partial(processes, 1, beside=count)}.get(where)
+        if where == "slurm":
+            worker = partial(nullcontext, stack.enter_context(_slurm_jobs(count)))
+        progress = stack.enter_context(Progress(label, len(items)))
+        for last_try in (False, True):
+            left = {index: item for index, item in enumerate(items) if index not in found}
+            runs = _spread(function, left, 1 if last_try else count, worker)
+            for index, one in stack.enter_context(closing(runs)):
+                if one is None and not last_try:
+                    continue
+                found[index] = one = one or CaseResult(items[index], reason=KILLED)
+                if one.reason:
+                    say(f"{one.reason}." if name(one.item) in one.reason else f"{name(one.item)}: {one.reason}.")
+                progress.reach(len(found))
     return [found[index] for index in sorted(found)]
 
 
@@ -120,55 +121,42 @@ def place(workers: str, cases: int, memory_gib: float = 3.0, cores_each: int = 1
     auto, slurm, number = match.groups()
     if slurm:
         return "slurm", int(number)
-    count = min(_width(memory_gib, cores_each) if auto else int(number), cases)
+    most = cores() // cores_each if auto else int(number)
+    if auto and most > 1:  # else without the slow imports
+        import psutil
+        from distributed.system import MEMORY_LIMIT  # that of the container, if there is one
+
+        free = min(psutil.virtual_memory().available, MEMORY_LIMIT)
+        most = min(most, int(free / (memory_gib * 2**30)))
+    count = min(most, cases)
     return ("local", count) if count > 1 else ("here", 1)
 
 
-def _width(memory_gib: float, cores_each: int) -> int:
-    most = cores() // cores_each
-    if most <= 1:  # without the slow imports
-        return 1
-    import psutil
-    from distributed.system import MEMORY_LIMIT  # that of the container, if there is one
+class _ThisProcess(Executor):
+    """Calls a function at once."""
 
-    free = min(psutil.virtual_memory().available, MEMORY_LIMIT)
-    return max(1, min(most, int(free / (memory_gib * 2**30))))
-
-
-def _run(function: Callable, items: Sequence[Any], where: str, count: int) -> Iterator[tuple[int, CaseResult]]:
-    if where == "here":
-        yield from ((index, _attempt(function, item)) for index, item in enumerate(items))
-    elif where == "local":
-        yield from _spread(function, items, count, partial(processes, 1, beside=count))
-    else:
-        with _slurm_jobs(count) as jobs:
-            yield from _spread(function, items, count, lambda: nullcontext(jobs))
+    def submit(self, function: Callable, *arguments: Any) -> Future:
+        future: Future = Future()
+        future.set_result(function(*arguments))
+        return future
 
 
 def _spread(
-    function: Callable, items: Sequence[Any], count: int, worker: Callable, last_try: bool = False
-) -> Iterator[tuple[int, CaseResult]]:
-    """Run cases on `count` executors, one at a time on each; `worker` returns a context manager of an executor."""
-    waiting, running, killed = list(enumerate(items)), {}, []
+    function: Callable, items: dict[int, Any], count: int, worker: Callable[[], AbstractContextManager[Executor]]
+) -> Iterator[tuple[int, CaseResult | None]]:
+    """Run numbered cases on executors, one case at a time on each; the result is None where the process was killed."""
+    waiting, running = list(items.items()), {}
     with ExitStack() as stack:
-        free = [stack.enter_context(worker()) for _ in range(count)]
+        free = [stack.enter_context(worker()) for _ in waiting[:count]]
         while waiting or running:
             while waiting and free:
                 (index, item), executor = waiting.pop(0), free.pop()
                 running[executor.submit(_attempt, function, item)] = index, executor
             for future in wait(running, return_when=FIRST_COMPLETED).done:
                 index, executor = running.pop(future)
-                if type(future.exception()).__name__ in ("BrokenProcessPool", "KilledWorker"):
-                    killed.append(index)
-                    executor = stack.enter_context(worker())
-                else:
-                    yield index, future.result()
-                free.append(executor)
-    for index in killed:
-        if last_try:
-            yield index, CaseResult(items[index], reason=KILLED)
-        else:
-            yield from ((index, one) for _, one in _spread(function, [items[index]], 1, worker, last_try=True))
+                killed = type(future.exception()).__name__ in ("BrokenProcessPool", "KilledWorker")
+                free.append(stack.enter_context(worker()) if killed else executor)
+                yield index, None if killed else future.result()
 
 
 def _attempt(function: Callable, item: Any) -> CaseResult:
@@ -193,9 +181,7 @@ def processes(n: int, beside: int | None = None) -> Iterator[ProcessPoolExecutor
     """
     with ProcessPoolExecutor(n, get_context("spawn"), _die_with_parent) as pool:
         try:
-            with _inherited(str(max(1, cores() // (beside or n)))):
-                for _ in range(n):
-                    pool.submit(os.getpid)  # starts a process
+            _start(pool, n, str(max(1, cores() // (beside or n))))
             yield pool
         except BrokenProcessPool as error:
             reason = "one was killed before its work was done, most often for lack of memory"
@@ -205,17 +191,16 @@ def processes(n: int, beside: int | None = None) -> Iterator[ProcessPoolExecutor
             raise
 
 
-@contextmanager
-def _inherited(threads: str) -> Iterator[None]:
-    """Set the number of threads of processes that start here, and let them ignore Ctrl-C, handled by this one."""
+def _start(pool: ProcessPoolExecutor, n: int, threads: str) -> None:
+    """Start processes with a number of threads each; they ignore Ctrl-C, which this process handles."""
     resource_tracker.ensure_running()  # its start, with the first process, would lift the block
-    before = {name: os.environ[name] for name in THREADS if name in os.environ}
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    before, mask = dict(os.environ), signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     os.environ.update(dict.fromkeys(THREADS, threads))
     try:
-        yield
+        for _ in range(n):
+            pool.submit(os.getpid)  # starts a process
     finally:
-        for name in THREADS:
+        for name in set(THREADS) - before.keys():
             del os.environ[name]
         os.environ.update(before)
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
@@ -223,12 +208,8 @@ def _inherited(threads: str) -> Iterator[None]:
 
 def _die_with_parent() -> None:
     """End this process when its parent has ended; otherwise it would wait for work forever."""
-
-    def follow() -> None:
-        connection.wait([parent_process().sentinel])
-        os._exit(1)
-
-    threading.Thread(target=follow, daemon=True).start()
+    parent = [parent_process().sentinel]
+    threading.Thread(target=lambda: (connection.wait(parent), os._exit(1)), daemon=True).start()
 
 
 def kill_children() -> None:

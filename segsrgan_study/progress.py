@@ -8,6 +8,7 @@ import os
 import sys
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import nullcontext
 from typing import Any, Self
 
 from tqdm.auto import tqdm
@@ -56,27 +57,23 @@ class Progress:
         if self._bar is not None:
             self._bar.set_postfix_str(note, refresh=False)
             self._bar.update(step)
-        elif note or done == self.total or time.monotonic() - self._last > SECONDS_BETWEEN_LINES:
-            self._say(note)
+            return
+        left = (time.monotonic() - self._start) / (done - self._begun_at) * (self.total - done)
+        self._write(f", {left:.0f} s left{'  ' + note if note else ''}", now=bool(note) or done == self.total)
 
     def tell(self, text: str) -> None:
         """Show what is being done between two items; without a bar, every 15 seconds at most."""
         if self._bar is not None:
             self._bar.set_postfix_str(text)
-        elif time.monotonic() - self._last > SECONDS_BETWEEN_LINES:
-            self._write(f"{self.label} {self.done}/{self.total}  {text}")
-
-    def _say(self, note: str) -> None:
-        left = (time.monotonic() - self._start) / (self.done - self._begun_at) * (self.total - self.done)
-        self._write(f"{self.label} {self.done}/{self.total}, {left:.0f} s left{'  ' + note if note else ''}")
-
-    def _write(self, line: str) -> None:
-        self._last = time.monotonic()
-        if self._file:
-            with open(self._file, "a", encoding="utf-8") as log:
-                log.write(line + "\n")
         else:
-            print(line, file=sys.stderr, flush=True)
+            self._write(f"  {text}")
+
+    def _write(self, text: str, now: bool = False) -> None:
+        if not now and time.monotonic() - self._last <= SECONDS_BETWEEN_LINES:
+            return
+        self._last = time.monotonic()
+        with open(self._file, "a", encoding="utf-8") if self._file else nullcontext(sys.stderr) as log:
+            print(f"{self.label} {self.done}/{self.total}{text}", file=log, flush=True)
 
 
 def _in_a_notebook() -> bool:
@@ -95,16 +92,10 @@ def say(sentence: str) -> None:
     tqdm.write(f"segsrgan: {sentence}", file=sys.stderr)
 
 
-def track(items: Iterable[Any], label: str, total: int | None = None) -> Iterator[Any]:
-    """Yield items and show the progress; the bar is removed after an error or when the generator is closed.
-
-    Args:
-        items: to iterate over.
-        label: what is counted.
-        total: number of items; None counts them first.
-    """
-    items = list(items) if total is None else items
-    with Progress(label, len(items) if total is None else total) as progress:
+def track(items: Iterable[Any], label: str) -> Iterator[Any]:
+    """Yield items and show the progress, labelled with what is counted; the bar is removed at the end or an error."""
+    items = list(items)
+    with Progress(label, len(items)) as progress:
         for done, item in enumerate(items, start=1):
             yield item
             progress.reach(done)

@@ -1,14 +1,13 @@
 """Comparison of the committed results with a rerun of the study in a fresh clone."""
 
-import json
 import math
 import os
 import re
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import pandas as pd
 
@@ -38,8 +37,7 @@ MEANINGS = {
 }
 
 
-@dataclass(frozen=True)
-class Verdict:
+class Verdict(NamedTuple):
     """Comparison of one committed file with that of the rerun.
 
     Attributes:
@@ -73,26 +71,15 @@ def verify(root: Path, folder: Path, data: Path | None = None) -> list[Verdict]:
         raise UserError(f"{folder} is not empty; name an empty folder.")
     committed, rerun = folder / "committed", folder / "rerun"
     for clone in (committed, rerun):
-        run_in(root, "git", "clone", "--quiet", str(root), str(clone))
-    run_in(rerun, "dvc", "repro", "--force", "--no-run-cache", data=data)
+        _run(root, "git", "clone", "--quiet", str(root), str(clone))
+    _run(rerun, "dvc", "repro", "--force", "--no-run-cache", **({"SEGSRGAN_DATA": str(data)} if data else {}))
     return compare(committed, rerun)
 
 
-def run_in(folder: Path, *command: str, data: Path | None = None) -> None:
-    """Run a program with a clone's own code and this environment's libraries.
-
-    Args:
-        folder: the clone, and the program's working directory.
-        *command: program and arguments.
-        data: value of SEGSRGAN_DATA unless it is set.
-
-    Raises:
-        UserError: the program fails.
-    """
-    paths = [str(Path(sys.executable).parent), os.environ.get("PATH", "")]
-    environment = {**os.environ, "PATH": os.pathsep.join(paths), "PYTHONPATH": str(folder)}
-    if data is not None:
-        environment.setdefault("SEGSRGAN_DATA", str(data))
+def _run(folder: Path, *command: str, **variables: str) -> None:
+    """Run a program with a clone's own code, this environment's libraries and variables where they are not set."""
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    environment = variables | os.environ | {"PATH": path, "PYTHONPATH": str(folder)}
     if code := subprocess.run(command, cwd=folder, env=environment, check=False).returncode:
         raise UserError(f"`{' '.join(command)}` failed in {folder} with exit code {code}; its message is above.")
 
@@ -107,14 +94,10 @@ def compare(committed: Path, rerun: Path) -> list[Verdict]:
     Returns:
         One verdict per file that git keeps, or would keep, of either clone.
     """
-    facts = [_facts(clone / ENVIRONMENT) for clone in (committed, rerun)]
+    facts = [path.read_text() if path.is_file() else "" for path in (committed / ENVIRONMENT, rerun / ENVIRONMENT)]
     listing = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "--", *RESULTS]
     names = subprocess.check_output(listing, cwd=rerun, text=True).splitlines()
     return [_compare(name, committed / name, rerun / name, facts[0] == facts[1]) for name in sorted(set(names))]
-
-
-def _facts(path: Path) -> dict:
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
 
 
 def _compare(name: str, committed: Path, rerun: Path, same_machine: bool) -> Verdict:

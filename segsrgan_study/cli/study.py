@@ -95,5 +95,4 @@ def _stage(name: str, file: Path | None = None) -> "Iterator[tuple[Study, Settin
     times = json.loads(path.read_text()) if path.is_file() else {}
     times[name] = time.monotonic() - start
     write_json(path, times)
-    costs = json.loads(study.costs.read_text()) if study.costs.is_file() else {}
-    write_run(study.results, {stage: times[stage] for stage in sorted(times)}, costs)
+    write_run(study.results, {stage: times[stage] for stage in sorted(times)}, study.costs)

@@ -38,20 +38,19 @@ def test_a_fault_inside_is_raised_and_measured():
 
 
 def test_a_stage_replaces_its_own_notes_alone(tmp_path):
-    path = tmp_path / "costs.json"
-    note_costs(path, "baselines", {"IMAPA": {"a": Cost(1.0, 10.0)}, "old": {"a": Cost(1.0, 10.0)}})
-    note_costs(path, "evaluate", {"SegSRGAN": {"a": Cost(2.0, 20.0)}})
-    note_costs(path, "baselines", {"IMAPA": {"b": Cost(3.0, 30.0)}})
-    assert json.loads(path.read_text()) == {
-        "baselines": {"IMAPA": {"b": {"seconds": 3.0, "peak_mib": 30.0}}},
-        "evaluate": {"SegSRGAN": {"a": {"seconds": 2.0, "peak_mib": 20.0}}},
-    }
+    path = tmp_path / "costs.csv"
+    note_costs(path, "baselines", [("IMAPA", "a", Cost(1.0, 10.0)), ("old", "a", Cost(1.0, 10.0))])
+    note_costs(path, "evaluate", [("SegSRGAN", "007", Cost(2.0, 20.0))])
+    note_costs(path, "baselines", [("IMAPA", "b", Cost(3.0, 30.0))])
+    rows = "evaluate,SegSRGAN,007,2,20", "baselines,IMAPA,b,3,30"
+    assert path.read_text().splitlines() == ["stage,method,subject,seconds,peak_mib", *rows]
 
 
 def test_run_js_holds_times_hardware_and_the_cost_of_each_method(tmp_path):
-    runs = {"a": {"peak_mib": 1024.0, "seconds": 58.0}, "b": {"peak_mib": 1536.0, "seconds": 62.0}}
-    costs = {"baselines": {"IMAPA": runs, "DrawEM": {}}, "evaluate": {"SegSRGAN": {"a": runs["a"]}}}
-    text = write_run(tmp_path, {"simulate": 12.4, "train": 301.0}, costs).read_text()
+    noted = tmp_path / "noted.csv"
+    note_costs(noted, "baselines", [("IMAPA", "a", Cost(58.0, 1024.0)), ("IMAPA", "b", Cost(62.0, 1536.0))])
+    note_costs(noted, "evaluate", [("SegSRGAN", "a", Cost(58.0, 1024.0))])
+    text = write_run(tmp_path, {"simulate": 12.4, "train": 301.0}, noted).read_text()
     page = json.loads(text.partition(" = ")[2].rstrip(";\n"))
     assert text.startswith("document.getElementById('run').innerHTML = ")
     for piece in ("time of train", "5 min 01 s", "time of all stages", "5 min 13 s", "processor", "cores"):
@@ -60,4 +59,4 @@ def test_run_js_holds_times_hardware_and_the_cost_of_each_method(tmp_path):
     table = pd.read_csv(tmp_path / "costs.csv")
     assert table.columns.tolist() == ["method", "subject", "seconds", "peak_mib"]
     assert table["seconds"].tolist() == [58, 62, 58]
-    assert "IMAPA" not in write_run(tmp_path, {"train": 301.0}, {}).read_text()
+    assert "IMAPA" not in write_run(tmp_path, {"train": 301.0}, tmp_path / "none.csv").read_text()

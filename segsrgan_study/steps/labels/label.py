@@ -42,77 +42,67 @@ def label_all(study: Study, settings: Settings) -> pd.DataFrame:
     """
     options = settings.baselines
     methods = chosen_methods(options.methods, options.parameters)
-    names = [test.name for test in prepared_cases(study, "test")]
+    tests = prepared_cases(study, "test")
     label = partial(label_case, study, settings)
-    found = map_cases(label, names, "labelled", settings.workers, memory_gib=2.5)
-    rows, costs = [], {"registration": {}, **{method.title: {} for method in methods}}
-    for name, (registration, labellings) in zip(names, results(found, "images"), strict=True):
-        if registration:
-            costs["registration"][name] = registration
-        for method in methods:
-            outcome, cost = labellings[method.name]
-            rows.append({"subject": name, "method": method.name, "outcome": outcome})
-            if cost:
-                costs[method.title][name] = cost
-    note_costs(study.costs, "baselines", costs)
+    found = results(map_cases(label, tests, "labelled", settings.workers, memory_gib=2.5, name=_name), "images", _name)
+    rows = [row for of_case, _ in found for row in of_case]
+    note_costs(study.costs, "baselines", [cost for _, of_case in found for cost in of_case])
     runs = pd.DataFrame(rows, columns=["subject", "method", "outcome"])
     write_csv(runs_path(study), runs)
-    write_json(methods_path(study), {method.name: _facts(method, study, settings) for method in methods})
+    write_json(methods_path(study), {method.name: _facts(method, study, settings, tests) for method in methods})
     return runs
 
 
-def label_case(study: Study, settings: Settings, name: str) -> tuple[Cost | None, dict[str, tuple[str, Cost | None]]]:
+def _name(case: PreparedCase) -> str:
+    return case.name
+
+
+def label_case(
+    study: Study, settings: Settings, test: PreparedCase
+) -> tuple[list[tuple[str, str, str]], list[tuple[str, str, Cost]]]:
     """Label one test image by every method, in any process, from the files of the study alone.
 
     Args:
         study: where.
         settings: in force.
-        name: of the case.
+        test: the case.
 
     Returns:
-        The cost of the registrations, None if they were kept, and per method its outcome and cost as in
-        `baselines.run.Labelling`.
+        Case, method and outcome, for each method; title, case and cost, for the registrations unless they were kept and
+        for each method that labelled the image.
 
     Raises:
         OF_THE_MACHINE: a fault of the machine; the other methods are done and kept.
     """
-    options, found, fault = settings.baselines, {}, None
-    methods = chosen_methods(options.methods, options.parameters)
-    case = baseline_case(study, settings, name)
-    registration = _register(case) if any(method.needs_atlases for method in methods) else None
+    methods = chosen_methods(settings.baselines.methods, settings.baselines.parameters)
+    rows, costs, fault, case = [], [], None, baseline_case(study, settings, test)
+    pairs = missing_pairs(case) if any(method.needs_atlases for method in methods) else []
+    if pairs:
+        with metered() as cost, suppress(*OF_THE_MACHINE):  # a fault appears again where the registrations are used
+            register_all(pairs)
+        costs.append(("registration", test.name, cost))
     for method in methods:
-        tell(f"{name}, {method.title}")
+        tell(f"{test.name}, {method.title}")
         try:
             done = run(method, case, study.scratch / "labels")
         except OF_THE_MACHINE as error:
             fault = error
             continue
+        rows.append((test.name, method.name, done.outcome))
         if done.labels:
-            save_image(done.labels, labels_path(study, name, method.name))
-        found[method.name] = done.outcome, done.cost
+            save_image(done.labels, labels_path(study, test.name, method.name))
+            costs.append((method.title, test.name, done.cost))
     if fault:
         raise fault
-    return registration, found
+    return rows, costs
 
 
-def _register(case: Case) -> Cost | None:
-    """Compute the registrations that are not in the cache; a fault appears again where they are used."""
-    pairs = missing_pairs(case)
-    if not pairs:
-        return None
-    with metered() as cost, suppress(*OF_THE_MACHINE):
-        register_all(pairs)
-    return cost
-
-
-def baseline_case(study: Study, settings: Settings, name: str) -> Case:
+def baseline_case(study: Study, settings: Settings, test: PreparedCase) -> Case:
     """Return a test image and its atlases as all methods get them; arguments as in `label_case`."""
-    (test,) = [one for one in prepared_cases(study, "test") if one.name == name]
-    atlases = _atlases(study, settings, test)
     background = "background" in settings.model.classes
     return Case(
         image=load_image(test.interpolated),
-        atlases=tuple(read_atlas(atlas, background) for atlas in atlases),
+        atlases=tuple(read_atlas(atlas, background) for atlas in _atlases(study, settings, test)),
         cache=study.scratch / "registrations",
         age_weeks=test.age_weeks,
         registration=settings.baselines.registration,
@@ -136,11 +126,9 @@ def read_atlas(subject: PreparedCase, background: bool) -> Atlas:
     return atlas if background else atlas.within_skull()
 
 
-def _facts(method: Method, study: Study, settings: Settings) -> dict[str, Any]:
+def _facts(method: Method, study: Study, settings: Settings, tests: list[PreparedCase]) -> dict[str, Any]:
     facts = {"title": method.title, "version": method.version(), "parameters": dict(method.parameters)}
     if not method.needs_atlases:
         return facts
-    atlases = {
-        test.name: [atlas.name for atlas in _atlases(study, settings, test)] for test in prepared_cases(study, "test")
-    }
+    atlases = {test.name: [atlas.name for atlas in _atlases(study, settings, test)] for test in tests}
     return facts | {"atlases": atlases, "registration": settings.baselines.registration.model_dump()}

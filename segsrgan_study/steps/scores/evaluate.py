@@ -1,7 +1,7 @@
 """Stage 03: the methods' scores on the test cases, against the truth."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -9,7 +9,7 @@ import pandas as pd
 from segsrgan_core.atomic import write_json
 from segsrgan_core.classes import DRAWEM9
 from segsrgan_core.imaging.geometry import spacing_mm
-from segsrgan_core.segmenter import ModelCard, Segmentation, Segmenter
+from segsrgan_core.segmenter import ModelCard, Segmenter
 from segsrgan_study.cost import Cost, metered, note_costs
 from segsrgan_study.files import load_image, load_labels, write_csv
 from segsrgan_study.params import Settings
@@ -21,24 +21,24 @@ from segsrgan_study.steps.data.cases import PreparedCase
 from segsrgan_study.steps.labels.labelled import LABELLED, labels_path, reasons
 from segsrgan_study.steps.scores.segmented import save_segmentation
 
-BINS = ("structure", "bin_low", "bin_high", "n_voxels", "probability_sum", "true_sum")
+EDGES = ("bin_low", "bin_high")
+SUMS = {"n_voxels": int, "probability_sum": float, "true_sum": float}
 SIDES = {1: "left_hemisphere", 2: "right_hemisphere"}
 
 
-@dataclass(frozen=True)
-class CaseScores:
+class CaseScores(NamedTuple):
     """Scores of one test case.
 
     Attributes:
         name: of the case.
         rows: of the long table: subject, method, structure, metric, value.
-        bins: of the probabilities: rows of `reliability_bins` with the structure.
+        bins: rows of `reliability_bins` with the structure, one that the truth has.
         cost: time and memory of the segmentation.
     """
 
     name: str
     rows: list[dict]
-    bins: pd.DataFrame
+    bins: list[dict]
     cost: Cost
 
 
@@ -71,7 +71,7 @@ def evaluate_case(study: Study, case: PreparedCase, segmenter: Segmenter, method
         result = segmenter(load_image(case.low), interpolated=interpolated)
     save_segmentation(result, study.work / "evaluated", case.name)
     names, spacing, true = structures(segmenter.card), spacing_mm(truth), np.asarray(labels.dataobj)
-    spline, network = {"subject": case.name, "method": "spline"}, {"subject": case.name, "method": "segsrgan"}
+    spline, network = ({"subject": case.name, "method": method} for method in ("spline", "segsrgan"))
     rows = image_scores(np.asarray(truth.dataobj), np.asarray(interpolated.dataobj), spline)
     rows += image_scores(np.asarray(truth.dataobj), np.asarray(result.image.dataobj), network)
     rows += label_scores(true, np.asarray(result.labels.dataobj), spacing, names, network)
@@ -82,23 +82,15 @@ def evaluate_case(study: Study, case: PreparedCase, segmenter: Segmenter, method
     for method in methods:
         other = np.asarray(load_labels(labels_path(study, case.name, method)).dataobj)
         rows += label_scores(true, other, spacing, names, {"subject": case.name, "method": method})
-    bins = _bins(result, true, names, spacing)
-    for name, part in bins.groupby("structure"):
+    bins = []
+    for number, name in names.items():
+        if not np.any(true == number):
+            continue
+        part = reliability_bins(np.asarray(result.probabilities[name].dataobj), true == number, spacing)
         scores = {"ece": expected_error(part), "volume_se_ml": result.standard_errors_ml[name]}
         rows += [{**network, "structure": name, "metric": key, "value": value} for key, value in scores.items()]
+        bins += part.assign(structure=name).to_dict("records")
     return CaseScores(case.name, rows, bins, cost)
-
-
-def _bins(result: Segmentation, labels: np.ndarray, names: Mapping[int, str], spacing_mm: np.ndarray) -> pd.DataFrame:
-    """Return the bins of every structure that the truth has."""
-    tables = [
-        reliability_bins(np.asarray(result.probabilities[name].dataobj), labels == number, spacing_mm).assign(
-            structure=name
-        )
-        for number, name in names.items()
-        if np.any(labels == number)
-    ]
-    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame({name: [] for name in BINS})
 
 
 def write_evaluation(
@@ -123,13 +115,14 @@ def write_evaluation(
     Returns:
         The long table of scores and its summary.
     """
-    note_costs(study.costs, "evaluate", {"SegSRGAN": {case.name: case.cost for case in scored}})
+    note_costs(study.costs, "evaluate", [("SegSRGAN", case.name, case.cost) for case in scored])
     scores = score_table([{"cohort": settings.cohort, **row} for case in scored for row in case.rows])
     summary = with_methods(summarise(scores, seed=settings.seed), methods, reasons(runs), card.classes)
     covered = coverage(volume_table(scores), card.error_cases)
     summary["standard_errors"] = {"cases": card.error_cases, "structures": covered}
     folder = study.results / "evaluation"
     write_csv(folder / "per_subject.csv", scores)
-    write_csv(folder / "calibration.csv", pooled(pd.concat([case.bins for case in scored])))
+    bins = pd.DataFrame([row for case in scored for row in case.bins], columns=["structure", *EDGES, *SUMS])
+    write_csv(folder / "calibration.csv", pooled(bins.astype(SUMS)))
     write_json(folder / "metrics.json", summary)
     return scores, summary
