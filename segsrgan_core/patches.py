@@ -111,7 +111,7 @@ def draw_patch(
         for c, n in zip(subject.centres[rng.integers(len(subject.centres))], subject.image.shape, strict=True)
     ]
     window = tuple(slice(start, start + size) for start in place)
-    thickness = rng.uniform(*(settings.thickness_mm or (simulation.slice_mm,) * 2))
+    thickness = rng.uniform(*settings.thickness_range_mm(simulation.slice_mm))
     if settings.thickness_mm is not None:
         simulation = simulation.with_thickness(round(float(thickness), 1))
     truth, interpolated = _degraded(subject, place, simulation, settings, rng)

@@ -74,3 +74,7 @@ class TrainingSettings(Section):
         if self.batch % self.devices:
             raise ValueError(f"expected a batch that {self.devices} devices can share, not {self.batch}")
         return self
+
+    def thickness_range_mm(self, slice_mm: float) -> tuple[float, float]:
+        """Return the smallest and the largest slice thickness in training, in mm: `slice_mm` alone without a range."""
+        return self.thickness_mm or (slice_mm, slice_mm)

@@ -82,11 +82,12 @@ class Settings(Section):
 
     @model_validator(mode="after")
     def _trained_for_the_slices(self) -> "Settings":
-        thickness, slice_mm = self.training.thickness_mm, self.simulation.slice_mm
-        if thickness is not None and not thickness[0] <= slice_mm <= thickness[1]:
+        slice_mm = self.simulation.slice_mm
+        low, high = self.training.thickness_range_mm(slice_mm)
+        if not low <= slice_mm <= high:
             raise ValueError(
-                f"training.thickness_mm: the range {thickness[0]:g} to {thickness[1]:g} mm leaves out "
-                f"simulation.slice_mm, {slice_mm:g} mm, on which the network is validated and tested"
+                f"training.thickness_mm: the range {low:g} to {high:g} mm leaves out simulation.slice_mm, "
+                f"{slice_mm:g} mm, on which the network is validated and tested"
             )
         return self
 

@@ -7,11 +7,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from segsrgan_study.ablations.collect import collect_ablations
+from segsrgan_study.ablations.run import run_ablation
+from segsrgan_study.aside.search import search, search_bet
 from segsrgan_study.params import read_params
 from segsrgan_study.paths import Study
-from segsrgan_study.steps.ablate import run_ablation
-from segsrgan_study.steps.collect import collect_ablations
-from segsrgan_study.steps.search import search, search_bet
 from tests.miniature import clone_of_repository, run
 
 pytestmark = pytest.mark.slow
@@ -79,7 +79,7 @@ def test_a_method_is_tuned_on_training_subjects_alone(beside):
 
 def test_bet_is_scored_at_every_threshold_and_echo_time(beside, monkeypatch):
     thresholds = (0.5, 0.7)  # two of those of the search, for the sake of time
-    monkeypatch.setattr("segsrgan_study.steps.search.THRESHOLDS", thresholds)
+    monkeypatch.setattr("segsrgan_study.aside.search.THRESHOLDS", thresholds)
     table = pd.read_csv(search_bet(beside, read_params(beside.params), 1))
     groups = {("train", None), *(("variability", te) for te in (120, 200, 280, 360))}
     found = {(split, None if np.isnan(te) else te) for split, te in zip(table["split"], table["te_ms"], strict=True)}
@@ -99,7 +99,7 @@ def test_an_ablation_is_trained_scored_and_collected(beside):
         "patients: 2": "patients: 1",
         "thickness_mm: [2.0, 3.0, 4.0]": "thickness_mm: [3.0]",
         "steps_per_epoch: 400": "steps_per_epoch: 2",
-        "training.patch: 48": "training.patch: 32",
+        "patch: 48": "patch: 32",
     }.items():
         assert old in plan
         plan = plan.replace(old, new)

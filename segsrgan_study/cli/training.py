@@ -72,7 +72,7 @@ def train(
     from segsrgan_study.progress import say
 
     study, names, settings = _start(cohorts, setting, params)
-    from segsrgan_study.steps.aside import train_aside
+    from segsrgan_study.aside.networks import train_aside
 
     trained = train_aside(study, settings, names, out)
     state = "trained" if trained else "trained before"
@@ -99,7 +99,7 @@ def calibrate(
     from segsrgan_study.weights import find_model
 
     study, names, settings = _start(cohorts, setting, params)
-    from segsrgan_study.steps.aside import calibrate_aside
+    from segsrgan_study.aside.networks import calibrate_aside
 
     card = calibrate_aside(study, settings, names, find_model(model), out)
     say(f"calibrated on {card.error_cases} cases, threshold {card.threshold:g}: {out}")
@@ -122,7 +122,7 @@ def evaluate(
     from segsrgan_study.weights import find_model
 
     study, _, settings = _start([cohort], setting, params)
-    from segsrgan_study.steps.aside import evaluate_aside
+    from segsrgan_study.aside.networks import evaluate_aside
 
     summary = evaluate_aside(study, settings, find_model(model), out)
     for structure, methods in summary.get("dice", {}).items():
@@ -145,10 +145,10 @@ def tune(
 
     segsrgan tune bet
     """
+    from segsrgan_study.aside.search import search, search_bet
     from segsrgan_study.params import read_params
     from segsrgan_study.paths import find_study
     from segsrgan_study.progress import say
-    from segsrgan_study.steps.search import search, search_bet
 
     study = find_study()
     settings = read_params(study.params)

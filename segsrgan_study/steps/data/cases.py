@@ -1,8 +1,9 @@
 """The table of prepared cases, the only input of the stages after the first."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from math import nan
 from pathlib import Path
+from typing import NamedTuple
 
 import pandas as pd
 
@@ -14,8 +15,7 @@ NUMBERS = ("te_ms", "age_weeks")
 FILES = ("low", "hr", "labels", "sides", "interpolated")
 
 
-@dataclass(frozen=True, kw_only=True)
-class PreparedCase:
+class PreparedCase(NamedTuple):
     """One image of the study. All files are in RAS+ order.
 
     Attributes:
@@ -23,7 +23,7 @@ class PreparedCase:
         stem: unique name of the image, with which the names of its files begin; the echo time is part of it in
             `variability`.
         split: train, val, test or variability.
-        low: thick slices, simulated or as acquired.
+        low: thick slices, simulated or as acquired; always known.
         te_ms: echo time in ms; nan where unknown.
         age_weeks: postmenstrual age at the scan; nan where unknown.
         hr: high-resolution image without added noise; None where unknown.
@@ -36,9 +36,9 @@ class PreparedCase:
     name: str
     stem: str
     split: str
-    low: Path
-    te_ms: float = float("nan")
-    age_weeks: float = float("nan")
+    low: Path | None = None
+    te_ms: float = nan
+    age_weeks: float = nan
     hr: Path | None = None
     labels: Path | None = None
     sides: Path | None = None
@@ -46,15 +46,11 @@ class PreparedCase:
     resynthesised: bool = False
 
 
-COLUMNS = tuple(field.name for field in fields(PreparedCase))
-
-
 def case_table(cases: Sequence[PreparedCase], folder: Path) -> pd.DataFrame:
     """Return one row per case, the columns of `PreparedCase`; paths relative to a folder, "" where unknown."""
-    rows = [asdict(case) for case in cases]
-    for row in rows:
-        row |= {name: row[name].relative_to(folder).as_posix() if row[name] else "" for name in FILES}
-    return pd.DataFrame(rows, columns=list(COLUMNS))
+    table = pd.DataFrame(cases, columns=list(PreparedCase._fields))
+    names = table[list(FILES)].map(lambda path: path.relative_to(folder).as_posix() if path else "")
+    return table.assign(**names)
 
 
 def prepared_cases(study: Study, split: str) -> list[PreparedCase]:
@@ -70,6 +66,6 @@ def prepared_cases(study: Study, split: str) -> list[PreparedCase]:
     rows = table[table["split"] == split].to_dict("records")
     for row in rows:
         row |= {name: folder / row[name] if row[name] else None for name in FILES}
-        row |= {name: float(row[name] or "nan") for name in NUMBERS}
+        row |= {name: float(row[name]) if row[name] else nan for name in NUMBERS}
         row["resynthesised"] = row["resynthesised"] == "True"
     return [PreparedCase(**row) for row in rows]

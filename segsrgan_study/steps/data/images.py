@@ -1,6 +1,6 @@
 """Images of one row of a manifest, in RAS+ order on the study's grid."""
 
-from typing import NamedTuple
+from collections.abc import Callable
 
 import nibabel as nib
 import numpy as np
@@ -19,23 +19,15 @@ from segsrgan_study.paths import Study
 from segsrgan_study.phantoms.echoes import at_echo_times
 from segsrgan_study.progress import say
 
+Images = dict[str, Nifti1Image]  # names as in `PreparedCase`; an image that is unknown is not there
+
 
 def case_name(row: Row) -> str:
     """Return the name that results use: the subject, and the session where there is one."""
     return f"{row.subject}_{row.session}" if row.session else row.subject
 
 
-class CaseImages(NamedTuple):
-    """The images of one case in RAS+ order, see `PreparedCase`; None where unknown."""
-
-    low: Nifti1Image
-    hr: Nifti1Image | None = None
-    labels: Nifti1Image | None = None
-    sides: Nifti1Image | None = None
-    interpolated: Nifti1Image | None = None
-
-
-def case_images(study: Study, settings: Settings, row: Row, name: str) -> CaseImages:
+def case_images(study: Study, settings: Settings, row: Row, name: str) -> Images:
     """Read the images of a row; simulate the thick slices unless they were acquired.
 
     Args:
@@ -48,23 +40,55 @@ def case_images(study: Study, settings: Settings, row: Row, name: str) -> CaseIm
         UserError: a file is missing or at fault, or voxels are anisotropic and `simulation.spacing_mm` is not set.
     """
     if row.split == "variability":
-        return _acquired(study, settings, row)
+        kinds = {"low": row.image, "hr": row.hr, "labels": row.labels, "sides": row.sides}
+        images = {kind: _read(study, settings, kind, path) for kind, path in kinds.items() if path}
+        like = images.get("hr", images.get("labels"))
+        return images if like is None else images | interpolated_on(like, images["low"], row.image)
     hr, labels = load_truth(study, settings, row)
     low = settings.simulation.acquire(hr, np.random.default_rng([settings.seed, *name.encode()]))
-    return CaseImages(low, hr, labels, _hemispheres(study, settings, row, hr, labels), resample_like(low, hr))
+    if row.sides:
+        sides = _on_grid(settings, _read(study, settings, "sides", row.sides), resample_labels)
+    else:
+        sides = Nifti1Image(split_hemispheres(hr, intracranial(np.asarray(labels.dataobj))), hr.affine)
+    return {"low": low, "hr": hr, "labels": labels, "sides": sides, "interpolated": resample_like(low, hr)}
 
 
-def _acquired(study: Study, settings: Settings, row: Row) -> CaseImages:
-    root = study.data_root(settings.cohort)
-    low = nib.as_closest_canonical(load_image(locate(root, row.image)))
-    hr = nib.as_closest_canonical(load_image(locate(root, row.hr))) if row.hr else None
-    labels = _labels(study, settings, row) if row.labels else None
-    sides = _numbers(study, settings, row.sides) if row.sides else None
-    like = labels if hr is None else hr
-    return CaseImages(low, hr, labels, sides, None if like is None else interpolated_on(like, low, row.image))
+def load_truth(study: Study, settings: Settings, row: Row) -> tuple[Nifti1Image, Nifti1Image]:
+    """Read the image and the labels of a high-resolution row on the study's grid.
+
+    Returns:
+        float32 image and uint8 labels (drawem9 numbers), RAS+.
+
+    Raises:
+        UserError: as `case_images`.
+    """
+    image, labels = (_read(study, settings, kind, getattr(row, kind)) for kind in ("image", "labels"))
+    spacing = spacing_mm(image)
+    if settings.simulation.spacing_mm is None and np.ptp(spacing) > 0.02 * spacing.min():
+        raise UserError(
+            f"{row.image}: the voxels are not isotropic ({np.round(spacing, 3)} mm); set simulation.spacing_mm in "
+            "params.yaml to resample the cohort."
+        )
+    return _on_grid(settings, image, resample_isotropic), _on_grid(settings, labels, resample_labels)
 
 
-def echo_images(name: str, images: CaseImages, settings: Settings) -> dict[float, CaseImages]:
+def _on_grid(settings: Settings, image: Nifti1Image, resample: Callable) -> Nifti1Image:
+    target = settings.simulation.spacing_mm
+    return image if target is None else resample(image, target)
+
+
+def _read(study: Study, settings: Settings, kind: str, name: str) -> Nifti1Image:
+    path = locate(study.data_root(settings.cohort), name)
+    if kind not in ("labels", "sides"):
+        return nib.as_closest_canonical(load_image(path))
+    image = nib.as_closest_canonical(load_labels(path))
+    numbers = np.asarray(image.dataobj)
+    if kind == "labels":
+        return Nifti1Image(to_drawem9(numbers, label_mapping(settings.cohort, study.manifests), name), image.affine)
+    return Nifti1Image(numbers.astype(np.uint8), image.affine)
+
+
+def echo_images(name: str, images: Images, settings: Settings) -> dict[float, Images]:
     """Re-synthesise a head at the talk's echo times and cut it into thick slices.
 
     Args:
@@ -76,56 +100,15 @@ def echo_images(name: str, images: CaseImages, settings: Settings) -> dict[float
         Images by echo time in ms; `hr` is without noise.
     """
     rng = np.random.default_rng([settings.seed, *f"{name} echoes".encode()])
-    echoes, noise = at_echo_times(images.hr, images.labels, rng)
-    found = {}
-    for te, hr in echoes.items():
-        low = settings.simulation.acquire(hr, rng, noise)
-        found[te] = images._replace(hr=hr, low=low, interpolated=interpolated_on(hr, low))
-    return found
+    echoes, noise = at_echo_times(images["hr"], images["labels"], rng)
+    lows = {te: settings.simulation.acquire(hr, rng, noise) for te, hr in echoes.items()}
+    return {te: {**images, "hr": hr, "low": lows[te], **interpolated_on(hr, lows[te])} for te, hr in echoes.items()}
 
 
-def interpolated_on(like: Nifti1Image, low: Nifti1Image, name: str = "") -> Nifti1Image | None:
-    """Return the cubic spline of thick slices on another image's grid; None where that is rotated to the slices."""
+def interpolated_on(like: Nifti1Image, low: Nifti1Image, name: str = "") -> Images:
+    """Return the cubic spline of thick slices on another image's grid; nothing where that is rotated to the slices."""
     try:
-        return resample_like(low, like)
+        return {"interpolated": resample_like(low, like)}
     except UserError:
         say(f"{name}: the truth is rotated to the slices, so that only volumes are compared")
-        return None
-
-
-def load_truth(study: Study, settings: Settings, row: Row) -> tuple[Nifti1Image, Nifti1Image]:
-    """Read the image and the labels of a high-resolution row on the study's grid.
-
-    Returns:
-        float32 image and uint8 labels (drawem9 numbers), RAS+.
-    """
-    image = nib.as_closest_canonical(load_image(locate(study.data_root(settings.cohort), row.image)))
-    labels, target = _labels(study, settings, row), settings.simulation.spacing_mm
-    if target is not None:
-        return resample_isotropic(image, target), resample_labels(labels, target)
-    spacing = spacing_mm(image)
-    if np.ptp(spacing) > 0.02 * spacing.min():
-        raise UserError(
-            f"{row.image}: the voxels are not isotropic ({np.round(spacing, 3)} mm); set simulation.spacing_mm in "
-            "params.yaml to resample the cohort."
-        )
-    return image, labels
-
-
-def _numbers(study: Study, settings: Settings, path: str) -> Nifti1Image:
-    labels = nib.as_closest_canonical(load_labels(locate(study.data_root(settings.cohort), path)))
-    return Nifti1Image(np.asarray(labels.dataobj).astype(np.uint8), labels.affine)
-
-
-def _labels(study: Study, settings: Settings, row: Row) -> Nifti1Image:
-    labels = nib.as_closest_canonical(load_labels(locate(study.data_root(settings.cohort), row.labels)))
-    mapping = label_mapping(settings.cohort, study.manifests)
-    return Nifti1Image(to_drawem9(np.asarray(labels.dataobj), mapping, row.labels), labels.affine)
-
-
-def _hemispheres(study: Study, settings: Settings, row: Row, hr: Nifti1Image, labels: Nifti1Image) -> Nifti1Image:
-    """Read the hemispheres that the manifest names, or split the head along its plane of symmetry."""
-    if not row.sides:
-        return Nifti1Image(split_hemispheres(hr, intracranial(np.asarray(labels.dataobj))), hr.affine)
-    sides, target = _numbers(study, settings, row.sides), settings.simulation.spacing_mm
-    return sides if target is None else resample_labels(sides, target)
+        return {}

@@ -1,8 +1,7 @@
 """Stage 01: from a manifest to the study's cases, each with a thick-slice image."""
 
 import shutil
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -21,7 +20,7 @@ from segsrgan_study.paths import Study
 from segsrgan_study.phantoms.cohort import COHORT, PhantomCohort, write_cohort
 from segsrgan_study.pool import map_cases, results
 from segsrgan_study.steps.data.cases import CASES, PreparedCase, case_table
-from segsrgan_study.steps.data.images import CaseImages, case_images, case_name, echo_images
+from segsrgan_study.steps.data.images import Images, case_images, case_name, echo_images
 
 # That one case needs. It takes a second or two: on a few cores, starting processes would cost more than they save.
 RESOURCES = {"memory_gib": 1.5, "cores_each": 4}
@@ -35,27 +34,23 @@ ENDS = {
 
 
 def make_phantoms(study: Study, settings: Settings) -> pd.DataFrame:
-    """Make the cohort `embedded` in `data/embedded` and write its manifest."""
+    """Make the cohort `embedded` in `data/embedded` and write its manifest, which is returned."""
     config = PhantomCohort(**settings.embedded.model_dump(), simulation=settings.simulation, seed=settings.seed)
     # Made where no stage's outputs are, which DVC deletes before the stage runs: whole phantoms are not made again.
-    bench = study.phantoms
-    manifest = write_cohort(config, bench, settings.workers)
-    _copy(manifest["subject"].unique(), bench / COHORT, study.work / COHORT)
+    made, target = study.phantoms, study.work / COHORT
+    manifest = write_cohort(config, made, settings.workers)
+    part = target.with_name(f"{PART}{COHORT}")
+    for old in (
+        part,
+        target,
+        *(folder for folder in made.parent.iterdir() if folder != made),
+    ):  # also those of old code
+        shutil.rmtree(old, ignore_errors=True)
+    for name in manifest["subject"].unique():
+        shutil.copytree(made / COHORT / name, part / name)
+    part.replace(target)
     write_manifest(manifest, study.manifest("embedded"))
     return manifest
-
-
-def _copy(names: Iterable[str], source: Path, target: Path) -> None:
-    """Let a folder hold these subjects and nothing else, all at once; forget those that older code made."""
-    part = target.with_name(f"{PART}{target.name}")
-    for old in (part, target):
-        shutil.rmtree(old, ignore_errors=True)
-    for name in names:
-        shutil.copytree(source / name, part / name)
-    part.replace(target)
-    for old in source.parent.parent.iterdir():
-        if old != source.parent:
-            shutil.rmtree(old)
 
 
 def load_cohort(study: Study, settings: Settings) -> pd.DataFrame:
@@ -90,9 +85,7 @@ def prepare(
     rows = {split: image_rows(manifest, split) for split in splits}
     for split, found in rows.items():
         if not found and split != "variability":
-            raise UserError(
-                f"{study.manifest(settings.cohort)}: expected images of the split {split!r}; received none."
-            )
+            raise UserError(f"{study.manifest(settings.cohort)}: there is no image of the split {split!r}; add some.")
     jobs = _with_stems([row for found in rows.values() for row in found])
     work = partial(_prepare_one, study, settings, keep, rows.get("variability") == [])
     outcomes = map_cases(work, jobs, "prepared", settings.workers, **RESOURCES, name=_stem)
@@ -118,35 +111,26 @@ def _prepare_one(
     study: Study, settings: Settings, keep: bool, with_echoes: bool, job: tuple[Row, str]
 ) -> list[PreparedCase]:
     """Prepare one row and, with echoes, its re-synthesised images where it is a test case."""
-    row, stem = job
-    acquired, folder = row.split == "variability", study.work / "prepared"
-    case = PreparedCase(
-        name=case_name(row) if acquired else stem,
-        stem=stem,
-        split=row.split,
-        te_ms=row.te_ms,
-        age_weeks=row.age_weeks,
-        **_paths(folder, stem),
-    )
+    (row, stem), folder = job, study.work / "prepared"
     with_echoes = with_echoes and row.split == "test"
-    if keep and not with_echoes and all(path.is_file() for path in _paths(folder, stem).values()):
-        return [case]
+    name = case_name(row) if row.split == "variability" else stem
+    case = PreparedCase(name=name, stem=stem, split=row.split, te_ms=row.te_ms, age_weeks=row.age_weeks)
+    paths = _paths(folder, stem)
+    if keep and not with_echoes and all(path.is_file() for path in paths.values()):
+        return [case._replace(**paths)]
     images = case_images(study, settings, row, stem)
-    cases = [_save(images, case)]
-    for te, echo in (echo_images(stem, images, settings) if with_echoes else {}).items():
-        stem = f"{case.stem}_acq-te{te:g}"
-        facts = {"stem": stem, "split": "variability", "te_ms": float(te), "resynthesised": True}
-        cases.append(_save(echo, replace(case, **facts, **_paths(folder, stem))))
-    return cases
+    made = [(case, images)]
+    if with_echoes:
+        resynthesised = case._replace(split="variability", resynthesised=True)
+        for te, echo in echo_images(stem, images, settings).items():
+            made.append((resynthesised._replace(stem=f"{stem}_acq-te{te:g}", te_ms=float(te)), echo))
+    return [_save(images, case, folder) for case, images in made]
 
 
 def _paths(folder: Path, stem: str) -> dict[str, Path]:
     return {kind: folder / f"{stem}_{end}.nii.gz" for kind, end in ENDS.items()}
 
 
-def _save(images: CaseImages, case: PreparedCase) -> PreparedCase:
-    """Write the images that are known; return the case without the paths of the others."""
-    for kind, image in images._asdict().items():
-        if image is not None:
-            save_image(image, getattr(case, kind))
-    return replace(case, **{kind: None for kind, image in images._asdict().items() if image is None})
+def _save(images: Images, case: PreparedCase, folder: Path) -> PreparedCase:
+    paths = _paths(folder, case.stem)
+    return case._replace(**{kind: save_image(image, paths[kind]) for kind, image in images.items()})

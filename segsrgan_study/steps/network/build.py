@@ -69,7 +69,7 @@ def model_card(settings: Settings, spacing_mm: float) -> ModelCard:
         classes=tuple(settings.model.classes),
         spacing_mm=spacing_mm,
         patch=settings.training.patch,
-        thickness_mm=settings.training.thickness_mm or (settings.simulation.slice_mm,) * 2,
+        thickness_mm=settings.training.thickness_range_mm(settings.simulation.slice_mm),
         plane=settings.simulation.plane,
         cohort=settings.cohort,
         step=min(settings.inference.step, settings.training.patch),

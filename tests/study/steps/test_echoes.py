@@ -24,7 +24,7 @@ from segsrgan_study.steps.scores.measure import (
 )
 from tests.core.test_segmenter import identity
 from tests.settings import model_card
-from tests.study.steps.test_aside import study as balls  # noqa: F401 (a fixture)
+from tests.study.aside.test_networks import study as balls  # noqa: F401 (a fixture)
 
 CARD = model_card(thickness_mm=(2.0, 2.0), cohort="balls")
 

@@ -14,7 +14,7 @@ from segsrgan_study.steps.labels.labelled import NO_RUNS
 from segsrgan_study.steps.scores.evaluate import evaluate_case, shown_structure, write_evaluation
 from tests.core.test_segmenter import identity
 from tests.settings import model_card
-from tests.study.steps.test_aside import study as balls  # noqa: F401 (a fixture)
+from tests.study.aside.test_networks import study as balls  # noqa: F401 (a fixture)
 
 
 @pytest.mark.parametrize("classes", [("cortex",), ("white",), ("hippocampi_amygdala",)], ids=lambda names: names[0])

@@ -19,7 +19,7 @@ NOTEBOOK = Path(__file__).parents[3] / "notebooks" / "02_train.ipynb"
 SETTINGS = {
     "default": QUICK,
     "published": read_params(PARAMS, setting="paper"),
-    "three classes": read_params(PARAMS, changes={"model.classes": ["cortex", "white"], "model.hemispheres": False}),
+    "three classes": read_params(PARAMS, changes={"model": {"classes": ["cortex", "white"], "hemispheres": False}}),
 }
 
 

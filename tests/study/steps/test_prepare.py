@@ -16,7 +16,7 @@ from segsrgan_study.steps.data.cases import prepared_cases
 from segsrgan_study.steps.data.images import interpolated_on
 from segsrgan_study.steps.data.prepare import prepare
 from tests.settings import thick_slices
-from tests.study.steps.test_aside import study as balls  # noqa: F401 (a fixture)
+from tests.study.aside.test_networks import study as balls  # noqa: F401 (a fixture)
 
 
 @pytest.fixture
@@ -87,5 +87,5 @@ def test_acquired_thick_slices_get_truth_hemispheres_and_interpolation(arguments
 def test_a_truth_that_is_rotated_to_the_slices_is_not_interpolated_to(arguments, capsys):
     image = Nifti1Image(np.zeros((4, 4, 4), np.float32), np.eye(4))
     turn = nib.affines.from_matvec([[0.8, -0.6, 0], [0.6, 0.8, 0], [0, 0, 1]])
-    assert interpolated_on(Nifti1Image(image.dataobj, turn), image, "p") is None
+    assert interpolated_on(Nifti1Image(image.dataobj, turn), image, "p") == {}
     assert "rotated to the slices" in capsys.readouterr().err

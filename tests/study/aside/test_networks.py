@@ -4,6 +4,7 @@ import json
 import shutil
 from pathlib import Path
 
+import nibabel as nib
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,12 +12,12 @@ import yaml
 from nibabel.nifti1 import Nifti1Image
 
 from segsrgan_core.segmenter import Segmenter
+from segsrgan_study.aside import networks as aside
+from segsrgan_study.aside.networks import train_aside
 from segsrgan_study.cohorts.presets import make_manifest
 from segsrgan_study.files import save_image
 from segsrgan_study.params import read_params
 from segsrgan_study.paths import Study
-from segsrgan_study.steps import aside
-from segsrgan_study.steps.aside import train_aside
 from segsrgan_study.steps.network.fit import fit
 
 ROOT = Path(__file__).parents[3]
@@ -194,6 +195,23 @@ def test_several_cohorts_train_one_network(study, trained, monkeypatch, done):
     done("train", "balls", "data_manifests/more.csv", "--out", "both", "--setting", "tiny")
     assert "balls+more (4 images to train, 2 to validate)" in (study / "both" / "MODEL_CARD.md").read_text()
     assert asked == ["balls+more"]
+
+
+def test_one_subject_may_have_two_images_and_not_two_cohorts(study, trained, monkeypatch, done):
+    monkeypatch.setattr(aside, "fit", lambda *_: trained[0])
+    path = study / "data_manifests" / "balls.csv"
+    table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    again = table[table["subject"] == "ballsa"].assign(image="balls/again.nii.gz", sha256="")
+    image = nib.load(study / "data" / table["image"][0])
+    save_image(Nifti1Image(image.get_fdata(dtype=np.float32) + 1, image.affine), study / "data" / "balls" / "again.nii.gz")
+    pd.concat([table, again]).to_csv(path, index=False)
+    done(*TRAIN)
+    assert "(3 images to train, 1 to validate)" in (study / "model" / "MODEL_CARD.md").read_text()
+    cohort(study, "more")
+    more = pd.read_csv(path.with_name("more.csv"), dtype=str, keep_default_na=False)
+    more.assign(subject=more["subject"].str.replace("more", "balls")).to_csv(path.with_name("more.csv"), index=False)
+    said = done("train", "balls", "more", "--out", "both", "--setting", "tiny", code=2)
+    assert "more.csv: another cohort has ballsa, ballsb, ballsc, too" in said
 
 
 def test_cohorts_of_different_voxel_sizes_are_refused(study, done):

@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from segsrgan_study.steps.ablate import Plan
-from segsrgan_study.steps.collect import ablation_table, summarised
+from segsrgan_study.ablations.collect import ablation_table, summarised
+from segsrgan_study.ablations.plan import Plan
 
 PLAN = Plan(
     seeds=[1, 2, 3],

@@ -2,7 +2,8 @@ import pytest
 import yaml
 
 from segsrgan_core.errors import UserError
-from segsrgan_study.steps.ablate import read_plan
+from segsrgan_study.ablations.plan import read_plan
+from segsrgan_study.params import merged
 from tests.settings import PARAMS, ROOT
 
 PLAN = ROOT / "ablations" / "ablations.yaml"
@@ -28,13 +29,12 @@ def test_every_run_has_valid_settings_and_changes_what_it_says(run):
     plan = read_plan(PLAN)
     settings = plan.settings(run, 7, PARAMS).model_dump(mode="json")
     assert settings["seed"] == 7
-    for key, value in {**plan.common, **plan.runs[run]}.items():
-        section, name = key.split(".")
-        assert settings[section][name] == value
+    for section, changes in merged(plan.common, plan.runs[run]).items():
+        assert {name: settings[section][name] for name in changes} == changes
 
 
 def test_a_misspelt_key_of_a_run_is_named(content, plan):
-    content["runs"]["residual"] = {"model.generater": "residual"}
+    content["runs"]["residual"] = {"model": {"generater": "residual"}}
     with pytest.raises(UserError, match=r"model\.generater: unknown key \(did you mean 'generator'\?\)"):
         read_plan(plan(content)).settings("residual", 1, PARAMS)
 

@@ -57,7 +57,7 @@ def search(study: Study, settings: Settings, name: str, n_targets: int | None = 
             registration=options.registration,
             progress=lambda _, part: progress.reach(round(100 * part)),
         )
-    return write_csv(_path(study, settings, name), as_table(result)), result["chosen"]
+    return _write(study, settings, name, as_table(result)), result["chosen"]
 
 
 def search_bet(study: Study, settings: Settings, n_images: int | None = None) -> Path:
@@ -71,7 +71,11 @@ def search_bet(study: Study, settings: Settings, n_images: int | None = None) ->
     Returns:
         The table: split, te_ms, threshold, n, mean Dice, mean and range of volume over truth.
     """
-    cases = [case for split in ("train", "variability") for case in _first(prepared_cases(study, split), n_images)]
+    cases = []
+    for split in ("train", "variability"):
+        acquired = [case for case in prepared_cases(study, split) if case.labels and not case.resynthesised]
+        names = list(dict.fromkeys(case.name for case in acquired))[:n_images]
+        cases += [case for case in acquired if case.name in names]
     runs = [(case, threshold) for case in cases for threshold in THRESHOLDS]
     program = settings.variability.bet_program
     rows = [_score_bet(case, threshold, program) for case, threshold in track(runs, "BET")]
@@ -83,18 +87,11 @@ def search_bet(study: Study, settings: Settings, n_images: int | None = None) ->
         lowest_ratio=("volume_ratio", "min"),
         highest_ratio=("volume_ratio", "max"),
     )
-    return write_csv(_path(study, settings, "bet"), table.reset_index())
+    return _write(study, settings, "bet", table.reset_index())
 
 
-def _path(study: Study, settings: Settings, name: str) -> Path:
-    return study.results / "tuning" / f"{settings.cohort}_{name}.csv"
-
-
-def _first(cases: list[PreparedCase], subjects: int | None) -> list[PreparedCase]:
-    """Return the acquired images with labels of the first subjects."""
-    known = [case for case in cases if case.labels and not case.resynthesised]
-    chosen = list(dict.fromkeys(case.name for case in known))[:subjects]
-    return [case for case in known if case.name in chosen]
+def _write(study: Study, settings: Settings, name: str, table: pd.DataFrame) -> Path:
+    return write_csv(study.results / "tuning" / f"{settings.cohort}_{name}.csv", table)
 
 
 def _score_bet(case: PreparedCase, threshold: float, program: str) -> dict[str, Any]:
@@ -103,6 +100,10 @@ def _score_bet(case: PreparedCase, threshold: float, program: str) -> dict[str, 
     inside, found = intracranial(np.asarray(truth.dataobj)), np.asarray(mask.dataobj, np.float32)
     there = resample_to(Nifti1Image(found, mask.affine), truth.shape, truth.affine, order=1)
     volumes_ml = [voxel_volume_ml(mask) * np.count_nonzero(found), voxel_volume_ml(truth) * np.count_nonzero(inside)]
-    facts = {"split": case.split, "te_ms": case.te_ms if case.split == "variability" else np.nan}
-    overlap = dice(inside, np.asarray(there.dataobj) > 0.5)
-    return {**facts, "threshold": threshold, "dice": overlap, "volume_ratio": volumes_ml[0] / volumes_ml[1]}
+    return {
+        "split": case.split,
+        "te_ms": case.te_ms if case.split == "variability" else np.nan,
+        "threshold": threshold,
+        "dice": dice(inside, np.asarray(there.dataobj) > 0.5),
+        "volume_ratio": volumes_ml[0] / volumes_ml[1],
+    }

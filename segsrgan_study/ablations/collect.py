@@ -6,10 +6,10 @@ import pandas as pd
 
 from segsrgan_core.atomic import write_json
 from segsrgan_core.errors import UserError
+from segsrgan_study.ablations.plan import Plan, read_plan
 from segsrgan_study.files import write_csv
 from segsrgan_study.paths import Study
 from segsrgan_study.statistics.agreement import within_patient_cv
-from segsrgan_study.steps.ablate import Plan, read_plan
 
 SCORES = ("psnr_gain", "dice", "te_cv", "te_bias", "te_dice")
 
@@ -46,7 +46,7 @@ def summarised(scores: pd.DataFrame, plan: Plan, slice_mm: float) -> dict[str, A
     """Summarise the runs' scores over subjects, then over seeds.
 
     Args:
-        scores: of `ablate.run_ablation`, all runs.
+        scores: of `run_ablation`, all runs.
         plan: of the ablations.
         slice_mm: the thickness at which the runs are compared, in mm.
 
@@ -58,12 +58,14 @@ def summarised(scores: pd.DataFrame, plan: Plan, slice_mm: float) -> dict[str, A
     """
     by_seed = pd.DataFrame(
         {"run": run, "seed": seed, **_of_seed(part, slice_mm)} for (run, seed), part in scores.groupby(["run", "seed"])
-    )
-    of_runs = {run: {"run": run, **_over_seeds(part, SCORES)} for run, part in by_seed.groupby("run")}
-    means = scores[scores["part"] == "thickness"].groupby(["run", "condition", "seed", "metric"])["value"].mean()
+    ).reindex(columns=["run", "seed", *SCORES])
+    of_runs = {
+        run: {"run": run} | {name: _over_seeds(part[name]) for name in SCORES} for run, part in by_seed.groupby("run")
+    }
+    means = scores[scores["part"] == "thickness"].groupby(["run", "condition", "metric", "seed"])["value"].mean()
     curves: dict[str, dict] = {}
-    for (run, mm), part in means.unstack().groupby(["run", "condition"]):
-        curves.setdefault(run, {})[f"{mm:g}"] = _over_seeds(part, part.columns)
+    for (run, mm, metric), values in means.groupby(["run", "condition", "metric"]):
+        curves.setdefault(run, {}).setdefault(f"{mm:g}", {})[metric] = _over_seeds(values)
     factors = {
         factor: {level: of_runs[run] for level, run in levels.items() if run in of_runs}
         for factor, levels in plan.factors.items()
@@ -75,27 +77,24 @@ def summarised(scores: pd.DataFrame, plan: Plan, slice_mm: float) -> dict[str, A
 def _of_seed(scores: pd.DataFrame, slice_mm: float) -> dict[str, float]:
     """Return the scores of one run with one seed: means over subjects."""
     at = scores[(scores["part"] == "thickness") & (scores["condition"] == slice_mm)]
-    means = at.groupby("metric")["value"].mean().reindex(["psnr", "psnr_spline", "dice"])
-    found = {"psnr_gain": means["psnr"] - means["psnr_spline"], "dice": means["dice"]}
+    means = at.groupby("metric")["value"].mean()
     echoes = scores[scores["part"] == "echoes"]
     wide = echoes.pivot(index=["subject", "condition"], columns="metric", values="value")
-    if "cortex_ml" in wide:
-        found["te_cv"] = within_patient_cv(wide["cortex_ml"].unstack()).get("rms")
-    if "cortex_true_ml" in wide:
-        found["te_bias"] = (wide["cortex_ml"] / wide["cortex_true_ml"] - 1).mean()
-    if "cortex_dice" in wide:
-        found["te_dice"] = wide["cortex_dice"].mean()
-    return found
+    wide = wide.reindex(columns=["cortex_ml", "cortex_true_ml", "cortex_dice"])
+    return {
+        "psnr_gain": means["psnr"] - means["psnr_spline"],
+        "dice": means["dice"],
+        "te_cv": within_patient_cv(wide["cortex_ml"].unstack()).get("rms"),
+        "te_bias": (wide["cortex_ml"] / wide["cortex_true_ml"] - 1).mean(),
+        "te_dice": wide["cortex_dice"].mean(),
+    }
 
 
-def _over_seeds(table: pd.DataFrame, names: Any) -> dict[str, dict | None]:
-    """Return mean, standard deviation (None for one seed) and values of each score; None where it is unknown."""
-    found = {}
-    for name in names:
-        known = table[name].astype(float).dropna() if name in table else []
-        sd = known.std() if len(known) > 1 else None
-        found[name] = {"mean": known.mean(), "sd": sd, "values": known.tolist()} if len(known) else None
-    return found
+def _over_seeds(values: pd.Series) -> dict[str, Any] | None:
+    """Return mean, standard deviation (None for one seed) and values of a score; None where it is unknown."""
+    known = values.astype(float).dropna()
+    sd = known.std() if len(known) > 1 else None
+    return {"mean": known.mean(), "sd": sd, "values": known.tolist()} if len(known) else None
 
 
 def ablation_table(metrics: dict[str, Any]) -> pd.DataFrame:

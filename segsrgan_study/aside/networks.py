@@ -3,7 +3,7 @@
 import json
 import shutil
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 
 import nibabel as nib
@@ -25,10 +25,10 @@ from segsrgan_study.steps.data.images import case_name
 from segsrgan_study.steps.data.prepare import load_cohort, make_phantoms, prepare
 from segsrgan_study.steps.labels.labelled import NO_RUNS
 from segsrgan_study.steps.network.calibrate import calibrated, calibration_cases, try_thresholds
-from segsrgan_study.steps.network.fit import fit
+from segsrgan_study.steps.network.fit import Trained, fit
 from segsrgan_study.steps.scores.evaluate import evaluate_case, write_evaluation
 
-FACTS, MODEL = "training.json", "model.json"
+FACTS = "training.json"
 SCRATCH = ".work"
 
 
@@ -48,19 +48,18 @@ def train_aside(study: Study, settings: Settings, cohorts: Sequence[str], out: P
         UserError: the folder holds another network, or a cohort has a fault.
     """
     settings = settings.model_copy(update={"cohort": "+".join(cohorts)})
-    manifests = {name: _manifest_digest(study, name) for name in cohorts}
-    facts = {"settings": settings.model_dump(mode="json"), "manifests_sha256": manifests}
+    facts = {"settings": settings.model_dump(mode="json"), "manifests_sha256": _manifests(study, cohorts)}
     if (out / FACTS).is_file():
         known = json.loads((out / FACTS).read_text(encoding="utf-8"))
-        if {key: known.get(key) for key in facts} != json.loads(json.dumps(facts)):
+        if {key: known.get(key) for key in facts} != facts:
             raise UserError(f"{out}: the folder holds a network of another cohort or other settings; name another one.")
         return False
     bench = _prepared(study, out, settings, cohorts, ("train", "val"))
-    _require_one_voxel_size(bench)
+    counts = _check_one_voxel_size(bench)
     trained = fit(bench, settings)
     save_model(out, trained.models[0], trained.card, trained.models[1:])
     write_csv(out / "history.csv", trained.history)
-    write_text(out / "MODEL_CARD.md", _draft_card(settings, bench, trained.history))
+    write_text(out / "MODEL_CARD.md", _draft_card(settings, counts, trained))
     write_json(out / FACTS, {**facts, "version": segsrgan_core.__version__})
     shutil.rmtree(out / SCRATCH)
     return True
@@ -79,7 +78,7 @@ def calibrate_aside(study: Study, settings: Settings, cohorts: Sequence[str], mo
     Returns:
         The new card.
     """
-    settings = _at_the_spacing_of(read_card(model), settings).model_copy(update={"cohort": "+".join(cohorts)})
+    settings = _at_the_spacing_of(model, settings).model_copy(update={"cohort": "+".join(cohorts)})
     bench = _prepared(study, out, settings, cohorts)
     segmenter = load_segmenter(model, choose_policy(settings.model.precision))
     cases = calibration_cases(bench, settings.inference.calibration_cases)
@@ -87,7 +86,7 @@ def calibrate_aside(study: Study, settings: Settings, cohorts: Sequence[str], mo
     if out.resolve() != model.resolve():
         for path in model.iterdir():
             atomic(out / path.name, lambda part, path=path: shutil.copyfile(path, part))
-    write_json(out / MODEL, asdict(card))
+    write_json(out / "model.json", asdict(card))
     facts = settings.model_dump(mode="json", include={"simulation", "inference"})
     write_json(out / "calibration.json", {"cohorts": list(cohorts), **facts, "version": segsrgan_core.__version__})
     shutil.rmtree(out / SCRATCH)
@@ -106,31 +105,31 @@ def evaluate_aside(study: Study, settings: Settings, model: Path, out: Path) -> 
     Returns:
         The summary, as in metrics.json.
     """
-    card = read_card(model)
     no_baselines = settings.baselines.model_copy(update={"methods": []})
-    settings = _at_the_spacing_of(card, settings).model_copy(update={"baselines": no_baselines})
+    settings = _at_the_spacing_of(model, settings).model_copy(update={"baselines": no_baselines})
     bench = _prepared(study, out, settings, [settings.cohort], ("test",))
     segmenter = load_segmenter(model, choose_policy(settings.model.precision))
     scored = [evaluate_case(bench, case, segmenter) for case in track(prepared_cases(bench, "test"), "evaluated")]
-    _, summary = write_evaluation(bench, settings, card, scored, *NO_RUNS)
+    _, summary = write_evaluation(bench, settings, segmenter.card, scored, *NO_RUNS)
     shutil.rmtree(out / "images", ignore_errors=True)
     (bench.work / "evaluated").replace(out / "images")
     for path in (bench.results / "evaluation").iterdir():
         path.replace(out / path.name)
-    digests = [sha256(model / name) for name in weight_files(card.networks)]
-    weights = {"name": model.resolve().name, "sha256": digests, "trained_on": card.cohort}
+    digests = [sha256(model / name) for name in weight_files(segmenter.card.networks)]
+    weights = {"name": model.resolve().name, "sha256": digests, "trained_on": segmenter.card.cohort}
     write_json(out / "evaluation.json", {"weights": weights, "settings": settings.model_dump(mode="json")})
     shutil.rmtree(out / SCRATCH)
     return summary
 
 
-def _at_the_spacing_of(card: ModelCard, settings: Settings) -> Settings:
-    spacing = settings.simulation.spacing_mm or card.spacing_mm
+def _at_the_spacing_of(model: Path, settings: Settings) -> Settings:
+    spacing = settings.simulation.spacing_mm or read_card(model).spacing_mm
     return settings.model_copy(update={"simulation": settings.simulation.model_copy(update={"spacing_mm": spacing})})
 
 
-def _manifest_digest(study: Study, cohort: str) -> str:
-    return "" if cohort == "embedded" else sha256(study.manifest(cohort))  # the phantoms are made from the settings
+def _manifests(study: Study, cohorts: Sequence[str]) -> dict[str, str]:
+    """Return the digest of each cohort's manifest; the phantoms are made from the settings."""
+    return {name: "" if name == "embedded" else sha256(study.manifest(name)) for name in cohorts}
 
 
 def _prepared(
@@ -138,55 +137,55 @@ def _prepared(
 ) -> Study:
     """Prepare the cases of all cohorts, unless done before, in a folder of `out/.work` named after their settings.
 
-    Each cohort must have all splits; None stands for the splits of a calibration.
+    Each cohort must have all splits; None stands for val and train as far as a calibration needs and a cohort has them.
     """
+    wished = settings.inference.calibration_cases
     parts = [settings.simulation.model_dump_json(), settings.embedded.model_dump_json(), str(settings.seed)]
-    parts += [f"{name} {_manifest_digest(study, name)}" for name in cohorts]
-    parts += splits or [f"{settings.inference.calibration_cases} to calibrate"]
-    bench = replace(study, aside=out.resolve() / SCRATCH / digest(parts)[:16])
+    parts += [json.dumps(_manifests(study, cohorts)), str(splits or wished)]
+    bench = Study(study.root, out.resolve() / SCRATCH / digest(parts)[:16])
     done = bench.scratch / "prepared"
     if done.is_file():
         return bench
-    tables, names = [], []
+    tables, names = [], set()
     for cohort in cohorts:
         one = settings.model_copy(update={"cohort": cohort})
         if cohort == "embedded":
             make_phantoms(bench, one)
         manifest = load_cohort(bench, one)
-        chosen = splits or _splits_to_calibrate(manifest, settings.inference.calibration_cases)
-        names += [case_name(row) for split in chosen for row in image_rows(manifest, split)]
-        if len(set(names)) < len(names):
-            raise UserError(f"{bench.manifest(cohort)}: another cohort has subjects of the same name; rename them.")
+        counts = {split: len(image_rows(manifest, split)) for split in splits or ("val", "train")}
+        chosen = splits or [split for split, n in counts.items() if n and (split == "val" or counts["val"] < wished)]
+        if not chosen:
+            raise UserError(
+                f"calibration: {cohort} has no images of the splits val and train; set them in its manifest."
+            )
+        of_cohort = {case_name(row) for split in chosen for row in image_rows(manifest, split)}
+        if both := sorted(names & of_cohort):
+            found = f"another cohort has {', '.join(both[:3])}, too"
+            raise UserError(f"{bench.manifest(cohort)}: {found}; give subjects names of their own.")
+        names |= of_cohort
         tables.append(prepare(bench, one, manifest, chosen, keep=True))
     write_csv(bench.work / "prepared" / CASES, pd.concat(tables))
     write_text(done, "")
     return bench
 
 
-def _splits_to_calibrate(manifest: pd.DataFrame, wished: int) -> list[str]:
-    """Return the splits with cases among val and, if val has too few, train."""
-    counts = {split: len(image_rows(manifest, split)) for split in ("val", "train")}
-    if not any(counts.values()):
-        raise UserError("calibration: the cohort has no images of the splits val and train; set them in its manifest.")
-    return [split for split in (("val",) if counts["val"] >= wished else ("val", "train")) if counts[split]]
-
-
-def _require_one_voxel_size(bench: Study) -> None:
-    cases = [case for split in ("train", "val") for case in prepared_cases(bench, split)]
-    sizes = [float(spacing_mm(nib.load(case.hr))[0]) for case in cases]
+def _check_one_voxel_size(bench: Study) -> str:
+    """Return the numbers of cases in words."""
+    train, val = (prepared_cases(bench, split) for split in ("train", "val"))
+    sizes = [float(spacing_mm(nib.load(case.hr))[0]) for case in (*train, *val)]
     if max(sizes) > 1.02 * min(sizes):
         found = f"the images have voxels of {min(sizes):.3g} to {max(sizes):.3g} mm"
         raise UserError(f"training: {found}; set simulation.spacing_mm in params.yaml to one size.")
+    return f"{len(train)} images to train, {len(val)} to validate"
 
 
-def _draft_card(settings: Settings, bench: Study, history: pd.DataFrame) -> str:
-    train, val = (len(prepared_cases(bench, split)) for split in ("train", "val"))
-    best = history.loc[history["val_score"].idxmax()].filter(like="val_")
+def _draft_card(settings: Settings, counts: str, trained: Trained) -> str:
+    best = trained.history.loc[trained.history["val_score"].idxmax()].filter(like="val_")
     scores = "\n".join(f"| {name.removeprefix('val_')} | {value:.3f} |" for name, value in best.items())
-    low, high = settings.training.thickness_mm or (settings.simulation.slice_mm,) * 2
+    low, high = trained.card.thickness_mm
     return f"""# Model card
 
-Trained on the cohort {settings.cohort} ({train} images to train, {val} to validate) with the setting
+Trained on the cohort {settings.cohort} ({counts}) with the setting
 `{settings.setting}` of segsrgan_core {segsrgan_core.__version__}; all settings are in `{FACTS}`.
 
 - Input: T2-weighted images, {settings.simulation.plane} slices of {low:g} to {high:g} mm, simulated.
