@@ -6,39 +6,29 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from segsrgan_study.figures.style import BLUE, RED, panels_of_three, require, require_columns, styled
+from segsrgan_study.figures.style import BLUE, RED, lettered_panels, require, styled
 from segsrgan_study.statistics.agreement import bland_altman
-from segsrgan_study.statistics.spread import MEASURES, wide
-
-CAPTION = (
-    "Agreement of the cortical volume between echo times (Bland-Altman): difference against mean of the two volumes of "
-    "a patient. Solid line: mean difference; dashed lines: limits of agreement (mean ± 1.96 sd); bands: their 95 % "
-    "intervals."
-)
-UNITS = {"cortex": "ml", "cortex_over_icv": "cortex / ICV"}
-SOURCE = "results/variability/volumes.csv"
+from segsrgan_study.statistics.spread import wide
 
 
 @styled
-def draw(volumes: pd.DataFrame, measure: str = "cortex") -> tuple[Figure, pd.DataFrame]:
+def draw(volumes: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
     """Draw all pairs of TE that at least three patients have.
 
     Args:
         volumes: `results/variability/volumes.csv`.
-        measure: "cortex" or "cortex_over_icv".
 
     Returns:
         The figure, and the points: pair, subject, mean, difference, and the pair's bias, lower and upper limits.
     """
-    require_columns(volumes, ["subject", "te_ms", MEASURES[measure]], SOURCE)
-    table = wide(volumes, MEASURES[measure])
+    table = wide(volumes, "cortex_ml")
     pairs = [table[list(pair)].dropna() for pair in combinations(table.columns, 2)]
     pairs = [pair for pair in pairs if len(pair) >= 3]
-    require(bool(pairs), f"{SOURCE}: no two echo times share three patients; Bland-Altman limits need them.")
-    fig, axes = panels_of_three(len(pairs), row_mm=56, sharex=True, sharey=True)
+    require(bool(pairs), "results/variability/volumes.csv: no two echo times share three patients, as limits need.")
+    fig, axes = lettered_panels(len(pairs), row_mm=58, sharex=True, sharey=True)
     points = [_panel(ax, pair) for ax, pair in zip(axes, pairs, strict=True)]
-    fig.supxlabel(f"mean of the two ({UNITS[measure]})", fontsize=7)
-    fig.supylabel(f"difference ({UNITS[measure]})", fontsize=7)
+    fig.supxlabel("mean of the two (ml)", fontsize=7)
+    fig.supylabel("difference (ml)", fontsize=7)
     return fig, pd.concat(points, ignore_index=True)
 
 

@@ -1,28 +1,15 @@
 """Comparison of methods on the test subjects: box plots with a point per subject."""
 
 from collections.abc import Mapping
+from itertools import cycle
 
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from segsrgan_study.figures.style import (
-    CYCLE,
-    METHOD_TITLES,
-    method_title,
-    panels_of_three,
-    require,
-    require_columns,
-    styled,
-)
+from segsrgan_study.figures.style import CYCLE, METHOD_TITLES, lettered_panels, method_title, require, styled
 
-CAPTION = (
-    "Comparison of methods on the test subjects. Each point is a subject, the boxes hold median and quartiles, the "
-    "whiskers reach to the furthest subject within 1.5 interquartile ranges. Image metrics are over the whole image; "
-    "the others are for the cortex. Methods without a segmentation are absent from the panels of the cortex. Higher is "
-    "better for PSNR, SSIM and Dice, lower for the distances, and zero for the volume error."
-)
 PANELS = {
     "psnr": "PSNR (dB)",
     "ssim": "SSIM",
@@ -31,40 +18,35 @@ PANELS = {
     "asd_mm": "surface distance (mm)",
     "volume_error": "volume error (%)",
 }
-SOURCE = "results/evaluation/per_subject.csv"
 
 
 @styled
 def draw(
-    scores: pd.DataFrame,
-    titles: Mapping[str, str] = METHOD_TITLES,
-    structure: str = "cortex",
-    reference: str = "segsrgan",
+    scores: pd.DataFrame, titles: Mapping[str, str] = METHOD_TITLES, structure: str = "cortex"
 ) -> tuple[Figure, pd.DataFrame]:
-    """Draw a panel per metric.
+    """Draw a panel per metric, SegSRGAN first in each.
 
     Args:
         scores: the long table of `results/evaluation/per_subject.csv`.
         titles: the methods' names for readers.
         structure: whose segmentation scores are shown.
-        reference: the method that stands first; the others follow by name.
 
     Returns:
         The figure, and the rows of `scores` that it shows.
     """
-    require_columns(scores, ["subject", "method", "structure", "metric", "value"], SOURCE)
     shown = scores[scores["structure"].isin(["image", structure]) & scores["metric"].isin(list(PANELS))]
-    require(len(shown) > 0, f"{SOURCE} holds no score of the image or of {structure}.")
-    methods = sorted(shown["method"].unique(), key=lambda method: (method != reference, method))
-    colours = dict(zip(methods, CYCLE * len(methods), strict=False))
+    require(len(shown) > 0, f"results/evaluation/per_subject.csv holds no score of the image or of {structure}.")
+    methods = sorted(shown["method"].unique(), key=lambda method: (method != "segsrgan", method))
+    colours = dict(zip(methods, cycle(CYCLE), strict=False))
     metrics = [metric for metric in PANELS if (shown["metric"] == metric).any()]
-    fig, axes = panels_of_three(len(metrics), row_mm=52)
+    fig, axes = lettered_panels(len(metrics), row_mm=54)
     for ax, metric in zip(axes, metrics, strict=True):
-        _panel(ax, shown[shown["metric"] == metric], colours, titles)
-        ax.set(ylabel=PANELS[metric], xlabel="")
+        part = shown[shown["metric"] == metric]
         if metric == "volume_error":
+            part = part.assign(value=100 * part["value"])
             ax.axhline(0, color="black", linewidth=0.6, linestyle=":")
-            ax.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.3g}".replace("-", "\N{MINUS SIGN}"))
+        _panel(ax, part, colours, titles)
+        ax.set(ylabel=PANELS[metric], xlabel="")
     return fig, shown.reset_index(drop=True)
 
 

@@ -4,23 +4,25 @@ Planes are the image's own, those nearest to axial, coronal and sagittal; coordi
 images on different grids of one orientation line up.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import nibabel as nib
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.patheffects import withStroke
 
-from segsrgan_study.figures.style import MissingResult, new_figure, require
+from segsrgan_study.figures.style import new_figure, require
 
 # Plane: (axis through it, axis drawn horizontally, axis drawn vertically) of a RAS+ array, and the marks at the
 # left and right edges. Horizontal axes run from right to left: patient's right, and the face, are on the left.
 PLANES = {"axial": (2, 0, 1, "R", "L"), "coronal": (1, 0, 2, "R", "L"), "sagittal": (0, 1, 2, "A", "P")}
+MARGIN_MM = 8.0  # around what is shown
 
 
 @dataclass(frozen=True)
@@ -37,12 +39,11 @@ class Grid:
         return first, first + self.spacing_mm[axis] * self.data.shape[axis]
 
     def plane(self, name: str, position_mm: Sequence[float]) -> np.ndarray:
-        """The slice through a point, (horizontal, vertical)."""
+        """The slice through a point, (horizontal, vertical); at the image's outer face the last slice."""
         axis = PLANES[name][0]
-        index = round((position_mm[axis] - self.origin_mm[axis]) / self.spacing_mm[axis])
-        if not 0 <= index < self.data.shape[axis]:
-            raise MissingResult(f"no {name} slice at {position_mm[axis]:.1f} mm: it lies outside the image.")
-        return np.take(self.data, index, axis=axis)
+        index, count = round((position_mm[axis] - self.origin_mm[axis]) / self.spacing_mm[axis]), self.data.shape[axis]
+        require(-1 <= index <= count, f"no {name} slice at {position_mm[axis]:.1f} mm: it lies outside the image.")
+        return np.take(self.data, index, axis=axis, mode="clip")
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,17 @@ class View:
         _, across, up, *_ = PLANES[plane]
         sizes = np.ptp(self.box_mm, axis=1)
         return float(sizes[across]), float(sizes[up])
+
+    def at(self, share: float, planes: Sequence[str] = tuple(PLANES)) -> "View":
+        """The view with its slices at a share of the way through the head: 0 right, back, below; 1 left, front, above.
+
+        Args:
+            share: from 0 to 1.
+            planes: whose slices move.
+        """
+        low, high = self.box_mm.T + np.array([[MARGIN_MM], [-MARGIN_MM]])
+        moved = np.isin(np.arange(3), [PLANES[plane][0] for plane in planes])
+        return replace(self, position_mm=np.where(moved, low + share * (high - low), self.position_mm))
 
 
 def mask_of(labels: nib.Nifti1Image, number: int) -> nib.Nifti1Image:
@@ -76,7 +88,7 @@ def view_of(
     image: nib.Nifti1Image,
     mask: nib.Nifti1Image | None = None,
     plane: str | None = None,
-    margin_mm: float = 8.0,
+    margin_mm: float = MARGIN_MM,
 ) -> View:
     """A view of the foreground of a reference image, through its middle.
 
@@ -139,9 +151,7 @@ def show(ax: Axes, image: nib.Nifti1Image, plane: str, view: View, **options: An
     extent = (*shown.edges_mm(across), *shown.edges_mm(up))
     options = {"cmap": "gray", "vmin": view.window[0], "vmax": view.window[1]} | options
     drawn = ax.imshow(pixels, origin="lower", extent=extent, interpolation="nearest", **options)
-    ax.set(
-        xlim=view.box_mm[across][::-1], ylim=view.box_mm[up], aspect="equal", facecolor="black", xticks=[], yticks=[]
-    )
+    ax.set(xlim=view.box_mm[across][::-1], ylim=view.box_mm[up], facecolor="black", xticks=[], yticks=[])
     ax.spines[:].set_visible(False)
     style = {"color": "white", "transform": ax.transAxes, "va": "center", "fontsize": 7}
     if not ax.texts:
@@ -152,9 +162,7 @@ def show(ax: Axes, image: nib.Nifti1Image, plane: str, view: View, **options: An
 
 def fill(ax: Axes, mask: nib.Nifti1Image, plane: str, view: View, color: str) -> None:
     """Paint a mask (non-zero inside) in one opaque colour, see `show`; what is outside stays as it is."""
-    inside = np.asanyarray(mask.dataobj) > 0
-    colours = ListedColormap([(0, 0, 0, 0), color])
-    show(ax, nib.Nifti1Image(inside.astype(np.uint8), mask.affine), plane, view, cmap=colours, vmin=0, vmax=1)
+    show(ax, mask, plane, view, cmap=ListedColormap([(0, 0, 0, 0), color]), vmin=0, vmax=1)
 
 
 def contour(ax: Axes, mask: nib.Nifti1Image, plane: str, view: View, color: str, width: float = 0.7) -> None:
@@ -178,8 +186,24 @@ def scale_bar(ax: Axes, length_mm: float = 20.0) -> None:
         artist.set_path_effects([withStroke(linewidth=2.5 if artist is bar else 1.2, foreground="black")])
 
 
-def facts(panel: str, image: nib.Nifti1Image, plane: str, view: View) -> dict[str, Any]:
-    """The row of a figure's CSV for one panel of `show`: where the slice lies, its voxels and its grey window."""
-    sizes = dict(zip(("spacing_x_mm", "spacing_y_mm", "spacing_z_mm"), grid(image).spacing_mm, strict=True))
-    position, (black, white) = float(view.position_mm[PLANES[plane][0]]), view.window
-    return {"panel": panel, "plane": plane, "position_mm": position, **sizes, "black": black, "white": white}
+def strip(axes: Sequence[Axes], shown: Mapping[str, tuple[nib.Nifti1Image, str]], view: View) -> pd.DataFrame:
+    """Draw images side by side under their titles, see `show`, with a scale bar in the first panel.
+
+    Args:
+        axes: the panels; there may be more than images.
+        shown: title to image and plane.
+        view: the point and the box that are shown, and the grey window.
+
+    Returns:
+        A row per panel for a figure's CSV: panel (its title), plane, position_mm of the slice, spacing_x_mm,
+        spacing_y_mm and spacing_z_mm of the voxels, black and white of the grey window.
+    """
+    rows = []
+    for ax, (title, (image, plane)) in zip(axes, shown.items(), strict=False):
+        show(ax, image, plane, view)
+        ax.set_title(title)
+        sizes = dict(zip(("spacing_x_mm", "spacing_y_mm", "spacing_z_mm"), grid(image).spacing_mm, strict=True))
+        position = float(view.position_mm[PLANES[plane][0]])
+        rows.append({"panel": title, "plane": plane, "position_mm": position, **sizes})
+    scale_bar(axes[0])
+    return pd.DataFrame(rows).assign(black=view.window[0], white=view.window[1])

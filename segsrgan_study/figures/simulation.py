@@ -3,17 +3,12 @@
 import nibabel as nib
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from segsrgan_study.figures.panels import PLANES, Grid, facts, grid, scale_bar, show, view_of
-from segsrgan_study.figures.style import BLACK, BLUE, ORANGE, new_figure, panel_letters, styled
+from segsrgan_study.figures.panels import PLANES, Grid, grid, strip, view_of
+from segsrgan_study.figures.style import BLACK, BLUE, ORANGE, lettered_panels, styled
 
-CAPTION = (
-    "Simulation of low resolution. (a) The high-resolution image; (b) the same blurred by the slice profile and "
-    "sampled in thick slices; (c) cubic-spline interpolation of b back to the grid of a, which is the network's "
-    "input; (d) their intensities along the line across the slices that is marked in a."
-)
+LOOKS = ({"color": BLACK}, {"color": ORANGE, "marker": "o", "linestyle": "none"}, {"color": BLUE, "linestyle": "--"})
 
 
 @styled
@@ -33,41 +28,24 @@ def draw(high: nib.Nifti1Image, low: nib.Nifti1Image, interpolated: nib.Nifti1Im
     plane = "axial" if thick == 1 else "coronal"
     view = view_of(high, plane=plane)
     width, height = view.size_mm(plane)
-    fig = new_figure(height_mm=42 * height / width + 10)
-    axes = fig.subplots(1, 4, width_ratios=[1, 1, 1, 1.25])
-    for ax, (title, image) in zip(axes, images.items(), strict=False):
-        show(ax, image, plane, view)
-        ax.set_title(title)
-    scale_bar(axes[0])
+    fig, axes = lettered_panels(4, 42 * height / width + 10, columns=4, width_ratios=[1, 1, 1, 1.25])
+    places = strip(axes, {title: (image, plane) for title, image in images.items()}, view)
     line = view.position_mm - [0.2 * np.ptp(view.box_mm[0]), 0, 0]  # off the midline, through cortex and ventricle
     ends = np.stack([line, line])
     ends[:, thick] = view.box_mm[thick]
-    axes[0].plot(
-        ends[:, PLANES[plane][1]], ends[:, PLANES[plane][2]], color=ORANGE, linewidth=0.8, linestyle=(0, (3, 2))
-    )
+    axes[0].plot(*ends[:, PLANES[plane][1:3]].T, color=ORANGE, linewidth=0.8, linestyle=(0, (3, 2)))
     table = pd.concat([_profile(name, grid(image), line, thick) for name, image in images.items()])
-    _draw_profile(axes[3], table)
-    axes[3].set_xlim(view.box_mm[thick])
-    panel_letters(axes)
-    places = pd.DataFrame([facts(name, image, plane, view) for name, image in images.items()])
+    for (name, part), look in zip(table.groupby("panel", sort=False), LOOKS, strict=True):
+        axes[3].plot(part["position_mm"], part["intensity"], label=name, **look)
+    axes[3].set(xlim=view.box_mm[thick], ylim=(0, 1.6 * table["intensity"].max()))
+    axes[3].set(xlabel="position along the line (mm)", ylabel="intensity")
+    axes[3].legend(loc="upper left", borderaxespad=0)
     return fig, table.merge(places[["panel", "plane", "black", "white"]], on="panel")
 
 
 def _profile(name: str, shown: Grid, line: np.ndarray, thick: int) -> pd.DataFrame:
-    index = [round(float((line[i] - shown.origin_mm[i]) / shown.spacing_mm[i])) for i in range(3)]
+    index = [round(voxel) for voxel in (line - shown.origin_mm) / shown.spacing_mm]
     index[thick] = slice(None)
-    values = shown.data[tuple(index)]
+    values = shown.data[tuple(index)].astype(float)
     positions = shown.origin_mm[thick] + shown.spacing_mm[thick] * np.arange(len(values))
-    return pd.DataFrame({"panel": name, "position_mm": positions, "intensity": values.astype(float)})
-
-
-def _draw_profile(ax: Axes, table: pd.DataFrame) -> None:
-    looks = [
-        {"color": BLACK},
-        {"color": ORANGE, "marker": "o", "linestyle": "none"},
-        {"color": BLUE, "linestyle": "--"},
-    ]
-    for (name, part), look in zip(table.groupby("panel", sort=False), looks, strict=True):
-        ax.plot(part["position_mm"], part["intensity"], label=name, **look)
-    ax.set(xlabel="position along the line (mm)", ylabel="intensity", ylim=(0, 1.6 * table["intensity"].max()))
-    ax.legend(loc="upper left", borderaxespad=0)
+    return pd.DataFrame({"panel": name, "position_mm": positions, "intensity": values})

@@ -1,12 +1,14 @@
 """Style of all figures, and their files.
 
-Widths are those of one and two journal columns. Figures are plain `Figure` objects (no pyplot state); the files of a
+Figures are at most two journal columns wide. They are plain `Figure` objects (no pyplot state); the files of a
 figure that is drawn again from the same data are byte-identical.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from pathlib import Path
+from string import ascii_lowercase
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -18,26 +20,19 @@ from segsrgan_core.atomic import atomic
 from segsrgan_core.errors import UserError
 from segsrgan_study.files import write_csv
 
-ONE_COLUMN_MM = 90.0
 TWO_COLUMNS_MM = 190.0
 
 # Okabe and Ito's palette: told apart under all common colour blindnesses.
 BLUE, ORANGE, GREEN, RED = "#0072B2", "#E69F00", "#009E73", "#D55E00"
-SKY, PURPLE, YELLOW, BLACK, GREY = "#56B4E9", "#CC79A7", "#F0E442", "#000000", "#777777"
+SKY, PURPLE, BLACK, GREY = "#56B4E9", "#CC79A7", "#000000", "#777777"
 CORTEX = "#FF3030"  # red as in the talk: always drawn on grey, black or white
 CYCLE = (BLUE, ORANGE, GREEN, RED, PURPLE, SKY, GREY, BLACK)
 
 METHOD_TITLES = {"segsrgan": "SegSRGAN", "spline": "cubic spline"}  # those of the baselines come with their results
 
 STYLE = {
-    "font.family": "sans-serif",
-    "font.sans-serif": ["DejaVu Sans"],
     "font.size": 7,
     "axes.titlesize": 7.5,
-    "axes.labelsize": 7,
-    "xtick.labelsize": 7,
-    "ytick.labelsize": 7,
-    "legend.fontsize": 7,
     "legend.frameon": False,
     "axes.linewidth": 0.6,
     "axes.spines.top": False,
@@ -76,20 +71,21 @@ def new_figure(height_mm: float, width_mm: float = TWO_COLUMNS_MM) -> Figure:
     return Figure(figsize=(width_mm / 25.4, height_mm / 25.4), layout="constrained")
 
 
-def panels_of_three(count: int, row_mm: float, **options: bool) -> tuple[Figure, list[Axes]]:
-    """A figure with lettered panels in rows of three.
+def lettered_panels(
+    count: int, row_mm: float, columns: int = 3, width_mm: float = TWO_COLUMNS_MM, **options: Any
+) -> tuple[Figure, list[Axes]]:
+    """A figure with panels a, b, c ..., row by row.
 
     Args:
         count: of the panels, 1 or more.
         row_mm: height of a row.
+        columns: panels in a row, at most.
+        width_mm: of the figure.
         options: of `Figure.subplots`, such as sharex.
-
-    Returns:
-        The figure and its panels.
     """
-    rows = -(-count // 3)
-    fig = new_figure(row_mm * rows + 4)
-    axes = list(fig.subplots(rows, min(3, count), squeeze=False, **options).flat)
+    rows = -(-count // columns)
+    fig = new_figure(row_mm * rows, width_mm)
+    axes = list(fig.subplots(rows, min(columns, count), squeeze=False, **options).flat)
     for ax in axes[count:]:
         ax.remove()
     panel_letters(axes[:count])
@@ -98,7 +94,7 @@ def panels_of_three(count: int, row_mm: float, **options: bool) -> tuple[Figure,
 
 def panel_letters(axes: Sequence[Axes]) -> None:
     """Mark panels a, b, c ... in bold, over their upper left corners."""
-    for letter, ax in zip("abcdefghijklmnopqrstuvwxyz", axes, strict=False):
+    for letter, ax in zip(ascii_lowercase, axes, strict=False):
         ax.set_title(letter, loc="left", fontweight="bold", fontsize=9)
 
 
@@ -118,18 +114,12 @@ def require(condition: bool, missing: str) -> None:
         raise MissingResult(missing)
 
 
-def require_columns(table: pd.DataFrame, columns: list[str], source: str) -> None:
-    """Raise MissingResult unless the table has rows and these columns; `source` is the file that it comes from."""
-    absent = [column for column in columns if column not in table]
-    require(not absent, f"{source}: the columns {absent} are missing; run its stage again.")
-    require(len(table) > 0, f"{source}: the table holds no rows; run its stage first.")
-
-
+@styled
 def save(fig: Figure, name: str, folder: Path, table: pd.DataFrame) -> list[Path]:
     """Write a figure as PDF, SVG and PNG (300 dpi), without dates and random ids, and its plotted values as CSV.
 
     Args:
-        fig: the figure.
+        fig: the figure; its layout is fixed.
         name: of the files, without suffix.
         folder: for the files.
         table: the plotted values.
@@ -137,22 +127,15 @@ def save(fig: Figure, name: str, folder: Path, table: pd.DataFrame) -> list[Path
     Returns:
         The paths of the files.
     """
-    _settle(fig)
-    files = [write_figure(fig, Path(folder) / f"{name}{suffix}") for suffix in UNDATED]
-    return [*files, write_csv(Path(folder) / f"{name}.csv", table)]
+    fig.draw_without_rendering()
+    fig.set_layout_engine("none")
+    for ax in fig.axes:  # the last digits of a layout differ from run to run, and the ids in an SVG with them
+        ax.set_position(np.round(ax.get_position(original=True).bounds, 9))
+    files = [write_figure(fig, folder / f"{name}{suffix}") for suffix in UNDATED]
+    return [*files, write_csv(folder / f"{name}.csv", table)]
 
 
 @styled
 def write_figure(fig: Figure, path: Path, dpi: float = 300) -> Path:
     """Write a figure to a file of a kind in UNDATED, without its date; returns its path."""
-    options = {"format": path.suffix[1:], "metadata": UNDATED[path.suffix], "dpi": dpi, "facecolor": "white"}
-    return atomic(path, lambda part: fig.savefig(part, **options))
-
-
-@styled
-def _settle(fig: Figure) -> None:
-    """Fix the layout: its last digits differ from run to run, and the ids in an SVG with them."""
-    fig.draw_without_rendering()
-    fig.set_layout_engine("none")
-    for ax in fig.axes:
-        ax.set_position(np.round(ax.get_position(original=True).bounds, 9))
+    return atomic(path, lambda part: fig.savefig(part, metadata=UNDATED[path.suffix], dpi=dpi))

@@ -8,14 +8,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from segsrgan_study.figures.style import BLUE, ORANGE, new_figure, panel_letters, require, styled
+from segsrgan_study.figures.style import BLUE, ORANGE, lettered_panels, require, styled
 from segsrgan_study.statistics.spread import TITLES
 
-CAPTION = (
-    "Variability between patients at each echo time: (a) standard deviation divided by the mean, (b) interquartile "
-    "range divided by the median, for the cortical volume and for its ratio to the intracranial volume (ICV). Bars: "
-    "95 % bootstrap intervals over patients. Open diamonds, where drawn: the talk's values."
-)
 STATISTICS = {"sd_over_mean": "sd / mean", "iqr_over_median": "IQR / median"}
 LOOKS = {"cortex": (BLUE, "o", -1), "cortex_over_icv": (ORANGE, "s", 1)}  # colour, marker, side
 # The talk's table: 43 patients of Epirmex.
@@ -42,32 +37,25 @@ def draw(metrics: Mapping[str, Any], with_talk: bool = False) -> tuple[Figure, p
     Returns:
         The figure, and its points: statistic, measure, te_ms, value, low, high (and talk).
     """
-    for name in STATISTICS:
-        require(name in metrics, f"results/variability/metrics.json: {name} is missing; run notebook 04 again.")
-    points = pd.DataFrame(
-        {
-            "statistic": statistic,
-            "measure": measure,
-            "te_ms": int(te),
-            "value": np.nan if value is None else value,
-            **dict(zip(("low", "high"), metrics[f"{statistic}_ci95"][measure][te] or (np.nan, np.nan), strict=True)),
-            **({"talk": TALK[statistic][measure].get(te, np.nan)} if with_talk else {}),
-        }
+    points = [
+        (statistic, measure, int(te), value, *(metrics[f"{statistic}_ci95"][measure][te] or (None, None)))
         for statistic in STATISTICS
         for measure in LOOKS
         for te, value in metrics[statistic][measure].items()
-    )
+    ]
+    points = pd.DataFrame(points, columns=["statistic", "measure", "te_ms", "value", "low", "high"])
+    if with_talk:
+        keys = points[["statistic", "measure", "te_ms"]].itertuples(index=False, name=None)
+        points["talk"] = [TALK[statistic][measure].get(str(te)) for statistic, measure, te in keys]
     require(bool(points["value"].notna().any()), "results/variability/metrics.json: no TE has two patients or more.")
-    fig = new_figure(height_mm=66, width_mm=150)
-    axes = fig.subplots(1, 2, sharey=True)
+    fig, axes = lettered_panels(2, 66, columns=2, width_mm=150, sharey=True)
     for ax, (statistic, label) in zip(axes, STATISTICS.items(), strict=True):
-        for measure in LOOKS:
-            _series(ax, points[(points["statistic"] == statistic) & (points["measure"] == measure)], measure)
+        for measure, part in points[points["statistic"] == statistic].groupby("measure"):
+            _series(ax, part, measure)
         ax.set(ylabel=label, xlabel="TE (ms)", xticks=sorted(points["te_ms"].unique()))
         ax.tick_params(labelleft=True)
     axes[0].set_ylim(bottom=0)
     fig.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
-    panel_letters(axes)
     return fig, points
 
 

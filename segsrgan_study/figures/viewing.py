@@ -2,7 +2,6 @@
 
 import warnings
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,7 @@ from nibabel.affines import apply_affine
 from nibabel.nifti1 import Nifti1Image
 
 from segsrgan_core.classes import NUMBERS
-from segsrgan_study.figures.panels import PLANES, View, contour, grid, mask_of, scale_bar, show, three_rows, view_of
+from segsrgan_study.figures.panels import PLANES, contour, mask_of, scale_bar, show, three_rows, view_of
 from segsrgan_study.figures.style import CORTEX, SKY, styled
 
 TRUTH = "truth"
@@ -38,7 +37,7 @@ def side_by_side(
         like: image that sets the part shown and the grey window; None: the last of `images`.
     """
     labels = labels or {}
-    view = _view(like or list(images.values())[-1], place)
+    view = view_of(like or list(images.values())[-1]).at(np.clip(place, 0, 1))
     columns = len(images) + (uncertainty is not None)
     fig, axes = three_rows(view, columns, min(WIDTH_MM, COLUMN_MM * columns), titles_mm=10)
     fig.get_layout_engine().set(w_pad=0.02, h_pad=0.02, wspace=0, hspace=0)
@@ -57,16 +56,6 @@ def side_by_side(
     return fig
 
 
-def _view(reference: Nifti1Image, place: float) -> View:
-    """Return the view around the head with its planes at `place` between the head's ends."""
-    whole = view_of(reference)
-    low, high = whole.box_mm.T + np.array([[8.0], [-8.0]])  # without the margin of `view_of`
-    shown = grid(reference)
-    ends = np.array([shown.edges_mm(axis) for axis in range(3)])
-    at = low + np.clip(place, 0, 1) * (high - low)
-    return replace(whole, position_mm=np.clip(at, ends[:, 0] + shown.spacing_mm, ends[:, 1] - shown.spacing_mm))
-
-
 def three_dimensions(image: Nifti1Image, labels: Nifti1Image | None = None) -> Any:
     """Return nilearn's interactive view of an image and its cortex; it needs no network.
 
@@ -77,13 +66,11 @@ def three_dimensions(image: Nifti1Image, labels: Nifti1Image | None = None) -> A
     from nilearn.plotting import view_img
 
     background = Nifti1Image(np.asarray(image.dataobj, np.float32), image.affine)
-    cortex = np.zeros(image.shape, np.float32)
-    if labels is not None:
-        cortex = (np.asarray(labels.dataobj) == NUMBERS["cortex"]).astype(np.float32)
+    nothing = Nifti1Image(np.zeros(image.shape, np.uint8), image.affine)
+    cortex = mask_of(labels, NUMBERS["cortex"]) if labels else nothing
     options = {"threshold": 0.5, "vmax": 1, "symmetric_cmap": False, "cmap": "autumn_r", "colorbar": False}
     options |= {"opacity": 0.5, "black_bg": True, "resampling_interpolation": "nearest"}
-    if not cortex.any():
-        options["cut_coords"] = tuple(apply_affine(image.affine, (np.array(image.shape) - 1) / 2))
+    middle = tuple(apply_affine(image.affine, (np.array(image.shape) - 1) / 2))
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "The given float value must not exceed|Casting data")
-        return view_img(Nifti1Image(cortex, (labels or image).affine), background, **options)
+        return view_img(cortex, background, cut_coords=middle, **options)

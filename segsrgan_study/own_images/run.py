@@ -95,6 +95,7 @@ def segment_image(image: InputImage, job: Job, identity: dict[str, Any], walk: W
         UserError: the image cannot be read or segmented; nothing of it is left in the folder.
     """
     from segsrgan_study.figures import contact_sheet
+    from segsrgan_study.figures.style import write_figure
 
     remove_case(image, job.out)
     scan = load_image(image.file)
@@ -104,7 +105,7 @@ def segment_image(image: InputImage, job: Job, identity: dict[str, Any], walk: W
         say(f"{image.file}: note: {note}.")
     facts = {"Sources": [image.source], **identity, "Versions": versions(), "Notes": notes}
     facts |= {"Options": {**identity["Options"], "Precision": job.precision}, "Quality": quality(scan, result)}
-    contact_sheet.write(result, image.name, job.out / image.sheet)
+    write_figure(contact_sheet.draw(result, image.name), job.out / image.sheet, dpi=160)
     write_case(image, result, job, facts, [image.sheet])
 
 

@@ -1,9 +1,9 @@
 import json
 import re
 from pathlib import Path
-from types import SimpleNamespace
 
 import matplotlib
+import nbformat
 import numpy as np
 import pandas as pd
 import pytest
@@ -17,7 +17,9 @@ from segsrgan_study.figures import (
     ablations,
     anisotropic,
     assumptions,
+    before_after,
     bland_altman,
+    calibration,
     learning,
     methods,
     networks,
@@ -27,19 +29,32 @@ from segsrgan_study.figures import (
     te_overlay,
     variability_table,
 )
+from segsrgan_study.figures.gallery import Gallery
 from segsrgan_study.figures.inputs import Inputs
 from segsrgan_study.figures.panels import mask_of
-from segsrgan_study.figures.registry import FIGURES, SECTIONS, Gallery
 from segsrgan_study.figures.style import MissingResult
 from segsrgan_study.paths import Study
+from tests.settings import ROOT
+from tests.study.figures.conftest import head
 from tests.study.notebook_04 import analyse
+
+CORTICES = [mask_of(labels, 2) for _, labels in (head(), head(shift=0.6), head((44, 48, 36)))]
 
 
 @pytest.fixture(scope="module")
-def layers():
-    """Layers of a small published generator and critic."""
+def history():
+    epoch = np.arange(1, 11)
+    curve = np.exp(-epoch / 4)
+    columns = {"epoch": epoch, "step": 100 * epoch, "loss_rec": curve, "loss_adv": -curve, "loss_critic": curve - 1}
+    columns |= {"loss_ce": curve, "learning_rate": curve / 100}
+    scores = {"val_psnr": 27 - curve, "val_psnr_spline": 24.0, "val_dice_cortex": 0.86 - curve / 5}
+    return pd.DataFrame(columns | scores)
+
+
+@pytest.fixture(scope="module")
+def models():
     generator = build_generator(name="residual", k=2, kernel=7, padding="reflect", n_classes=2)
-    return {"generator": networks.layer_summaries(generator), "critic": networks.layer_summaries(build_critic(2, 2))}
+    return {"generator": generator, "critic": build_critic(2, 2)}
 
 
 @pytest.fixture(scope="module")
@@ -66,72 +81,50 @@ def compared():
 
 
 @pytest.fixture(scope="module")
-def given(images, head, scores, volumes, history, bins, compared):
-    """Stands in for `Inputs`."""
-    tables = {
-        "training/history.csv": history,
-        "evaluation/per_subject.csv": scores,
-        "evaluation/calibration.csv": bins,
-        "variability/volumes.csv": volumes,
+def drawn(images, scores, volumes, history, bins, compared, models):
+    """Each figure and its values, by name."""
+    truth, labels, low, spline = (images[name] for name in ("truth", "labels", "low", "spline"))
+    doubt = Nifti1Image(0.001 * np.asarray(truth.dataobj), truth.affine)
+    cases = {"standard_errors": {"cases": 4}}
+    return {
+        "anisotropic": anisotropic.draw(low),
+        "simulation": simulation.draw(truth, low, spline),
+        "networks": networks.draw(models),
+        "learning": learning.draw(history),
+        "before_after": before_after.draw(low, spline, spline, truth, labels, labels),
+        "methods": methods.draw(scores),
+        "calibration": calibration.draw(bins, scores, cases, spline, labels, doubt),
+        "ablations": ablations.draw(compared),
+        "variability_table": variability_table.draw(analyse(volumes), with_talk=True),
+        "te_effect": te_effect.draw(volumes),
+        "te_overlay": te_overlay.draw({"sub-01": CORTICES[:2], "sub-02": CORTICES[:2]}),
+        "bland_altman": bland_altman.draw(volumes),
+        "assumptions": assumptions.draw(volumes),
     }
-    results = {
-        "evaluation/metrics.json": {"standard_errors": {"cases": 4}},
-        "ablations/metrics.json": compared,
-        "variability/metrics.json": analyse(volumes),
-    }
-    doubt = Nifti1Image(0.001 * np.asarray(images["truth"].dataobj), images["truth"].affine)
-    shown = {**images, "estimate": images["spline"], "truth_labels": images["labels"], "uncertainty": doubt}
-    pair = tuple(mask_of(labels, 2) for _, labels in (head(), head(shift=0.6)))
-    return SimpleNamespace(
-        study=None,
-        settings=SimpleNamespace(cohort="epirmex"),
-        table=tables.get,
-        json=results.get,
-        images=lambda *names: [shown[name] for name in names],
-        cortex_pairs=lambda te_ms: {"sub-01": pair, "sub-02": pair},
-    )
 
 
-@pytest.fixture(scope="module", params=FIGURES)
-def drawn(request, given, layers):
-    """Each figure once: its name, the figure, and its values."""
-    module = FIGURES[request.param]
-    inputs = next(modules[module] for modules in SECTIONS.values() if module in modules)
-    arguments = [layers] if module is networks else inputs(given)
-    return request.param, *module.draw(*arguments)
-
-
-def test_each_module_that_draws_stands_in_the_registry():
+def test_each_module_that_draws_stands_in_the_report(drawn):
+    cells = nbformat.read(ROOT / "notebooks" / "05_figures.ipynb", as_version=4).cells
+    assert set(drawn) == set(re.findall(r'figure\(\n    "(\w+)"', "\n".join(cell.source for cell in cells)))
     folder = Path(figures.__file__).parent
-    assert set(FIGURES) == {path.stem for path in folder.glob("*.py") if "\nCAPTION = " in path.read_text()}
+    assert set(drawn) == {
+        path.stem for path in folder.glob("*.py") if "tuple[Figure, pd.DataFrame]:" in path.read_text()
+    }
 
 
-def test_figures_have_a_column_width_values_and_no_cut_text(drawn):
-    name, fig, table = drawn
-    assert style.ONE_COLUMN_MM <= fig.get_size_inches()[0] * 25.4 <= style.TWO_COLUMNS_MM + 0.01
-    assert len(table) > 0
-    assert FIGURES[name].CAPTION.endswith(".")
-    fig.draw_without_rendering()  # lays it out
-    width, height = fig.get_size_inches() * fig.dpi
-    box = fig.get_tightbbox().transformed(fig.dpi_scale_trans)
-    assert min(box.x0, box.y0) > -2
-    assert box.x1 < width + 2
-    assert box.y1 < height + 2
+def test_figures_fit_a_page_and_have_values_and_no_cut_text(drawn):
+    for name, (fig, table) in drawn.items():
+        assert 90 <= fig.get_size_inches()[0] * 25.4 <= style.TWO_COLUMNS_MM + 0.01, name
+        assert len(table) > 0, name
+        fig.draw_without_rendering()  # lays it out
+        width, height = fig.get_size_inches() * fig.dpi
+        box = fig.get_tightbbox().transformed(fig.dpi_scale_trans)
+        assert min(box.x0, box.y0, width - box.x1, height - box.y1) > -2, name
 
 
-def test_files_are_the_same_when_drawn_again(scores, tmp_path):
-    files = []
-    for run, size in (("first", 10), ("second", 20)):
-        matplotlib.rcParams["font.size"] = size  # a caller's settings change nothing
-        fig, table = methods.draw(scores)
-        files.append(style.save(fig, "methods", tmp_path / run, table))
-    matplotlib.rcdefaults()
-    assert [path.name for path in files[0]] == [f"methods.{end}" for end in ("pdf", "svg", "png", "csv")]
-    for first, second in zip(*files, strict=True):
-        assert first.read_bytes() == second.read_bytes(), first.name
-
-
-def test_the_last_digits_of_a_layout_change_no_file(history, tmp_path, monkeypatch):
+def test_files_are_the_same_whatever_the_callers_settings_and_the_last_digits_of_a_layout(
+    history, tmp_path, monkeypatch
+):
     solve = ConstrainedLayoutEngine.execute
 
     def solve_otherwise(engine, fig):
@@ -139,33 +132,27 @@ def test_the_last_digits_of_a_layout_change_no_file(history, tmp_path, monkeypat
         for ax in fig.axes:
             ax._set_position(np.asarray(ax.get_position(original=True).bounds) * (1 + 1e-14))
 
-    one = style.save(learning.draw(history)[0], "learning", tmp_path / "one", history)
+    first = style.save(learning.draw(history)[0], "learning", tmp_path / "first", history)
     monkeypatch.setattr(ConstrainedLayoutEngine, "execute", solve_otherwise)
-    other = style.save(learning.draw(history)[0], "learning", tmp_path / "other", history)
-    for first, second in zip(one, other, strict=True):
-        assert first.read_bytes() == second.read_bytes(), first.name
+    with matplotlib.rc_context({"font.size": 20}):
+        second = style.save(learning.draw(history)[0], "learning", tmp_path / "second", history)
+    assert [path.name for path in first] == [f"learning.{end}" for end in ("pdf", "svg", "png", "csv")]
+    for one, other in zip(first, second, strict=True):
+        assert one.read_bytes() == other.read_bytes(), one.name
 
 
-def test_values_are_those_of_the_results(scores, volumes):
-    plotted = methods.draw(scores)[1]
+def test_values_are_those_of_the_results(scores, volumes, drawn):
     expected = scores[scores["structure"].isin(["image", "cortex"]) & (scores["metric"] != "n_components")]
-    np.testing.assert_array_equal(plotted["value"], expected["value"])
-    table = te_effect.draw(volumes)[1]
-    lines = table[(table["panel"] == "cortical volume (ml)") & (table["subject"] == "sub-0")]
-    np.testing.assert_allclose(lines["value"], volumes.loc[volumes["subject"] == "sub-0", "cortex_ml"])
-    mean = table[(table["panel"] == "cortical volume (ml)") & (table["subject"] == "mean")].set_index("te_ms")["value"]
-    assert mean[280] == pytest.approx(volumes.loc[volumes["te_ms"] == 280, "cortex_ml"].mean())
+    np.testing.assert_array_equal(drawn["methods"][1]["value"], expected["value"])
+    table = drawn["te_effect"][1].query("panel == 'cortical volume (ml)'").set_index(["subject", "te_ms"])["value"]
+    measured = volumes.set_index(["subject", "te_ms"])["cortex_ml"]
+    np.testing.assert_allclose(table["sub-00"], measured["sub-00"])
+    assert table["mean", 280] == pytest.approx(measured[:, 280].mean())
+    assert np.diff(drawn["simulation"][1].query("panel == 'thick slices'")["position_mm"]) == pytest.approx(4.5)
 
 
-def test_simulation_plots_the_line_through_the_images(images):
-    fig, table = simulation.draw(images["truth"], images["low"], images["spline"])
-    low = table[table["panel"] == "thick slices"]
-    assert np.diff(low["position_mm"]) == pytest.approx(4.5)
-    assert len(fig.axes) == 4
-
-
-def test_te_overlay_measures_both_masks_on_one_grid(head):
-    first, second, other = (mask_of(one[1], 2) for one in (head(), head(shift=0.6), head((44, 48, 36))))
+def test_te_overlay_measures_both_masks_on_one_grid():
+    first, second, other = CORTICES
     table = te_overlay.draw({"sub-01": (first, second), "sub-02": (first, other)})[1].set_index("patient")
     for te, mask in ((120, first), (280, second)):
         volume = np.count_nonzero(np.asarray(mask.dataobj)) * 1.5**3 / 1000
@@ -189,38 +176,42 @@ def test_learning_along_steps_is_smoothed_over_the_losses_alone(history):
     assert len(fig.axes[-1].lines) == 1  # the learning rate
 
 
-def test_layers_follow_a_models_graph(layers):
-    rows = {row["name"]: row for row in layers["generator"]}
-    sums = [row for row in rows.values() if row["kind"] == "Add"]
+def test_ablations_without_the_thickness_have_no_curves(compared):
+    factors = {"contrast": compared["factors"]["contrast"]}
+    fig, table = ablations.draw({"factors": factors})
+    assert len(fig.axes) == 3
+    assert set(table["factor"]) == {"contrast"}
+
+
+def test_layers_follow_a_models_graph(models):
+    layers = networks.layer_summaries(models["generator"])
+    rows = {row["name"]: row for row in layers}
+    sums = [row for row in layers if row["kind"] == "Add"]
     assert [row["size"] for row in sums] == [0.25] * 6
-    assert layers["generator"][-1]["size"] == 1.0
+    assert layers[-1]["size"] == 1.0
     assert [rows[name]["channels"] for name in sums[0]["inputs"]] == [8, 8]
-    first = next(row for row in rows.values() if row["parameters"])
+    first = next(row for row in layers if row["parameters"])
     assert (first["kernel"], first["channels"], first["parameters"]) == (7, 2, 2 * 7**3)
 
 
-@pytest.mark.parametrize("name", ["residual", "unet"])
-@pytest.mark.parametrize("padding", ["zero", "reflect"])
-def test_no_box_carries_a_class_name(name, padding, layers):
-    built = networks.layer_summaries(build_generator(name=name, k=2, kernel=7, padding=padding, n_classes=2))
-    fig = networks.draw({**layers, "generator": built})[0]
-    texts = [text.get_text() for ax in fig.axes for text in ax.texts]
+def test_no_box_carries_a_class_name(models):
+    kinds = [(name, padding) for name in ("residual", "unet") for padding in ("zero", "reflect")]
+    options = {"k": 2, "kernel": 7, "n_classes": 2}
+    built = {f"{name} {padding}": build_generator(name=name, padding=padding, **options) for name, padding in kinds}
+    texts = [text.get_text() for ax in networks.draw({**models, **built})[0].axes for text in ax.texts]
     assert not [text for text in texts if re.search("[a-z][A-Z]|_", text)]
 
 
 def test_what_is_missing_is_named(scores, volumes, history, images):
     empty = Nifti1Image(np.zeros(images["low"].shape, np.float32), images["low"].affine)
+    one = volumes[volumes["subject"] == "sub-00"]
     cases = [
-        (lambda: methods.draw(scores.iloc[:0]), "per_subject.csv: the table holds no rows"),
-        (lambda: methods.draw(scores.drop(columns="method")), r"columns \['method'\] are missing"),
         (lambda: methods.draw(scores[scores["structure"] == "white"]), "no score of the image or of cortex"),
         (lambda: learning.draw(history[["epoch"]]), "no loss and no validation score"),
         (lambda: te_effect.draw(volumes[volumes["te_ms"] == 120]), "one echo time"),
-        (lambda: bland_altman.draw(volumes[volumes["subject"] == "sub-0"]), "three patients"),
-        (lambda: assumptions.draw(volumes[volumes["subject"] == "sub-0"]), "three patients"),
+        (lambda: bland_altman.draw(one), "three patients"),
+        (lambda: assumptions.draw(one), "three patients"),
         (lambda: te_overlay.draw({}), "no patient has cortex masks at both TE = 120 and 280 ms"),
-        (lambda: variability_table.draw({}), "sd_over_mean is missing"),
-        (lambda: networks.draw({"generator": []}), "layers are missing"),
         (lambda: ablations.draw({}), "run `make ablations`"),
         (lambda: anisotropic.draw(empty), "empty"),
     ]
@@ -230,13 +221,24 @@ def test_what_is_missing_is_named(scores, volumes, history, images):
 
 
 def test_a_missing_figure_leaves_its_reason_and_the_others_are_drawn(tmp_path, volumes):
-    (tmp_path / "results" / "variability").mkdir(parents=True)
-    volumes.to_csv(tmp_path / "results" / "variability" / "volumes.csv", index=False)
-    gallery = Gallery(Inputs(Study(tmp_path), SimpleNamespace(cohort="embedded")))
-    page = gallery.section("variability").data
-    assert set(gallery.missing) == {"variability_table", "te_overlay"}
-    assert "results/variability/metrics.json: the file is not there" in page
-    assert json.loads((tmp_path / "results" / "figures" / "missing.json").read_text()) == gallery.missing
-    for name in ("te_effect", "bland_altman", "assumptions"):
-        assert (tmp_path / "results" / "figures" / f"{name}.svg").is_file()
-    assert page.count("<img src=") == 3
+    study = Study(tmp_path)
+    (study.results / "variability").mkdir(parents=True)
+    volumes.to_csv(study.results / "variability" / "volumes.csv", index=False)
+    (study.results / "empty.csv").write_text("")
+    figure, given = Gallery(study.results / "figures"), Inputs(study)
+    shown = [
+        figure("none", "A.", lambda: learning.draw(given.table("training/history.csv"))),
+        figure("empty", "B.", lambda: learning.draw(given.table("empty.csv"))),
+        figure("te_overlay", "C.", lambda: te_overlay.draw(given.cortex_pairs(te_overlay.TE_MS))),
+        figure("no_image", "D.", lambda: anisotropic.draw(*given.images("low"))),
+        figure("lacking", "E.", lambda: te_effect.draw(given.table("variability/volumes.csv").drop(columns="te_ms"))),
+        figure("te_effect", "F, <the\n last>.", lambda: te_effect.draw(given.table("variability/volumes.csv"))),
+    ]
+    assert list(figure.missing) == ["none", "empty", "te_overlay", "no_image", "lacking"]
+    assert "results/training/history.csv: the file is not there" in shown[0].data
+    assert "holds no rows" in shown[1].data
+    assert "the results lack &#x27;te_ms&#x27;" in shown[4].data
+    assert "<img src=" in shown[5].data
+    assert "<b>Figure 6.</b> F, &lt;the last&gt;." in shown[5].data
+    assert json.loads((study.results / "figures" / "missing.json").read_text()) == figure.missing
+    assert (study.results / "figures" / "te_effect.svg").is_file()

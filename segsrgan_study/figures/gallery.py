@@ -1,0 +1,53 @@
+"""Numbered figures of the report, each kept with its plotted values."""
+
+import base64
+from collections.abc import Callable
+from html import escape
+from pathlib import Path
+
+import pandas as pd
+from IPython.display import HTML
+from matplotlib.figure import Figure
+
+from segsrgan_core.atomic import write_json
+from segsrgan_core.errors import UserError
+from segsrgan_study.figures.style import save
+
+
+class Gallery:
+    """Figures, drawn into a folder; where the results do not allow one, a sentence says why.
+
+    Args:
+        folder: for their files and for `missing.json`.
+
+    Attributes:
+        missing: why figures could not be drawn, by name.
+    """
+
+    def __init__(self, folder: Path):
+        self.missing: dict[str, str] = {}
+        self._folder, self._count = folder, 0
+
+    def __call__(self, name: str, caption: str, draw: Callable[[], tuple[Figure, pd.DataFrame]]) -> HTML:
+        """Draw and save a figure, and return it for display.
+
+        Args:
+            name: of its files.
+            caption: what it shows.
+            draw: returns the figure and its plotted values.
+        """
+        self._count, title = self._count + 1, name.replace("_", " ")
+        try:
+            fig, values = draw()
+            save(fig, name, self._folder, values)
+        except (UserError, KeyError) as error:
+            lacking = f"the results lack {error}; run their stage again."
+            self.missing[name] = lacking if isinstance(error, KeyError) else str(error)
+            return HTML(f"<p><b>Figure {self._count}, {title}: not drawn.</b> {escape(self.missing[name])}</p>")
+        finally:
+            write_json(self._folder / "missing.json", self.missing)
+        source = base64.b64encode((self._folder / f"{name}.png").read_bytes()).decode()
+        width = round(fig.get_size_inches()[0] * 25.4 * 1.3)  # larger than on paper, for screens
+        image = f'<img src="data:image/png;base64,{source}" alt="{title}" style="width: {width}mm; max-width: 100%">'
+        below = f"<b>Figure {self._count}.</b> {escape(' '.join(caption.split()))}"
+        return HTML(f"<figure>{image}<figcaption>{below}</figcaption></figure>")
