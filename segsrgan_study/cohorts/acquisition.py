@@ -1,52 +1,89 @@
-"""Echo and repetition time, age and site of an image, from the sources that a folder may have."""
+"""Subject, echo and repetition time, age and site of images, from the sources that a folder may have."""
 
 import csv
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from segsrgan_core.errors import UserError
 from segsrgan_study.cohorts.tables import read_bytes, read_table, refuse
 from segsrgan_study.files import stem
 
 METADATA = ("subject", "session", "te_ms", "tr_ms", "age_weeks", "site")
 
 
-def times_of_name(name: str) -> dict[str, str]:
-    """Read echo and repetition time in ms from a path: `te120`, `TE_120ms`, `tr-3000`."""
-    found = {}
-    for key in ("te", "tr"):
-        match = re.search(rf"(?i)(?<![a-z0-9]){key}[_-]?(\d+(?:\.\d+)?)(?:ms)?(?![a-z0-9])", name)
-        if match:
-            found[f"{key}_ms"] = match[1]
-    return found
+def describe(
+    folder: Path, images: Mapping[str, Sequence[str]], names: str, metadata: str | Path | None = None
+) -> list[dict[str, Any]]:
+    """Collect what is known of images.
 
+    In rising order: the path (`te120`, `TE_120ms`, `tr-3000`), the BIDS JSON beside the image, the expression's groups,
+    the table. Ages stand as well in BIDS's tables (column scan_age), or in DrawEM's `ages.csv`: a subject, or its
+    number alone (`1` is `ALBERT_01`), and an age in weeks per line, in either order.
 
-def times_of_sidecar(image: Path) -> dict[str, float]:
-    """Read echo and repetition time in ms from the BIDS JSON beside an image, which gives seconds.
+    Args:
+        folder: where the images are.
+        images: path inside the folder to what the stars of its glob stand for.
+        names: regular expression, see `Preset`.
+        metadata: CSV; `image` is a path inside the folder, or a file name if only one image has it. Other columns: any
+            of METADATA; an empty cell says nothing.
+
+    Returns:
+        A row per image: `image`, `subject`, and of METADATA what is known.
 
     Raises:
-        UserError: the JSON file is broken.
+        UserError: lists every fault of a kind at once.
     """
-    path = image.parent / f"{stem(image)}.json"
+    table = _read_metadata(metadata, list(images)) if metadata else {}
+    ages = _bids_ages(folder)
+    rows: list[dict[str, Any]] = []
+    faults: list[str] = []
+    for image, stars in images.items():
+        match = re.search(names, image)
+        row = {"image": image, "subject": subject_of(image, stars, names), "session": ""}
+        row |= _times_of_name(image) | _times_of_sidecar(folder / image, faults)
+        row |= {key: value for key, value in match.groupdict().items() if value} if match else {}
+        row |= table.get(image, {})
+        subject, session = row["subject"].removeprefix("sub-"), row["session"].removeprefix("ses-")
+        row.setdefault("age_weeks", ages.get((subject, session)) or ages.get((subject, ""), ""))
+        rows.append(row)
+    refuse(folder, faults)
+    listed = _listed_ages(folder / "ages.csv", [row["subject"] for row in rows])
+    return [row | {"age_weeks": row["age_weeks"] or listed.get(row["subject"], "")} for row in rows]
+
+
+def subject_of(image: str, stars: Sequence[str], names: str) -> str:
+    """Name the subject: by the expression, else what the first star stands for, without echo and repetition time."""
+    match = re.search(names, image)
+    if match and match.groupdict().get("subject"):
+        return match["subject"]
+    first = next((star.partition("/")[0] for star in stars if star), stem(image))
+    return re.sub(r"(?i)[_-]?(?<![a-z0-9])t[er][_-]?\d+(\.\d+)?(ms)?(?![a-z0-9]).*$", "", first) or first
+
+
+def _times_of_name(name: str) -> dict[str, str]:
+    pattern = r"(?i)(?<![a-z0-9]){}[_-]?(\d+(?:\.\d+)?)(?:ms)?(?![a-z0-9])"
+    found = {f"{key}_ms": re.search(pattern.format(key), name) for key in ("te", "tr")}
+    return {key: match[1] for key, match in found.items() if match}
+
+
+def _times_of_sidecar(image: Path, faults: list[str]) -> dict[str, float]:
+    """Read the JSON beside an image, which gives seconds."""
+    path = image.with_name(f"{stem(image)}.json")
     if not path.is_file():
         return {}
     try:
         content = dict(json.loads(read_bytes(path)))
     except (ValueError, TypeError) as error:
-        raise UserError(f"{path}: expected a JSON file with keys and values ({error}); repair or remove it.") from error
+        faults.append(f"{path}: expected a JSON file with keys and values ({error}); repair or remove it.")
+        return {}
     values = {"te_ms": content.get("EchoTime"), "tr_ms": content.get("RepetitionTime")}
     return {key: round(1000.0 * value, 6) for key, value in values.items() if isinstance(value, (int, float))}
 
 
-def bids_ages(folder: Path) -> dict[tuple[str, str], str]:
-    """Read ages at the scan, in weeks, from `sub-*_sessions.tsv`, else `participants.tsv` (column scan_age).
-
-    Returns:
-        Age by (subject, session), without `sub-` and `ses-`; the session is "" where the table has none.
-    """
+def _bids_ages(folder: Path) -> dict[tuple[str, str], str]:
+    """Read `sub-*_sessions.tsv`, else `participants.tsv`: age by (subject, session), the session "" if unknown."""
     ages = {}
     for path in [folder / "participants.tsv", *sorted(folder.glob("sub-*/sub-*_sessions.tsv"))]:
         for row in csv.DictReader(_lines(path), delimiter="\t"):
@@ -57,30 +94,22 @@ def bids_ages(folder: Path) -> dict[tuple[str, str], str]:
     return ages
 
 
-def listed_ages(path: Path, subjects: Sequence[str]) -> dict[str, str]:
-    """Read `ages.csv` of DrawEM's atlases: a subject and an age in weeks per line, in either order.
-
-    A subject may also be named by its number alone (`1` is `ALBERT_01`). Other lines are ignored.
-
-    Raises:
-        UserError: lists each line that names a subject but not one age.
-    """
+def _listed_ages(path: Path, subjects: Sequence[str]) -> dict[str, str]:
+    """Read `ages.csv`; lines that name none of the subjects are passed over."""
     names = {name.casefold(): name for name in subjects}
     names |= {str(int(digits[0])): name for name in subjects if (digits := re.search(r"\d+$", name))}
     ages, faults = {}, []
     for number, line in enumerate(_lines(path), 1):
-        fields = [
-            re.sub(r"^0+(?=\d+$)", "", field.strip(" \"'").casefold()) for field in re.split(r"[,;\s]+", line.strip())
-        ]
-        subject = next((field for field in fields if field in names), None)
-        if subject is None:
-            continue
-        fields.remove(subject)
-        numbers = [field for field in fields if re.fullmatch(r"[0-9]+\.?[0-9]*", field)]
-        if len(numbers) == 1:
-            ages[names[subject]] = numbers[0]
-        else:
-            faults.append(f"line {number}: expected {names[subject]} and one age in weeks; received {line.strip()!r}")
+        fields = [field.strip(" \"'").casefold() for field in re.split(r"[,;\s]+", line.strip())]
+        fields = [str(int(field)) if field.isdecimal() else field for field in fields]
+        name = next((field for field in fields if field in names), None)
+        if name is not None:
+            fields.remove(name)
+            numbers = [field for field in fields if re.fullmatch(r"[0-9]+\.?[0-9]*", field)]
+            if len(numbers) == 1:
+                ages[names[name]] = numbers[0]
+            else:
+                faults.append(f"line {number}: expected {names[name]} and one age in weeks; received {line.strip()!r}")
     refuse(path, faults)
     return ages
 
@@ -89,22 +118,10 @@ def _lines(path: Path) -> list[str]:
     return read_bytes(path).decode("utf-8-sig", "replace").splitlines() if path.is_file() else []
 
 
-def read_metadata(path: str | Path, images: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Read a table of acquisitions that a person wrote: image, and any of subject, session, te_ms, ... site.
-
-    Args:
-        path: CSV; `image` is a path inside the folder, or a file name if only one image has it.
-        images: the paths of the images inside the folder.
-
-    Returns:
-        Image to the cells of its row that are not empty.
-
-    Raises:
-        UserError: lists every row whose image is not there, or is not one alone.
-    """
-    table = read_table(path, ("image",), METADATA)
+def _read_metadata(path: str | Path, images: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Read a table of acquisitions: image to the cells of its row that are not empty."""
     facts, faults = {}, []
-    for line, cells in table.to_dict("index").items():
+    for line, cells in read_table(path, ("image",), METADATA).to_dict("index").items():
         name = cells.pop("image")
         found = [image for image in images if name == image] or [i for i in images if name == i.rpartition("/")[2]]
         if len(found) == 1:

@@ -12,8 +12,7 @@ from nibabel.nifti1 import Nifti1Image
 
 from segsrgan_core.errors import UserError
 from segsrgan_study.cohorts.labels import to_drawem9
-from segsrgan_study.cohorts.manifest import locate
-from segsrgan_study.cohorts.schema import COLUMNS, Row
+from segsrgan_study.cohorts.manifest import image_rows, locate
 from segsrgan_study.cohorts.tables import read_bytes, refuse
 from segsrgan_study.files import grid_distance_mm, load_image, load_labels, same_grid
 from segsrgan_study.progress import track
@@ -43,14 +42,13 @@ def examine(manifest: pd.DataFrame, root: str | Path, mapping: Mapping[int, int]
     Returns:
         The checksums of each row ("" where a file cannot be read), and the faults of all files.
     """
-    look = cache(partial(_look, mapping=dict(mapping)))
+    look = cache(partial(_look, Path(root), mapping))
     digests, faults = [], []
-    rows = [Row(*values) for values in manifest[list(COLUMNS)].itertuples(index=False, name=None)]
-    for row in track(rows, "checked"):
-        found = {column: look(Path(root), column, name) for column, name in row.files.items()}
+    for row in track(image_rows(manifest), "checked"):
+        found = {column: look(column, name) for column, name in row.files.items()}
         sums = [file.digest for file in found.values()]
         digests.append(";".join(sums) if all(sums) else "")
-        faults += [fault for file in found.values() for fault in file.faults] + _grid_faults(row, found)
+        faults += [file.fault for file in found.values() if file.fault] + _grid_faults(row.split, found)
         faults += [
             f"{file.path}: the file has other content than the manifest's checksum says."
             for known, file in zip(row.sha256.split(";"), found.values(), strict=False)
@@ -65,46 +63,40 @@ class _File(NamedTuple):
     path: Path
     digest: str = ""
     grid: Nifti1Image | None = None
-    faults: tuple[str, ...] = ()
+    fault: str = ""
 
 
-def _look(root: Path, column: str, name: str, mapping: Mapping[int, int]) -> _File:
-    digest, grid = "", None
+def _look(root: Path, mapping: Mapping[int, int], column: str, name: str) -> _File:
+    file = _File(Path(root, name))
     try:
-        path = locate(root, name)
-        data = read_bytes(path) if path.is_file() else None
-        digest = hashlib.sha256(data).hexdigest() if data else ""
+        locate(root, name)
+        data = read_bytes(file.path) if file.path.is_file() else None
+        file = file._replace(digest=hashlib.sha256(data).hexdigest() if data else "")
         grey = column in ("image", "hr")
-        image = load_image(path, data) if grey else load_labels(path, data)
-        grid = Nifti1Image(np.broadcast_to(np.uint8(0), image.shape), image.affine)
+        image = load_image(file.path, data) if grey else load_labels(file.path, data)
+        file = file._replace(grid=Nifti1Image(np.broadcast_to(np.uint8(0), image.shape), image.affine))
         if not grey:
-            _check_values(column, np.unique(np.asarray(image.dataobj)), path, mapping)
+            _check_values(column, np.unique(image.dataobj), file.path, mapping)
     except UserError as error:
-        return _File(Path(root, name), digest, grid, (str(error),))
-    return _File(path, digest, grid)
+        return file._replace(fault=str(error))
+    return file
 
 
 def _check_values(column: str, values: np.ndarray, path: Path, mapping: Mapping[int, int]) -> None:
     if not values.any():
         raise UserError(f"{path}: expected {column} in some voxel; received 0 in all of them.")
     if column == "labels":
-        to_drawem9(values, dict(mapping), str(path))
+        to_drawem9(values, mapping, str(path))
     if column == "sides" and values.max() > 2:
         raise UserError(f"{path}: expected 1 (left), 2 (right) and 0; received also {values.max()}; give another file.")
 
 
-def _grid_faults(row: Row, found: Mapping[str, _File]) -> list[str]:
-    acquired = row.split == "variability"
-    pairs = [(column, "labels" if acquired else "image") for column in found]
-    pairs = [pair for pair in pairs if pair[1] in found and not (acquired and pair[0] in ("image", "mask"))]
-    return [
-        f"{found[column].path}: expected the grid of {found[like].path}; received {_apart(a, b)}; resample it."
-        for column, like in pairs
-        if (a := found[column].grid) and (b := found[like].grid) and not same_grid(a, b)
-    ]
-
-
-def _apart(image: Nifti1Image, like: Nifti1Image) -> str:
-    if image.shape != like.shape:
-        return f"the shape {image.shape} in place of {like.shape}"
-    return f"one that lies up to {grid_distance_mm(image, like):.3g} mm away"
+def _grid_faults(split: str, found: Mapping[str, _File]) -> list[str]:
+    like, others = ("labels", ("hr", "sides")) if split == "variability" else ("image", ("labels", "mask", "sides"))
+    faults = []
+    for file in (found[column] for column in others if column in found and like in found):
+        a, b = file.grid, found[like].grid
+        if a and b and not same_grid(a, b):
+            apart = f"up to {grid_distance_mm(a, b):.3g} mm away" if a.shape == b.shape else f"of the shape {a.shape}"
+            faults.append(f"{file.path}: expected the grid of {found[like].path}; received one {apart}; resample it.")
+    return faults

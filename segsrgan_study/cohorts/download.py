@@ -6,7 +6,6 @@ import pandas as pd
 
 from segsrgan_core.errors import UserError
 from segsrgan_study.cohorts.manifest import image_rows, locate
-from segsrgan_study.cohorts.schema import SPLITS
 from segsrgan_study.progress import track
 
 PUBLIC = {
@@ -28,7 +27,7 @@ def fetch_missing(manifest: pd.DataFrame, root: str | Path) -> None:
             written, or a file is not the one that the manifest describes.
     """
     digests: dict[str, str] = {}
-    for row in (row for split in SPLITS for row in image_rows(manifest, split)):
+    for row in image_rows(manifest):
         names = list(row.files.values())
         digests |= zip(names, row.sha256.split(";") if row.sha256 else [""] * len(names), strict=True)
     missing = {name.partition("/")[2]: digest for name, digest in digests.items() if not locate(root, name).is_file()}
@@ -53,20 +52,14 @@ def _fetch(cohort: str, digests: dict[str, str], folder: Path) -> None:
     store = pooch.create(folder, PUBLIC[cohort], registry=registry, retry_if_failed=2)
     # The address is https and answers directly; a redirection could lead to plain http.
     downloader = pooch.HTTPDownloader(timeout=60, allow_redirects=False)
-    advice = f"or name a local copy: SEGSRGAN_DATA=folder, where the folder holds {cohort}/"
     try:
         for name in track(registry, f"downloaded from {cohort}"):
             store.fetch(name, downloader=downloader)
+        return
     except RequestException as error:
-        raise UserError(
-            f"{cohort}: {PUBLIC[cohort]} cannot be reached ({type(error).__name__}); connect to the internet and try "
-            f"again, {advice}."
-        ) from error
+        fault = f"{PUBLIC[cohort]} cannot be reached ({type(error).__name__}); connect to the internet and try again"
     except OSError as error:
-        raise UserError(
-            f"{folder}: cannot be written ({error.strerror or error}); make it writable, {advice}."
-        ) from error
-    except ValueError as error:
-        raise UserError(
-            f"{cohort}: the download of {name} does not have the manifest's checksum; try again, {advice}."
-        ) from error
+        fault = f"{folder} cannot be written ({error.strerror or error}); make it writable"
+    except ValueError:
+        fault = f"the download of {name} does not have the manifest's checksum; try again"
+    raise UserError(f"{cohort}: {fault}, or name a local copy: SEGSRGAN_DATA=folder, where the folder holds {cohort}/.")

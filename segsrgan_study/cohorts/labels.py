@@ -4,28 +4,30 @@ Source: dHCP structural pipeline, `*_desc-drawem9_dseg.nii.gz` (Makropoulos et a
 the image's labelled field.
 """
 
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
 import numpy as np
+import yaml
 
+from segsrgan_core.classes import DRAWEM9
 from segsrgan_core.errors import UserError
+from segsrgan_study.cohorts.tables import read_bytes, refuse
 
-# Parcellation of the fetal atlas: 1 white, 2 ventricles, 3 cerebellum, 4 outer CSF, 5 cortex, 6 deep grey,
-# 7 brainstem, 8 corpus callosum (white matter in drawem9).
-FETAL_ATLAS: dict[int, int] = {0: 0, 1: 3, 2: 5, 3: 6, 4: 1, 5: 2, 6: 7, 7: 8, 8: 3}
-
-# ALBERTs as laid out in DrawEM's `tissues-v3`: 0 holds both the background and the deep structures, so only the
-# cortex, CSF and white matter can be read from it; deep structures stay 0. 5 and 6 are high- and low-intensity white.
-ALBERTS_TISSUES: dict[int, int] = {0: 0, 1: 1, 2: 2, 3: 3, 4: 4, 5: 3, 6: 3}
-
-IDENTITY: dict[int, int] = {number: number for number in range(10)}
-
+_DRAWEM9 = {number: number for number in range(10)}
 CONVENTIONS: dict[str, dict[int, int]] = {
-    "drawem9": IDENTITY,
-    "fetal_atlas": FETAL_ATLAS,
-    "alberts": ALBERTS_TISSUES,
+    **dict.fromkeys(("drawem9", "embedded", "dhcp", "epirmex"), _DRAWEM9),
+    # Parcellation: 1 white, 2 ventricles, 3 cerebellum, 4 outer CSF, 5 cortex, 6 deep grey, 7 brainstem, 8 corpus
+    # callosum (white matter in drawem9).
+    "fetal_atlas": {0: 0, 1: 3, 2: 5, 3: 6, 4: 1, 5: 2, 6: 7, 7: 8, 8: 3},
+    # As laid out in DrawEM's `tissues-v3`: 0 holds both the background and the deep structures, so only the cortex, CSF
+    # and white matter can be read from it; deep structures stay 0. 5 and 6 are high- and low-intensity white.
+    "alberts": {0: 0, 1: 1, 2: 2, 3: 3, 4: 4, 5: 3, 6: 3},
 }
 
 
-def to_drawem9(labels: np.ndarray, mapping: dict[int, int], name: str = "labels") -> np.ndarray:
+def to_drawem9(labels: np.ndarray, mapping: Mapping[int, int], name: str = "labels") -> np.ndarray:
     """Translate a label array to the drawem9 numbers.
 
     Args:
@@ -39,14 +41,62 @@ def to_drawem9(labels: np.ndarray, mapping: dict[int, int], name: str = "labels"
     Raises:
         UserError: a number stands in `labels` that `mapping` does not know.
     """
-    found = np.unique(labels)
-    unknown = [int(number) for number in found if int(number) not in mapping]
+    found = np.unique(labels).tolist()
+    unknown = [number for number in found if number not in mapping]
     if unknown:
         raise UserError(
             f"{name}: expected only the labels {sorted(mapping)}, received also {unknown}; "
             "name the right label mapping or correct the file."
         )
-    table = np.zeros(int(found.max()) + 1, np.uint8)
-    for number in found:
-        table[int(number)] = mapping[int(number)]
+    table = np.zeros(max(found) + 1, np.uint8)
+    table[found] = [mapping[number] for number in found]
     return table[labels]
+
+
+def label_mapping(cohort: str, manifests_dir: str | Path) -> dict[int, int]:
+    """Return the mapping of a cohort's label numbers to those of drawem9.
+
+    It stands in `<manifests_dir>/<cohort>.labels.json` if that file is there, else the cohort's name says it.
+
+    Raises:
+        UserError: neither is there, or the file has faults.
+    """
+    path = Path(manifests_dir, f"{cohort}.labels.json")
+    if path.is_file():
+        return read_mapping(path)
+    if cohort not in CONVENTIONS:
+        raise UserError(
+            f"cohort: expected {', '.join(CONVENTIONS)} or one with {path}; received {cohort!r}; "
+            "make its manifest with `segsrgan manifest`."
+        )
+    return CONVENTIONS[cohort]
+
+
+def read_mapping(path: str | Path) -> dict[int, int]:
+    """Read a label mapping.
+
+    Args:
+        path: YAML or JSON, each of the file's label numbers to a drawem9 number (0 to 9, 0 is none of the tissues) or
+            to a tissue's name (`cortex`). 0 stays 0 unless the file says otherwise.
+
+    Returns:
+        Number to drawem9 number.
+
+    Raises:
+        UserError: lists every fault at once.
+    """
+    try:
+        content = yaml.safe_load(read_bytes(path))
+    except yaml.YAMLError as error:
+        raise UserError(f"{path}: expected YAML or JSON; it could not be read ({error}).") from error
+    if not isinstance(content, dict) or not content:
+        raise UserError(f"{path}: expected a mapping such as '{{1: csf, 2: cortex}}'; received {content!r}.")
+    tissues = {name: number for number, name in DRAWEM9.items()} | {str(number): number for number in _DRAWEM9}
+    pairs = {str(number): str(tissue) for number, tissue in content.items()}
+    faults = [
+        f"expected a whole number and a tissue ({', '.join(tissues)}); received {number}: {tissue}"
+        for number, tissue in pairs.items()
+        if not re.fullmatch("[0-9]{1,5}", number) or tissue not in tissues
+    ]
+    refuse(path, faults)
+    return {0: 0} | {int(number): tissues[tissue] for number, tissue in pairs.items()}

@@ -1,16 +1,14 @@
 """The manifest: one CSV a cohort, one row an image; validated on every read (schema: data_manifests/README.md)."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from segsrgan_core.errors import UserError
-from segsrgan_study.cohorts.schema import COLUMNS, NUMBERS, OPTIONAL, SPLITS, Row, manifest_faults, with_optional
+from segsrgan_study.cohorts.schema import COLUMNS, NUMBERS, OPTIONAL, SPLITS, Row, manifest_faults
 from segsrgan_study.cohorts.tables import parse_table, read_bytes, refuse
 from segsrgan_study.files import write_csv
-
-ADVICE = " (the columns are described in data_manifests/README.md)"
 
 
 def read_manifest(path: str | Path) -> pd.DataFrame:
@@ -28,16 +26,24 @@ def read_manifest(path: str | Path) -> pd.DataFrame:
     """
     if not Path(path).is_file():
         raise UserError(f"{path}: expected a manifest; received nothing there; make it with `segsrgan manifest`.")
-    frame, faults = parse_table(read_bytes(path))
-    refuse(path, faults + manifest_faults(frame), ADVICE)
-    return _typed(frame)
+    return _checked(path, read_bytes(path))
 
 
-def validated(frame: pd.DataFrame) -> pd.DataFrame:
+def _checked(what: str | Path, content: bytes, faults: Sequence[str] = ()) -> pd.DataFrame:
+    text, found = parse_table(content)
+    text = text.assign(**{name: "" for name in OPTIONAL if name not in text})
+    refuse(what, [*found, *manifest_faults(text), *faults], " (the columns are described in data_manifests/README.md)")
+    frame = text[list(COLUMNS)].reset_index(drop=True)
+    return frame.assign(**{name: pd.to_numeric(frame[name]).astype(float) for name in NUMBERS})
+
+
+def validated(frame: pd.DataFrame, what: str | Path = "manifest", faults: Sequence[str] = ()) -> pd.DataFrame:
     """Return a manifest made in memory as `read_manifest` would, sorted by subject, session, echo time and image.
 
     Args:
         frame: the columns of `Row`; "", None or NaN where nothing is known.
+        what: the manifest's name, for the error.
+        faults: found elsewhere, to be told as well.
 
     Returns:
         As `read_manifest`.
@@ -45,59 +51,25 @@ def validated(frame: pd.DataFrame) -> pd.DataFrame:
     Raises:
         UserError: lists every fault at once, by the line that each would have in the file.
     """
-    refuse("manifest", frame_faults(frame), ADVICE)
-    return _typed(_sorted_text(frame))
+    keys = frame[["subject", "session", "image"]].fillna("").reset_index(drop=True)
+    keys.insert(2, "te_ms", pd.to_numeric(frame["te_ms"], errors="coerce").to_list())
+    order = keys.sort_values(list(keys), kind="stable").index
+    text = frame.iloc[order].to_csv(index=False, float_format="%.6g")
+    return _checked(what, text.encode(), faults)
 
 
-def frame_faults(frame: pd.DataFrame) -> list[str]:
-    """Return the faults that `validated` lists."""
-    text = _sorted_text(frame)
-    return manifest_faults(text) if len(text) else ["expected at least one image; received none"]
-
-
-def write_manifest(frame: pd.DataFrame, path: str | Path) -> Path:
-    """Validate a manifest and write it atomically, in an order that does not depend on its split.
-
-    Args:
-        frame: as `validated`.
-        path: where to write.
-
-    Returns:
-        The path.
-
-    Raises:
-        UserError: as `validated`; nothing is written then.
-    """
-    checked = validated(frame)
+def write_manifest(frame: pd.DataFrame, path: str | Path, faults: Sequence[str] = ()) -> Path:
+    """Write what `validated` returns, atomically; the order does not depend on the split."""
+    checked = validated(frame, path, faults)
     return write_csv(path, checked.drop(columns=[name for name in OPTIONAL if not checked[name].any()]))
 
 
-def _typed(text: pd.DataFrame) -> pd.DataFrame:
-    frame = with_optional(text)[list(COLUMNS)].reset_index(drop=True)
-    return frame.assign(**{name: pd.to_numeric(frame[name], errors="coerce").astype(float) for name in NUMBERS})
-
-
-def _sorted_text(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return text cells in the order of a manifest, indexed by the line that each row has in the file."""
-
-    def cell(value: object) -> str:
-        if value is None or value is pd.NA or value != value:
-            return ""
-        return f"{value:.6g}" if isinstance(value, (float, np.floating)) else str(value)
-
-    text = pd.DataFrame({name: [cell(value) for value in frame[name]] for name in frame.columns}, dtype=str)
-    if {"subject", "session", "te_ms", "image"} <= set(text.columns):
-        order = text.assign(te_ms=pd.to_numeric(text["te_ms"], errors="coerce"))
-        text = text.loc[order.sort_values(["subject", "session", "te_ms", "image"], kind="stable").index]
-    return text.set_axis(pd.RangeIndex(2, len(text) + 2))
-
-
-def image_rows(manifest: pd.DataFrame, split: str) -> list[Row]:
-    """Return the images of one split ("train", "val", "test" or "variability"), in the manifest's order."""
-    if split not in SPLITS:
+def image_rows(manifest: pd.DataFrame, split: str = "") -> list[Row]:
+    """Return the images of one split ("train", "val", "test" or "variability"; "" for all), in the manifest's order."""
+    if split and split not in SPLITS:
         raise UserError(f"split: expected one of {', '.join(SPLITS)}; received {split!r}.")
-    chosen = manifest.loc[manifest["split"] == split, list(COLUMNS)]
-    return [Row(*values) for values in chosen.itertuples(index=False, name=None)]
+    chosen = manifest[manifest["split"] == split] if split else manifest
+    return [Row(*values) for values in chosen[list(COLUMNS)].itertuples(index=False, name=None)]
 
 
 def locate(root: str | Path, name: str) -> Path:

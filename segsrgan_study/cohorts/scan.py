@@ -5,25 +5,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
 from segsrgan_core.errors import UserError
-from segsrgan_study.cohorts.acquisition import (
-    METADATA,
-    bids_ages,
-    listed_ages,
-    read_metadata,
-    times_of_name,
-    times_of_sidecar,
-)
+from segsrgan_study.cohorts.acquisition import METADATA, describe, subject_of
 from segsrgan_study.cohorts.schema import COLUMNS, FILES, SPLITS
 from segsrgan_study.cohorts.splits import Share, choose, deal
 from segsrgan_study.cohorts.tables import refuse
-from segsrgan_study.files import stem
 
-BIDS_NAMES = r"(?:^|/)(?P<subject>sub-[^_/]+)(?:[_/](?P<session>ses-[^_/]+))?"
 Files = dict[str, tuple[str, ...]]
 """Path inside the folder to what the stars of the glob stand for there."""
 
@@ -34,45 +24,25 @@ class Preset:
 
     Globs know `*`, `?`, `**/` and a last `.nii*` (`.nii` or `.nii.gz`); of several, the first that finds a file is
     used. An image and its labels belong together if the stars stand for the same in both.
-
-    Attributes:
-        name: of the preset, and of the cohort where no other is given.
-        globs: by column of the manifest (image, labels, mask, hr, sides), relative to the folder.
-        convention: a name in `labels.CONVENTIONS`, or the label mapping itself.
-        names: regular expression that is searched in an image's path; its groups are columns of the manifest.
-        split: puts every image into this split.
-        split_by: the column whose equal values stay on one side: "subject" or "age_weeks".
-        val: how many groups validate.
-        test: how many groups test.
     """
 
-    name: str
-    globs: Mapping[str, tuple[str, ...]]
-    convention: str | Mapping[int, int] = "drawem9"
-    names: str = BIDS_NAMES
-    split: str = ""
-    split_by: str = "subject"
-    val: Share = 0.1
-    test: Share = 0.2
+    name: str  # of the cohort, the first part of each path
+    globs: Mapping[str, tuple[str, ...]]  # by column of the manifest (image, labels, mask, hr, sides)
+    names: str = r"(?:^|/)(?P<subject>sub-[^_/]+)(?:[_/](?P<session>ses-[^_/]+))?"  # sought in an image's path
+    metadata: str | Path = ""  # CSV of acquisitions, see `acquisition.describe`
+    split: str | Path = ""  # one for all images, or a CSV file (subject, split)
+    split_by: str = "subject"  # else: the column whose equal values stay on one side, "subject" or "age_weeks"
+    val: Share = 0.1  # how many of these groups validate
+    test: Share = 0.2  # how many test
+    seed: int = 0  # of the split
 
 
-def scan(
-    preset: Preset,
-    folder: str | Path,
-    seed: int = 0,
-    cohort: str = "",
-    split: str | Path = "",
-    metadata: str | Path | None = None,
-) -> pd.DataFrame:
+def scan(preset: Preset, folder: str | Path) -> pd.DataFrame:
     """Make a manifest from a folder; nothing is written.
 
     Args:
         preset: how to read the folder.
         folder: where the images are.
-        seed: of the split.
-        cohort: the cohort's name, first part of each path; the preset's if empty.
-        split: a split's name for all images, or a CSV file (subject, split); the preset's rule if empty.
-        metadata: CSV of acquisitions (`acquisition.read_metadata`); it goes before all other sources.
 
     Returns:
         One row an image with the manifest's columns; not yet validated.
@@ -80,7 +50,7 @@ def scan(
     Raises:
         UserError: lists every fault of a kind at once.
     """
-    folder, cohort = Path(folder), cohort or preset.name
+    folder = Path(folder)
     _check_names(preset.names)
     found = {column: _find(folder, preset.globs.get(column, ())) for column in FILES}
     others = {path for column in FILES[1:] for path in found[column]}
@@ -90,17 +60,17 @@ def scan(
             f"{folder}: expected images named {' or '.join(preset.globs['image'])}; received none (links to folders "
             "are not followed); name the right folder or another glob."
         )
-    rows = _rows(preset, folder, images, read_metadata(metadata, list(images)) if metadata else {})
+    rows = describe(folder, images, preset.names, preset.metadata)
     faults: list[str] = []
     for row in rows:
         for column in FILES[1:]:
             row[column] = _partner(row["image"], images[row["image"]], found[column], preset.names, faults)
     refuse(folder, faults)
-    _split(preset, rows, seed, split)
-    rows = [row for row in rows if row["split"]]
-    for row in rows:
-        row |= {"cohort": cohort} | {column: f"{cohort}/{row[column]}" for column in FILES if row[column]}
-    return pd.DataFrame(rows).reindex(columns=list(COLUMNS), fill_value="")
+    frame = pd.DataFrame(rows).reindex(columns=list(COLUMNS), fill_value="")
+    frame["cohort"], frame["split"] = preset.name, _splits(preset, frame)
+    for column in FILES:
+        frame[column] = frame[column].where(frame[column] == "", f"{preset.name}/" + frame[column])
+    return frame[frame["split"] != ""].reset_index(drop=True)
 
 
 def _check_names(names: str) -> None:
@@ -120,58 +90,23 @@ def _find(folder: Path, globs: Sequence[str]) -> Files:
         )
     files = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir())
     files = [path for path in files if not re.search(r"(^|/)\.", path)]
+    meanings = {"**/": r"((?:[^/]+/)*)", "*": r"([^/]*)", "?": r"([^/])", ".nii*": r"\.nii(?:\.gz)?"}
     for glob in globs:
         if glob.startswith(("/", "~")) or ".." in glob.split("/"):
             raise UserError(f"glob: expected one relative to the folder, without '..'; received {glob!r}.")
-        pattern = _pattern(glob)
+        parts = re.split(r"(\*\*/|\.nii\*$|\*|\?)", glob)
+        pattern = re.compile("".join(meanings.get(part, re.escape(part)) for part in parts))
         found = {path: match.groups("") for path in files if (match := pattern.fullmatch(path))}
         if found:
             return found
     return {}
 
 
-def _pattern(glob: str) -> re.Pattern[str]:
-    meanings = {"**/": r"((?:[^/]+/)*)", "*": r"([^/]*)", "?": r"([^/])", ".nii*": r"\.nii(?:\.gz)?"}
-    parts = re.split(r"(\*\*/|\.nii\*$|\*|\?)", glob)
-    return re.compile("".join(meanings.get(part, re.escape(part)) for part in parts))
-
-
-def _rows(preset: Preset, folder: Path, images: Files, metadata: Mapping[str, dict]) -> list[dict[str, Any]]:
-    ages = bids_ages(folder)
-    rows, faults = [], []
-    for image, stars in images.items():
-        match = re.search(preset.names, image)
-        row: dict[str, Any] = {"subject": _subject(image, stars, preset.names), "session": "", **times_of_name(image)}
-        try:
-            row |= times_of_sidecar(folder / image)
-        except UserError as error:
-            faults.append(str(error))
-        row |= {key: value for key, value in match.groupdict().items() if value} if match else {}
-        row |= {"image": image, **metadata.get(image, {})}
-        key = row["subject"].removeprefix("sub-"), row["session"].removeprefix("ses-")
-        row.setdefault("age_weeks", ages.get(key) or ages.get((key[0], ""), ""))
-        rows.append(row)
-    listed = listed_ages(folder / "ages.csv", [row["subject"] for row in rows])
-    for row in rows:
-        row["age_weeks"] = row["age_weeks"] or listed.get(row["subject"], "")
-    refuse(folder, faults)
-    return rows
-
-
-def _subject(image: str, stars: Sequence[str], names: str) -> str:
-    """Name the subject: by the expression, else what the first star stands for, without echo and repetition time."""
-    match = re.search(names, image)
-    if match and match.groupdict().get("subject"):
-        return match["subject"]
-    first = next((star.partition("/")[0] for star in stars if star), stem(image))
-    return re.sub(r"(?i)[_-]?(?<![a-z0-9])t[er][_-]?\d+(\.\d+)?(ms)?(?![a-z0-9]).*$", "", first) or first
-
-
 def _partner(image: str, stars: tuple[str, ...], others: Files, names: str, faults: list[str]) -> str:
     """Return the file that belongs to an image, "" if none does; a doubtful case becomes a fault."""
     fitting = [path for path, found in others.items() if found == stars]
     name = _without_folders(stars)
-    if not fitting and _subject(image, stars, names).removeprefix("sub-") in name:
+    if not fitting and subject_of(image, stars, names).removeprefix("sub-") in name:
         fitting = [path for path, found in others.items() if _same_id(name, _without_folders(found))]
     if len(fitting) > 1:
         faults.append(f"{image}: expected one file that belongs to it; received {', '.join(fitting)}; narrow the glob")
@@ -195,17 +130,13 @@ def _same_id(a: str, b: str) -> bool:
     return bool(re.search(r"\d", " ".join(first[:common]))) and not re.search(r"\d", known)
 
 
-def _split(preset: Preset, rows: list[dict[str, Any]], seed: int, split: str | Path) -> None:
-    """Set each row's split in place; "" where the split's file leaves the subject out."""
-    whole = str(split or preset.split)
-    if whole in SPLITS:
-        sides, column = {row["subject"]: whole for row in rows}, "subject"
-    elif whole and not Path(whole).is_file():
-        raise UserError(f"split: expected one of {', '.join(SPLITS)}, or a CSV file; received {whole!r}.")
-    elif whole:
-        sides, column = choose([row["subject"] for row in rows], whole), "subject"
-    else:
-        column = preset.split_by
-        sides = deal([str(row[column]) for row in rows], seed, preset.val, preset.test)
-    for row in rows:
-        row["split"] = sides.get(str(row[column]), "")
+def _splits(preset: Preset, frame: pd.DataFrame) -> pd.Series:
+    """Return each row's split; "" where the split's file leaves the subject out."""
+    if preset.split in SPLITS:
+        return pd.Series(preset.split, frame.index)
+    if not preset.split:
+        groups = frame[preset.split_by].astype(str)
+        return groups.map(deal(list(groups), preset.seed, preset.val, preset.test))
+    if not Path(preset.split).is_file():
+        raise UserError(f"split: expected one of {', '.join(SPLITS)}, or a CSV file; received {str(preset.split)!r}.")
+    return frame["subject"].map(choose(frame["subject"].unique(), preset.split)).fillna("")

@@ -1,7 +1,7 @@
 """Columns of a manifest, and the checks of each cell and between rows."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import pandas as pd
@@ -12,8 +12,7 @@ from segsrgan_study.cohorts.tables import column_faults
 SPLITS = ("train", "val", "test", "variability")
 FILES = ("image", "labels", "mask", "hr", "sides")
 OPTIONAL = ("hr", "sides")
-# The plausible range of each number catches a wrong unit, such as an echo time in seconds.
-NUMBERS = {"te_ms": (1.0, 2000.0), "tr_ms": (100.0, 100_000.0), "age_weeks": (10.0, 200.0)}
+NUMBERS = ("te_ms", "tr_ms", "age_weeks")
 
 
 class Row(NamedTuple):
@@ -41,14 +40,11 @@ class Row(NamedTuple):
 
 
 COLUMNS = Row._fields
-REQUIRED = tuple(name for name in COLUMNS if name not in OPTIONAL)
+_DIGESTS = re.compile(r"[0-9a-f]{64}(;[0-9a-f]{64}){0,4}")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 
-_is_name = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*").fullmatch
-_is_digests = re.compile(r"[0-9a-f]{64}(;[0-9a-f]{64}){0,4}").fullmatch
-
-
-def _is_relative(text: str) -> bool:
+def _is_path(text: str) -> bool:
     parts = text.split("/")
     return text.isprintable() and not ({"", ".", ".."} & set(parts) or "\\" in text or parts[0].endswith(":"))
 
@@ -57,108 +53,61 @@ def _is_number(low: float, high: float) -> Callable[[str], bool]:
     return lambda text: bool(re.fullmatch(r"[0-9]+(\.[0-9]*)?", text)) and low <= float(text) <= high
 
 
-def _column(name: str, test: Callable[[str], object], expected: str, empty: bool = True) -> pa.Column:
+def _cell(name: str, expected: str, test: Callable[[str], object]) -> pa.Column:
     """Return a text column; the fault's sentence starts with the column's name, as `manifest_faults` needs it."""
-    return pa.Column(
-        str,
-        pa.Check(
-            lambda text: bool((empty and not text) or test(text)),
-            element_wise=True,
-            error=f"{name}: expected {expected}{', or nothing' if empty else ''}",
-        ),
+    must = name in ("cohort", "subject", "split", "image")
+    error = f"{name}: expected {expected}{'' if must else ', or nothing'}"
+    check = pa.Check(lambda text: bool(test(text) if text else not must), element_wise=True, error=error)
+    return pa.Column(str, check, required=False)
+
+
+# The plausible range of each number catches a wrong unit, such as an echo time in seconds.
+_COLUMNS = {
+    name: _cell(name, expected, test)
+    for names, expected, test in (
+        (("cohort", "subject", "session"), "a name of letters, digits, '_', '.' and '-'", _NAME.fullmatch),
+        (("split",), f"one of {', '.join(SPLITS)}", SPLITS.__contains__),
+        (FILES, "a path relative to the data root, with forward slashes and without '..'", _is_path),
+        (("te_ms",), "a number of ms, 1 to 2000", _is_number(1, 2000)),
+        (("tr_ms",), "a number of ms, 100 to 100000", _is_number(100, 100_000)),
+        (("age_weeks",), "a number of weeks, 10 to 200", _is_number(10, 200)),
+        (("site",), "printable text", str.isprintable),
+        (("sha256",), "64 lower-case hexadecimal digits a file, joined by ';'", _DIGESTS.fullmatch),
     )
-
-
-_NAME = "a name of letters, digits, '_', '.' and '-'"
-_PATH = "a path relative to the data root, with forward slashes and without '..'"
-_SCHEMA = {
-    "cohort": _column("cohort", _is_name, _NAME, empty=False),
-    "subject": _column("subject", _is_name, _NAME, empty=False),
-    "session": _column("session", _is_name, _NAME),
-    "split": _column("split", SPLITS.__contains__, f"one of {', '.join(SPLITS)}", empty=False),
-    "image": _column("image", _is_relative, _PATH, empty=False),
-    **{name: _column(name, _is_relative, _PATH) for name in ("labels", "mask", "hr", "sides")},
-    **{
-        name: _column(name, _is_number(low, high), f"a number of {unit}, {low:g} to {high:g}")
-        for (name, (low, high)), unit in zip(NUMBERS.items(), ("ms", "ms", "weeks"), strict=True)
-    },
-    "site": _column("site", str.isprintable, "printable text"),
-    "sha256": _column("sha256", _is_digests, "64 lower-case hexadecimal digits a file, joined by ';'"),
+    for name in names
 }
 
 
-def _one_side(frame: pd.DataFrame) -> pd.Series:
-    """Tell for each row whether its subject stands on one side of train, val and test; `A` and `a` are one subject."""
-    side = frame["split"].where(frame["split"] != "variability")
-    return side.groupby(frame["subject"].str.casefold()).transform("nunique") <= 1
-
-
-def _in_cohort(column: str) -> Callable[[pd.DataFrame], pd.Series]:
-    def test(frame: pd.DataFrame) -> pd.Series:
-        pairs = zip(frame[column], frame["cohort"], strict=True)
-        return pd.Series([not path or path.startswith(f"{name}/") for path, name in pairs], frame.index)
-
-    return test
-
-
-def _digest_each(frame: pd.DataFrame) -> pd.Series:
-    files = sum((frame[column] != "").astype(int) for column in FILES)
-    return (frame["sha256"] == "") | (frame["sha256"].str.count(";") + 1 == files)
-
-
-def _image_once(frame: pd.DataFrame) -> pd.Series:
-    digest = frame["sha256"].str.slice(0, 64)
-    return (digest == "") | ~digest.duplicated(keep=False)
-
-
-def _labels_of_one(frame: pd.DataFrame) -> pd.Series:
-    subjects = frame["subject"].groupby(frame["labels"]).transform("nunique")
-    return (frame["labels"] == "") | (subjects == 1)
-
-
-_ACROSS = [
-    pa.Check(test, error=f"{column}: expected {expected}")
-    for column, expected, test in (
-        ("cohort", "one cohort a manifest", lambda frame: frame["cohort"] == frame["cohort"].iloc[0]),
-        ("image", "each image once", lambda frame: ~frame["image"].duplicated(keep=False)),
-        ("subject", "all images of a subject on one side of train, val and test", _one_side),
-        *((column, "a path that starts with the cohort's name", _in_cohort(column)) for column in FILES),
-        ("labels", "labels of this subject alone", _labels_of_one),
-        (
-            "labels",
-            "labels in train, val and test",
-            lambda frame: ~frame["split"].isin(SPLITS[:3]) | (frame["labels"] != ""),
-        ),
-        (
-            "te_ms",
-            "an echo time in variability",
-            lambda frame: (frame["split"] != "variability") | (frame["te_ms"] != ""),
-        ),
-        (
-            "hr",
-            "the high-resolution truth of thick slices, in variability alone",
-            lambda frame: (frame["split"] == "variability") | (frame["hr"] == ""),
-        ),
-        ("sha256", f"one checksum for each of {', '.join(FILES)} that is there", _digest_each),
-        ("sha256", "different images; this one's content stands in two rows", _image_once),
-    )
-]
-
-
-def with_optional(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return a manifest with its optional columns, empty where they are missing."""
-    return frame.assign(**{name: "" for name in OPTIONAL if name not in frame})
+def _rules(rows: pd.DataFrame) -> Iterator[tuple[str, str, pd.Series]]:
+    """Yield what holds across columns and rows: a column, what is expected of it, and the rows where it is so."""
+    acquired, digests, image = rows["split"] == "variability", rows["sha256"], rows["sha256"].str.slice(0, 64)
+    # `A` and `a` are one subject.
+    sides = rows["split"].where(~acquired).groupby(rows["subject"].str.casefold()).transform("nunique")
+    owners = rows["subject"].groupby(rows["labels"]).transform("nunique")
+    files = (rows[list(FILES)] != "").sum(axis=1)
+    yield "cohort", "one cohort a manifest", rows["cohort"] == rows["cohort"].iloc[0]
+    yield "image", "each image once", ~rows["image"].duplicated(keep=False)
+    yield "subject", "all images of a subject on one side of train, val and test", sides <= 1
+    for column in FILES:
+        first = rows[column].str.partition("/")[0]
+        yield column, "a path that starts with the cohort's name", (first == "") | (first == rows["cohort"])
+    yield "labels", "labels of this subject alone", (rows["labels"] == "") | (owners == 1)
+    yield "labels", "labels in train, val and test", ~rows["split"].isin(SPLITS[:3]) | (rows["labels"] != "")
+    yield "te_ms", "an echo time in variability", ~acquired | (rows["te_ms"] != "")
+    yield "hr", "the high-resolution truth of thick slices, in variability alone", acquired | (rows["hr"] == "")
+    each = f"one checksum for each of {', '.join(FILES)} that is there"
+    yield "sha256", each, (digests == "") | (digests.str.count(";") + 1 == files)
+    different = "different images; this one's content stands in two rows"
+    yield "sha256", different, (image == "") | ~image.duplicated(keep=False)
 
 
 def manifest_faults(frame: pd.DataFrame) -> list[str]:
-    """Return a sentence for each fault of a frame of text cells whose index is the line number."""
-    faults = column_faults(frame, REQUIRED, OPTIONAL)
-    frame = with_optional(frame)
-    present = [name for name in COLUMNS if name in frame.columns]
-    across = _ACROSS if len(present) == len(COLUMNS) and len(frame) else []
-    schema = pa.DataFrameSchema({name: _SCHEMA[name] for name in present}, checks=across)
+    """Return a sentence for each fault of text cells (OPTIONAL columns, too) whose index is the line number."""
+    faults = column_faults(frame, COLUMNS)
+    rules = _rules(frame) if set(COLUMNS) <= set(frame) and len(frame) else ()
+    checks = [pa.Check(lambda _, kept=kept: kept, error=f"{name}: expected {text}") for name, text, kept in rules]
     try:
-        schema.validate(frame, lazy=True)
+        pa.DataFrameSchema(_COLUMNS, checks).validate(frame, lazy=True)
     except pa.errors.SchemaErrors as error:
         cases = error.failure_cases[["index", "schema_context", "check"]].drop_duplicates()
         cases["column"] = cases["check"].str.partition(":")[0]

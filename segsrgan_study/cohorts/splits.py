@@ -5,13 +5,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from segsrgan_core.errors import UserError
 from segsrgan_study.cohorts.schema import SPLITS
 from segsrgan_study.cohorts.tables import read_table, refuse
 
-Share = str | float | Sequence[str]
-"""How many: a fraction below 1, a count, or names (a list, or text with commas: "a,b" or "a,")."""
+Share = str | float
+"""How many: a fraction below 1, a count, or names with commas ("a,b" or "a,")."""
 
 
 def deal(groups: Sequence[str], seed: int, val: Share, test: Share) -> dict[str, str]:
@@ -33,18 +34,11 @@ def deal(groups: Sequence[str], seed: int, val: Share, test: Share) -> dict[str,
     """
     groups = sorted(set(groups))
     shares = {"test": test, "val": val}
-    named = {side: _names(share) for side, share in shares.items()}
-    pairs = [(side, name, _find(name, groups)) for side, names in named.items() for name in names]
-    refuse(
-        "split", [f"{side}: {name!r} is not there; there are {', '.join(groups)}" for side, name, g in pairs if not g]
-    )
-    sides = {group: side for side, _, group in pairs}
-    if len(sides) < len(pairs):
-        raise UserError("split: expected each name once in val and test.")
+    sides = _named("split", groups, [(side, name, side) for side, share in shares.items() for name in _names(share)])
     rest = [group for group in groups if group not in sides]
     order = [rest[place] for place in np.random.default_rng(seed).permutation(len(rest))]
     for side, share in shares.items():
-        count = 0 if named[side] else _count(side, share, len(groups))
+        count = 0 if _names(share) else _count(side, share, len(groups))
         sides |= dict.fromkeys(order[:count], side)
         order = order[count:]
     if not order:
@@ -56,19 +50,28 @@ def deal(groups: Sequence[str], seed: int, val: Share, test: Share) -> dict[str,
 
 
 def _names(share: Share) -> list[str]:
-    if isinstance(share, str):
-        is_number = "," not in share and re.fullmatch(r"[0-9.]+", share.strip())
-        return [] if is_number else [name.strip() for name in share.split(",") if name.strip()]
-    return [] if isinstance(share, (int, float)) else [str(name) for name in share]
+    is_number = re.fullmatch(r"-?[0-9.]+", str(share).strip())
+    return [] if is_number else [name.strip() for name in str(share).split(",") if name.strip()]
 
 
-def _find(name: str, groups: Sequence[str]) -> str | None:
-    """Return the group of this name, with or without BIDS's `sub-`."""
-    return next((group for group in groups if name in (group, group.removeprefix("sub-"))), None)
+def _named(what: str | Path, groups: Sequence[str], wishes: Sequence[tuple[str, str, str]]) -> dict[str, str]:
+    """Return the split by group of wishes (where it stands, a name with or without BIDS's `sub-`, split)."""
+    sides: dict[str, str] = {}
+    faults = []
+    for where, name, side in wishes:
+        group = next((group for group in groups if name in (group, group.removeprefix("sub-"))), None)
+        if side not in SPLITS:
+            faults.append(f"{where}: expected one of {', '.join(SPLITS)}; received {side!r}")
+        if group is None:
+            faults.append(f"{where}: {name!r} is not there; there are {', '.join(groups)}")
+        elif sides.setdefault(group, side) != side:
+            faults.append(f"{where}: {name!r} is in {sides[group]} already; received also {side!r}")
+    refuse(what, faults)
+    return sides
 
 
 def _count(side: str, share: Share, total: int) -> int:
-    number = float(share or 0) if re.fullmatch(r"[0-9]*\.?[0-9]*", str(share)) else -1.0
+    number = pd.to_numeric(share or 0, errors="coerce")
     if not 0 <= number <= total or (number > 1 and number % 1):
         raise UserError(f"{side}: expected a fraction below 1, a count up to {total} or names; received {share!r}.")
     return int(number) if number >= 1 else max(round(number * total), int(number > 0))
@@ -88,15 +91,5 @@ def choose(subjects: Sequence[str], path: str | Path) -> dict[str, str]:
         UserError: lists every fault: an unknown split, a subject on two sides or not in the folder.
     """
     table = read_table(path, ("subject", "split"))
-    sides: dict[str, str] = {}
-    faults = []
-    for line, name, side in table[["subject", "split"]].itertuples(name=None):
-        subject = _find(name, subjects)
-        if side not in SPLITS:
-            faults.append(f"line {line}: expected one of {', '.join(SPLITS)}; received {side!r}")
-        if subject is None:
-            faults.append(f"line {line}: the subject {name!r} is not in the folder")
-        elif sides.setdefault(subject, side) != side:
-            faults.append(f"line {line}: {name!r} is in {sides[subject]} already; received also {side!r}")
-    refuse(path, faults)
-    return sides
+    wishes = [(f"line {line}", name, side) for line, name, side in table[["subject", "split"]].itertuples(name=None)]
+    return _named(path, subjects, wishes)

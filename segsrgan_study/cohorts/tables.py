@@ -22,7 +22,10 @@ def parse_table(data: bytes) -> tuple[pd.DataFrame, list[str]]:
         The rows as text (an empty cell is ""), indexed by the line each starts on (the header is line 1), and the
         faults of the file's form, a sentence each.
     """
-    text, faults = _decode(data)
+    text, faults = data.decode("utf-8-sig", "replace"), []
+    if "\ufffd" in text:
+        line = text.partition("\ufffd")[0].count("\n") + 1
+        faults.append(f"line {line}: expected UTF-8 text; received another encoding; save it as 'CSV UTF-8'")
     separator = max(SEPARATORS, key=text.partition("\n")[0].count)
     if separator != ",":
         faults.append(
@@ -31,40 +34,29 @@ def parse_table(data: bytes) -> tuple[pd.DataFrame, list[str]]:
         )
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
     header = [name.strip() for name in next(reader, [])]
-    twice = sorted({name for name in header if header.count(name) > 1})
+    twice = [name for name in header if header.count(name) > 1]
     if twice:
         return pd.DataFrame(dtype=str), [*faults, f"line 1: the column {twice[0]!r} stands there more than once"]
     rows: dict[int, list[str]] = {}
     line = reader.line_num + 1
     for fields in reader:
-        if len(fields) == len(header):
-            rows[line] = [field.strip() for field in fields]
-        elif any(fields):
+        cells = [field.strip() for field in fields]
+        if any(cells) and len(cells) == len(header):
+            rows[line] = cells
+        elif any(cells):
             faults.append(f"line {line}: expected {len(header)} fields; received {len(fields)}")
         line = reader.line_num + 1
-    rows = {number: fields for number, fields in rows.items() if any(fields)}
     if not rows:
         faults.append("expected at least one whole row below the header; received none")
     return pd.DataFrame.from_dict(rows, orient="index", columns=header, dtype=str), faults
 
 
-def _decode(data: bytes) -> tuple[str, list[str]]:
-    try:
-        return data.decode("utf-8-sig"), []
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        fault = f"line {line}: expected UTF-8 text; received another encoding; save it as 'CSV UTF-8'"
-        return data.decode("latin-1"), [fault]
-
-
 def column_faults(frame: pd.DataFrame, required: Collection[str], optional: Collection[str] = ()) -> list[str]:
     """Return a sentence for each column that is missing, and for each that nothing knows."""
     known = [*required, *optional]
-    missing = [name for name in required if name not in frame.columns]
-    unknown = [name for name in frame.columns if name not in known]
-    return [f"line 1: the column {name!r} is missing" for name in missing] + [
-        f"line 1: unknown column {name!r}; the columns are {', '.join(known)}" for name in unknown
-    ]
+    missing = [f"line 1: the column {name!r} is missing" for name in required if name not in frame]
+    unknown = [name for name in frame if name not in known]
+    return missing + [f"line 1: unknown column {name!r}; the columns are {', '.join(known)}" for name in unknown]
 
 
 def read_table(path: str | Path, required: Collection[str], optional: Collection[str] = ()) -> pd.DataFrame:

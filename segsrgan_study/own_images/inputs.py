@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from segsrgan_core.errors import UserError
@@ -72,7 +73,7 @@ def _cohort(path: Path) -> Path:
 def _folder(folder: Path, dicom: "_Dicom") -> list[InputImage]:
     if not any(path.name.lower().endswith(SUFFIXES) for path in folder.rglob("*")):
         return dicom.images(folder, "")
-    frame = scan(PRESETS["folder"], folder, split="test")
+    frame = scan(replace(PRESETS["folder"], split="test"), folder)
     rows = [Row(*values) for values in frame.itertuples(index=False, name=None)]
     prefix = f"{PRESETS['folder'].name}/"
     return [_of_row(row, folder / row.image.removeprefix(prefix), row.image.removeprefix(prefix)) for row in rows]

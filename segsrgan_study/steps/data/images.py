@@ -9,9 +9,8 @@ from nibabel.nifti1 import Nifti1Image
 from segsrgan_core.errors import UserError
 from segsrgan_core.imaging.geometry import resample_isotropic, resample_labels, resample_like, spacing_mm
 from segsrgan_core.imaging.hemispheres import intracranial, split_hemispheres
-from segsrgan_study.cohorts.labels import to_drawem9
+from segsrgan_study.cohorts.labels import label_mapping, to_drawem9
 from segsrgan_study.cohorts.manifest import locate
-from segsrgan_study.cohorts.presets import label_mapping
 from segsrgan_study.cohorts.schema import Row
 from segsrgan_study.files import load_image, load_labels
 from segsrgan_study.params import Settings
