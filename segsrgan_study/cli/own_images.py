@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 
 import typer
 
+from segsrgan_study.progress import say
+
 Inputs = Annotated[
     list[Path],
     typer.Argument(
@@ -51,12 +53,10 @@ def segment(
     from segsrgan_study.own_images.bids import Job
     from segsrgan_study.own_images.inputs import find_images
     from segsrgan_study.own_images.run import segment_all
-    from segsrgan_study.progress import say
     from segsrgan_study.weights import find_model
 
     folder = find_model(model)
-    mirrored = None if flips is None else tuple(flips.replace("none", ""))
-    job = Job(folder, out, step, precision, mirrored)
+    job = Job(folder, out, step, precision, None if flips is None else tuple(flips.replace("none", "")))
     say(f"weights {folder.resolve().name!r}, trained on {read_card(folder).cohort}.")
     with tempfile.TemporaryDirectory() as scratch:
         statuses = segment_all(*find_images(images, Path(scratch), series, split), job, workers)
@@ -88,7 +88,6 @@ def simulate(
     from segsrgan_core.simulation import Simulation
     from segsrgan_study.own_images.inputs import find_images
     from segsrgan_study.own_images.simulated import simulate_all
-    from segsrgan_study.progress import say
 
     grid = {"distance_mm": None, "spacing_mm": None}
     settings = Simulation(slice_mm=thickness, plane=plane, profile=profile, noise=noise, **grid)

@@ -92,7 +92,6 @@ def _stage(name: str, file: Path | None = None) -> "Iterator[tuple[Study, Settin
     study, start = find_study(), time.monotonic()
     yield study, read_params(file or study.params)
     path = study.scratch / "times.json"
-    times = json.loads(path.read_text()) if path.is_file() else {}
-    times[name] = time.monotonic() - start
+    times = {**(json.loads(path.read_text()) if path.is_file() else {}), name: time.monotonic() - start}
     write_json(path, times)
-    write_run(study.results, {stage: times[stage] for stage in sorted(times)}, study.costs)
+    write_run(study.results, dict(sorted(times.items())), study.costs)

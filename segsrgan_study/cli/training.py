@@ -5,6 +5,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from segsrgan_core.errors import UserError
+from segsrgan_study.progress import say
+
 if TYPE_CHECKING:
     from segsrgan_study.params import Settings
     from segsrgan_study.paths import Study
@@ -69,13 +72,10 @@ def train(
 
     segsrgan train embedded fetal_atlas --out model --setting miniature
     """
-    from segsrgan_study.progress import say
-
     study, names, settings = _start(cohorts, setting, params)
     from segsrgan_study.aside.networks import train_aside
 
-    trained = train_aside(study, settings, names, out)
-    state = "trained" if trained else "trained before"
+    state = "trained" if train_aside(study, settings, names, out) else "trained before"
     say(f"{state}: {out}; next: segsrgan evaluate {names[0]} --model {out} --out eval")
 
 
@@ -95,11 +95,9 @@ def calibrate(
 
     segsrgan calibrate alberts --model general --out mine
     """
-    from segsrgan_study.progress import say
-    from segsrgan_study.weights import find_model
-
     study, names, settings = _start(cohorts, setting, params)
     from segsrgan_study.aside.networks import calibrate_aside
+    from segsrgan_study.weights import find_model
 
     card = calibrate_aside(study, settings, names, find_model(model), out)
     say(f"calibrated on {card.error_cases} cases, threshold {card.threshold:g}: {out}")
@@ -118,11 +116,9 @@ def evaluate(
 
     segsrgan evaluate alberts --model model --out eval
     """
-    from segsrgan_study.progress import say
-    from segsrgan_study.weights import find_model
-
     study, _, settings = _start([cohort], setting, params)
     from segsrgan_study.aside.networks import evaluate_aside
+    from segsrgan_study.weights import find_model
 
     summary = evaluate_aside(study, settings, find_model(model), out)
     for structure, methods in summary.get("dice", {}).items():
@@ -148,7 +144,6 @@ def tune(
     from segsrgan_study.aside.search import search, search_bet
     from segsrgan_study.params import read_params
     from segsrgan_study.paths import find_study
-    from segsrgan_study.progress import say
 
     study = find_study()
     settings = read_params(study.params)
@@ -160,28 +155,28 @@ def tune(
 
 
 def _start(cohorts: list[str], setting: str | None, params: Path | None) -> "tuple[Study, list[str], Settings]":
-    """Return the study, the names of the cohorts and the settings, and start TensorFlow."""
+    """Return the study, the names of the cohorts and the settings, and start TensorFlow.
+
+    A cohort is named by a word or by its manifest's path.
+    """
     from segsrgan_study.params import read_params
+    from segsrgan_study.paths import find_study
     from segsrgan_study.quiet import start_tensorflow
 
-    studies, names = zip(*map(_find, cohorts), strict=True)
-    settings = read_params(params or studies[0].params, names[0], setting)
+    first = Path(cohorts[0]).resolve()
+    study = find_study(first.parent if first.suffix.lower() == ".csv" else None)
+    names = []
+    for cohort in cohorts:
+        path = Path(cohort)
+        by_path = path.suffix.lower() == ".csv"
+        manifest = study.manifest(path.stem if by_path else cohort)
+        if by_path and path.resolve() != manifest:
+            raise UserError(
+                f"{path}: a manifest must lie in {study.manifests}; make it with `segsrgan manifest`."
+            )
+        if not manifest.is_file():
+            raise UserError(f"{manifest}: the manifest is missing; make it with `segsrgan manifest`.")
+        names.append(manifest.stem)
+    settings = read_params(params or study.params, names[0], setting)
     start_tensorflow()
-    return studies[0], list(names), settings
-
-
-def _find(cohort: str) -> "tuple[Study, str]":
-    """Return the study and the name of a cohort that is named by a word or by its manifest's path."""
-    from segsrgan_core.errors import UserError
-    from segsrgan_study.paths import find_study
-
-    path = Path(cohort)
-    by_path = path.suffix.lower() == ".csv"
-    study = find_study(path.resolve().parent if by_path else None)
-    name = path.stem if by_path else cohort
-    manifest = study.manifest(name)
-    if by_path and path.resolve() != manifest:
-        raise UserError(f"{path}: a manifest must lie in {study.manifests}; make it there with `segsrgan manifest`.")
-    if not manifest.is_file():
-        raise UserError(f"{manifest}: the manifest is missing; make it with `segsrgan manifest`.")
-    return study, name
+    return study, names, settings

@@ -23,7 +23,7 @@ from segsrgan_study.paths import Study
 from segsrgan_study.pool import map_cases, results
 from segsrgan_study.progress import tell
 from segsrgan_study.steps.data.cases import PreparedCase, prepared_cases
-from segsrgan_study.steps.labels.labelled import labels_path, methods_path, runs_path
+from segsrgan_study.steps.labels.labelled import files, labels_path
 
 
 def label_all(study: Study, settings: Settings) -> pd.DataFrame:
@@ -48,8 +48,9 @@ def label_all(study: Study, settings: Settings) -> pd.DataFrame:
     rows = [row for of_case, _ in found for row in of_case]
     note_costs(study.costs, "baselines", [cost for _, of_case in found for cost in of_case])
     runs = pd.DataFrame(rows, columns=["subject", "method", "outcome"])
-    write_csv(runs_path(study), runs)
-    write_json(methods_path(study), {method.name: _facts(method, study, settings, tests) for method in methods})
+    runs_path, methods_path = files(study)
+    write_csv(runs_path, runs)
+    write_json(methods_path, {method.name: _facts(method, study, settings, tests) for method in methods})
     return runs
 
 

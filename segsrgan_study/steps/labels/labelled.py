@@ -17,14 +17,10 @@ def labels_path(study: Study, case: str, method: str) -> Path:
     return study.work / "baselines" / f"{case}_desc-{method}_dseg.nii.gz"
 
 
-def runs_path(study: Study) -> Path:
-    """Return the file of the outcomes: one row per case and method."""
-    return study.results / "baselines" / "runs.csv"
-
-
-def methods_path(study: Study) -> Path:
-    """Return the file of the methods' titles, versions and parameters."""
-    return study.results / "baselines" / "methods.json"
+def files(study: Study) -> tuple[Path, Path]:
+    """Return the files of the outcomes, one row per case and method, and of the methods' titles and parameters."""
+    folder = study.results / "baselines"
+    return folder / "runs.csv", folder / "methods.json"
 
 
 def read_runs(study: Study) -> tuple[pd.DataFrame, dict]:
@@ -33,7 +29,7 @@ def read_runs(study: Study) -> tuple[pd.DataFrame, dict]:
     Raises:
         UserError: the stage has not run.
     """
-    runs, methods = runs_path(study), methods_path(study)
+    runs, methods = files(study)
     if not (runs.is_file() and methods.is_file()):
         raise UserError(f"{runs}: the results of the baselines are missing; run segsrgan baselines.")
     return pd.read_csv(runs, dtype={"subject": str}), json.loads(methods.read_text(encoding="utf-8"))
@@ -45,12 +41,10 @@ def reasons(runs: pd.DataFrame) -> dict[str, str]:
     Args:
         runs: columns subject, method, outcome.
     """
-    without = runs[runs["outcome"] != LABELLED]
-    return {method: _reason(rows, (runs["method"] == method).sum()) for method, rows in without.groupby("method")}
-
-
-def _reason(rows: pd.DataFrame, n_subjects: int) -> str:
-    by_outcome = rows.groupby("outcome")["subject"].apply(list)
-    if len(by_outcome) == 1 and len(rows) == n_subjects:
-        return by_outcome.index[0]
-    return "; ".join(f"{', '.join(subjects)} {outcome}" for outcome, subjects in by_outcome.items())
+    found, counts = {}, runs["method"].value_counts()
+    for method, rows in runs[runs["outcome"] != LABELLED].groupby("method"):
+        subjects = rows.groupby("outcome")["subject"].agg(", ".join)
+        everywhere = len(subjects) == 1 and len(rows) == counts[method]
+        told = subjects.index if everywhere else [f"{names} {outcome}" for outcome, names in subjects.items()]
+        found[method] = "; ".join(told)
+    return found

@@ -54,18 +54,18 @@ def try_thresholds(segmenter: Segmenter, cases: Sequence[PreparedCase], threshol
 def _trials(segmenter: Segmenter, case: PreparedCase, tried: Sequence[float]) -> list[dict]:
     result = segmenter(load_image(case.low), interpolated=load_image(case.interpolated))
     classes, labels = segmenter.card.tissues, load_labels(case.labels)
-    truth = np.asarray(labels.dataobj)
+    truth, voxel_ml = np.asarray(labels.dataobj), voxel_volume_ml(labels)
     true_sides = np.asarray(load_labels(case.sides).dataobj) if classes.hemispheres else None
-    true_ml = volumes_ml(classes, truth, true_sides, voxel_volume_ml(labels))
+    true_ml = volumes_ml(classes, truth, true_sides, voxel_ml)
     sides = None if result.sides is None else np.asarray(result.sides.dataobj)
     disagreement = {f"disagreement_ml_{name}": ml for name, ml in result.disagreement_ml.items()}
     rows = []
     for threshold in tried:
         row, found_ml = {"case": case.name, "threshold": threshold}, result.volumes_ml
         if len(classes.names) == 1:
-            name, number = next(iter(classes.numbers.items()))
+            ((name, number),) = classes.numbers.items()
             found = classes.decode(np.asarray(result.probabilities[name].dataobj)[..., None], threshold)
-            found_ml, mask = volumes_ml(classes, found, sides, voxel_volume_ml(result.labels)), truth == number
+            found_ml, mask = volumes_ml(classes, found, sides, voxel_ml), truth == number
             off = np.count_nonzero(found) / max(1, np.count_nonzero(mask)) - 1
             row |= {"dice": dice(mask, found > 0), "volume_error": off}
         rows.append(row | {f"error_ml_{name}": found_ml[name] - true_ml[name] for name in true_ml} | disagreement)
@@ -81,10 +81,9 @@ def best_threshold(trials: pd.DataFrame) -> float:
     Args:
         trials: of `try_thresholds`.
     """
-    of_each = {threshold: part[["dice", "volume_error"]].to_numpy() for threshold, part in trials.groupby("threshold")}
-    judged = {threshold: (np.mean(a[:, 0]), abs(np.mean(a[:, 1]))) for threshold, a in of_each.items()}
-    enough = max(score for score, _ in judged.values()) - NEARLY
-    return min((t for t, (score, _) in judged.items() if score >= enough), key=lambda t: judged[t][1])
+    means = trials.groupby("threshold")[["dice", "volume_error"]].mean()
+    enough = means[means["dice"] >= means["dice"].max() - NEARLY]
+    return float(enough["volume_error"].abs().idxmin())
 
 
 def calibrated(card: ModelCard, trials: pd.DataFrame) -> ModelCard:
@@ -97,8 +96,8 @@ def calibrated(card: ModelCard, trials: pd.DataFrame) -> ModelCard:
     threshold = best_threshold(trials) if "dice" in trials else card.threshold
     at = trials[trials["threshold"] == threshold]
     factors = {}
-    for name in (column.removeprefix("error_ml_") for column in at if column.startswith("error_ml_")):
-        errors, spreads = at[f"error_ml_{name}"], at[f"disagreement_ml_{name}"]
-        if spreads.min() > 0:
-            factors[name] = float(f"{np.sqrt(np.mean(np.square(errors / spreads))):.6g}")
+    for spread in at.filter(like="disagreement_ml_"):
+        name = spread.removeprefix("disagreement_ml_")
+        if f"error_ml_{name}" in at and at[spread].min() > 0:
+            factors[name] = float(f"{np.sqrt(np.mean(np.square(at[f'error_ml_{name}'] / at[spread]))):.6g}")
     return replace(card, threshold=threshold, error_factors=factors, error_cases=len(at))

@@ -19,11 +19,13 @@ from segsrgan_study.files import load_image, load_labels, write_csv
 from segsrgan_study.params import Settings
 from segsrgan_study.paths import Study
 from segsrgan_study.progress import Progress
-from segsrgan_study.steps.data.cases import PreparedCase, prepared_cases
+from segsrgan_study.steps.data.cases import prepared_cases
 from segsrgan_study.steps.network.build import build_trainer, model_card, model_classes
 from segsrgan_study.steps.network.calibrate import calibrated, calibration_cases, try_thresholds
 from segsrgan_study.steps.network.states import LiveCurve, forget_all_but, state_files
 from segsrgan_study.steps.network.validate import Validation
+
+SHOWN = ("val_psnr", "val_psnr_spline", "val_score")  # beside the progress
 
 
 class Trained(NamedTuple):
@@ -61,23 +63,19 @@ def fit(study: Study, settings: Settings) -> Trained:
 
 def training_subjects(study: Study, settings: Settings) -> list[TrainingSubject]:
     """Read the prepared cases of the split train, from which patches are drawn."""
-    return [_training_subject(case, settings) for case in prepared_cases(study, "train")]
-
-
-def _training_subject(case: PreparedCase, settings: Settings) -> TrainingSubject:
-    image, classes, thickness = load_image(case.hr), model_classes(settings), settings.training.thickness_mm
-    simulation = settings.simulation
-    return prepare_subject(
-        case.name,
-        np.asarray(image.dataobj),
-        np.asarray(load_labels(case.labels).dataobj).astype(np.uint8),
-        classes,
-        round(float(spacing_mm(image)[0]), 4),
-        simulation if thickness is None else simulation.with_thickness(float(np.mean(thickness))),
-        settings.training.patch,
-        settings.seed,
-        np.asarray(load_labels(case.sides).dataobj).astype(np.uint8) if classes.hemispheres else None,
-    )
+    classes, simulation, subjects = model_classes(settings), settings.simulation, []
+    if settings.training.thickness_mm is not None:
+        simulation = simulation.with_thickness(float(np.mean(settings.training.thickness_mm)))
+    for case in prepared_cases(study, "train"):
+        image = load_image(case.hr)
+        labels, sides = (
+            np.asarray(load_labels(path).dataobj).astype(np.uint8) if path else None
+            for path in (case.labels, case.sides if classes.hemispheres else None)
+        )
+        voxel_mm, pixels = round(float(spacing_mm(image)[0]), 4), np.asarray(image.dataobj)
+        patch, seed = settings.training.patch, settings.seed
+        subjects.append(prepare_subject(case.name, pixels, labels, classes, voxel_mm, simulation, patch, seed, sides))
+    return subjects
 
 
 def train_networks(
@@ -115,15 +113,12 @@ def train_networks(
 
             def report(step: int, row: dict, before: int = number * steps) -> None:
                 curve.add(before + step, row)
-                shown = (
-                    f"{name} {row[name]:.3f}" for name in ("val_psnr", "val_psnr_spline", "val_score") if name in row
-                )
+                shown = [f"{name} {row[name]:.3f}" for name in SHOWN if name in row]
                 progress.reach(before + step, ", ".join(shown))
 
             own = settings.model_copy(update={"seed": settings.seed + number, "model": model})
             trainer = build_trainer(own, objective, critic_objective)
-            classes = model_classes(own)
-            rows = train(trainer, subjects, own.simulation, classes, validation, state, own.seed, report)
+            rows = train(trainer, subjects, own.simulation, model_classes(own), validation, state, own.seed, report)
             copy_weights(trainer.average, trainer.generator.trainable_variables)
             models.append(trainer.generator)
             histories.append(pd.DataFrame(rows).assign(**{"network": number + 1} if len(states) > 1 else {}))

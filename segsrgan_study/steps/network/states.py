@@ -54,22 +54,14 @@ class LiveCurve:
     """
 
     def __init__(self, path: Path, total: int):
-        self._path, self._total = path, total
-        self._every = max(1, total // ROWS)
-        self._rows: list[dict[str, Any]] | None = None
+        self._path, self._total, self._rows = path, total, None
 
     def add(self, step: int, values: dict[str, Any]) -> None:
         """Add a step where it is due; its values are plain numbers or scalar tensors."""
         if self._rows is None:
-            self._rows = self._before(step)
-        if step % self._every and "epoch" not in values:
-            return
-        numbers = {name: float(value) for name, value in values.items()}
-        self._rows.append({**numbers, "step": step, "total": self._total})
-        write_csv(self._path, pd.DataFrame(self._rows))
-
-    def _before(self, step: int) -> list[dict[str, Any]]:
-        if not self._path.is_file():
-            return []
-        earlier = pd.read_csv(self._path)
-        return earlier[earlier["step"] < step].to_dict("records")
+            earlier = pd.read_csv(self._path) if self._path.is_file() else pd.DataFrame(columns=["step"])
+            self._rows = earlier[earlier["step"] < step].to_dict("records")
+        if step % max(1, self._total // ROWS) == 0 or "epoch" in values:
+            numbers = {name: float(value) for name, value in values.items()}
+            self._rows.append({**numbers, "step": step, "total": self._total})
+            write_csv(self._path, pd.DataFrame(self._rows))

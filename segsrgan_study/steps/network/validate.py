@@ -37,13 +37,16 @@ class Validation:
             `val_psnr` and `val_psnr_spline` in dB, `val_ssim`, `val_dice_CLASS`, and `val_score`, the mean Dice of the
             classes, by which the best epoch is chosen.
         """
-        segmenter = self._segmenter(network)
-        return pd.DataFrame([self._scores(segmenter, *case) for case in self._cases]).mean().to_dict()
-
-    def _scores(self, segmenter: Segmenter, truth, low, interpolated, labels) -> dict[str, float]:
-        result = segmenter(low, interpolated=interpolated)
-        images = (truth, result.image, interpolated, labels, result.labels)
-        real, image, spline, true, found = (np.asarray(one.dataobj) for one in images)
-        scores = {"val_psnr": psnr(real, image), "val_psnr_spline": psnr(real, spline), "val_ssim": ssim(real, image)}
-        dices = {f"val_dice_{name}": dice(true == n, found == n) for name, n in self._numbers.items()}
-        return scores | dices | {"val_score": float(np.mean(list(dices.values())))}
+        segmenter, rows = self._segmenter(network), []
+        for truth, low, interpolated, labels in self._cases:
+            result = segmenter(low, interpolated=interpolated)
+            images = (truth, result.image, interpolated, labels, result.labels)
+            real, image, spline, true, found = (np.asarray(one.dataobj) for one in images)
+            dices = {f"val_dice_{name}": dice(true == n, found == n) for name, n in self._numbers.items()}
+            scores = {
+                "val_psnr": psnr(real, image),
+                "val_psnr_spline": psnr(real, spline),
+                "val_ssim": ssim(real, image),
+            }
+            rows.append(scores | dices | {"val_score": float(np.mean(list(dices.values())))})
+        return pd.DataFrame(rows).mean().to_dict()

@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from nibabel.nifti1 import Nifti1Image
 
 from segsrgan_core.classes import NUMBERS, SIDES
 from segsrgan_core.errors import UserError
@@ -27,8 +26,7 @@ def variability_cases(study: Study) -> list[PreparedCase]:
     Raises:
         UserError: two images of one patient at one echo time.
     """
-    cases = prepared_cases(study, "variability")
-    known: set[tuple[str, float]] = set()
+    cases, known = prepared_cases(study, "variability"), set()
     for case in cases:
         if (case.name, case.te_ms) in known:
             raise UserError(
@@ -67,24 +65,16 @@ def measure_one(case: PreparedCase, segmenter: Segmenter) -> tuple[Segmentation,
         row |= {f"cortex_{side}_ml": result.volumes_ml[f"{side}_cortex"] for side in SIDES}
         row |= {"icv_mask_ml": result.volumes_ml["intracranial"]}
     if labels is not None:
-        row |= _true_volumes(labels)
+        numbers, voxel_ml = np.asarray(labels.dataobj), voxel_volume_ml(labels)
+        row["cortex_true_ml"] = voxel_ml * float((numbers == NUMBERS["cortex"]).sum())
+        row["icv_true_ml"] = voxel_ml * float((~np.isin(numbers, OUTSIDE_OF_SKULL)).sum())
     if known:
-        true, found = (np.asarray(one.dataobj) == NUMBERS["cortex"] for one in (labels, result.labels))
-        row |= {"cortex_dice": dice(true, found)}
+        row["cortex_dice"] = dice(*(np.asarray(one.dataobj) == NUMBERS["cortex"] for one in (labels, result.labels)))
     if known and case.hr is not None:
         real = np.asarray(load_image(case.hr).dataobj)
         images = {"psnr": result.image, "psnr_spline": result.interpolated}
         row |= {name: psnr(real, np.asarray(image.dataobj)) for name, image in images.items()}
     return result, row
-
-
-def _true_volumes(labels: Nifti1Image) -> dict[str, float]:
-    numbers, volume = np.asarray(labels.dataobj), voxel_volume_ml(labels)
-    inside = ~np.isin(numbers, OUTSIDE_OF_SKULL)
-    return {
-        "cortex_true_ml": volume * float((numbers == NUMBERS["cortex"]).sum()),
-        "icv_true_ml": volume * float(inside.sum()),
-    }
 
 
 def volume_table(rows: Sequence[dict[str, Any]]) -> pd.DataFrame:

@@ -11,20 +11,12 @@ from segsrgan_study.paths import Study
 
 def trained_segmenter(study: Study, settings: Settings) -> Segmenter:
     """Load the network that stage 02 trained."""
-    policy = choose_policy(settings.model.precision)
-    return load_segmenter(study.results / "training" / "model", policy)
+    return load_segmenter(study.results / "training" / "model", choose_policy(settings.model.precision))
 
 
 def save_segmentation(result: Segmentation, folder: Path, name: str) -> None:
-    """Write image, labels, map of uncertainty and, where the network gives them, hemispheres.
-
-    Args:
-        result: of one image.
-        folder: for the files.
-        name: with which their names begin.
-    """
-    save_image(result.image, folder / f"{name}_desc-segsrgan_T2w.nii.gz")
-    save_image(result.labels, folder / f"{name}_desc-segsrgan_dseg.nii.gz")
-    save_image(result.uncertainty, folder / f"{name}_desc-segsrganuncertainty_probseg.nii.gz")
-    if result.sides is not None:
-        save_image(result.sides, folder / f"{name}_desc-segsrganhemispheres_dseg.nii.gz")
+    """Write image, labels, uncertainty and, where the network gives them, hemispheres, as files `NAME_desc-*`."""
+    kinds = {"_T2w": result.image, "_dseg": result.labels, "uncertainty_probseg": result.uncertainty}
+    for end, image in (kinds | {"hemispheres_dseg": result.sides}).items():
+        if image is not None:
+            save_image(image, folder / f"{name}_desc-segsrgan{end}.nii.gz")

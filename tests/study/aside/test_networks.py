@@ -203,7 +203,9 @@ def test_one_subject_may_have_two_images_and_not_two_cohorts(study, trained, mon
     table = pd.read_csv(path, dtype=str, keep_default_na=False)
     again = table[table["subject"] == "ballsa"].assign(image="balls/again.nii.gz", sha256="")
     image = nib.load(study / "data" / table["image"][0])
-    save_image(Nifti1Image(image.get_fdata(dtype=np.float32) + 1, image.affine), study / "data" / "balls" / "again.nii.gz")
+    save_image(
+        Nifti1Image(image.get_fdata(dtype=np.float32) + 1, image.affine), study / "data" / "balls" / "again.nii.gz"
+    )
     pd.concat([table, again]).to_csv(path, index=False)
     done(*TRAIN)
     assert "(3 images to train, 1 to validate)" in (study / "model" / "MODEL_CARD.md").read_text()
