@@ -23,6 +23,31 @@ def save_state(path: Path, variables: dict[str, list], meta: dict[str, Any]) -> 
     atomic(path, lambda part: np.savez(part, **arrays))
 
 
+def read_state(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Read a file of `save_state`.
+
+    Args:
+        path: `.npz` file.
+
+    Returns:
+        Arrays by name, such as "generator/0", and the plain values.
+
+    Raises:
+        UserError: the file is missing, damaged, or not finite.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as stored:  # a pickle could execute code
+            arrays = {name: np.asarray(stored[name]) for name in stored}  # bytes, where it is no array
+        meta = dict(json.loads(arrays.pop("meta").tobytes()))
+        bad = sum(not np.all(np.isfinite(array)) for array in arrays.values())
+    except Exception as error:  # numpy and zipfile raise many kinds
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(f"{path}: the file is missing or damaged ({reason}); copy it again, or train again.") from error
+    if bad:
+        raise UserError(f"{path}: NaN or infinity in {bad} arrays of weights; train again.")
+    return arrays, meta
+
+
 def load_state(path: Path, variables: dict[str, list]) -> dict[str, Any]:
     """Read a file of `save_state` into variables.
 
@@ -36,20 +61,11 @@ def load_state(path: Path, variables: dict[str, list]) -> dict[str, Any]:
     Raises:
         UserError: the file is missing, damaged, of other variables, or not finite; then no variable has changed.
     """
-    try:
-        with np.load(path, allow_pickle=False) as stored:  # a pickle could execute code
-            arrays = {name: np.asarray(stored[name]) for name in stored}  # bytes, where it is no array
-        meta = dict(json.loads(arrays.pop("meta").tobytes()))
-    except Exception as error:  # numpy and zipfile raise many kinds
-        reason = " ".join(str(error).split())[:200]
-        raise UserError(f"{path}: the file is missing or damaged ({reason}); copy it again, or train again.") from error
+    arrays, meta = read_state(path)
     wanted = {f"{name}/{i}": v for name, group in variables.items() for i, v in enumerate(group)}
     now = {name: np.asarray(variable) for name, variable in wanted.items()}
     if {n: (a.shape, a.dtype) for n, a in arrays.items()} != {n: (a.shape, a.dtype) for n, a in now.items()}:
         raise UserError(f"{path}: the weights are of another architecture; remove the file or name the right settings.")
-    bad = sum(not np.all(np.isfinite(array)) for array in arrays.values())
-    if bad:
-        raise UserError(f"{path}: NaN or infinity in {bad} arrays of weights; train again.")
     for name, variable in wanted.items():
         variable.assign(arrays[name])
     return meta

@@ -14,18 +14,6 @@ BLOCK = 4  # voxels
 NOTHING = 1e-3  # share of the intensity scale: noise is brighter on average, masked background is not
 
 
-def window_starts(n: int, patch: int, step: int) -> np.ndarray:
-    """Return the starts of the windows along one axis, evenly spread from edge to edge.
-
-    Args:
-        n: length of the axis in voxels, at least `patch`.
-        patch: length of a window in voxels.
-        step: largest distance between neighbouring windows in voxels.
-    """
-    count = 1 + int(np.ceil((n - patch) / step))
-    return np.round(np.linspace(0, n - patch, count)).astype(int)
-
-
 def line_weights(n: int, patch: int, step: int) -> tuple[np.ndarray, np.ndarray]:
     """Return the windows along one axis and their blending weights, which sum up to 1 at each voxel.
 
@@ -35,9 +23,11 @@ def line_weights(n: int, patch: int, step: int) -> tuple[np.ndarray, np.ndarray]
         step: largest distance between neighbouring windows in voxels.
 
     Returns:
-        Starts, int (m,), and weights, float32 (m, patch): sin^2 over the window, divided by the sum of all windows.
+        Starts, int (m,), evenly spread from edge to edge, and weights, float32 (m, patch): sin^2 over the window,
+        divided by the sum of all windows.
     """
-    starts = window_starts(n, patch, step)
+    count = 1 + int(np.ceil((n - patch) / step))
+    starts = np.round(np.linspace(0, n - patch, count)).astype(int)
     line = np.sin(np.pi * (np.arange(patch) + 0.5) / patch) ** 2
     total = np.zeros(n)
     for start in starts:

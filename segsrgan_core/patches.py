@@ -19,6 +19,8 @@ from segsrgan_core.imaging.resynthesis import OUTER, draw_signals, resynthesise,
 from segsrgan_core.settings import TrainingSettings
 from segsrgan_core.simulation import Simulation
 
+N_CENTRES = 20_000
+
 
 @dataclass(frozen=True)
 class TrainingSubject:
@@ -53,7 +55,6 @@ def prepare_subject(
     patch: int,
     seed: int,
     sides: np.ndarray | None = None,
-    n_centres: int = 20_000,
 ) -> TrainingSubject:
     """Scale a subject's image and choose the places of its patches.
 
@@ -67,7 +68,6 @@ def prepare_subject(
         patch: edge of a patch in voxels; a smaller image is mirrored to this size.
         seed: seed of the choice of centres.
         sides: uint8 (X, Y, Z), 1 left, 2 right; needed if `classes` has hemispheres.
-        n_centres: number of centres.
     """
     axis = simulation.axis
     down, up = simulation.matrices(image.shape[axis], spacing_mm)
@@ -78,7 +78,7 @@ def prepare_subject(
     labelled = np.argwhere(classes.encode(labels) > 0)
     if len(labelled) == 0:
         labelled = np.argwhere(image > image.mean())
-    chosen = np.random.default_rng(seed).integers(len(labelled), size=n_centres)
+    chosen = np.random.default_rng(seed).integers(len(labelled), size=N_CENTRES)
     centres = labelled[chosen].astype(np.int32)
     return TrainingSubject(name, image, labels, sides, tissue_signals(image, labels), centres, spacing_mm)
 

@@ -270,10 +270,7 @@ def weight_files(networks: int) -> list[str]:
 
 
 def load_segmenter(
-    folder: str | Path,
-    policy: str = "float32",
-    step: int | None = None,
-    flips: Sequence[str] | None = None,
+    folder: str | Path, policy: str = "float32", step: int | None = None, flips: Sequence[str] | None = None
 ) -> Segmenter:
     """Load a trained model; nothing in the files is executed.
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from segsrgan_core.cores import cores
 
-LIBRARIES = ("keras", "nibabel", "nilearn", "numpy", "scipy", "tensorflow")
+LIBRARIES = ("keras", "nibabel", "nilearn", "numpy", "openvino", "scipy", "tensorflow")
 INSTRUCTIONS = ("amx_bf16", "avx512_bf16", "avx512f", "avx2", "avx")  # the first that is there decides the kernels
 
 

@@ -32,11 +32,6 @@ class Convolution(keras.layers.Layer):
         super().__init__(**kwargs)
         if padding not in ("reflect", "zero"):
             raise ValueError(f"Convolution: expected padding 'reflect' or 'zero'. Received: padding={padding!r}")
-        if kernel_size % 2 == 0 or strides not in (1, 2):
-            raise ValueError(
-                "Convolution: expected an odd kernel_size and strides of 1 or 2. "
-                f"Received: kernel_size={kernel_size}, strides={strides}"
-            )
         self.filters, self.padding = filters, padding
         self.kernel_size, self.strides = (kernel_size,) * 3, (strides,) * 3
         self.kernel_initializer = keras.initializers.get(kernel_initializer)

@@ -6,12 +6,7 @@ from segsrgan_core.networks.convolutions import PatchConv3D
 from segsrgan_core.networks.layers import LeakyReLU
 
 
-def build_critic(
-    channels: int,
-    width: int = 32,
-    policy: str = "float32",
-    seed: int = 0,
-) -> keras.Model:
+def build_critic(channels: int, width: int = 32, policy: str = "float32", seed: int = 0) -> keras.Model:
     """Build the critic of SegSRGAN (Delannoy et al. 2020): 5 strided convolutions, then one score.
 
     Args:

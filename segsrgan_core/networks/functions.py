@@ -1,13 +1,11 @@
 """Networks as functions of arrays, and the choice of their precision."""
 
-import timeit
 from collections.abc import Callable
+from pathlib import Path
 
 import keras
 import numpy as np
 import tensorflow as tf
-
-POLICIES = ("float32", "mixed_bfloat16")
 
 
 def as_function(model: keras.Model) -> Callable[[np.ndarray], np.ndarray]:
@@ -31,17 +29,13 @@ def choose_policy(precision: str) -> str:
     """Return the Keras dtype policy of a precision setting on this machine.
 
     Args:
-        precision: "float32", "mixed_bfloat16", or "auto": bfloat16 if a convolution is at least 1.5 times as fast in it
-            (AMX, recent GPUs), else float32.
+        precision: "float32", "mixed_bfloat16", or "auto": bfloat16 on processors with AMX and on GPUs with tensor cores
+            for it (compute capability 8), where convolutions are at least 1.5 times as fast, else float32.
     """
     if precision != "auto":
         return precision
-    seconds = {dtype: _convolution_seconds(dtype) for dtype in (tf.float32, tf.bfloat16)}
-    return "mixed_bfloat16" if seconds[tf.float32] > 1.5 * seconds[tf.bfloat16] else "float32"
-
-
-def _convolution_seconds(dtype: tf.DType) -> float:
-    x = tf.ones((1, 32, 32, 32, 32), dtype)
-    kernel = tf.ones((3, 3, 3, 32, 32), dtype)
-    convolve = tf.function(lambda: tf.nn.conv3d(x, kernel, [1] * 5, "SAME"), jit_compile=False)
-    return min(timeit.repeat(lambda: convolve().numpy(), number=1, repeat=6))
+    if gpus := tf.config.list_physical_devices("GPU"):
+        capability = tf.config.experimental.get_device_details(gpus[0]).get("compute_capability", (0, 0))
+        return "mixed_bfloat16" if capability >= (8, 0) else "float32"
+    flags = Path("/proc/cpuinfo")
+    return "mixed_bfloat16" if flags.is_file() and "amx_bf16" in flags.read_text().split() else "float32"

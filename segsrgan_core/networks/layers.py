@@ -3,6 +3,10 @@
 import keras
 import tensorflow as tf
 
+# TensorFlow would merge sums into sums of three and more terms, and add those in the order in which they are ready,
+# which changes the rounding from run to run. A sum of two does not change.
+tf.config.optimizer.set_experimental_options({"arithmetic_optimization": False})
+
 
 @keras.saving.register_keras_serializable("segsrgan")
 class InstanceNormalization(keras.layers.Layer):
@@ -24,8 +28,6 @@ class InstanceNormalization(keras.layers.Layer):
 
     def build(self, input_shape):
         """Create gamma and beta, one of each per channel."""
-        if len(input_shape) != 5:
-            raise ValueError(f"InstanceNormalization: expected (B, X, Y, Z, C). Received: input_shape={input_shape}")
         channels = (input_shape[-1],)
         self.gamma = self.add_weight(shape=channels, initializer="ones", name="gamma")
         self.beta = self.add_weight(shape=channels, initializer="zeros", name="beta")
@@ -106,16 +108,13 @@ class ImageAndClasses(keras.layers.Layer):
         self.groups, self.background = groups, background
 
     def call(self, scores, inputs):
-        """Return image and probabilities."""
-        volumes = self.heads(tf.transpose(scores, (4, 0, 1, 2, 3)), inputs[..., 0])
-        return tf.transpose(volumes, (1, 2, 3, 4, 0))
-
-    def heads(self, scores, interpolated):
-        """Return them channels first: (1 + n, B, X, Y, Z) and (B, X, Y, Z) to (1 + n, B, X, Y, Z)."""
-        scores, interpolated = (tf.cast(one, tf.float32) for one in (scores, interpolated))
+        """Return image and probabilities; between the transpositions (1 + n, B, X, Y, Z)."""
+        scores = tf.cast(tf.transpose(scores, (4, 0, 1, 2, 3)), tf.float32)
+        interpolated = tf.cast(inputs[..., 0], tf.float32)
         residual, *groups = tf.split(scores, (1, *(self.groups or (scores.shape[0] - 1,))))
         image = interpolated + tf.math.reduce_std(interpolated, [1, 2, 3], keepdims=True) * residual
-        return tf.concat([image, *map(self._probabilities, groups)], axis=0)
+        volumes = tf.concat([image, *map(self._probabilities, groups)], axis=0)
+        return tf.transpose(volumes, (1, 2, 3, 4, 0))
 
     def _probabilities(self, scores):
         n = scores.shape[0]

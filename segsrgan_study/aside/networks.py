@@ -13,9 +13,9 @@ import segsrgan_core
 from segsrgan_core.atomic import atomic, write_json, write_text
 from segsrgan_core.errors import UserError
 from segsrgan_core.imaging.geometry import spacing_mm
-from segsrgan_core.networks.functions import choose_policy
-from segsrgan_core.segmenter import ModelCard, load_segmenter, read_card, save_model, weight_files
+from segsrgan_core.segmenter import ModelCard, read_card, save_model, weight_files
 from segsrgan_study.cohorts.manifest import image_rows
+from segsrgan_study.engines import load_segmenter
 from segsrgan_study.files import sha256, write_csv
 from segsrgan_study.params import Settings
 from segsrgan_study.paths import Study, digest
@@ -80,7 +80,7 @@ def calibrate_aside(study: Study, settings: Settings, cohorts: Sequence[str], mo
     """
     settings = _at_the_spacing_of(model, settings).model_copy(update={"cohort": "+".join(cohorts)})
     bench = _prepared(study, out, settings, cohorts)
-    segmenter = load_segmenter(model, choose_policy(settings.model.precision))
+    segmenter = load_segmenter(model, precision=settings.model.precision)
     cases = calibration_cases(bench, settings.inference.calibration_cases)
     card = calibrated(segmenter.card, try_thresholds(segmenter, cases, settings.inference.threshold))
     if out.resolve() != model.resolve():
@@ -108,7 +108,7 @@ def evaluate_aside(study: Study, settings: Settings, model: Path, out: Path) -> 
     no_baselines = settings.baselines.model_copy(update={"methods": []})
     settings = _at_the_spacing_of(model, settings).model_copy(update={"baselines": no_baselines})
     bench = _prepared(study, out, settings, [settings.cohort], ("test",))
-    segmenter = load_segmenter(model, choose_policy(settings.model.precision))
+    segmenter = load_segmenter(model, precision=settings.model.precision)
     scored = [evaluate_case(bench, case, segmenter) for case in track(prepared_cases(bench, "test"), "evaluated")]
     _, summary = write_evaluation(bench, settings, segmenter.card, scored, *NO_RUNS)
     shutil.rmtree(out / "images", ignore_errors=True)

@@ -44,3 +44,10 @@ def main() -> None:
         said = str(error) if isinstance(error, UserError) else f"{sentence(error)}."  # lists of faults keep their lines
         print(f"segsrgan: {said}", file=sys.stderr)
         raise SystemExit(2) from None
+    except ModuleNotFoundError as error:
+        if "--debug" in sys.argv or error.name.startswith("segsrgan"):
+            raise
+        extra = "train" if error.name in ("keras", "tensorflow") else "study"
+        advice = f"pip install 'segsrgan-core[{extra}]', or `make env` in the repository"
+        print(f"segsrgan: this command needs {error.name}, which is not installed: {advice}.", file=sys.stderr)
+        raise SystemExit(2) from None

@@ -18,6 +18,7 @@ Inputs = Annotated[
 ]
 Series = Annotated[str, typer.Option(help="DICOM series: its number or a part of its description.")]
 Precision = Literal["auto", "float32", "mixed_bfloat16"]
+Engine = Literal["auto", "openvino", "tensorflow"]
 Flips = Literal["none", "x", "xy", "xyz"]
 Split = Annotated[str, typer.Option(help="Use one split of a manifest only: train, val, test or variability.")]
 
@@ -32,6 +33,7 @@ def segment(
         int | None, typer.Option(min=1, help="Distance of windows in voxels; default: the model's.")
     ] = None,
     precision: Annotated[Precision, typer.Option(help="Of the network; auto measures which is faster.")] = "auto",
+    engine: Annotated[Engine, typer.Option(help="Of the network; auto takes TensorFlow on a GPU only.")] = "auto",
     flips: Annotated[Flips | None, typer.Option(help="Axes to mirror (x: left-right); default: the model's.")] = None,
     workers: Annotated[str, typer.Option(help="Images at a time: auto, a number, or slurm:NUMBER.")] = "auto",
 ) -> None:
@@ -56,7 +58,8 @@ def segment(
     from segsrgan_study.weights import find_model
 
     folder = find_model(model)
-    job = Job(folder, out, step, precision, None if flips is None else tuple(flips.replace("none", "")))
+    mirrored = None if flips is None else tuple(flips.replace("none", ""))
+    job = Job(folder, out, step, precision, engine, mirrored)
     say(f"weights {folder.resolve().name!r}, trained on {read_card(folder).cohort}.")
     with tempfile.TemporaryDirectory() as scratch:
         statuses = segment_all(*find_images(images, Path(scratch), series, split), job, workers)

@@ -42,7 +42,7 @@ DESCRIPTIONS = {
     "hemispheres": "Content of the skull: 1 left, 2 right.",
 }
 MAKER = {"Name": "segsrgan_core", "Version": segsrgan_core.__version__}
-PACKAGES = ("keras", "nibabel", "numpy", "scipy", "tensorflow")
+PACKAGES = ("nibabel", "numpy", "scipy")
 IMAGE_BITS, PROBABILITY_BITS = 14, 8  # precision of the files; scanners store 12 bits
 STRIPPED = 2 / 3  # share of voxels that are exactly 0 in an image without its skull
 NOT_BIDS = ("*.html", "cases.tsv", "volumes.tsv", "volumes.json", "figures")
@@ -57,6 +57,7 @@ class Job:
         out: top of the derivatives.
         step: distance between windows in voxels; None: that of the model card.
         precision: "auto", "float32" or "mixed_bfloat16".
+        engine: "auto", "openvino" or "tensorflow".
         flips: axes along which windows are mirrored in turn; None: those of the model card.
     """
 
@@ -64,6 +65,7 @@ class Job:
     out: Path
     step: int | None = None
     precision: str = "auto"
+    engine: str = "auto"
     flips: tuple[str, ...] | None = None
 
     def identity(self) -> dict[str, Any]:
@@ -76,6 +78,7 @@ class Job:
             "Weights": {**weights, "Sha256": digest, "CardSha256": sha256(self.model / CARD)},
             "Options": {
                 "Step": min(self.step or card.step, card.patch),
+                "Engine": self.engine,
                 "Precision": self.precision,
                 "Flips": "".join(card.flips if self.flips is None else self.flips) or "none",
             },
@@ -101,8 +104,8 @@ def is_done(image: InputImage, out: Path, identity: dict[str, Any]) -> bool:
     if record is None or not image.file.is_file() or record.get("SourceSha256") != _source_digest(image.file):
         return False
     made = {key: record.get(key) for key in identity}
-    if identity["Options"]["Precision"] == "auto" and made["Options"]:
-        made["Options"] = {**made["Options"], "Precision": "auto"}
+    if made["Options"]:
+        made["Options"] |= {name: "auto" for name, value in identity["Options"].items() if value == "auto"}
     return made == identity and is_whole(record, out / image.home)
 
 
@@ -174,9 +177,9 @@ def _sidecar(path: Path) -> Path:
     return path.with_name(path.name.replace(".nii.gz", ".json"))
 
 
-def versions() -> dict[str, str]:
-    """Return the versions of the libraries that compute the results."""
-    return {name: metadata.version(name) for name in PACKAGES}
+def versions(engine: str) -> dict[str, str]:
+    """Return the versions of the libraries that compute the results, that of the engine among them."""
+    return {name: metadata.version(name) for name in (*PACKAGES, engine)}
 
 
 def write_description(out: Path, name: str) -> None:

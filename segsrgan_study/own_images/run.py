@@ -6,7 +6,8 @@ from functools import lru_cache, partial
 from typing import Any
 
 from segsrgan_core.inference import Walk
-from segsrgan_core.segmenter import Segmenter, load_segmenter
+from segsrgan_core.segmenter import Segmenter
+from segsrgan_study.engines import choose_engine, choose_precision, load_segmenter
 from segsrgan_study.files import load_image
 from segsrgan_study.own_images.bids import Job, is_done, remove_case, versions, write_case, write_top
 from segsrgan_study.own_images.names import InputImage
@@ -57,7 +58,8 @@ def segment_all(
     identity = job.identity()
     missing = [image for image in images if not is_done(image, job.out, identity)]
     if missing:
-        job = _with_precision(job)
+        engine = choose_engine(job.engine)  # once, since parallel processes might choose differently
+        job = replace(job, engine=engine, precision=choose_precision(engine, job.precision))
         segmenter_of(job)  # an error of the network stops the run
     walk = partial(track, label="windows") if len(missing) == 1 else iter  # for many images one bar is enough
     work = partial(segment_image, job=job, identity=identity, walk=walk)
@@ -70,16 +72,6 @@ def segment_all(
         statuses.append(Status(image.name, image.source, state, reason or ""))
     write_tables(job.out, {one.source: (one.name, one.reason) for one in statuses if one.state == "failed"})
     return statuses
-
-
-def _with_precision(job: Job) -> Job:
-    """Replace "auto" by the faster precision, measured once, since parallel processes might choose differently."""
-    if job.precision != "auto":
-        return job
-    start_tensorflow()
-    from segsrgan_core.networks.functions import choose_policy
-
-    return replace(job, precision=choose_policy(job.precision))
 
 
 def segment_image(image: InputImage, job: Job, identity: dict[str, Any], walk: Walk = iter) -> None:
@@ -103,8 +95,9 @@ def segment_image(image: InputImage, job: Job, identity: dict[str, Any], walk: W
     notes = result.notes + doubts(result)
     for note in notes:
         say(f"{image.file}: note: {note}.")
-    facts = {"Sources": [image.source], **identity, "Versions": versions(), "Notes": notes}
-    facts |= {"Options": {**identity["Options"], "Precision": job.precision}, "Quality": quality(scan, result)}
+    facts = {"Sources": [image.source], **identity, "Versions": versions(job.engine), "Notes": notes}
+    chosen = {"Engine": job.engine, "Precision": job.precision}
+    facts |= {"Options": identity["Options"] | chosen, "Quality": quality(scan, result)}
     write_figure(contact_sheet.draw(result, image.name), job.out / image.sheet, dpi=160)
     write_case(image, result, job, facts, [image.sheet])
 
@@ -112,5 +105,6 @@ def segment_image(image: InputImage, job: Job, identity: dict[str, Any], walk: W
 @lru_cache(maxsize=1)
 def segmenter_of(job: Job) -> Segmenter:
     """Return the network of a job, loaded once per process."""
-    start_tensorflow()
-    return load_segmenter(job.model, job.precision, job.step, job.flips)
+    if job.engine == "tensorflow":
+        start_tensorflow()
+    return load_segmenter(job.model, job.engine, job.precision, job.step, job.flips)

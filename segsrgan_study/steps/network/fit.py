@@ -10,10 +10,11 @@ import pandas as pd
 
 from segsrgan_core.atomic import write_json
 from segsrgan_core.imaging.geometry import spacing_mm
-from segsrgan_core.networks.functions import as_function, choose_policy
+from segsrgan_core.networks.functions import choose_policy
 from segsrgan_core.patches import TrainingSubject, prepare_subject
 from segsrgan_core.segmenter import ModelCard, Segmenter, save_model
 from segsrgan_core.training import copy_weights, train
+from segsrgan_study.engines import as_network
 from segsrgan_study.environment import environment
 from segsrgan_study.files import load_image, load_labels, write_csv
 from segsrgan_study.params import Settings
@@ -29,16 +30,25 @@ SHOWN = ("val_psnr", "val_psnr_spline", "val_score")  # beside the progress
 
 
 class Trained(NamedTuple):
-    """Generators that vote, with the weights of their best epochs; their card; the history, one row per epoch."""
+    """What a training gave.
+
+    Attributes:
+        models: generators that vote, with the weights of their best epochs.
+        card: of the networks.
+        history: one row per epoch.
+        precision: in which they were trained.
+        wished: precision in which they are applied, "auto" for the engine's fastest.
+    """
 
     models: list[keras.Model]
     card: ModelCard
     history: pd.DataFrame
     precision: str
+    wished: str
 
     def segmenter(self) -> Segmenter:
-        """Return the networks as a function of an image, with the card's windows."""
-        network, *others = (as_function(model) for model in self.models)
+        """Return the networks as a function of an image, on the engine that will apply them."""
+        network, *others = (as_network(model, self.card, self.wished) for model in self.models)
         return Segmenter(self.card, network, tuple(others))
 
     def save(self, folder: Path) -> None:
@@ -123,4 +133,4 @@ def train_networks(
             models.append(trainer.generator)
             histories.append(pd.DataFrame(rows).assign(**{"network": number + 1} if len(states) > 1 else {}))
     forget_all_but(states)
-    return Trained(models, card, pd.concat(histories, ignore_index=True), precision)
+    return Trained(models, card, pd.concat(histories, ignore_index=True), precision, settings.model.precision)

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from segsrgan_core.networks.functions import choose_policy
-from segsrgan_core.segmenter import Segmentation, Segmenter, load_segmenter
+from segsrgan_core.segmenter import Segmentation, Segmenter
+from segsrgan_study.engines import load_segmenter
 from segsrgan_study.files import save_image
 from segsrgan_study.params import Settings
 from segsrgan_study.paths import Study
@@ -11,7 +11,7 @@ from segsrgan_study.paths import Study
 
 def trained_segmenter(study: Study, settings: Settings) -> Segmenter:
     """Load the network that stage 02 trained."""
-    return load_segmenter(study.results / "training" / "model", choose_policy(settings.model.precision))
+    return load_segmenter(study.results / "training" / "model", precision=settings.model.precision)
 
 
 def save_segmentation(result: Segmentation, folder: Path, name: str) -> None:

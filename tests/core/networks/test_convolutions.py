@@ -129,9 +129,6 @@ def test_a_convolution_survives_its_config(layer):
     np.testing.assert_array_equal(layer(X), twin(X))
 
 
-@pytest.mark.parametrize(
-    ("arguments", "says"), [({"padding": "same"}, "'same'"), ({"kernel_size": 4}, "kernel_size=4")]
-)
-def test_bad_arguments_are_named(arguments, says):
-    with pytest.raises(ValueError, match=says):
-        Convolution(2, **arguments)
+def test_an_unknown_padding_is_named():
+    with pytest.raises(ValueError, match="'same'"):
+        Convolution(2, padding="same")

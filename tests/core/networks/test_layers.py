@@ -45,11 +45,6 @@ def test_the_gradient_of_instance_normalisation_is_that_of_its_formula():
     np.testing.assert_allclose(gradients[0], gradients[1], atol=1e-3)
 
 
-def test_instance_normalisation_wants_volumes():
-    with pytest.raises(ValueError, match="input_shape=\\(2, 3, 4, 5\\)"):
-        InstanceNormalization().build((2, 3, 4, 5))
-
-
 def test_instance_normalisation_with_relu_is_both_one_after_the_other():
     plain, both = InstanceNormalization()(X), InstanceNormalization(relu=True)(X)
     np.testing.assert_array_equal(both, np.maximum(plain, 0))

@@ -30,8 +30,8 @@ def test_every_case_leaves_images_record_and_sheet(cases, job):
         assert facts["Sources"] == ["sub-01_T2w.nii.gz"]
         assert facts["Weights"]["Name"] == "tiny"
         assert len(facts["Weights"]["Sha256"]) == 64
-        assert facts["Options"] == {"Step": 8, "Precision": "float32", "Flips": "none"}
-        assert set(facts["Versions"]) >= {"numpy", "tensorflow"}
+        assert facts["Options"] == {"Step": 8, "Engine": "openvino", "Precision": "float32", "Flips": "none"}
+        assert set(facts["Versions"]) >= {"numpy", "openvino"}
     assert (job.out / "sub-01" / "figures" / "sub-01_desc-segsrgan_T2w.png").read_bytes()[:4] == b"\x89PNG"
 
 

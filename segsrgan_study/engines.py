@@ -1,0 +1,251 @@
+"""Trained networks on the faster library: OpenVINO on a processor, without TensorFlow; TensorFlow on a GPU."""
+
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import openvino
+from openvino import Node
+from openvino import opset13 as ops
+
+from segsrgan_core import segmenter as keras_models
+from segsrgan_core.checkpoints import read_state
+from segsrgan_core.cores import cores
+from segsrgan_core.errors import UserError
+from segsrgan_core.networks.bodies import BODIES, Blocks
+from segsrgan_core.segmenter import ModelCard, Segmenter, read_card, weight_files
+from segsrgan_core.uncertainty import Network
+
+ENGINES = ("openvino", "tensorflow")
+HINTS = {"float32": "f32", "mixed_bfloat16": "bf16"}
+EPSILON = 1e-3  # of `layers.InstanceNormalization`
+BACKGROUND = 2.0  # of `layers.ImageAndClasses`
+
+
+def choose_engine(engine: str = "auto") -> str:
+    """Return "openvino" or "tensorflow"; "auto" is TensorFlow where it is installed and finds a GPU.
+
+    Raises:
+        UserError: the engine that was asked for is not installed.
+    """
+    if engine != "auto":
+        if find_spec(engine) is None:
+            raise UserError(f"--engine {engine}: it is not installed; install segsrgan-core[train], or choose another.")
+        return engine
+    if any(Path("/dev").glob("nvidia[0-9]*")) and find_spec("tensorflow"):
+        import tensorflow as tf
+
+        return "tensorflow" if tf.config.list_physical_devices("GPU") else "openvino"
+    return "openvino"
+
+
+def choose_precision(engine: str, precision: str = "auto") -> str:
+    """Return the precision of the convolutions, "float32" or "mixed_bfloat16"; "auto" is the faster one."""
+    if precision != "auto":
+        return precision
+    if engine == "tensorflow":
+        from segsrgan_core.networks.functions import choose_policy
+
+        return choose_policy(precision)
+    fast = "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return "mixed_bfloat16" if fast else "float32"
+
+
+def load_segmenter(
+    folder: str | Path,
+    engine: str = "auto",
+    precision: str = "auto",
+    step: int | None = None,
+    flips: Sequence[str] | None = None,
+) -> Segmenter:
+    """Load a trained model; nothing in the files is executed.
+
+    Args:
+        folder: that `segmenter.save_model` wrote.
+        engine: see `choose_engine`.
+        precision: of the convolutions, see `choose_precision`.
+        step: distance between windows in voxels; None: the card's.
+        flips: axes along which windows take turns to be mirrored; None: the card's.
+
+    Raises:
+        UserError: a file is missing, damaged, or of another architecture, or the engine is not installed.
+    """
+    engine = choose_engine(engine)
+    precision = choose_precision(engine, precision)
+    if engine == "tensorflow":
+        return keras_models.load_segmenter(folder, precision, step, flips)
+    card = read_card(Path(folder))
+    first, *others = (_load(Path(folder) / name, card, precision) for name in weight_files(card.networks))
+    return Segmenter(card, first, tuple(others), step, None if flips is None else tuple(flips))
+
+
+def _load(path: Path, card: ModelCard, precision: str) -> Network:
+    arrays, _ = read_state(path)
+    weights = [arrays.get(f"generator/{i}") for i in range(len(arrays))]
+    try:
+        return compile_generator(weights, card.generator, card.patch, precision)
+    except ValueError as error:
+        raise UserError(
+            f"{path}: the weights are of another architecture; remove the file or name the right settings."
+        ) from error
+
+
+def as_network(model: Any, card: ModelCard, precision: str = "auto") -> Network:
+    """Return a Keras generator as a function on the engine that `load_segmenter` would choose for it.
+
+    Args:
+        model: of `generators.build_generator`.
+        card: its card.
+        precision: see `choose_precision`; on TensorFlow it is the model's own.
+    """
+    if choose_engine() == "tensorflow":
+        from segsrgan_core.networks.functions import as_function
+
+        return as_function(model)
+    weights = [np.asarray(weight) for weight in model.trainable_variables]
+    return compile_generator(weights, card.generator, card.patch, choose_precision("openvino", precision))
+
+
+class OpenVINOBlocks(Blocks):
+    """Building blocks as OpenVINO operations that hold trained weights.
+
+    Args:
+        weights: arrays in the order of the Keras model's variables.
+        padding: "reflect" or "zero".
+    """
+
+    def __init__(self, weights: Sequence[np.ndarray], padding: str):
+        self._weights, self._reflect = iter(weights), padding == "reflect"
+
+    def conv(self, x: Node, channels: int, kernel: int = 3, stride: int = 1) -> Node:
+        """Convolution without bias."""
+        weights = self._kernel(kernel, _channels(x), channels)
+        reach = kernel // 2
+        if stride == 2:
+            return _convolution(x, weights, stride, ((kernel - 2) // 2, (kernel - 1) // 2))
+        if self._reflect and reach:
+            margins = [0, 0, reach, reach, reach]
+            return _convolution(ops.pad(x, margins, margins, "reflect"), weights)
+        return _convolution(x, weights, margins=(reach, reach))
+
+    def upsampled_conv(self, x: Node, channels: int) -> Node:
+        """Nearest-neighbour upsampling by 2 and a convolution."""
+        if self._reflect:
+            return self.conv(_repeated(x), channels)
+        return _transposed(x, self._kernel(3, _channels(x), channels))
+
+    def joined_conv(self, x: Node, skip: Node, channels: int) -> Node:
+        """Upsampling of `x`, concatenation and a convolution: of concatenated channels, that is a sum of two."""
+        if self._reflect:
+            return self.conv(ops.concat([_repeated(x), skip], axis=1), channels)
+        coarse = _channels(x)
+        weights = self._kernel(3, coarse + _channels(skip), channels)
+        return ops.add(
+            _transposed(x, weights[..., :coarse, :]), _convolution(skip, weights[..., coarse:, :], margins=(1, 1))
+        )
+
+    def normalise(self, x: Node, relu: bool = False) -> Node:
+        """Instance normalisation."""
+        gamma, beta = (self._take(_channels(x)).reshape(1, -1, 1, 1, 1) for _ in range(2))
+        x = ops.mvn(x, _constant([2, 3, 4], np.int64), True, EPSILON, "INSIDE_SQRT")
+        x = ops.add(ops.multiply(x, _constant(gamma)), _constant(beta))
+        return ops.relu(x) if relu else x
+
+    def add(self, x: Node, y: Node) -> Node:
+        """Sum of two features."""
+        return ops.add(x, y)
+
+    def _kernel(self, edge: int, channels: int, filters: int) -> np.ndarray:
+        return self._take(edge, edge, edge, channels, filters)
+
+    def _take(self, *shape: int) -> np.ndarray:
+        array = next(self._weights, None)
+        if array is None or array.shape != shape or array.dtype != np.float32:
+            raise ValueError(f"the network wants float32 weights of shape {shape}")
+        return array
+
+    def check_all_used(self) -> None:
+        """Raise ValueError if there are more weights than the network has."""
+        if next(self._weights, None) is not None:
+            raise ValueError("there are more weights than the network has")
+
+
+def compile_generator(
+    weights: Sequence[np.ndarray], arguments: dict[str, Any], patch: int, policy: str = "float32"
+) -> Network:
+    """Return a trained generator as a function, float32 (1, P, P, P, C) -> float32 (1, P, P, P, 1 + n).
+
+    Args:
+        weights: trainable variables of the Keras model.
+        arguments: of `generators.build_generator` that the model was built with, all but policy and seed.
+        patch: P, the edge of a window in voxels.
+        policy: "float32" or "mixed_bfloat16".
+
+    Raises:
+        ValueError: the weights are of another architecture.
+    """
+    groups = (arguments["n_classes"], 3) if arguments["hemispheres"] else (arguments["n_classes"],)
+    blocks = OpenVINOBlocks(weights, arguments["padding"])
+    inputs = ops.parameter([1, 1 + arguments["thickness_channel"], patch, patch, patch], np.float32)
+    features = BODIES[arguments["name"]](blocks, inputs, arguments["k"], arguments["kernel"])
+    scores = blocks.conv(features, 1 + sum(groups), arguments["kernel"])
+    blocks.check_all_used()
+    settings = {
+        "INFERENCE_PRECISION_HINT": HINTS[policy],
+        "INFERENCE_NUM_THREADS": cores(),
+        "PERFORMANCE_HINT": "LATENCY",
+    }
+    model = openvino.Model([_image_and_classes(scores, inputs, groups)], [inputs], arguments["name"])
+    request = openvino.compile_model(model, "CPU", settings).create_infer_request()
+
+    def network(window: np.ndarray) -> np.ndarray:
+        channels_first = np.ascontiguousarray(np.moveaxis(window, -1, 1))
+        return np.moveaxis(request.infer({0: channels_first}, share_inputs=True)[0], 1, -1)
+
+    return network
+
+
+def _image_and_classes(scores: Node, inputs: Node, groups: tuple[int, ...]) -> Node:
+    """Both heads, see `layers.ImageAndClasses`; after the last convolution OpenVINO computes in float32."""
+    residual, *logits = ops.variadic_split(scores, 1, np.array([1, *groups])).outputs()
+    interpolated = ops.variadic_split(inputs, 1, np.array([1, -1])).output(0)
+    space = _constant([2, 3, 4], np.int64)
+    deviation = ops.subtract(interpolated, ops.reduce_mean(interpolated, space, keep_dims=True))
+    sd = ops.sqrt(ops.reduce_mean(ops.multiply(deviation, deviation), space, keep_dims=True))
+    volumes = [ops.add(interpolated, ops.multiply(sd, residual))]
+    for n, group in zip(groups, logits, strict=True):
+        background = _constant(np.reshape([BACKGROUND, *[0.0] * (n - 1)], (1, n, 1, 1, 1)))
+        one = ops.sigmoid(ops.subtract(group, background)) if n == 1 else ops.softmax(ops.add(group, background), 1)
+        volumes.append(one)
+    return ops.concat(volumes, 1)
+
+
+def _channels(x: Node) -> int:
+    return x.get_output_shape(0)[1]
+
+
+def _constant(array, dtype=np.float32) -> Node:
+    return ops.constant(np.ascontiguousarray(array, dtype))
+
+
+def _convolution(x: Node, weights: np.ndarray, stride: int = 1, margins: tuple[int, int] = (0, 0)) -> Node:
+    kernel = _constant(weights.transpose(4, 3, 0, 1, 2))
+    return ops.convolution(x, kernel, [stride] * 3, [margins[0]] * 3, [margins[1]] * 3, [1] * 3)
+
+
+def _repeated(x: Node) -> Node:
+    twice, axes = _constant([2, 2, 2]), _constant([2, 3, 4], np.int64)
+    return ops.interpolate(
+        x, twice, "nearest", "scales", coordinate_transformation_mode="asymmetric", nearest_mode="floor", axes=axes
+    )
+
+
+def _transposed(x: Node, weights: np.ndarray) -> Node:
+    """Upsampling by 2 and a convolution with (3, 3, 3, C, F) in one, see `convolutions.UpsamplingConvolution`."""
+    weights = weights[::-1, ::-1, ::-1]
+    for axis in range(3):
+        weights = sum(np.pad(weights, [(at, 1 - at) if a == axis else (0, 0) for a in range(5)]) for at in (0, 1))
+    kernel = _constant(weights.transpose(3, 4, 0, 1, 2))
+    return ops.convolution_backprop_data(x, kernel, [2] * 3, pads_begin=[1] * 3, pads_end=[1] * 3, dilations=[1] * 3)

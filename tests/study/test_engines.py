@@ -1,0 +1,50 @@
+import numpy as np
+import pytest
+
+from segsrgan_core.networks.generators import build_generator
+from segsrgan_study.engines import choose_precision, compile_generator
+
+P = 32
+UNET = {"name": "unet", "k": 4, "n_classes": 1, "hemispheres": True, "thickness_channel": True, "kernel": 3}
+PUBLISHED = {"name": "residual", "k": 4, "n_classes": 4, "hemispheres": False, "thickness_channel": False, "kernel": 7}
+
+
+def trained(arguments):
+    """A generator, with weights unlike those of a new one, and its weights as arrays."""
+    model, rng = build_generator(**arguments, seed=3), np.random.default_rng(1)
+    for weight in model.trainable_variables:
+        weight.assign(weight + 0.05 * rng.normal(size=weight.shape))
+    return model, [weight.numpy() for weight in model.trainable_variables]
+
+
+def windows(arguments, count=2):
+    shape = (1, P, P, P, 1 + arguments["thickness_channel"])
+    return [np.random.default_rng(seed).random(shape, np.float32) for seed in range(count)]
+
+
+@pytest.mark.parametrize("padding", ["zero", "reflect"])
+@pytest.mark.parametrize("arguments", [UNET, PUBLISHED], ids=["unet", "published"])
+def test_openvino_computes_what_keras_computes(arguments, padding):
+    arguments = {**arguments, "padding": padding}
+    model, weights = trained(arguments)
+    network = compile_generator(weights, arguments, P)
+    for window in windows(arguments):
+        np.testing.assert_allclose(network(window), model(window), atol=1e-4)
+
+
+@pytest.mark.skipif(choose_precision("openvino") == "float32", reason="this processor does not compute in bfloat16")
+def test_bfloat16_is_close_to_float32_and_keeps_the_image_in_float32():
+    arguments = {**UNET, "padding": "zero"}
+    _, weights = trained(arguments)
+    exact, fast = (compile_generator(weights, arguments, P, p) for p in ("float32", "mixed_bfloat16"))
+    (window,) = windows(arguments, 1)
+    change = np.abs(exact(window) - fast(window))
+    assert 0 < change.max() < 0.2
+    assert change[..., 0].mean() < 0.01
+
+
+@pytest.mark.parametrize("change", [{"k": 8}, {"kernel": 5}, {"name": "residual"}, {"hemispheres": False}])
+def test_weights_of_another_network_are_refused(change):
+    _, weights = trained({**UNET, "padding": "zero"})
+    with pytest.raises(ValueError, match="weights"):
+        compile_generator(weights, {**UNET, "padding": "zero", **change}, P)

@@ -1,0 +1,89 @@
+"""What `pip install .` brings is small, and enough to segment images."""
+
+import re
+import subprocess
+import sys
+from importlib import metadata
+
+import pytest
+
+from segsrgan_core.networks.generators import build_generator
+from segsrgan_core.segmenter import save_model
+from tests.core.test_segmenter import head
+from tests.settings import model_card
+
+LARGEST_MB = 600
+# Stands in for an environment without the extras: what they bring cannot be imported.
+WITHOUT = """
+import sys
+from importlib.abc import MetaPathFinder
+
+class Missing(MetaPathFinder):
+    def find_spec(self, name, path, target=None):
+        if name.partition(".")[0] in {missing}:
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+
+sys.meta_path.insert(0, Missing())
+sys.argv = ["segsrgan", *{arguments}]
+from segsrgan_study.cli import main
+main()
+"""
+
+
+def closure(name: str, found: set[str]) -> set[str]:
+    """Names of a distribution and of all that it needs here, without extras."""
+    name = re.sub(r"[-_.]+", "-", name).lower()
+    if name in found:
+        return found
+    try:
+        requirements = metadata.requires(name) or []
+    except metadata.PackageNotFoundError:  # for another system
+        return found
+    found.add(name)
+    for requirement in requirements:
+        if "extra ==" not in requirement:
+            closure(re.match(r"[\w.-]+", requirement)[0], found)
+    return found
+
+
+def test_what_segment_needs_is_small():
+    found = closure("segsrgan-core", set()) - {"segsrgan-core"}
+    files = [path.locate() for name in found for path in metadata.files(name)]
+    assert sum(path.stat().st_size for path in files if path.is_file()) <= LARGEST_MB * 1e6
+    assert {"openvino", "nibabel", "scipy"} <= found
+    assert not {"tensorflow", "keras", "dvc", "jupyterlab", "antspyx", "numba", "nilearn", "distributed"} & found
+
+
+@pytest.fixture
+def lean():
+    """Function that runs a command where only the modules of the small installation are there."""
+    needed = closure("segsrgan-core", set()) | {"pip", "setuptools"}
+    known = metadata.packages_distributions()
+    missing = {module for module, owners in known.items() if not needed & {_normal(owner) for owner in owners}}
+    missing -= {"segsrgan_core", "segsrgan_study"}
+    assert "tensorflow" in missing
+
+    def run(*arguments: object) -> subprocess.CompletedProcess:
+        code = WITHOUT.format(missing=missing, arguments=list(map(str, arguments)))
+        return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+
+    return run
+
+
+def _normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def test_an_image_is_segmented_without_the_extras(lean, save, tmp_path):
+    card = model_card()
+    save_model(tmp_path / "model", build_generator(**card.generator), card)
+    image = save(head(), tmp_path / "sub-01_T2w.nii.gz")
+    done = lean("segment", image, "--model", tmp_path / "model", "--out", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    assert "sub-01" in (tmp_path / "out" / "volumes.tsv").read_text()
+
+
+def test_a_command_that_needs_an_extra_says_which(lean):
+    done = lean("notebook", "01_simulate")
+    assert done.returncode == 2
+    assert "segsrgan-core[study]" in done.stderr
