@@ -171,9 +171,7 @@ def _start(cohorts: list[str], setting: str | None, params: Path | None) -> "tup
         by_path = path.suffix.lower() == ".csv"
         manifest = study.manifest(path.stem if by_path else cohort)
         if by_path and path.resolve() != manifest:
-            raise UserError(
-                f"{path}: a manifest must lie in {study.manifests}; make it with `segsrgan manifest`."
-            )
+            raise UserError(f"{path}: a manifest must lie in {study.manifests}; make it with `segsrgan manifest`.")
         if not manifest.is_file():
             raise UserError(f"{manifest}: the manifest is missing; make it with `segsrgan manifest`.")
         names.append(manifest.stem)

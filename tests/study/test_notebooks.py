@@ -58,22 +58,6 @@ def test_a_notebook_gets_the_values_of_what_it_declares_and_shows_them(study):
     assert kept[-1].outputs[0]["text"] == f"{sorted(QUICK.simulation.model_dump())} 3.0\n"
 
 
-def test_a_misspelt_parameter_is_an_error_that_lists_the_known_ones(study):
-    with pytest.raises(UserError, match=r"declares cohrt, and params\.yaml has only cohort, setting"):
-        run_notebook(study("cohrt = ''"), "story", QUICK)
-
-
-def test_an_unknown_notebook_is_named(study):
-    with pytest.raises(UserError, match="'tale' is not one of story"):
-        run_notebook(study("seed = 1"), "tale", QUICK)
-
-
-def test_a_fault_of_the_user_inside_is_told_as_such(study):
-    fault = "from segsrgan_core.errors import UserError\nraise UserError('a.nii: expected an image.')"
-    with pytest.raises(UserError, match=r"^a\.nii: expected an image\.$"):
-        run_notebook(study("seed = 1", fault), "story", QUICK)
-
-
 def test_a_failed_notebook_is_kept_for_reading_and_is_no_result(study, tmp_path):
     with pytest.raises(RuntimeError, match="ZeroDivisionError"):
         run_notebook(study("seed = 1", "1 / 0"), "story", QUICK)
@@ -92,12 +76,6 @@ def test_stripping_twice_changes_nothing_and_leaves_no_output():
     assert normalised(nbformat.reads(once, 4)) == once
 
 
-def test_a_kernel_that_is_killed_is_one_sentence(study):
-    here = study("seed = 1", "import os, signal; os.kill(os.getpid(), signal.SIGKILL)")
-    with pytest.raises(UserError, match="story: the notebook's kernel was killed"):
-        run_notebook(here, "story", QUICK)
-
-
 def test_a_kernel_that_is_killed_before_its_first_word_is_one_sentence(study, monkeypatch):
     def start(*_, **__):
         raise RuntimeError("Kernel died before replying to kernel_info")
@@ -107,13 +85,40 @@ def test_a_kernel_that_is_killed_before_its_first_word_is_one_sentence(study, mo
         run_notebook(study("seed = 1"), "story", QUICK)
 
 
-def test_a_killed_process_of_a_notebook_is_one_sentence(study):
-    killed = (
-        "import os\nfrom segsrgan_study.pool import processes\nwith processes(1) as pool:\n"
-        "    pool.submit(os.kill, pool.submit(os.getpid).result(), 9).result()"
-    )
-    with pytest.raises(UserError, match=r"^processes: one was killed before its work was done"):
-        run_notebook(study("seed = 1", killed), "story", QUICK)
+KILLED_PROCESS = """
+import os
+from segsrgan_study.pool import processes
+with processes(1) as pool:
+    pool.submit(os.kill, pool.submit(os.getpid).result(), 9).result()
+"""
+
+
+@pytest.mark.parametrize(
+    ("cells", "kind", "says"),
+    [
+        (["cohrt = ''"], UserError, r"declares cohrt, and params\.yaml has only cohort, setting"),
+        (
+            ["seed = 1", "from segsrgan_core.errors import UserError\nraise UserError('a.nii: no image.')"],
+            UserError,
+            r"^a\.nii: no image\.$",
+        ),
+        (
+            ["seed = 1", "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"],
+            UserError,
+            "story: the notebook's kernel was killed",
+        ),
+        (["seed = 1", KILLED_PROCESS], UserError, "^processes: one was killed before its work was done"),
+        (
+            ["seed = 1", "raise OSError(28, 'No space left on device', 'big.nii')"],
+            OSError,
+            r"No space left on device: 'big.nii' \(story\)",
+        ),
+    ],
+    ids=["parameter", "user", "kernel", "process", "disk"],
+)
+def test_a_fault_inside_is_one_sentence(study, cells, kind, says):
+    with pytest.raises(kind, match=says):
+        run_notebook(study(*cells), "story", QUICK)
 
 
 def test_the_exceptions_that_are_one_sentence_are_known_by_name():
@@ -124,12 +129,6 @@ def test_the_exceptions_that_are_one_sentence_are_known_by_name():
         return {kind.__name__}.union(*map(names, kind.__subclasses__()))
 
     assert names(UserError) == OF_THE_USER
-
-
-def test_a_full_disk_inside_is_the_machines_fault(study):
-    here = study("seed = 1", "raise OSError(28, 'No space left on device', 'big.nii')")
-    with pytest.raises(OSError, match=r"No space left on device: 'big.nii' \(story\)"):
-        run_notebook(here, "story", QUICK)
 
 
 def test_the_report_hides_code_loads_nothing_from_elsewhere_and_is_the_same_at_every_export(tmp_path):

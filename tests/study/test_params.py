@@ -31,36 +31,6 @@ def test_the_cohort_can_be_named_in_place_of_the_file():
     assert read_params(PARAMS, cohort="dhcp").cohort == "dhcp"
 
 
-def test_a_misspelt_key_is_named_with_the_right_one(content):
-    content["training"]["epoch"] = 3
-    with pytest.raises(UserError, match=r"training\.epoch: unknown key \(did you mean 'epochs'\?\)"):
-        parse_params(content)
-
-
-def test_a_misspelt_setting_is_named_with_the_right_one(content):
-    content["setting"] = "papr"
-    with pytest.raises(UserError, match=r"'papr' is not one of .* \(did you mean 'paper'\?\)"):
-        parse_params(content)
-
-
-@pytest.mark.parametrize(
-    ("section", "key", "value"),
-    [
-        ("training", "patch", 60),
-        ("training", "learning_rate", "fast"),
-        ("simulation", "slice_mm", -3),
-        ("model", "generator", "resnet"),
-        ("training", "thickness_mm", [4, 2]),
-        ("inference", "threshold", 1.5),
-    ],
-)
-def test_a_bad_value_is_named(content, section, key, value):
-    content[section][key] = value
-    with pytest.raises(UserError, match=rf"{section}(\.{key})?: .*received") as error:
-        parse_params(content)
-    assert "\n" not in str(error.value)
-
-
 @pytest.mark.parametrize("section", ["embedded", "simulation", "model", "training", "inference", "variability"])
 def test_each_missing_line_and_section_is_named(content, section):
     for key in content[section]:
@@ -136,13 +106,9 @@ def test_every_fault_is_said_at_once(content):
         parse_params(content)
 
 
-@pytest.mark.parametrize(("text", "says"), [("a: [", "not YAML"), ("- 1", "keys and values"), (None, "cannot be read")])
-def test_a_file_that_is_no_settings_is_named(tmp_path, text, says):
-    path = tmp_path / "params.yaml"
-    if text:
-        path.write_text(text)
-    with pytest.raises(UserError, match=says):
-        read_params(path)
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(UserError, match="cannot be read"):
+        read_params(tmp_path / "params.yaml")
 
 
 def test_where_cases_run_is_no_part_of_what_identifies_a_result(content):

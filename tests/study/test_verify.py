@@ -4,12 +4,12 @@ import json
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from segsrgan_core.errors import UserError
 from segsrgan_study.verify import compare, table, verify
-from tests.toy import DVC, commit, repository, run
 
 STAGE = """
 import json
@@ -39,11 +39,23 @@ stages:
 SCORES = "results/evaluation/per_subject.csv"
 
 
+def run(folder, *command):
+    subprocess.run(command, cwd=folder, check=True, capture_output=True)
+
+
+def commit(folder):
+    run(folder, "git", "add", "-A")
+    run(folder, "git", "-c", "user.name=x", "-c", "user.email=x@example.org", "commit", "-q", "-m", "results")
+
+
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    texts = {"stage.py": STAGE, "dvc.yaml": DVC_YAML, "params.yaml": "seed: 3\n"}
-    root = repository(tmp_path_factory.mktemp("toy"), texts)
-    run(root, DVC, "repro", "-q")
+    root = tmp_path_factory.mktemp("toy")
+    for name, text in {"stage.py": STAGE, "dvc.yaml": DVC_YAML, "params.yaml": "seed: 3\n"}.items():
+        (root / name).write_text(text)
+    dvc = str(Path(sys.executable).with_name("dvc"))
+    for command in (["git", "init", "-q"], [dvc, "init", "-q"], [dvc, "repro", "-q"]):
+        run(root, *command)
     commit(root)
     return root
 
