@@ -7,6 +7,7 @@ import tomllib
 from functools import cache
 from pathlib import Path
 
+import grimp
 import nbformat
 import pytest
 import yaml
@@ -68,29 +69,21 @@ def test_a_notebook_declares_and_uses_the_parameters_of_its_stage(path):
     assert {keyword.arg: keyword.value.id for keyword in taken} == {name: name for name in values}
 
 
-def _modules_of(source: str) -> set[str]:
-    found = set()
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("segsrgan_"):
-            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
-    return found
-
-
 def _file(module: str) -> Path | None:
     path = ROOT / module.replace(".", "/")
     return next((p for p in (path.with_suffix(".py"), path / "__init__.py") if p.is_file()), None)
 
 
+@cache
+def _graph() -> grimp.ImportGraph:
+    return grimp.build_graph("segsrgan_core", "segsrgan_study", cache_dir=None)
+
+
 def _imported(source: str) -> set[Path]:
-    """Every file of the core that a piece of code imports, directly or not."""
-    files, open_ = set(), [source]
-    while open_:
-        for module in _modules_of(open_.pop()):
-            path = _file(module)
-            if path and path not in files:
-                files.add(path)
-                open_.append(path.read_text())
-    return files
+    """Every file of the packages that a piece of code imports, directly or not."""
+    names = [name for name in _named(source).values() if isinstance(name, str)]
+    modules = {module for name in names for module in (name, name.rpartition(".")[0]) if _file(module)}
+    return {_file(one) for one in modules.union(*map(_graph().find_upstream_modules, modules))}
 
 
 def _is_plumbing(path: Path) -> bool:
@@ -173,12 +166,15 @@ def _used(code: list[ast.AST]) -> tuple[set[str], set[str]]:
     return settings - {"workers"}, folders
 
 
+def _outs(*stages: dict) -> list[str]:
+    return [str(next(iter(out)) if isinstance(out, dict) else out) for stage in stages for out in stage["outs"]]
+
+
 @pytest.mark.parametrize("name", STUDY)
 def test_a_stage_lists_the_parameters_and_the_data_that_it_uses(name):
     stage, (settings, folders) = STUDY[name], _used(_reached(_code_of(STUDY[name])))
     assert settings <= {param.split(".")[0] for param in stage["params"]}
-    outs = [next(iter(out)) if isinstance(out, dict) else out for out in stage["outs"]]
-    known = [*stage["deps"], *outs, "results/notebooks"]
+    known = [*stage["deps"], *_outs(stage), "results/notebooks"]
     assert {folder for folder in folders if not any(one.startswith(folder) for one in known)} == set()
 
 
@@ -201,7 +197,7 @@ def test_a_stage_depends_on_all_code_that_it_uses(name):
 
 
 def test_every_dependency_of_a_stage_is_there_or_made():
-    made = [str(next(iter(out)) if isinstance(out, dict) else out) for s in STAGES.values() for out in s["outs"]]
+    made = _outs(*STAGES.values())
     for stage in STAGES.values():
         for dep in stage["deps"]:
             known = any(dep.startswith(out) or out.startswith(f"{dep}/") for out in made)
@@ -209,7 +205,7 @@ def test_every_dependency_of_a_stage_is_there_or_made():
 
 
 def test_no_stage_of_the_study_runs_the_ablations():
-    made = [str(next(iter(out)) if isinstance(out, dict) else out) for s in ABLATIONS.values() for out in s["outs"]]
+    made = _outs(*ABLATIONS.values())
     for stage in STUDY.values():
         for dep in stage["deps"]:
             assert not any(out.startswith(dep) or dep.startswith(out) for out in made), dep

@@ -12,7 +12,7 @@ import pytest
 
 from segsrgan_core.cores import cores
 from segsrgan_core.errors import UserError
-from segsrgan_study.pool import map_cases, place, processes, results
+from segsrgan_study.pool import map_cases, place, results
 
 ITEMS = ["a", "bad", "b", "killed once", "c", "always killed", "bug", "d"]
 
@@ -119,16 +119,6 @@ def test_slurm_without_its_library_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "dask_jobqueue", None)
     with pytest.raises(UserError, match="dask-jobqueue, which is not installed"):
         map_cases(str, [1, 2], "named", "slurm:2")
-
-
-def kill_its_process():
-    with processes(1) as pool:
-        pool.submit(signal.raise_signal, signal.SIGKILL).result()
-
-
-def test_a_process_that_is_killed_is_one_sentence():
-    with pytest.raises(UserError, match="one was killed before its work was done"):
-        kill_its_process()
 
 
 SLEEPERS = """

@@ -2,75 +2,27 @@
 
 import json
 import shutil
-from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 import pandas as pd
 import pytest
-import yaml
 from nibabel.nifti1 import Nifti1Image
 
 from segsrgan_core.segmenter import Segmenter
 from segsrgan_study.aside import networks as aside
 from segsrgan_study.aside.networks import train_aside
-from segsrgan_study.cohorts.presets import make_manifest
 from segsrgan_study.files import save_image
 from segsrgan_study.params import read_params
 from segsrgan_study.paths import Study
 from segsrgan_study.steps.network.fit import fit
-
-ROOT = Path(__file__).parents[3]
-SETTING = {
-    "simulation": {"slice_mm": 2.0},
-    "model": {"k": 2, "critic_width": 2, "precision": "float32"},
-    "training": {"patch": 16, "epochs": 2, "steps_per_epoch": 1, "adversarial_from": 1.0, "thickness_mm": [2.0, 2.0]},
-    "inference": {"step": 16, "validation_step": 16},
-}
-OTHER_WINDOWS = {"step": 12, "flips": ["y", "z"], "validation_step": 16}
+from tests.settings import ROOT
+from tests.study.conftest import cohort, make_study
 
 
-def subject(folder, name, spacing=1.0):
-    grid = np.stack(np.indices((20, 22, 18)), -1) - [10, 11, 9]
-    radius = np.linalg.norm(grid, axis=-1)
-    labels = np.select([radius < 4, radius < 7], [3, 2], 0).astype(np.int16)
-    image = np.array([10, 0, 120, 240], np.float32)[labels]
-    image += np.random.default_rng([*name.encode()]).random(image.shape, np.float32)
-    affine = np.diag([spacing, spacing, spacing, 1.0])
-    save_image(Nifti1Image(image, affine), folder / "images" / f"{name}.nii.gz")
-    save_image(Nifti1Image(labels, affine), folder / "labels" / f"{name}.nii.gz")
-
-
-@pytest.fixture
-def study(tmp_path, monkeypatch):
-    """A study with the cohort `balls` (2 train, 1 val, 1 test) and a setting for the tests, the working directory."""
-    root = make_study(tmp_path / "study")
-    monkeypatch.delenv("SEGSRGAN_DATA", raising=False)
-    monkeypatch.chdir(root)
-    return root
-
-
-def make_study(root):
-    (root / "data_manifests").mkdir(parents=True)
-    content = yaml.safe_load((ROOT / "params.yaml").read_text())
-    content["settings"] |= {"tiny": SETTING, "other": {**SETTING, "inference": OTHER_WINDOWS}}
-    (root / "params.yaml").write_text(yaml.safe_dump(content))
-    shutil.copy(ROOT / "dvc.yaml", root)
-    cohort(root, "balls")
-    return root
-
-
-def cohort(root, name, spacing=1.0):
-    folder = root.parent / f"source_{name}"
-    for letter in "abcd":
-        subject(folder, f"{name}{letter}", spacing)
-    shares = {"val": f"{name}c,", "test": f"{name}d,"}
-    make_manifest("folder", folder, root / "data_manifests", root / "data", name=name, **shares)
-
-
-def splits(study, **changes):
+def splits(root, **changes):
     """Rename splits of the cohort `balls`; None leaves a split's images out."""
-    path = study / "data_manifests" / "balls.csv"
+    path = root / "data_manifests" / "balls.csv"
     table = pd.read_csv(path, dtype=str, keep_default_na=False)
     table["split"] = table["split"].map(lambda name: changes.get(name, name))
     table.dropna(subset="split").to_csv(path, index=False)
@@ -110,73 +62,73 @@ def trained(tmp_path_factory):
 
 
 @pytest.fixture
-def model(study, trained):
+def model(balls, trained):
     """The study with the trained network in its folder `model`."""
-    return shutil.copytree(trained[1], study / "model")
+    return shutil.copytree(trained[1], balls / "model")
 
 
-def test_from_cohort_to_model_to_scores(study, model, done):
+def test_from_cohort_to_model_to_scores(balls, model, done):
     assert {path.name for path in model.iterdir()} == {
         "generator.npz", "model.json", "history.csv", "training.json", "MODEL_CARD.md",
     }  # fmt: skip
     assert len(pd.read_csv(model / "history.csv")) == 2
     assert "balls (2 images to train, 1 to validate)" in (model / "MODEL_CARD.md").read_text()
     done(*EVALUATE)
-    scores = pd.read_csv(study / "eval" / "per_subject.csv")
+    scores = pd.read_csv(balls / "eval" / "per_subject.csv")
     assert set(scores["subject"]) == {"ballsd"}
     assert set(scores["method"]) == {"segsrgan", "spline"}
-    metrics, facts = (json.loads((study / "eval" / f"{name}.json").read_text()) for name in ("metrics", "evaluation"))
+    metrics, facts = (json.loads((balls / "eval" / f"{name}.json").read_text()) for name in ("metrics", "evaluation"))
     assert metrics["psnr"]["spline"]["n"] == 1
     assert facts["weights"]["trained_on"] == "balls"
-    assert len(list((study / "eval" / "images").glob("*.nii.gz"))) == 4
-    for folder in (study / "results", study / ".work", study / "eval" / ".work"):
+    assert len(list((balls / "eval" / "images").glob("*.nii.gz"))) == 4
+    for folder in (balls / "results", balls / ".work", balls / "eval" / ".work"):
         assert not folder.exists()
 
 
-def test_a_network_is_calibrated_on_another_cohort(study, model, done):
+def test_a_network_is_calibrated_on_another_cohort(balls, model, done):
     assert "calibrated on 3 cases" in done(*CALIBRATE)
-    before, after = card(model), card(study / "mine")
+    before, after = card(model), card(balls / "mine")
     assert {**after, **{key: before[key] for key in ("threshold", "error_factors", "error_cases")}} == before
-    assert (study / "mine" / "generator.npz").read_bytes() == (model / "generator.npz").read_bytes()
-    assert json.loads((study / "mine" / "calibration.json").read_text())["cohorts"] == ["balls"]
-    assert not (study / "mine" / ".work").exists()
+    assert (balls / "mine" / "generator.npz").read_bytes() == (model / "generator.npz").read_bytes()
+    assert json.loads((balls / "mine" / "calibration.json").read_text())["cohorts"] == ["balls"]
+    assert not (balls / "mine" / ".work").exists()
 
 
 @pytest.mark.usefixtures("model")
-def test_every_use_of_a_network_has_the_windows_of_its_card(study, monkeypatch, done):
-    before, used, call = card(study / "model"), [], Segmenter.__call__
+def test_every_use_of_a_network_has_the_windows_of_its_card(balls, monkeypatch, done):
+    before, used, call = card(balls / "model"), [], Segmenter.__call__
     monkeypatch.setattr(Segmenter, "__call__", lambda self, *a, **k: used.append(self.windows) or call(self, *a, **k))
     done(*CALIBRATE[:-1], "other")
     done(*EVALUATE[:-1], "other")
     assert used == [(before["step"], tuple(before["flips"]))] * 4  # one of val and two of train; one of test
-    after = card(study / "mine")
+    after = card(balls / "mine")
     assert (after["step"], after["flips"]) == (before["step"], before["flips"])
 
 
-def test_a_network_is_trained_without_a_test_split(study, trained, monkeypatch, done):
+def test_a_network_is_trained_without_a_test_split(balls, trained, monkeypatch, done):
     monkeypatch.setattr(aside, "fit", lambda *_: trained[0])
-    splits(study, test=None)
+    splits(balls, test=None)
     done(*TRAIN)
 
 
 @pytest.mark.usefixtures("model")
-def test_a_network_is_calibrated_without_a_train_split(study, done):
-    splits(study, train="test")
+def test_a_network_is_calibrated_without_a_train_split(balls, done):
+    splits(balls, train="test")
     done(*CALIBRATE)
-    assert card(study / "mine")["error_cases"] == 1
-    splits(study, val="test")
+    assert card(balls / "mine")["error_cases"] == 1
+    splits(balls, val="test")
     assert "no images of the splits val and train" in done(*CALIBRATE, code=2)
 
 
 @pytest.mark.usefixtures("model")
-def test_the_same_training_is_not_done_twice_and_another_not_over_it(study, done):
-    before = (study / "model" / "generator.npz").stat().st_mtime_ns
+def test_the_same_training_is_not_done_twice_and_another_not_over_it(balls, done):
+    before = (balls / "model" / "generator.npz").stat().st_mtime_ns
     assert "trained before" in done(*TRAIN)
-    assert (study / "model" / "generator.npz").stat().st_mtime_ns == before
+    assert (balls / "model" / "generator.npz").stat().st_mtime_ns == before
     assert "holds a network of another cohort or other settings" in done(*TRAIN[:-1], "miniature", code=2)
 
 
-@pytest.mark.usefixtures("study")
+@pytest.mark.usefixtures("balls")
 def test_a_stopped_training_goes_on_with_what_is_prepared(trained, monkeypatch, done, run):
     def stopped(*_):
         raise KeyboardInterrupt
@@ -188,46 +140,46 @@ def test_a_stopped_training_goes_on_with_what_is_prepared(trained, monkeypatch, 
     done(*TRAIN)
 
 
-def test_several_cohorts_train_one_network(study, trained, monkeypatch, done):
+def test_several_cohorts_train_one_network(balls, trained, monkeypatch, done):
     asked = []
     monkeypatch.setattr(aside, "fit", lambda _, settings: asked.append(settings.cohort) or trained[0])
-    cohort(study, "more")
+    cohort(balls, "more")
     done("train", "balls", "data_manifests/more.csv", "--out", "both", "--setting", "tiny")
-    assert "balls+more (4 images to train, 2 to validate)" in (study / "both" / "MODEL_CARD.md").read_text()
+    assert "balls+more (4 images to train, 2 to validate)" in (balls / "both" / "MODEL_CARD.md").read_text()
     assert asked == ["balls+more"]
 
 
-def test_one_subject_may_have_two_images_and_not_two_cohorts(study, trained, monkeypatch, done):
+def test_one_subject_may_have_two_images_and_not_two_cohorts(balls, trained, monkeypatch, done):
     monkeypatch.setattr(aside, "fit", lambda *_: trained[0])
-    path = study / "data_manifests" / "balls.csv"
+    path = balls / "data_manifests" / "balls.csv"
     table = pd.read_csv(path, dtype=str, keep_default_na=False)
     again = table[table["subject"] == "ballsa"].assign(image="balls/again.nii.gz", sha256="")
-    image = nib.load(study / "data" / table["image"][0])
+    image = nib.load(balls / "data" / table["image"][0])
     save_image(
-        Nifti1Image(image.get_fdata(dtype=np.float32) + 1, image.affine), study / "data" / "balls" / "again.nii.gz"
+        Nifti1Image(image.get_fdata(dtype=np.float32) + 1, image.affine), balls / "data" / "balls" / "again.nii.gz"
     )
     pd.concat([table, again]).to_csv(path, index=False)
     done(*TRAIN)
-    assert "(3 images to train, 1 to validate)" in (study / "model" / "MODEL_CARD.md").read_text()
-    cohort(study, "more")
+    assert "(3 images to train, 1 to validate)" in (balls / "model" / "MODEL_CARD.md").read_text()
+    cohort(balls, "more")
     more = pd.read_csv(path.with_name("more.csv"), dtype=str, keep_default_na=False)
     more.assign(subject=more["subject"].str.replace("more", "balls")).to_csv(path.with_name("more.csv"), index=False)
     said = done("train", "balls", "more", "--out", "both", "--setting", "tiny", code=2)
     assert "more.csv: another cohort has ballsa, ballsb, ballsc, too" in said
 
 
-def test_cohorts_of_different_voxel_sizes_are_refused(study, done):
-    cohort(study, "coarse", spacing=1.5)
+def test_cohorts_of_different_voxel_sizes_are_refused(balls, done):
+    cohort(balls, "coarse", spacing=1.5)
     assert "simulation.spacing_mm" in done("train", "balls", "coarse", "--out", "both", "--setting", "tiny", code=2)
 
 
-def test_a_manifest_elsewhere_is_refused(study, done):
-    shutil.copy(study / "data_manifests" / "balls.csv", study / "balls.csv")
+def test_a_manifest_elsewhere_is_refused(balls, done):
+    shutil.copy(balls / "data_manifests" / "balls.csv", balls / "balls.csv")
     assert "data_manifests" in done("train", "balls.csv", "--out", "model", code=2)
 
 
-def test_phantoms_are_made_aside(study, monkeypatch, run):
-    shutil.copy(ROOT / "data_manifests" / "embedded.csv", study / "data_manifests")
+def test_phantoms_are_made_aside(balls, monkeypatch, run):
+    shutil.copy(ROOT / "data_manifests" / "embedded.csv", balls / "data_manifests")
     made = []
 
     def phantoms(bench, settings):
@@ -236,4 +188,4 @@ def test_phantoms_are_made_aside(study, monkeypatch, run):
 
     monkeypatch.setattr(aside, "make_phantoms", phantoms)
     assert run("train", "embedded", "--out", "model", "--setting", "miniature")[0] != 0
-    assert made[0].is_relative_to(study / "model" / ".work")
+    assert made[0].is_relative_to(balls / "model" / ".work")

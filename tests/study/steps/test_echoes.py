@@ -10,10 +10,7 @@ import pytest
 from segsrgan_core.errors import UserError
 from segsrgan_core.segmenter import ModelCard, Segmenter
 from segsrgan_study.bet import extraction
-from segsrgan_study.cohorts.manifest import read_manifest
 from segsrgan_study.files import load_image, load_labels
-from segsrgan_study.params import read_params
-from segsrgan_study.paths import Study
 from segsrgan_study.steps.data.cases import prepared_cases
 from segsrgan_study.steps.data.prepare import prepare
 from segsrgan_study.steps.scores.measure import (
@@ -24,18 +21,8 @@ from segsrgan_study.steps.scores.measure import (
 )
 from tests.core.test_segmenter import identity
 from tests.settings import model_card
-from tests.study.aside.test_networks import study as balls  # noqa: F401 (a fixture)
 
 CARD = model_card(thickness_mm=(2.0, 2.0), cohort="balls")
-
-
-@pytest.fixture
-def prepared(balls):  # noqa: F811
-    study = Study(balls)
-    settings = read_params(study.params, cohort="balls", setting="tiny")
-    manifest = read_manifest(study.manifest("balls"))
-    prepare(study, settings, manifest)
-    return study, settings, manifest
 
 
 def test_a_cohort_without_echo_times_gets_its_test_cases_at_four(prepared):

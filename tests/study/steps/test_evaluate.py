@@ -6,22 +6,16 @@ import pandas as pd
 import pytest
 
 from segsrgan_core.segmenter import Segmenter
-from segsrgan_study.params import read_params
-from segsrgan_study.paths import Study
 from segsrgan_study.steps.data.cases import prepared_cases
-from segsrgan_study.steps.data.prepare import load_cohort, prepare
 from segsrgan_study.steps.labels.labelled import NO_RUNS
 from segsrgan_study.steps.scores.evaluate import evaluate_case, shown_structure, write_evaluation
 from tests.core.test_segmenter import identity
 from tests.settings import model_card
-from tests.study.aside.test_networks import study as balls  # noqa: F401 (a fixture)
 
 
 @pytest.mark.parametrize("classes", [("cortex",), ("white",), ("hippocampi_amygdala",)], ids=lambda names: names[0])
-def test_any_class_is_evaluated(balls, classes):  # noqa: F811
-    study = Study(balls)
-    settings = read_params(study.params, cohort="balls", setting="tiny")
-    prepare(study, settings, load_cohort(study, settings))
+def test_any_class_is_evaluated(prepared, classes):
+    study, settings, _ = prepared
     card = model_card(thickness_mm=(2.0, 2.0), cohort="balls", classes=classes)
     scored = [evaluate_case(study, case, Segmenter(card, identity, step=16)) for case in prepared_cases(study, "test")]
     scores, summary = write_evaluation(study, settings, card, scored, *NO_RUNS)

@@ -8,22 +8,12 @@ from nibabel.nifti1 import Nifti1Image
 
 from segsrgan_core.errors import UserError
 from segsrgan_core.imaging.geometry import resample_like
-from segsrgan_study.cohorts.manifest import image_rows, read_manifest, validated
+from segsrgan_study.cohorts.manifest import image_rows, validated
 from segsrgan_study.files import load_image, load_labels, save_image
-from segsrgan_study.params import read_params
-from segsrgan_study.paths import Study
 from segsrgan_study.steps.data.cases import prepared_cases
 from segsrgan_study.steps.data.images import interpolated_on
 from segsrgan_study.steps.data.prepare import prepare
 from tests.settings import thick_slices
-from tests.study.aside.test_networks import study as balls  # noqa: F401 (a fixture)
-
-
-@pytest.fixture
-def arguments(balls):  # noqa: F811
-    study = Study(balls)
-    settings = read_params(study.params, cohort="balls", setting="tiny")
-    return study, settings, read_manifest(study.manifest("balls"))
 
 
 def test_a_case_that_fails_is_named_the_others_are_prepared_and_then_it_alone(arguments, capsys):
