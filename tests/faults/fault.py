@@ -2,26 +2,38 @@
 
 import contextlib
 import io
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import pytest
+
 from segsrgan_study import cli
 
 
 class Fault(NamedTuple):
-    """A faulty input.
+    """A faulty input."""
 
-    Attributes:
-        name: what is wrong, as a file's name.
-        make: makes the input; what it gets is said at the table.
-        says: words that the sentence must hold besides the file's name.
-    """
+    name: str  # what is wrong, as a file's name
+    says: str  # an expression that the sentence must match, besides the file's name
+    make: Callable[[Any], Any]  # what it gets is said at the table
 
-    name: str
-    make: Callable[..., Any]
-    says: str
+
+def fault(name: str, says: str, make: Callable[..., Any], *arguments: object) -> Fault:
+    return Fault(name, says, lambda given: make(given, *arguments))
+
+
+def each(faults: list[Fault]) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("fault", faults, ids=[fault.name for fault in faults])
+
+
+def changed(text: str, old: str, new: str, encoding: str = "utf-8") -> bytes:
+    """Replace the first match of an expression, which must be there."""
+    found, count = re.subn(old, new, text, count=1)
+    assert count, old
+    return found.encode(encoding)
 
 
 def segsrgan(*arguments: object) -> tuple[int, str]:

@@ -1,7 +1,6 @@
 """Images that look odd and are right: the same head stored in every way that is accepted."""
 
 import struct
-from pathlib import Path
 
 import nibabel as nib
 import numpy as np
@@ -29,105 +28,62 @@ def head(spacing=(1.0, 1.0, 3.0), codes="RAS", angle=0.0) -> Nifti1Image:
     return Nifti1Image((20 + 900 / (1 + np.exp(4 * outwards_mm))).astype(np.float32), affine)
 
 
-def _with_forms(path: Path, sform: int, qform: int) -> None:
+def _with_forms(sform: int, qform: int, apart_mm: float = 0.0) -> Nifti1Image:
     image = head()
-    affine = image.affine.copy()
-    image.set_sform(affine, sform)
-    image.set_qform(affine, qform)
-    nib.save(image, path)
+    moved = image.affine + apart_mm * np.eye(4, k=3)
+    image.set_sform(image.affine, sform)
+    image.set_qform(moved, qform)
+    return image
 
 
-def _as_type(path: Path, dtype: str, offset: float = 0.0) -> None:
-    source = head()
-    nib.save(Nifti1Image((np.asarray(source.dataobj) + offset).astype(dtype), source.affine), path)
+def _as_type(dtype: str, offset: float = 0.0) -> Nifti1Image:
+    return Nifti1Image((np.asarray(head().dataobj) + offset).astype(dtype), head().affine)
 
 
-def _scaled(path: Path, slope: float, intercept: float) -> None:
-    """Store whole numbers that a slope and an intercept turn into the head's intensities."""
-    source = head()
-    stored = np.rint((np.asarray(source.dataobj) - intercept) / slope).astype(np.int16)
-    content = bytearray(Nifti1Image(stored, source.affine).to_bytes())
+def _scaled(slope: float, intercept: float, stored: np.ndarray) -> bytes:
+    """Store whole numbers with a slope and an intercept in the header."""
+    content = bytearray(Nifti1Image(np.rint(stored).astype(np.int16), head().affine).to_bytes())
     struct.pack_into("<2f", content, 112, slope, intercept)
-    path.write_bytes(content)
+    return bytes(content)
 
 
-def _without_scale(path: Path, slope: float) -> None:
-    """A slope of 0, NaN or infinity means none."""
-    content = bytearray(Nifti1Image(np.asarray(head().dataobj).astype(np.int16), head().affine).to_bytes())
-    struct.pack_into("<2f", content, 112, slope, 0)
-    path.write_bytes(content)
-
-
-def _big_endian(path: Path) -> None:
-    source = head()
-    nib.save(Nifti1Image(np.asarray(source.dataobj), source.affine, nib.Nifti1Header(endianness=">")), path)
-
-
-def _four_axes(path: Path) -> None:
-    source = head()
-    nib.save(Nifti1Image(np.asarray(source.dataobj)[..., None], source.affine), path)
-
-
-def _mgz(path: Path) -> None:
-    source = head()
-    nib.save(nib.MGHImage(np.asarray(source.dataobj), source.affine), path)
-
-
-def _pair(path: Path) -> None:
-    source = head()
-    nib.save(nib.Nifti1Pair(np.asarray(source.dataobj), source.affine), path)
-
-
-def _forms_nearly_agree(path: Path) -> None:
-    image = head()
-    near = image.affine.copy()
-    near[0, 3] += 0.3
-    image.set_sform(image.affine, 1)
-    image.set_qform(near, 1)
-    nib.save(image, path)
-
-
-def _sampled(path: Path, *grid: object) -> None:
-    nib.save(head(*grid), path)
-
-
+ARRAY = np.asarray(head().dataobj)
+BIG_ENDIAN = nib.Nifti1Header(endianness=">")
 ACCEPTED = {
-    "plain.nii": (_sampled,),
-    "compressed.nii.gz": (_sampled,),
-    "left_handed.nii": (_sampled, (1, 1, 3), "LAS"),
-    "right_handed_turned.nii": (_sampled, (1, 1, 3), "LPS"),
-    "permuted.nii": (_sampled, (3, 1, 1), "SPR"),
-    "oblique.nii": (_sampled, (1, 1, 3), "RAS", 0.4),
-    "oblique_permuted_left_handed.nii": (_sampled, (1, 3, 1), "PSR", -0.5),
-    "voxels_of_0.1_mm.nii.gz": (_sampled, (0.1, 0.4, 3)),
-    "slices_of_9_mm.nii": (_sampled, (1, 1, 9)),
-    "slices_thinner_than_in_plane.nii": (_sampled, (1.2, 1.2, 0.5)),
-    "isotropic.nii": (_sampled, (0.9, 0.9, 0.9)),
-    "negative_values.nii": (_as_type, "int16", -100),
-    "few_grey_values.nii": (_scaled, 40, 0),
-    "int16_with_slope.nii": (_scaled, 0.05, -300),
-    "negative_slope.nii": (_scaled, -0.5, 1000),
-    "slope_0.nii": (_without_scale, 0.0),
-    "slope_nan.nii": (_without_scale, np.nan),
-    "slope_infinite.nii": (_without_scale, np.inf),
-    "int32.nii": (_as_type, "int32"),
-    "float64.nii": (_as_type, "float64"),
-    "big_endian.nii": (_big_endian,),
-    "four_axes_the_last_of_1.nii": (_four_axes,),
-    "freesurfer.mgz": (_mgz,),
-    "pair.img": (_pair,),
-    "sform_alone.nii": (_with_forms, 1, 0),
-    "qform_alone.nii": (_with_forms, 0, 1),
-    "forms_of_other_codes.nii": (_with_forms, 4, 1),
-    "forms_that_nearly_agree.nii": (_forms_nearly_agree,),
+    "plain.nii": head(),
+    "compressed.nii.gz": head(),
+    "left_handed.nii": head((1, 1, 3), "LAS"),
+    "right_handed_turned.nii": head((1, 1, 3), "LPS"),
+    "permuted.nii": head((3, 1, 1), "SPR"),
+    "oblique.nii": head((1, 1, 3), "RAS", 0.4),
+    "oblique_permuted_left_handed.nii": head((1, 3, 1), "PSR", -0.5),
+    "voxels_of_0.1_mm.nii.gz": head((0.1, 0.4, 3)),
+    "slices_of_9_mm.nii": head((1, 1, 9)),
+    "slices_thinner_than_in_plane.nii": head((1.2, 1.2, 0.5)),
+    "isotropic.nii": head((0.9, 0.9, 0.9)),
+    "negative_values.nii": _as_type("int16", -100),
+    "few_grey_values.nii": _scaled(40, 0, ARRAY / 40),
+    "int16_with_slope.nii": _scaled(0.05, -300, (ARRAY + 300) / 0.05),
+    "negative_slope.nii": _scaled(-0.5, 1000, (ARRAY - 1000) / -0.5),
+    **{f"slope_{slope}_means_none.nii": _scaled(slope, 0, ARRAY) for slope in (0.0, np.nan, np.inf)},
+    "int32.nii": _as_type("int32"),
+    "float64.nii": _as_type("float64"),
+    "big_endian.nii": Nifti1Image(ARRAY, head().affine, BIG_ENDIAN),
+    "four_axes_the_last_of_1.nii": Nifti1Image(ARRAY[..., None], head().affine),
+    "freesurfer.mgz": nib.MGHImage(ARRAY, head().affine),
+    "pair.img": nib.Nifti1Pair(ARRAY, head().affine),
+    "sform_alone.nii": _with_forms(1, 0),
+    "qform_alone.nii": _with_forms(0, 1),
+    "forms_of_other_codes.nii": _with_forms(4, 1),
+    "forms_that_nearly_agree.nii": _with_forms(1, 1, apart_mm=0.3),
 }
 
 
 @pytest.mark.parametrize("name", ACCEPTED)
 def test_an_accepted_image_gives_the_right_volume_in_the_right_place(name, tmp_path):
-    make, *arguments = ACCEPTED[name]
-    make(tmp_path / name, *arguments)
-    image = load_image(tmp_path / name)
+    made, path = ACCEPTED[name], tmp_path / name
+    path.write_bytes(made) if isinstance(made, bytes) else nib.save(made, path)
+    image = load_image(path)
     result = SEGMENTER(image)
     coarse = "9_mm" in name  # a head of 22 mm in slices of 9 mm
     assert result.volumes_ml["cortex"] == pytest.approx(VOLUME_ML, rel=0.15 if coarse else 0.05)

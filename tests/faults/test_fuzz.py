@@ -6,11 +6,11 @@ FUZZ_EXAMPLES sets the number of examples per kind; `make fuzz` asks for many.
 import os
 import resource
 import shutil
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import keras
 import nibabel as nib
 import numpy as np
 import pytest
@@ -26,32 +26,19 @@ from tests.faults.images import image, tissues
 from tests.settings import PARAMS, ROOT
 
 
-class Variable:
-    """What `load_state` needs of a Keras variable."""
-
-    def __init__(self):
-        self.value = np.arange(6, dtype=np.float32).reshape(2, 3)
-
-    def __array__(self, dtype=None, copy=None):
-        return self.value
-
-    def assign(self, value):
-        self.value = value
-
-
-def write_weights(path: Path) -> None:
-    save_state(path, {"generator": [Variable(), Variable()]}, {"step": 1})
+def variables() -> dict[str, list[keras.Variable]]:
+    return {"generator": [keras.Variable(np.arange(6, dtype=np.float32).reshape(2, 3)) for _ in range(2)]}
 
 
 def read_weights(path: Path) -> np.ndarray:
     """Read weights into two variables, which stay as they are where the file is refused."""
-    variables = [Variable(), Variable()]
+    found = variables()
     try:
-        load_state(path, {"generator": variables})
+        load_state(path, found)
     except UserError:
-        assert all(np.array_equal(v.value, Variable().value) for v in variables)
+        assert all(np.array_equal(v, variables()["generator"][0]) for v in found["generator"])
         raise
-    return np.stack([v.value for v in variables])
+    return np.stack(found["generator"])
 
 
 def values(read: Callable[[Path], nib.Nifti1Image]) -> Callable[[Path], np.ndarray]:
@@ -74,7 +61,7 @@ READERS: dict[str, tuple[Callable[[Path], Any], Callable[[Path], Any]]] = {
     "labels.nii": (lambda path: nib.save(image(tissues()), path), values(load_labels)),
     "mine.csv": (write_manifest, read_manifest),
     "params.yaml": (lambda path: shutil.copy(PARAMS, path), read_params),
-    "weights.npz": (write_weights, read_weights),
+    "weights.npz": (lambda path: save_state(path, variables(), {"step": 1}), read_weights),
 }
 # Overwritten bytes as (place, value), and the length that is left: most files keep all of it.
 DAMAGE = st.tuples(
@@ -105,19 +92,6 @@ def test_a_damaged_file_is_read_whole_or_refused(tmp_path, name, damage):
         said = str(error)
     assert found is not None or str(path) in said
     assert not isinstance(found, np.ndarray) or np.isfinite(found).all()
-
-
-def test_weights_with_a_part_that_is_no_array_are_refused(tmp_path):
-    path = tmp_path / "weights.npz"
-    write_weights(path)
-    with zipfile.ZipFile(path) as whole:
-        parts = {name: whole.read(name) for name in whole.namelist()}
-    for name in parts:
-        with zipfile.ZipFile(path, "w") as changed:
-            for other, content in parts.items():
-                changed.writestr(other, b"no array" if other == name else content)
-        with pytest.raises(UserError, match=str(path)):
-            read_weights(path)
 
 
 @pytest.fixture(autouse=True)

@@ -1,7 +1,6 @@
 """Every faulty image in one run of `segsrgan segment`, among images that are not faulty."""
 
 import re
-from typing import NamedTuple
 
 import nibabel as nib
 import numpy as np
@@ -11,18 +10,13 @@ import pytest
 from segsrgan_core.networks.generators import build_generator
 from segsrgan_core.segmenter import save_model
 from tests.core.test_segmenter import ARGUMENTS, CARD
-from tests.faults.fault import files_below, segsrgan, sentence_about
+from tests.faults.fault import each, files_below, segsrgan, sentence_about
 from tests.faults.images import IMAGES, image
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    class Run(NamedTuple):
-        code: int
-        said: str
-        inputs: object
-        out: object
-
+    """Exit code, what was said, the folder of the inputs and that of the outputs."""
     home = tmp_path_factory.mktemp("images")
     inputs, out = home / "in", home / "out"
     inputs.mkdir()
@@ -33,26 +27,23 @@ def run(tmp_path_factory):
         nib.save(image(), inputs / f"{name}.nii.gz")
     names = ["first.nii.gz", *(fault.name for fault in IMAGES), "last.nii.gz"]
     options = ("--out", out, "--model", home / "model", "--precision", "float32")
-    code, said = segsrgan("segment", *(inputs / name for name in names), *options)
-    return Run(code, said, inputs, out)
+    return *segsrgan("segment", *(inputs / name for name in names), *options), inputs, out
 
 
-@pytest.mark.parametrize("fault", IMAGES, ids=lambda fault: fault.name)
+@each(IMAGES)
 def test_a_faulty_image_is_one_sentence(fault, run):
-    sentence = sentence_about(f"{run.inputs / fault.name}:", run.said)
+    _, said, inputs, _ = run
+    sentence = sentence_about(f"{inputs / fault.name}:", said)
     assert re.search(fault.says, sentence), sentence
 
 
-def test_nothing_else_is_said(run):
-    about_images = [line for line in run.said.splitlines() if f"{run.inputs}/" in line and ": note: " not in line]
-    assert len(about_images) == len(IMAGES)
-
-
 def test_the_rest_of_the_cohort_is_finished_and_nothing_is_half_written(run):
-    assert run.code == 2
-    assert pd.read_csv(run.out / "volumes.tsv", sep="\t")["image"].tolist() == ["first.nii.gz", "last.nii.gz"]
-    images = [name for name in files_below(run.out) if name.endswith(".nii.gz")]
+    code, said, inputs, out = run
+    assert code == 2
+    assert len([line for line in said.splitlines() if f"{inputs}/" in line and ": note: " not in line]) == len(IMAGES)
+    assert pd.read_csv(out / "volumes.tsv", sep="\t")["image"].tolist() == ["first.nii.gz", "last.nii.gz"]
+    images = [name for name in files_below(out) if name.endswith(".nii.gz")]
     assert {name.partition("/")[0] for name in images} == {"sub-first", "sub-last"}
-    assert not [name for name in files_below(run.out) if ".part-" in name]
+    assert not [name for name in files_below(out) if ".part-" in name]
     for name in images:
-        assert np.isfinite(nib.load(run.out / name).get_fdata()).all()
+        assert np.isfinite(nib.load(out / name).get_fdata()).all()

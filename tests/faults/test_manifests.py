@@ -1,81 +1,76 @@
 """Every faulty manifest, as the first stage of the study reads it."""
 
-import re
 import shutil
-from collections.abc import Callable
-from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 import pytest
 
 from segsrgan_core.errors import UserError
+from segsrgan_study.cohorts.schema import COLUMNS
 from segsrgan_study.files import sha256
 from segsrgan_study.params import read_params
 from segsrgan_study.paths import Study
 from segsrgan_study.steps.data.prepare import load_cohort, prepare
-from tests.faults.fault import Fault, files_below, segsrgan, sentence_about
+from tests.faults.fault import changed, each, fault, files_below, segsrgan, sentence_about
 from tests.faults.images import head, image, tissues
+from tests.settings import ROOT
 
-ROOT = Path(__file__).parents[2]
-HEADER = "cohort,subject,session,split,image,labels,mask,te_ms,tr_ms,age_weeks,site,sha256"
-Lines = list[str]
-
-
-def _changed(old: str, new: str, row: int = 1) -> Callable[[Lines], bytes]:
-    """Change a row; row 0 is the header."""
-
-    def make(lines: Lines) -> bytes:
-        assert re.search(old, lines[row]), lines[row]
-        return _joined([*lines[:row], re.sub(old, new, lines[row], count=1), *lines[row + 1 :]])
-
-    return make
+HEADER = ",".join(COLUMNS[:-2])
+DIGEST = "[0-9a-f]{64}"
 
 
-def _joined(lines: Lines) -> bytes:
-    return ("\n".join(lines) + "\n").encode()
+def _row_again(text: str, old: str, new: str) -> bytes:
+    """Add the first row once more, changed."""
+    return text.encode() + changed(text.splitlines(keepends=True)[1], old, new)
 
 
+# Each gets the text of a manifest without a fault and returns the bytes of a faulty one.
 MANIFESTS = [
-    Fault("empty", lambda lines: b"", "the column 'cohort' is missing"),
-    Fault("header_alone", lambda lines: _joined(lines[:1]), "at least one whole row"),
-    Fault("column_missing", _changed("split,", "", 0), "the column 'split' is missing"),
-    Fault("column_misspelt", _changed("split", "spilt", 0), "unknown column 'spilt'"),
-    Fault("column_twice", _changed("site", "split", 0), "more than once"),
-    Fault("field_missing", _changed(",[^,]*$", ""), "expected 12 fields; received 11"),
-    Fault("field_too_many", _changed("$", ",more"), "expected 12 fields; received 13"),
-    Fault("semicolons", lambda lines: _joined(lines).replace(b",", b";").replace(b";;sha", b","), "semicolons"),
-    Fault("tabs", lambda lines: _joined(lines).replace(b",", b"\t"), "tabs"),
-    Fault("latin_1", lambda lines: _joined(lines).replace(b"here", "Orl\xe9ans".encode("latin-1")), "another encoding"),
-    Fault("utf_16", lambda lines: _joined(lines).decode().encode("utf-16"), "another encoding"),
-    Fault("binary", lambda lines: bytes(range(256)) * 20, "another encoding"),
-    Fault("row_twice", lambda lines: _joined([*lines, lines[1]]), "each image once"),
-    Fault("content_twice", lambda lines: _joined([*lines, lines[1].replace("sub-1", "sub-9")]), "different images"),
-    Fault("subject_on_two_sides", _changed("sub-2", "sub-1", 2), "one side of train, val and test"),
-    Fault("labels_of_another", _changed("mine/labels/sub-1", "mine/labels/sub-2"), "labels of this subject alone"),
-    Fault("no_labels", _changed("mine/labels/sub-1.nii", ""), "labels in train, val and test"),
-    Fault("unknown_split", _changed("train", "training"), "one of train, val, test, variability"),
-    Fault("two_cohorts", _changed("mine", "yours", 3), "one cohort a manifest"),
-    Fault("upwards", _changed("mine/images", "mine/../../images"), "without '..'"),
-    Fault("absolute", _changed("mine/images", "/mine/images"), "relative to the data root"),
-    Fault("of_windows", _changed("mine/images", r"C:\\images"), "forward slashes"),
-    Fault("of_another_cohort", _changed("mine/images", "yours/images"), "starts with the cohort's name"),
-    Fault("file_missing", _changed("images/sub-1", "images/sub-8"), "1 files are missing"),
-    Fault("link_out_of_the_cohort", _changed("images/sub-1", "images/link"), "received a link to"),
-    Fault("wrong_checksum", _changed("[0-9a-f]{64}", "0" * 64), "the file has other content"),
-    Fault("short_checksum", _changed("[0-9a-f]{64}", "abc"), "64 lower-case hexadecimal digits"),
-    Fault("one_checksum_for_two_files", _changed(";[0-9a-f]{64}", ""), "one checksum for each"),
-    Fault("te_in_seconds", _changed(",156,", ",0.156,"), "a number of ms, 1 to 2000"),
-    Fault("te_with_a_unit", _changed(",156,", ",156 ms,"), "a number of ms"),
-    Fault("age_of_an_adult", _changed(",40,", ",4000,"), "a number of weeks"),
-    Fault("name_with_a_slash", _changed("sub-1", "sub/1"), "a name of letters"),
-    Fault("no_test_images", lambda lines: _joined([line for line in lines if ",test," not in line]), "split 'test'"),
+    fault("empty", "the column 'cohort' is missing", lambda text: b""),
+    fault("header_alone", "at least one whole row", lambda text: f"{HEADER}\n".encode()),
+    fault("column_missing", "the column 'split' is missing", changed, "split,", ""),
+    fault("column_misspelt", "unknown column 'spilt'", changed, "split", "spilt"),
+    fault("column_twice", "more than once", changed, "site", "split"),
+    fault("field_missing", "expected 12 fields; received 11", changed, ",[^,]*$", ""),
+    fault("field_too_many", "expected 12 fields; received 13", changed, "$", ",more"),
+    fault("semicolons", "semicolons", lambda text: text.replace(",", ";").encode()),
+    fault("tabs", "tabs", lambda text: text.replace(",", "\t").encode()),
+    fault("latin_1", "another encoding", changed, "here", "Orl\xe9ans", "latin-1"),
+    fault("utf_16", "another encoding", changed, "here", "there", "utf-16"),
+    fault("binary", "another encoding", lambda text: bytes(range(256)) * 20),
+    fault("row_twice", "each image once", _row_again, "mine", "mine"),
+    fault("content_twice", "different images", _row_again, "sub-1(.*)sub-1(.*)sub-1", r"sub-9\1sub-9\2sub-9"),
+    fault("subject_on_two_sides", "one side of train, val and test", changed, "sub-2", "sub-1"),
+    fault("labels_of_another", "labels of this subject alone", changed, "labels/sub-1", "labels/sub-2"),
+    fault("no_labels", "labels in train, val and test", changed, "mine/labels/sub-1.nii", ""),
+    fault("unknown_split", "one of train, val, test, variability", changed, "train", "training"),
+    fault("two_cohorts", "one cohort a manifest", changed, "mine,sub-3", "yours,sub-3"),
+    fault("upwards", "without '..'", changed, "mine/images", "mine/../../images"),
+    fault("absolute", "relative to the data root", changed, "mine/images", "/mine/images"),
+    fault("of_windows", "forward slashes", changed, "mine/images", r"C:\\images"),
+    fault("of_a_windows_drive", "relative to the data root", changed, "mine/images", "C:/images"),
+    fault("of_another_cohort", "starts with the cohort's name", changed, "mine/images", "yours/images"),
+    fault("labels_of_another_cohort", "labels: .* starts with the cohort's", changed, "mine/labels", "yours/labels"),
+    fault("file_missing", "1 files are missing", changed, "images/sub-1", "images/sub-8"),
+    fault("link_out_of_the_cohort", "received a link to", changed, "images/sub-1", "images/link"),
+    fault("wrong_checksum", "the file has other content", changed, DIGEST, "0" * 64),
+    fault("short_checksum", "64 lower-case hexadecimal digits", changed, DIGEST, "abc"),
+    fault("one_checksum_for_two_files", "one checksum for each", changed, f";{DIGEST}", ""),
+    fault("te_in_seconds", "a number of ms, 1 to 2000", changed, ",156,", ",0.156,"),
+    fault("te_with_a_unit", "a number of ms", changed, ",156,", ",156 ms,"),
+    fault("te_nan", "a number of ms", changed, ",156,", ",nan,"),
+    fault("no_te_in_variability", "an echo time in variability", changed, "test(.*),156,", r"variability\1,,"),
+    fault("age_of_an_adult", "a number of weeks", changed, ",40,", ",4000,"),
+    fault("age_with_a_comma", "a number of weeks", changed, ",40,", ',"40,5",'),
+    fault("name_with_a_slash", "a name of letters", changed, "sub-1", "sub/1"),
+    fault("no_test_images", "split 'test'", changed, "mine,sub-3.*\n", ""),
 ]
 
 
 @pytest.fixture(scope="module")
 def good(tmp_path_factory):
-    """A study whose cohort `mine` has no fault, and the lines of its manifest."""
+    """A study whose cohort `mine` has no fault, and the text of its manifest."""
     study = Study(tmp_path_factory.mktemp("study"))
     for name in ("params.yaml", "dvc.yaml", "notebooks/01_simulate.ipynb"):
         (study.root / name).parent.mkdir(exist_ok=True)
@@ -93,32 +88,28 @@ def good(tmp_path_factory):
     (study.work / "mine/images/link.nii").symlink_to(study.root / "elsewhere.nii")
     study.manifests.mkdir()
     (study.manifests / "mine.labels.json").write_text('{"2": 2, "3": 3}')
-    return study, lines
+    return study, "\n".join(lines) + "\n"
 
 
-def run_first_stage(study: Study) -> str:
+def first_stage(study: Study) -> None:
     settings = read_params(study.params, cohort="mine")
-    try:
-        prepare(study, settings, load_cohort(study, settings))
-    except UserError as error:
-        return str(error)
-    return ""
+    prepare(study, settings, load_cohort(study, settings))
 
 
-@pytest.mark.parametrize("fault", MANIFESTS, ids=lambda fault: fault.name)
+@each(MANIFESTS)
 def test_a_faulty_manifest_is_named_with_its_line(fault, good):
-    study, lines = good
-    study.manifest("mine").write_bytes(fault.make(lines))
-    said = run_first_stage(study)
-    assert re.search(fault.says, said), said
-    assert "mine.csv" in said or "data/mine" in said
+    study, text = good
+    study.manifest("mine").write_bytes(fault.make(text))
+    with pytest.raises(UserError, match=fault.says) as caught:
+        first_stage(study)
+    assert "mine.csv" in str(caught.value) or "data/mine" in str(caught.value)
     assert not study.work.joinpath("prepared").exists()
 
 
 def test_a_good_manifest_is_read(good):
-    study, lines = good
-    study.manifest("mine").write_text("\n".join(lines))
-    assert run_first_stage(study) == ""
+    study, text = good
+    study.manifest("mine").write_text(text)
+    first_stage(study)
     shutil.rmtree(study.work / "prepared")
 
 

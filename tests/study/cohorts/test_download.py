@@ -1,6 +1,6 @@
 import hashlib
 import re
-from pathlib import Path
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
@@ -9,6 +9,7 @@ import requests
 from segsrgan_core.errors import UserError
 from segsrgan_study.cohorts import download
 from segsrgan_study.cohorts.manifest import COLUMNS, read_manifest, validated
+from tests.settings import ROOT
 
 FILES = {"week/srr.nii.gz": b"image", "week/seg.nii.gz": b"labels"}
 
@@ -24,23 +25,20 @@ def manifest(cohort="fetal_atlas", digests=True) -> pd.DataFrame:
 def server(monkeypatch):
     """Answer requests from `content`; an exception there is raised; `asked` has the addresses."""
 
-    class Server:
-        def __init__(self):
-            self.content, self.asked = dict(FILES), []
+    server = SimpleNamespace(content=dict(FILES), asked=[])
 
-        def get(self, url, **options):
-            assert options["allow_redirects"] is False
-            self.asked.append(url)
-            found = self.content[url.removeprefix(download.PUBLIC["fetal_atlas"])]
-            if isinstance(found, Exception):
-                raise found
-            response = requests.Response()
-            response.status_code = 200
-            response.iter_content = lambda chunk_size: [found]
-            return response
+    def get(url, **options):
+        assert options["allow_redirects"] is False
+        server.asked.append(url)
+        found = server.content[url.removeprefix(download.PUBLIC["fetal_atlas"])]
+        if isinstance(found, Exception):
+            raise found
+        response = requests.Response()
+        response.status_code = 200
+        response.iter_content = lambda chunk_size: [found]
+        return response
 
-    server = Server()
-    monkeypatch.setattr(requests, "get", server.get)
+    monkeypatch.setattr(requests, "get", get)
     monkeypatch.setattr("time.sleep", lambda seconds: None)
     return server
 
@@ -57,19 +55,22 @@ def test_fetches_what_is_missing_and_only_that(tmp_path, server):
     assert len(server.asked) == 1
 
 
-def test_the_address_is_https_at_a_commit():
+def test_what_is_committed_can_be_downloaded_by_https_at_a_commit():
+    rows = read_manifest(ROOT / "data_manifests" / "fetal_atlas.csv")
+    assert (rows["sha256"].str.count(";") == 2).all()
     assert all(re.match(r"https://.*/[0-9a-f]{40}/.*/$", address) for address in download.PUBLIC.values())
 
 
-def test_offline(tmp_path, server):
-    server.content = dict.fromkeys(FILES, requests.ConnectionError("no network"))
-    with pytest.raises(UserError, match=r"ConnectionError\); connect .* SEGSRGAN_DATA=folder"):
-        download.fetch_missing(manifest(), tmp_path)
-
-
-def test_other_content_is_refused_and_not_kept(tmp_path, server):
-    server.content["week/srr.nii.gz"] = b"something else"
-    with pytest.raises(UserError, match=r"week/srr\.nii\.gz does not have the manifest's checksum"):
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (requests.ConnectionError("no network"), r"ConnectionError\); connect .* SEGSRGAN_DATA=folder"),
+        (b"something else", r"week/srr\.nii\.gz does not have the manifest's checksum"),
+    ],
+)
+def test_a_failed_download_leaves_nothing(tmp_path, server, content, expected):
+    server.content = dict.fromkeys(FILES, content)
+    with pytest.raises(UserError, match=expected):
         download.fetch_missing(manifest(), tmp_path)
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
@@ -80,18 +81,13 @@ def test_a_folder_that_cannot_be_written(tmp_path, server):
         download.fetch_missing(manifest(), tmp_path)
 
 
-def test_no_checksum_no_download(tmp_path, server):
-    with pytest.raises(UserError, match="no checksum"):
-        download.fetch_missing(manifest(digests=False), tmp_path)
-
-
-def test_a_cohort_of_ones_own_is_not_downloaded(tmp_path, server):
-    with pytest.raises(UserError, match=r"2 files are missing, first week/srr\.nii\.gz"):
-        download.fetch_missing(manifest("dhcp"), tmp_path)
+@pytest.mark.parametrize(
+    ("cohort", "digests", "expected"),
+    [("fetal_atlas", False, "no checksum"), ("dhcp", True, r"2 files are missing, first week/srr\.nii\.gz")],
+)
+def test_nothing_is_asked_for_without_a_checksum_or_for_a_cohort_of_ones_own(
+    tmp_path, server, cohort, digests, expected
+):
+    with pytest.raises(UserError, match=expected):
+        download.fetch_missing(manifest(cohort, digests), tmp_path)
     assert not server.asked
-
-
-def test_the_committed_manifest_can_be_downloaded():
-    rows = read_manifest(Path(__file__).parents[3] / "data_manifests" / "fetal_atlas.csv")
-    assert (rows["sha256"].str.count(";") == 2).all()
-    assert set(rows["cohort"]) == {"fetal_atlas"}

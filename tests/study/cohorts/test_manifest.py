@@ -1,13 +1,10 @@
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 import pytest
 
 from segsrgan_core.errors import UserError
-from segsrgan_study.cohorts.check import check_files, examine
+from segsrgan_study.cohorts.check import check_files
 from segsrgan_study.cohorts.manifest import COLUMNS, image_rows, read_manifest, validated, write_manifest
-from segsrgan_study.files import sha256
 
 HEADER = ",".join(COLUMNS[:-2])
 GOOD = "mine,s1,,train,mine/a.nii,mine/a_seg.nii,,,,,,"
@@ -123,14 +120,3 @@ def test_truth_and_hemispheres_of_thick_slices_share_the_grid_of_the_labels(tmp_
         check_files(manifest, tmp_path, {0: 0, 1: 1, 2: 2})
     with pytest.raises(UserError, match="in variability alone"):
         validated(pd.DataFrame([row(hr="mine/a_hr.nii")]))
-
-
-def test_each_file_is_read_once_for_its_checksum_and_its_content(tmp_path, put, monkeypatch):
-    names = [put(tmp_path / "mine" / name, [0, 1, 2]).name for name in ("a.nii.gz", "b.nii.gz", "seg.nii.gz")]
-    rows = [row(image=f"mine/{name}", labels="mine/seg.nii.gz", split="test") for name in names[:2]]
-    read, before = [], Path.read_bytes
-    monkeypatch.setattr(Path, "read_bytes", lambda path: read.append(path.name) or before(path))
-    digests, faults = examine(validated(pd.DataFrame(rows)), tmp_path, {0: 0, 1: 1, 2: 2})
-    assert sorted(read) == names
-    assert faults == []
-    assert digests[0] == ";".join(sha256(tmp_path / "mine" / name) for name in ("a.nii.gz", "seg.nii.gz"))
