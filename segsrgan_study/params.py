@@ -195,16 +195,7 @@ def parse_params(content: dict[str, Any], source: str = "params", more: Mapping[
 
 
 def validated(kind: type[S], content: Any, source: str) -> S:
-    """Check every key and value of a file's content.
-
-    Args:
-        kind: class of settings.
-        content: to check.
-        source: named in the message.
-
-    Raises:
-        UserError: something is wrong; all faults in one sentence.
-    """
+    """Return a file's content as settings of a kind; a UserError names all faults and the source in one sentence."""
     try:
         return kind.model_validate(content)
     except ValidationError as error:

@@ -17,11 +17,8 @@ SCORES = ("psnr_gain", "dice", "te_cv", "te_bias", "te_dice")
 def collect_ablations(study: Study) -> dict[str, Any]:
     """Write `results/ablations/table.csv` and `metrics.json` from the runs that are complete for every seed.
 
-    Args:
-        study: with the runs' tables and the plan.
-
     Returns:
-        As `metrics.json`: what `summarised` returns, with "cohort" and "setting".
+        What `summarised` returns; `metrics.json` holds "cohort" and "setting" besides.
 
     Raises:
         UserError: no run is complete.
@@ -98,15 +95,10 @@ def _over_seeds(values: pd.Series) -> dict[str, Any] | None:
 
 
 def ablation_table(metrics: dict[str, Any]) -> pd.DataFrame:
-    """Return `table.csv`: factor, level, run, seeds, and mean and sd over the seeds of each score.
-
-    Args:
-        metrics: of `summarised`.
-    """
-    unknown = {"mean": None, "sd": None}
+    """Return `table.csv` from what `summarised` returns: factor, level, run, seeds, mean and sd of each score."""
     return pd.DataFrame(
         {"factor": factor, "level": level, "run": entry["run"], "seeds": len(metrics["seeds"])}
-        | {f"{name}_{key}": (entry[name] or unknown)[key] for name in SCORES for key in unknown}
+        | {f"{name}_{key}": (entry[name] or {}).get(key) for name in SCORES for key in ("mean", "sd")}
         for factor, levels in metrics["factors"].items()
         for level, entry in levels.items()
     )

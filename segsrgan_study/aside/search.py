@@ -33,7 +33,7 @@ def search(study: Study, settings: Settings, name: str, n_targets: int | None = 
 
     Args:
         study: where.
-        settings: of the baselines.
+        settings: in force.
         name: of the method.
         n_targets: how many subjects are labelled by the others; None for all.
 

@@ -29,10 +29,6 @@ from segsrgan_study.steps.labels.labelled import files, labels_path
 def label_all(study: Study, settings: Settings) -> pd.DataFrame:
     """Label every test image by every method of the settings; write label maps, outcomes and facts about the methods.
 
-    Args:
-        study: where.
-        settings: in force.
-
     Returns:
         One row per case and method: subject, method, outcome ("labelled", "failed: why", "not run: why").
 
@@ -62,11 +58,6 @@ def label_case(
     study: Study, settings: Settings, test: PreparedCase
 ) -> tuple[list[tuple[str, str, str]], list[tuple[str, str, Cost]]]:
     """Label one test image by every method, in any process, from the files of the study alone.
-
-    Args:
-        study: where.
-        settings: in force.
-        test: the case.
 
     Returns:
         Case, method and outcome, for each method; title, case and cost, for the registrations unless they were kept and
@@ -99,7 +90,7 @@ def label_case(
 
 
 def baseline_case(study: Study, settings: Settings, test: PreparedCase) -> Case:
-    """Return a test image and its atlases as all methods get them; arguments as in `label_case`."""
+    """Return a test image and its atlases as all methods get them."""
     background = "background" in settings.model.classes
     return Case(
         image=load_image(test.interpolated),
@@ -116,12 +107,7 @@ def _atlases(study: Study, settings: Settings, test: PreparedCase) -> list[Prepa
 
 @lru_cache(maxsize=64)  # the test images share most of their atlases
 def read_atlas(subject: PreparedCase, background: bool) -> Atlas:
-    """Read a training subject with its labels and its interpolated image.
-
-    Args:
-        subject: the case.
-        background: keep the label of what is outside the skull, for a study that segments it.
-    """
+    """Read a training subject as an atlas; `background` keeps the label of what is outside the skull."""
     image, labels = load_image(subject.hr), load_labels(subject.labels)
     atlas = Atlas(subject.name, image, labels, load_image(subject.interpolated), subject.age_weeks)
     return atlas if background else atlas.within_skull()

@@ -36,11 +36,7 @@ def read_runs(study: Study) -> tuple[pd.DataFrame, dict]:
 
 
 def reasons(runs: pd.DataFrame) -> dict[str, str]:
-    """Return the reason why each method lacks labels; methods with labels of every subject are left out.
-
-    Args:
-        runs: columns subject, method, outcome.
-    """
+    """Return why methods lack labels, by method, from the table of outcomes; none where every subject has them."""
     found, counts = {}, runs["method"].value_counts()
     for method, rows in runs[runs["outcome"] != LABELLED].groupby("method"):
         subjects = rows.groupby("outcome")["subject"].agg(", ".join)

@@ -1,6 +1,7 @@
 """Training of the study's networks on the prepared cases."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,6 +11,7 @@ import pandas as pd
 
 from segsrgan_core.atomic import write_json
 from segsrgan_core.imaging.geometry import spacing_mm
+from segsrgan_core.metrics import dice, psnr
 from segsrgan_core.networks.functions import choose_policy
 from segsrgan_core.patches import TrainingSubject, prepare_subject
 from segsrgan_core.segmenter import ModelCard, Segmenter, save_model
@@ -20,11 +22,11 @@ from segsrgan_study.files import load_image, load_labels, write_csv
 from segsrgan_study.params import Settings
 from segsrgan_study.paths import Study
 from segsrgan_study.progress import Progress
-from segsrgan_study.steps.data.cases import prepared_cases
+from segsrgan_study.scores import ssim
+from segsrgan_study.steps.data.cases import PreparedCase, prepared_cases
 from segsrgan_study.steps.network.build import build_trainer, model_card, model_classes
 from segsrgan_study.steps.network.calibrate import calibrated, calibration_cases, try_thresholds
 from segsrgan_study.steps.network.states import LiveCurve, forget_all_but, state_files
-from segsrgan_study.steps.network.validate import Validation
 
 SHOWN = ("val_psnr", "val_psnr_spline", "val_score")  # beside the progress
 
@@ -59,12 +61,7 @@ class Trained(NamedTuple):
 
 
 def fit(study: Study, settings: Settings) -> Trained:
-    """Train, or go on training, with the objectives of `segsrgan_core.losses`, and calibrate.
-
-    Args:
-        study: where the prepared cases are.
-        settings: of simulation, model, training and inference.
-    """
+    """Train, or go on training, with the objectives of `segsrgan_core.losses`, and calibrate."""
     trained = train_networks(study, settings, training_subjects(study, settings))
     cases = calibration_cases(study, settings.inference.calibration_cases)
     trials = try_thresholds(trained.segmenter(), cases, settings.inference.threshold)
@@ -102,7 +99,7 @@ def train_networks(
 
     Args:
         study: where the prepared cases are.
-        settings: of simulation, model, training and inference.
+        settings: in force.
         subjects: to draw patches from.
         objective: of the generator; None for `losses.generator_objective`.
         critic_objective: of the critic; None for `losses.critic_objective`.
@@ -112,7 +109,7 @@ def train_networks(
     """
     states = state_files(study, settings, objective, critic_objective)
     card = model_card(settings, subjects[0].spacing_mm)
-    validation = Validation(prepared_cases(study, "val"), card, settings.inference.validation_step)
+    validation = _Validation(prepared_cases(study, "val"), card, settings.inference.validation_step)
     steps = settings.training.epochs * settings.training.steps_per_epoch
     curve = LiveCurve(states[0].with_suffix(".csv"), len(states) * steps)
     precision = choose_policy(settings.model.precision)  # measured once for all networks
@@ -134,3 +131,28 @@ def train_networks(
             histories.append(pd.DataFrame(rows).assign(**{"network": number + 1} if len(states) > 1 else {}))
     forget_all_but(states)
     return Trained(models, card, pd.concat(histories, ignore_index=True), precision, settings.model.precision)
+
+
+class _Validation:
+    """PSNR, SSIM and Dice of each case by itself, then their means; no window is mirrored, for speed."""
+
+    def __init__(self, cases: list[PreparedCase], card: ModelCard, step: int):
+        self._segmenter = partial(Segmenter, card, step=min(step, card.patch), flips=())
+        self._numbers = card.tissues.numbers
+        self._cases = [(*map(load_image, (c.hr, c.low, c.interpolated)), load_labels(c.labels)) for c in cases]
+
+    def __call__(self, network: Callable[[np.ndarray], np.ndarray]) -> dict[str, float]:
+        """Return val_psnr, val_psnr_spline (dB), val_ssim, val_dice_CLASS and val_score, their mean over the classes."""
+        segmenter, rows = self._segmenter(network), []
+        for truth, low, interpolated, labels in self._cases:
+            result = segmenter(low, interpolated=interpolated)
+            images = (truth, result.image, interpolated, labels, result.labels)
+            real, image, spline, true, found = (np.asarray(one.dataobj) for one in images)
+            dices = {f"val_dice_{name}": dice(true == n, found == n) for name, n in self._numbers.items()}
+            scores = {
+                "val_psnr": psnr(real, image),
+                "val_psnr_spline": psnr(real, spline),
+                "val_ssim": ssim(real, image),
+            }
+            rows.append(scores | dices | {"val_score": float(np.mean(list(dices.values())))})
+        return pd.DataFrame(rows).mean().to_dict()

@@ -32,11 +32,7 @@ def state_files(study: Study, settings: Settings, *objectives: Callable | None) 
 
 
 def forget_all_but(states: list[Path]) -> None:
-    """Remove the states of the training that was finished before this one.
-
-    Args:
-        states: of the training that is finished now; they stay until another one is.
-    """
+    """Remove the states of the training that was finished before this one, whose own stay until another one is."""
     finished = states[0].with_name("finished.json")
     before = json.loads(finished.read_text(encoding="utf-8")) if finished.is_file() else []
     write_json(finished, [path.name for path in states])
