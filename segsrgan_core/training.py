@@ -32,9 +32,9 @@ LOWEST_RATE = 0.02  # share of the learning rate at the end of its fall
 class Trainer:
     """The networks, their optimizers, the running average of the generator's weights, and one step of each.
 
-    Batches are walked through one sample at a time: without batch statistics the mean of the samples' gradients is the
-    gradient of the batch, and the memory needed is that of one patch. Several devices share the batches if networks and
-    trainer are built in the scope of a `tf.distribute` strategy.
+    On a GPU a batch is one tensor. On a processor it is walked through one sample at a time: without batch statistics
+    the mean of the samples' gradients is the gradient of the batch, and the memory needed is that of one patch. Several
+    devices share the batches if networks and trainer are built in the scope of a `tf.distribute` strategy.
 
     Args:
         generator: from `networks.generators.build_generator`.
@@ -58,6 +58,7 @@ class Trainer:
         self.objective = objective or losses.generator_objective(settings, groups)
         self.critic_objective = critic_objective or losses.critic_objective(settings)
         self.strategy = tf.distribute.get_strategy()
+        self.at_once = settings.batch // settings.devices if tf.config.list_physical_devices("GPU") else 1
         self.generator_optimizer = self._optimizer(generator, settings.optimizer, settings.learning_rate)
         if critic:
             self.critic_optimizer = self._optimizer(critic, "adam", settings.critic_learning_rate)
@@ -138,11 +139,10 @@ class Trainer:
     def _generator_step(self, x: tf.Tensor, y: tf.Tensor, adversarial: bool) -> dict[str, tf.Tensor]:
         names: list[str] = []
 
-        def loss(i: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor]]:
-            one = x[i][None]
-            fake = self.generator(one, training=True)
-            scores = self.critic(self._with_thickness(fake, one), training=True) if adversarial else None
-            total, terms = self.objective(y[i][None], fake, scores)
+        def loss(some: Callable) -> tuple[tf.Tensor, list[tf.Tensor]]:
+            fake = self.generator(some(x), training=True)
+            scores = self.critic(self._with_thickness(fake, some(x)), training=True) if adversarial else None
+            total, terms = self.objective(some(y), fake, scores)
             names[:] = terms
             return total, list(terms.values())
 
@@ -153,11 +153,10 @@ class Trainer:
         return dict(zip(names, tf.unstack(terms, len(names)), strict=True))
 
     def _critic_step(self, x: tf.Tensor, y: tf.Tensor, epsilon: tf.Tensor) -> tf.Tensor:
-        def loss(i: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor]]:
-            one = x[i][None]
-            fake = self._with_thickness(self.generator(one, training=True), one)
-            real = self._with_thickness(soften(y[i][None]), one)
-            value = self.critic_objective(self.critic, real, fake, epsilon[i][None])
+        def loss(some: Callable) -> tuple[tf.Tensor, list[tf.Tensor]]:
+            fake = self._with_thickness(self.generator(some(x), training=True), some(x))
+            real = self._with_thickness(soften(some(y)), some(x))
+            value = self.critic_objective(self.critic, real, fake, some(epsilon))
             return value, [value]
 
         variables = self.critic.trainable_variables
@@ -170,23 +169,26 @@ class Trainer:
 
     def _mean_over_batch(self, loss: Callable, variables: list, batch: int) -> tuple[tf.Tensor, list[tf.Tensor]]:
         """Return this device's part of the mean: the parts of all devices add up to it, and optimizers add them up."""
+        n, share = self.at_once, batch // self.settings.devices
 
-        def one(i: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor]]:
+        def part(first: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor]]:
+            def some(values: tf.Tensor) -> tf.Tensor:
+                return tf.slice(values, [first, *[0] * (values.ndim - 1)], [n, *values.shape[1:]])
+
             with tf.GradientTape(watch_accessed_variables=False) as tape:
                 tape.watch([v.value for v in variables])
-                value, terms = loss(i)
+                value, terms = loss(some)
             return tf.stack(terms), tape.gradient(value, [v.value for v in variables])
 
-        share = batch // self.settings.devices
-        first = share * tf.cast(tf.distribute.get_replica_context().replica_id_in_sync_group, tf.int32)
-        terms, gradients = one(first)
-        if batch == 1:
+        start = share * tf.cast(tf.distribute.get_replica_context().replica_id_in_sync_group, tf.int32)
+        terms, gradients = part(start)
+        if batch == n:
             return terms, gradients
-        for i in tf.range(first + 1, first + share):
-            more_terms, more = one(i)
+        for first in tf.range(start + n, start + share, n):
+            more_terms, more = part(first)
             terms += more_terms
             gradients = [a + b for a, b in zip(gradients, more, strict=True)]
-        return terms / batch, [g / batch for g in gradients]
+        return terms * n / batch, [g * n / batch for g in gradients]
 
 
 def soften(real: tf.Tensor) -> tf.Tensor:

@@ -47,16 +47,14 @@ class Convolution(keras.layers.Layer):
         reach = self.kernel_size[0] // 2
         if self.strides[0] == 2:
             return tf.nn.conv3d(inputs, kernel, [1, 2, 2, 2, 1], "SAME")
+        margins = "VALID" if self.padding == "reflect" else "SAME"
         if reach < 2:
             padded = mirrored(inputs, (reach,) * 3) if self.padding == "reflect" else inputs
-            return _convolved_small(padded, kernel, self._margins())
+            return _convolved_small(padded, kernel, margins)
         margin = -(-reach // FOLD) * FOLD
         padded = mirrored(inputs, (reach, reach, margin)) if self.padding == "reflect" else inputs
-        output = _convolved(_folded(padded), folded_kernel(kernel), self._margins())
+        output = _convolved(_folded(padded), folded_kernel(kernel), margins)
         return tf.reshape(output, (*tf.unstack(tf.shape(inputs)[:4]), self.filters))
-
-    def _margins(self) -> str:
-        return "VALID" if self.padding == "reflect" else "SAME"
 
     def get_config(self):
         """Return the constructor's arguments."""

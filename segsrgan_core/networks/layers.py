@@ -34,17 +34,18 @@ class InstanceNormalization(keras.layers.Layer):
 
     def call(self, inputs):
         """Normalise each sample."""
-        if inputs.shape[0] == 1:
-            return self._normalise(inputs)
-        one_by_one = tf.map_fn(lambda sample: self._normalise(sample[None])[0], inputs)
-        return tf.ensure_shape(one_by_one, inputs.shape)
-
-    def _normalise(self, inputs):
-        shape = tf.shape(inputs)
-        as_image = tf.reshape(inputs, (1, shape[1] * shape[2], shape[3], inputs.shape[-1]))
         gamma, beta = tf.cast(self.gamma, tf.float32), tf.cast(self.beta, tf.float32)
-        normalised = tf.compat.v1.nn.fused_batch_norm(as_image, gamma, beta, epsilon=self.epsilon, is_training=True)[0]
-        return tf.reshape(tf.nn.relu(normalised) if self.relu else normalised, shape)
+        if inputs.shape[0] == 1:  # statistics of a batch are those of its sample
+            shape = tf.shape(inputs)
+            as_image = tf.reshape(inputs, (1, shape[1] * shape[2], shape[3], inputs.shape[-1]))
+            fused = tf.compat.v1.nn.fused_batch_norm(as_image, gamma, beta, epsilon=self.epsilon, is_training=True)
+            normalised = tf.reshape(fused[0], shape)
+        else:
+            exact = tf.cast(inputs, tf.float32)
+            mean, variance = tf.nn.moments(exact, [1, 2, 3], keepdims=True)
+            normalised = tf.nn.batch_normalization(exact, mean, variance, beta, gamma, self.epsilon)
+            normalised = tf.cast(normalised, inputs.dtype)
+        return tf.nn.relu(normalised) if self.relu else normalised
 
     def get_config(self):
         """Return the constructor's arguments."""

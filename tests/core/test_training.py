@@ -150,6 +150,18 @@ def test_a_batch_gives_the_mean_gradient_of_its_samples():
     assert together == pytest.approx(np.mean(losses), rel=1e-5)
 
 
+def test_a_batch_as_one_tensor_gives_the_gradients_of_its_samples_one_by_one():
+    x, y = np.random.default_rng(0).random((2, 2, 2, 16, 16, 16, 2)).astype(np.float32)
+    found = []
+    for at_once in (1, 2):
+        one = trainer(training(patch=16, batch=2, n_critic=1))
+        one.at_once = at_once
+        one.adversarial(x[..., :1], y, np.float32([[0.3, 0.8]]))
+        found.append([*one.generator_optimizer._momentums, *one.critic_optimizer._momentums])
+    for a, b in zip(*found, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5 * np.abs(a).max())
+
+
 @pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
 def test_the_rate_falls_along_half_a_cosine_over_the_last_share_of_the_steps(share):
     rate = trainer(training(epochs=10, steps_per_epoch=10, decay=share), critic=False)._schedule(0.2)
