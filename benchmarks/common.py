@@ -45,10 +45,8 @@ def settings_of(setting: str, size: Size, batch: int = 1) -> Settings:
         size: of networks and patches.
         batch: patches per step.
     """
-    changes = {"model.k": size.k, "model.critic_width": size.critic_width}
-    changes |= {"training.patch": size.patch, "training.batch": batch}
-    if setting == "paper":
-        changes["model.hemispheres"] = False
+    model = {"k": size.k, "critic_width": size.critic_width} | ({"hemispheres": False} if setting == "paper" else {})
+    changes = {"model": model, "training": {"patch": size.patch, "batch": batch}}
     return read_params(find_study().params, setting=setting, changes=changes)
 
 

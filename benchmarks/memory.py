@@ -4,6 +4,7 @@ import re
 import resource
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,36 +14,32 @@ from segsrgan_study.quiet import start_tensorflow
 
 
 def memory(size: Size) -> dict:
-    """Return the peak resident memory in GiB of each piece of work, TensorFlow and Python (`start`) included."""
+    """Return the peak resident memory in GiB of each piece of work, Python included."""
     name = next(name for name, one in SIZES.items() if one == size)
     commands = {work: [sys.executable, "-m", __name__, work, name] for work in WORK}
     return {work: float(subprocess.check_output(command, text=True)) for work, command in commands.items()}
 
 
 def _start(size: Size) -> None:
-    """Do nothing more."""
+    """Start TensorFlow, as a training does."""
+    start_tensorflow()
 
 
 def _head(size: Size) -> None:
-    """Segment a head of thick slices at the study's settings, from the image to labels and uncertainty."""
+    """Segment a head of thick slices with the packaged weights, from the image to labels and uncertainty."""
     from nibabel.nifti1 import Nifti1Image
 
-    from segsrgan_core.networks.functions import as_function, choose_policy
-    from segsrgan_core.networks.generators import build_generator
-    from segsrgan_core.segmenter import ModelCard, Segmenter
-    from segsrgan_study.steps.network.build import generator_arguments
+    from segsrgan_study.engines import load_segmenter
+    from segsrgan_study.weights import find_model
 
-    settings = settings_of("quick", size)
-    arguments, windows = generator_arguments(settings), settings.inference
-    network = as_function(build_generator(**arguments, policy=choose_policy("auto")))
-    facts = {"spacing_mm": 0.5, "patch": size.patch, "thickness_mm": (3.0, 3.0), "plane": "axial", "cohort": "none"}
-    card = ModelCard(arguments, tuple(settings.model.classes), **facts, step=windows.step, flips=tuple(windows.flips))
+    segmenter = load_segmenter(find_model())
     thick = Nifti1Image(np.ascontiguousarray(head(size.head)[..., ::6]), np.diag([0.5, 0.5, 3.0, 1.0]))
-    Segmenter(card, network)(thick)
+    replace(segmenter, card=replace(segmenter.card, spacing_mm=0.5))(thick)
 
 
 def _training(size: Size) -> None:
     """Take two iterations of the published networks with 5 critic steps, at a batch of 4."""
+    start_tensorflow()
     import tensorflow as tf
 
     from benchmarks.training import paper_trainer
@@ -64,6 +61,5 @@ def _peak_gib() -> float:
 WORK = {"start": _start, "head": _head, "training": _training}
 
 if __name__ == "__main__":
-    start_tensorflow()
     WORK[sys.argv[1]](SIZES[sys.argv[2]])
     print(_peak_gib())
