@@ -22,18 +22,6 @@ from segsrgan_study.files import save_image, sha256, write_csv
 from segsrgan_study.own_images.names import InputImage
 from segsrgan_study.weights import CARD
 
-README = """SegSRGAN's derivatives: for research only; not a medical device.
-
-report.html    every case to look at, with its quality
-volumes.tsv    the volumes, one row a case; volumes.json describes its columns
-cases.tsv      what succeeded, what failed and why, SNR, contrast and outliers
-sub-*/anat     *_desc-segsrgan_T2w: the super-resolved image
-               *_desc-segsrgan_dseg: the labels (numbers in desc-segsrgan_dseg.tsv); its JSON file is the record of
-               the case: weights, options, versions, volumes and the checksums of all its files
-               *_label-*_probseg: the probability of each class
-               *_desc-segsrganuncertainty_probseg: the probability that a voxel's label is wrong
-sub-*/figures  the contact sheets
-"""
 DESCRIPTIONS = {
     "T2w": "Super-resolved image, isotropic, in the input's own place and intensities.",
     "dseg": "Labels, numbered as in desc-segsrgan_dseg.tsv.",
@@ -85,10 +73,6 @@ class Job:
         }
 
 
-def _record_path(image: InputImage, out: Path) -> Path:
-    return out / image.path("dseg", ".json")
-
-
 def read_record(path: Path) -> dict[str, Any] | None:
     """Return the record of a case; None if the file is missing or is not a record."""
     try:
@@ -100,7 +84,7 @@ def read_record(path: Path) -> dict[str, Any] | None:
 
 def is_done(image: InputImage, out: Path, identity: dict[str, Any]) -> bool:
     """Tell whether all outputs of an image are there and were made from it by these weights and options."""
-    record = read_record(_record_path(image, out))
+    record = read_record(out / image.record)
     if record is None or not image.file.is_file() or record.get("SourceSha256") != _source_digest(image.file):
         return False
     made = {key: record.get(key) for key in identity}
@@ -124,57 +108,49 @@ def is_whole(record: dict[str, Any], home: Path) -> bool:
 
 def remove_case(image: InputImage, out: Path) -> None:
     """Remove the outputs of an earlier run for an image, the record first."""
-    path = _record_path(image, out)
-    record = read_record(path) or {"FilesSha256": {}}
-    path.unlink(missing_ok=True)
+    record = read_record(out / image.record) or {"FilesSha256": {}}
+    (out / image.record).unlink(missing_ok=True)
     for name in record["FilesSha256"]:
         (out / image.home / name).unlink(missing_ok=True)
 
 
-def write_case(image: InputImage, result: Segmentation, job: Job, facts: dict[str, Any], extra: list[Path]) -> None:
-    """Write the output images of a case and their sidecars.
+def write_case(image: InputImage, result: Segmentation, job: Job, facts: dict[str, Any]) -> None:
+    """Write the output images of a case and their sidecars; its contact sheet is there already.
 
     Args:
         image: the input.
         result: its segmentation.
         job: weights, options and the folder of the derivatives.
         facts: entries of every sidecar.
-        extra: further files of the case that exist already, relative to `job.out`.
     """
     stripped = bool((np.asarray(result.interpolated.dataobj) == 0).mean() > STRIPPED)
-    outputs = {
-        image.path("T2w", ".nii.gz"): (_rounded(result.image, IMAGE_BITS), "T2w"),
-        image.path("probseg", ".nii.gz", desc="segsrganuncertainty"): (
-            _rounded(result.uncertainty, PROBABILITY_BITS),
-            "uncertainty",
-        ),
-    }
+    outputs = [
+        (image.path("T2w", ".nii.gz"), "T2w", _rounded(result.image, IMAGE_BITS)),
+        (image.path("probseg", ".nii.gz", desc="segsrganuncertainty"), "uncertainty", _rounded(result.uncertainty)),
+    ]
     for name, probability in result.probabilities.items():
-        outputs[image.path("probseg", ".nii.gz", name)] = _rounded(probability, PROBABILITY_BITS), "probseg"
+        outputs.append((image.path("probseg", ".nii.gz", name), "probseg", _rounded(probability)))
     if result.sides is not None:
-        outputs[image.path("dseg", ".nii.gz", desc="segsrganhemispheres")] = result.sides, "hemispheres"
-    files = [job.out / path for path in extra]
-    for path, (array, what) in outputs.items():
-        written = save_image(array, job.out / path)
-        more = {"SkullStripped": stripped} if what == "T2w" else {}
-        files += [written, write_json(_sidecar(written), {**facts, **more, "Description": DESCRIPTIONS[what]})]
+        outputs.append((image.path("dseg", ".nii.gz", desc="segsrganhemispheres"), "hemispheres", result.sides))
+    files = [job.out / image.sheet]
+    for path, what, array in outputs:
+        sidecar = {**facts, "Description": DESCRIPTIONS[what]}
+        sidecar |= {"SkullStripped": stripped} if what == "T2w" else {}
+        files.append(save_image(array, job.out / path))
+        files.append(write_json(str(files[-1]).replace(".nii.gz", ".json"), sidecar))
     labels = save_image(result.labels, job.out / image.path("dseg", ".nii.gz"))
     home = job.out / image.home
     digests = {path.relative_to(home).as_posix(): sha256(path) for path in (labels, *files)}
     record = {"Volumes_ml": result.volumes_ml, "StandardErrors_ml": result.standard_errors_ml}
     record |= {"SourceSha256": _source_digest(image.file), "FilesSha256": digests}
-    write_json(_record_path(image, job.out), {**facts, "Description": DESCRIPTIONS["dseg"], **record})
+    write_json(job.out / image.record, {**facts, "Description": DESCRIPTIONS["dseg"], **record})
 
 
-def _rounded(image: Nifti1Image, bits: int) -> Nifti1Image:
+def _rounded(image: Nifti1Image, bits: int = PROBABILITY_BITS) -> Nifti1Image:
     """Round to steps of the power of 2 that divides the range in 2^bits or more, which halves the size of the file."""
     array = np.asarray(image.dataobj)
     step = np.float32(2.0 ** (np.ceil(np.log2(max(np.abs(array).max(), 1e-30))) - bits))
     return Nifti1Image(np.round(array / step) * step, image.affine)
-
-
-def _sidecar(path: Path) -> Path:
-    return path.with_name(path.name.replace(".nii.gz", ".json"))
 
 
 def versions(engine: str) -> dict[str, str]:
@@ -193,5 +169,5 @@ def write_top(out: Path) -> None:
     write_description(out, "SegSRGAN: super-resolution and segmentation of thick-slice MRI")
     labels = pd.DataFrame({"index": list(DRAWEM9), "name": list(DRAWEM9.values())})
     write_csv(out / "desc-segsrgan_dseg.tsv", labels, sep="\t")
-    write_text(out / "README", README)
+    write_text(out / "README", Path(__file__).with_name("README.txt").read_text(encoding="utf-8"))
     write_text(out / ".bidsignore", "\n".join(NOT_BIDS) + "\n")

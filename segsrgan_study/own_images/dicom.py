@@ -64,10 +64,10 @@ def convert(folder: Path, scratch: Path) -> list[Series]:
     options = ["-b", "y", "-ba", "y", "-g", "i", "-z", "n", "-f", "series%s", "-o", str(scratch)]
     command = [dcm2niix.bin, *options, str(folder.resolve())]  # absolute: a folder's name is never taken for an option
     try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=CONVERSION_S)
+        done = subprocess.run(command, capture_output=True, check=False, timeout=CONVERSION_S)
     except (OSError, subprocess.TimeoutExpired) as error:
         raise UserError(f"{folder}: dcm2niix failed ({error}); convert the folder to NIfTI by hand.") from error
-    found = [_series(path) for path in sorted(scratch.glob("*.nii"))]
+    found = [_series(path) for path in scratch.glob("*.nii")]
     if not found:
         raise UserError(
             f"{folder}: there are neither NIfTI images nor a DICOM series in it (exit code {done.returncode} of "
@@ -102,8 +102,12 @@ def choose(folder: Path, series: list[Series], wanted: str = "") -> list[Series]
     Raises:
         UserError: no series fits, or several are usable and none is named; the message lists all of them.
     """
-    usable = [one for one in series if not one.fault]
-    fitting = [one for one in usable if _fits(one, wanted)]
+
+    def fits(one: Series) -> bool:
+        in_words = wanted.casefold() in one.description.casefold()
+        return one.number == int(wanted) if wanted.isdecimal() else in_words
+
+    fitting = [one for one in series if not one.fault and fits(one)]
     if fitting and (wanted or len(fitting) == 1):
         return fitting
     fault = f"no usable series is named {wanted!r}" if wanted else "there is not exactly one usable series"
@@ -111,9 +115,3 @@ def choose(folder: Path, series: list[Series], wanted: str = "") -> list[Series]
         f"{folder}: {fault}; found {'; '.join(map(str, series))}; choose with --series, by number or a part of the "
         "description."
     )
-
-
-def _fits(series: Series, wanted: str) -> bool:
-    if wanted.isdecimal():
-        return series.number == int(wanted)
-    return wanted.casefold() in series.description.casefold()

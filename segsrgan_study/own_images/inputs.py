@@ -1,6 +1,6 @@
 """Inputs of the commands: image files, DICOM folders, folders of images, tables of images, names of cohorts."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -39,44 +39,55 @@ def find_images(
     Raises:
         UserError: an input is none of these, a table has faults, or two images would have the same outputs.
     """
-    dicom = _Dicom(scratch, series)
-    found = [image for word in inputs for image in _expand(Path(word), split, dicom)]
-    images = list(dict.fromkeys(found))  # one that was named twice, or by both files of a pair
-    _refuse_same_names(images)
-    return images, dicom.failures
+    expanded = [image for word in inputs for image in _expand(Path(word), split)]
+    given = list(dict.fromkeys(expanded))  # one may be named twice, or by both files of a pair
+    folders = [image for image in given if image.file.is_dir()]
+    images, failures = [], []
+    for image in track(given, "read") if folders and len(given) > 1 else given:  # converting takes its time
+        if image in folders:
+            number = folders.index(image) + 1
+            try:
+                images += _converted(image, scratch / str(number), series)
+            except UserError as error:
+                say(str(error))
+                failures.append((f"DICOM folder {number}", NOT_CONVERTED))
+        else:
+            images.append(image)
+    first: dict[str, InputImage] = {}
+    for image in images:
+        other = first.setdefault(image.name, image)
+        if other is not image:
+            raise UserError(
+                f"{image.file}: its outputs would have the same names as those of {other.file} ({image.name}); list "
+                "both in a CSV table with the columns image and subject, and give that table."
+            )
+    return images, failures
 
 
-def _expand(path: Path, split: str, dicom: "_Dicom") -> list[InputImage]:
+def _expand(path: Path, split: str) -> list[InputImage]:
+    """Images that a word stands for; the file of one may be a DICOM folder, without a name unless a table gives it."""
     if path.suffix.lower() == ".csv":
-        return _table(path, split, dicom)
+        return _table(path, split)
     if path.is_dir():
-        return _folder(path, dicom)
+        if not any(file.name.lower().endswith(SUFFIXES) for file in path.rglob("*")):
+            return [InputImage(path, "", "")]
+        start = f"{PRESETS['folder'].name}/"
+        rows = [Row(*values) for values in scan(replace(PRESETS["folder"], split="test"), path).itertuples(index=False)]
+        sources = [row.image.removeprefix(start) for row in rows]
+        return [_of_row(row, path / source, source) for row, source in zip(rows, sources, strict=True)]
     if path.suffix.lower() == ".hdr" and path.with_suffix(".img").is_file():
         path = path.with_suffix(".img")
     if path.name.lower().endswith(SUFFIXES):  # a missing one fails alone, when it is read
         return [InputImage(path, name_of_file(path), path.name)]
-    return _manifest(_cohort(path), split)
-
-
-def _cohort(path: Path) -> Path:
-    """Return the manifest of a cohort that is given by its name."""
+    manifest = None
     with suppress(UserError):  # outside a study there are no cohorts
-        manifest = find_study().manifest(str(path))
-        if len(path.parts) == 1 and manifest.is_file():
-            return manifest
+        manifest = find_study().manifest(path.name)
+    if manifest and len(path.parts) == 1 and manifest.is_file():
+        return _manifest(manifest, split)
     raise UserError(
         f"{path}: this is not an image ({', '.join(SUFFIXES)}), a folder, a CSV table or the name of a cohort; "
         "correct the path."
     )
-
-
-def _folder(folder: Path, dicom: "_Dicom") -> list[InputImage]:
-    if not any(path.name.lower().endswith(SUFFIXES) for path in folder.rglob("*")):
-        return dicom.images(folder, "")
-    frame = scan(replace(PRESETS["folder"], split="test"), folder)
-    rows = [Row(*values) for values in frame.itertuples(index=False, name=None)]
-    prefix = f"{PRESETS['folder'].name}/"
-    return [_of_row(row, folder / row.image.removeprefix(prefix), row.image.removeprefix(prefix)) for row in rows]
 
 
 def _manifest(path: Path, split: str) -> list[InputImage]:
@@ -91,68 +102,36 @@ def _manifest(path: Path, split: str) -> list[InputImage]:
 
 
 def _of_row(row: Row, file: Path, source: str) -> InputImage:
-    bids = stem(file).startswith("sub-")
-    te_ms = float(row.te_ms) if row.te_ms not in ("", None) else float("nan")
-    return InputImage(file, name_of_file(file) if bids else name_of_row(row.subject, row.session, te_ms), source)
+    of_row = name_of_row(row.subject, row.session, float(row.te_ms or "nan"))
+    return InputImage(file, name_of_file(file) if stem(file).startswith("sub-") else of_row, source)
 
 
-def _table(path: Path, split: str, dicom: "_Dicom") -> list[InputImage]:
+def _table(path: Path, split: str) -> list[InputImage]:
     frame, faults = parse_table(read_bytes(path))
     if "cohort" in frame.columns:
         return _manifest(path, split)
     if "image" not in frame.columns:
         faults.append("line 1: the column 'image' is missing")
     refuse(path, faults)
-    rows = frame.to_dict("records")
-    folders = any((path.parent / row["image"]).is_dir() for row in rows)  # converting them takes its time
-    return [case for row in (track(rows, "read") if folders else rows) for case in _of_table(path, row, dicom)]
+    images = []
+    for row in frame.to_dict("records"):
+        file, subject = path.parent / row["image"], row.get("subject", "")
+        name = name_of_row(subject, row.get("session", "")) if subject else ""
+        images.append(InputImage(file, name or ("" if file.is_dir() else name_of_file(file)), row["image"]))
+    return images
 
 
-def _of_table(path: Path, row: dict[str, str], dicom: "_Dicom") -> Iterator[InputImage]:
-    file = path.parent / row["image"]
-    subject, session = row.get("subject", ""), row.get("session", "")
-    if file.is_dir():
-        yield from dicom.images(file, name_of_row(subject, session) if subject else "")
-    else:
-        yield InputImage(file, name_of_row(subject, session) if subject else name_of_file(file), row["image"])
-
-
-class _Dicom:
-    """Converter of DICOM folders; each gets a name that says nothing of the person."""
-
-    def __init__(self, scratch: Path, series: str):
-        self.scratch, self.series, self.count = scratch, series, 0
-        self.failures: list[tuple[str, str]] = []
-
-    def images(self, folder: Path, name: str) -> list[InputImage]:
-        """Convert the chosen series of a folder; `name` is that of the outputs, "" for a pseudonym."""
-        self.count += 1
-        place = self.scratch / str(self.count)
-        place.mkdir()
-        try:
-            series = convert(folder, place)
-            chosen = choose(folder, series, self.series)
-        except UserError as error:
-            say(str(error))
-            self.failures.append((f"DICOM folder {self.count}", NOT_CONVERTED))
-            return []
-        # The pseudonym is made from the images alone and is the same in every run.
-        name = name or f"sub-{min(one.digest for one in series)[:10]}"
-        for one in series:
-            say(f"{folder}: {one}{f' -> {name}' if one in chosen else ''}")
-            if one not in chosen:
-                one.file.unlink()
-        entities = entities_of(name)
-        names = [joined({**entities, "acq": one.label if len(chosen) > 1 else ""}) for one in chosen]
-        return [InputImage(one.file, own, f"DICOM {one.label}") for one, own in zip(chosen, names, strict=True)]
-
-
-def _refuse_same_names(images: list[InputImage]) -> None:
-    first: dict[str, InputImage] = {}
-    for image in images:
-        other = first.setdefault(image.name, image)
-        if other is not image:
-            raise UserError(
-                f"{image.file}: its outputs would have the same names as those of {other.file} ({image.name}); list "
-                "both in a CSV table with the columns image and subject, and give that table."
-            )
+def _converted(folder: InputImage, place: Path, wanted: str) -> list[InputImage]:
+    """Convert the chosen series of a DICOM folder; their names say nothing of the person."""
+    place.mkdir()
+    series = convert(folder.file, place)
+    chosen = choose(folder.file, series, wanted)
+    # The pseudonym is made from the images alone and is the same in every run.
+    name = folder.name or f"sub-{min(one.digest for one in series)[:10]}"
+    for one in series:
+        say(f"{folder.file}: {one}{f' -> {name}' if one in chosen else ''}")
+        if one not in chosen:
+            one.file.unlink()
+    several = len(chosen) > 1
+    names = [joined({**entities_of(name), "acq": one.label if several else ""}) for one in chosen]
+    return [InputImage(one.file, own, f"DICOM {one.label}") for one, own in zip(chosen, names, strict=True)]

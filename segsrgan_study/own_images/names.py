@@ -27,15 +27,9 @@ class InputImage:
     source: str
 
     @property
-    def entities(self) -> dict[str, str]:
-        """BIDS key to value."""
-        return entities_of(self.name)
-
-    @property
     def home(self) -> Path:
         """Folder of the subject or session, relative to the top of the derivatives."""
-        subject, session = Path(f"sub-{self.entities['sub']}"), self.entities.get("ses")
-        return subject / f"ses-{session}" if session else subject
+        return Path(*(f"{key}-{value}" for key, value in entities_of(self.name).items() if key in ("sub", "ses")))
 
     def path(self, suffix: str, extension: str, label: str = "", desc: str = "segsrgan") -> Path:
         """Return the path of an output relative to the top of the derivatives.
@@ -48,6 +42,11 @@ class InputImage:
         """
         entity = f"_label-{LABELS.get(label, _plain(label.title()))}" if label else ""
         return self.home / "anat" / f"{self.name}{entity}_desc-{desc}_{suffix}{extension}"
+
+    @property
+    def record(self) -> Path:
+        """Path of the record of the case, the sidecar of its labels, relative to the top of the derivatives."""
+        return self.path("dseg", ".json")
 
     @property
     def sheet(self) -> Path:

@@ -33,7 +33,13 @@ def quality(image: Nifti1Image, result: Segmentation) -> dict[str, float]:
     array = np.asarray(image.dataobj)
     head = array > 0.1 * intensity_scale(array)
     sd = noise_sd(array, head, through_plane_axis(image))
-    return {"snr": float(np.median(array[head])) / sd if sd else float("nan"), "contrast": _contrast(result)}
+    name = "cortex" if "cortex" in result.probabilities else next(iter(result.probabilities))
+    found, contrast = np.asarray(result.labels.dataobj) == NUMBERS[name], float("nan")
+    shell = ndimage.binary_dilation(found, iterations=SHELL_VOXELS) & ~found
+    if found.any() and shell.any():
+        inner, outer = (float(np.median(np.asarray(result.interpolated.dataobj)[mask])) for mask in (found, shell))
+        contrast = (outer - inner) / (outer + inner) if outer + inner else contrast
+    return {"snr": float(np.median(array[head])) / sd if sd else float("nan"), "contrast": contrast}
 
 
 def noise_sd(array: np.ndarray, inside: np.ndarray, slice_axis: int) -> float:
@@ -52,17 +58,6 @@ def noise_sd(array: np.ndarray, inside: np.ndarray, slice_axis: int) -> float:
     return float(np.median(np.abs(residual[inside]))) / (6 * 0.6745)  # norm of the kernel; median of a unit Gaussian
 
 
-def _contrast(result: Segmentation) -> float:
-    labels, image = np.asarray(result.labels.dataobj), np.asarray(result.interpolated.dataobj)
-    name = "cortex" if "cortex" in result.probabilities else next(iter(result.probabilities))
-    found = labels == NUMBERS[name]
-    shell = ndimage.binary_dilation(found, iterations=SHELL_VOXELS) & ~found
-    if not found.any() or not shell.any():
-        return float("nan")
-    inner, outer = float(np.median(image[found])), float(np.median(image[shell]))
-    return (outer - inner) / (outer + inner) if outer + inner else float("nan")
-
-
 def doubts(result: Segmentation) -> list[str]:
     """Return notes on a doubtful result, a sentence each: a class that was not found, tissue in the dark background."""
     notes = [f"no {name.replace('_', ' ')} was found" for name in result.probabilities if not result.volumes_ml[name]]
@@ -74,18 +69,18 @@ def doubts(result: Segmentation) -> list[str]:
     return notes
 
 
-def robust_z(values: pd.Series) -> pd.Series:
-    """Return the distance of each value from the median in standard deviations, estimated from the median deviation.
+def outliers(numbers: pd.DataFrame) -> list[str]:
+    """Find numbers that lie far from the others of their column.
 
-    All are nan for fewer than five values, or if more than half of them are equal.
+    Args:
+        numbers: a row per case; nan where a case has none.
+
+    Returns:
+        For each row its columns with |z| > 3.5, such as "snr (z -4.1)"; "" for none. z is the distance from the median
+        in standard deviations, estimated from the median deviation. A column of fewer than five values, or with more
+        than half of them equal, has no outliers.
     """
-    sd = median_abs_deviation(values, scale="normal", nan_policy="omit")
-    if values.notna().sum() < FEWEST_CASES or not sd > 0:
-        return pd.Series(np.nan, index=values.index)
-    return (values - values.median()) / sd
-
-
-def outliers(table: pd.DataFrame, columns: list[str]) -> list[str]:
-    """Return for each row the columns in which it lies far from the others, such as `snr (z -4.1)`; "" for none."""
-    z = pd.DataFrame({column: robust_z(table[column].astype(float)) for column in columns}, index=table.index)
-    return ["; ".join(f"{name} (z {v:+.1f})" for name, v in row.items() if abs(v) > LIMIT) for _, row in z.iterrows()]
+    sd = median_abs_deviation(numbers, axis=0, scale="normal", nan_policy="omit")
+    known = (numbers.notna().sum() >= FEWEST_CASES) & (sd > 0)
+    z = ((numbers - numbers.median()) / np.where(known, sd, np.nan)).to_dict("records")
+    return ["; ".join(f"{name} (z {value:+.1f})" for name, value in row.items() if abs(value) > LIMIT) for row in z]

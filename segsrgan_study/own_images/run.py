@@ -1,9 +1,9 @@
 """Segmentation of many images: finished ones are skipped, and one that fails does not stop the others."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache, partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from segsrgan_core.inference import Walk
 from segsrgan_core.segmenter import Segmenter
@@ -17,11 +17,8 @@ from segsrgan_study.pool import map_cases
 from segsrgan_study.progress import say, track
 from segsrgan_study.quiet import start_tensorflow
 
-RESOURCES = {"memory_gib": 4.0, "cores_each": 4}  # per image
 
-
-@dataclass(frozen=True)
-class Status:
+class Status(NamedTuple):
     """State of one input after a run.
 
     Attributes:
@@ -63,7 +60,8 @@ def segment_all(
         segmenter_of(job)  # an error of the network stops the run
     walk = partial(track, label="windows") if len(missing) == 1 else iter  # for many images one bar is enough
     work = partial(segment_image, job=job, identity=identity, walk=walk)
-    found = map_cases(work, missing, "segmented", workers, **RESOURCES, name=lambda image: str(image.file))
+    needed = {"memory_gib": 4.0, "cores_each": 4}  # per image
+    found = map_cases(work, missing, "segmented", workers, **needed, name=lambda image: str(image.file))
     reasons = {one.item: one.reason.replace(str(one.item.file), one.item.source) for one in found}
     statuses = [Status("", source, "failed", reason) for source, reason in failures]
     for image in images:
@@ -99,7 +97,7 @@ def segment_image(image: InputImage, job: Job, identity: dict[str, Any], walk: W
     chosen = {"Engine": job.engine, "Precision": job.precision}
     facts |= {"Options": identity["Options"] | chosen, "Quality": quality(scan, result)}
     write_figure(contact_sheet.draw(result, image.name), job.out / image.sheet, dpi=160)
-    write_case(image, result, job, facts, [image.sheet])
+    write_case(image, result, job, facts)
 
 
 @lru_cache(maxsize=1)

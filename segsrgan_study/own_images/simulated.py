@@ -10,7 +10,7 @@ from segsrgan_core.imaging.contrast import exponent
 from segsrgan_core.simulation import Simulation
 from segsrgan_study.files import load_image, save_image
 from segsrgan_study.own_images.bids import write_description
-from segsrgan_study.own_images.names import InputImage, joined
+from segsrgan_study.own_images.names import InputImage, entities_of, joined
 from segsrgan_study.progress import track
 
 
@@ -30,23 +30,19 @@ def simulate_all(
         Paths of the images, such as `sub-01/anat/sub-01_acq-axial3mm_T2w.nii.gz`.
     """
     write_description(out, "Thick-slice images, simulated from high-resolution ones")
-    return [_simulate(image, out, settings, contrast, seed) for image in track(images, "simulated")]
-
-
-def _simulate(image: InputImage, out: Path, settings: Simulation, contrast: float, seed: int) -> Path:
-    # The noise depends on the name of the image, not on its place in the list.
-    rng = np.random.default_rng([seed, *image.name.encode()])
-    low = settings.acquire(_recoloured(load_image(image.file), contrast), rng)
-    size = f"{settings.slice_mm:g}mm".replace(".", "p")
-    acq = f"{image.entities.get('acq', '')}{settings.plane}{size}"
-    base = f"{out / image.home / 'anat' / joined({**image.entities, 'acq': acq})}_T2w"
-    facts = {"Sources": [image.source], "SkullStripped": False, "SliceThickness": settings.slice_mm, "Seed": seed}
-    facts |= {"SlicePlane": settings.plane, "SliceProfile": settings.profile, "NoiseShare": settings.noise}
-    write_json(f"{base}.json", {**facts, "ContrastExponent": contrast})
-    return save_image(low, f"{base}.nii.gz")
-
-
-def _recoloured(image: Nifti1Image, contrast: float) -> Nifti1Image:
-    array = np.clip(np.asarray(image.dataobj), 0, None)
-    top = np.float32(array.max())
-    return Nifti1Image(top * exponent(array / top, contrast), image.affine)
+    facts = {"SkullStripped": False, "SliceThickness": settings.slice_mm, "SlicePlane": settings.plane, "Seed": seed}
+    facts |= {"SliceProfile": settings.profile, "NoiseShare": settings.noise, "ContrastExponent": contrast}
+    paths = []
+    for image in track(images, "simulated"):
+        # The noise depends on the name of the image, not on its place in the list.
+        rng = np.random.default_rng([seed, *image.name.encode()])
+        high = load_image(image.file)
+        array = np.clip(np.asarray(high.dataobj), 0, None)
+        top = np.float32(array.max())
+        low = settings.acquire(Nifti1Image(top * exponent(array / top, contrast), high.affine), rng)
+        size, entities = f"{settings.slice_mm:g}mm".replace(".", "p"), entities_of(image.name)
+        acq = f"{entities.get('acq', '')}{settings.plane}{size}"
+        base = f"{out / image.home / 'anat' / joined({**entities, 'acq': acq})}_T2w"
+        write_json(f"{base}.json", {**facts, "Sources": [image.source]})
+        paths.append(save_image(low, f"{base}.nii.gz"))
+    return paths

@@ -1,18 +1,26 @@
-"""Tables of a folder of derivatives: volumes, and cases with their quality."""
+"""What a folder of derivatives holds, as tables and as an offline page with the contact sheet of every case."""
 
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from segsrgan_core.atomic import write_json
+from segsrgan_core.atomic import write_json, write_text
 from segsrgan_study.files import write_csv
 from segsrgan_study.own_images.bids import is_whole, read_record
-from segsrgan_study.own_images.page import write_page
+from segsrgan_study.own_images.names import InputImage, entities_of
 from segsrgan_study.own_images.quality import outliers
 
 RECORDS = "sub-*/**/*_desc-segsrgan_dseg.json"
-QUALITY = ("snr", "contrast")
+TEXT = ["case", "image", "state", "reason", "outliers", "notes"]  # the first columns of cases.tsv
+COLUMNS = {
+    "participant_id": "Subject.",
+    "session_id": "Visit or scan of the subject.",
+    "case": "Name that the case's files start with.",
+    "image": "File that was segmented.",
+    "weights": "Name of the network.",
+    "weights_sha256": "First 12 digits of the checksum of its weights.",
+}  # of volumes.tsv; the volumes are described by their names
 
 
 def write_tables(out: Path, failed: dict[str, tuple[str, str]]) -> None:
@@ -22,28 +30,27 @@ def write_tables(out: Path, failed: dict[str, tuple[str, str]]) -> None:
         out: top of the derivatives; cases of earlier runs count as well.
         failed: source to case name and reason.
     """
-    records = whole_records(out)
-    volumes = pd.DataFrame([_volumes(name, record) for name, record in records.items()])
-    cases = case_table(records, failed)
-    names = [column for column in volumes.columns if column.endswith("_ml")]
-    write_csv(out / "volumes.tsv", volumes if records else pd.DataFrame(columns=["participant_id"]), sep="\t")
-    write_json(out / "volumes.json", _described(names))
-    write_csv(out / "cases.tsv", cases, sep="\t")
-    write_page(out, cases, records)
-
-
-def whole_records(out: Path) -> dict[str, dict[str, Any]]:
-    """Return the record of each whole case of a folder, by the case's name."""
     found = {path: read_record(path) for path in sorted(out.glob(RECORDS))}
-    return {
+    records = {
         path.name.partition("_desc-")[0]: record
         for path, record in found.items()
         if record is not None and is_whole(record, path.parent.parent)
     }
+    volumes = pd.DataFrame([_volumes(name, record) for name, record in records.items()])
+    cases = _cases(records, failed)
+    described = {name: {"Description": text} for name, text in COLUMNS.items()}
+    for name in volumes.filter(regex="_ml$"):
+        tissue = name.removesuffix("_ml").removesuffix("_se").replace("_", " ")
+        what = "Standard error of the volume" if name.endswith("_se_ml") else "Volume"
+        described[name] = {"Description": f"{what} of the {tissue}.", "Units": "mL"}
+    write_csv(out / "volumes.tsv", volumes if records else pd.DataFrame(columns=["participant_id"]), sep="\t")
+    write_json(out / "volumes.json", described)
+    write_csv(out / "cases.tsv", cases, sep="\t")
+    _write_page(out, cases, records)
 
 
 def _volumes(name: str, record: dict[str, Any]) -> dict[str, Any]:
-    entities = dict(pair.split("-", 1) for pair in name.split("_"))
+    entities = entities_of(name)
     row = {"participant_id": f"sub-{entities['sub']}"}
     row["session_id"] = f"ses-{entities['ses']}" if "ses" in entities else "n/a"
     row |= {"case": name, "image": record["Sources"][0]}
@@ -52,40 +59,46 @@ def _volumes(name: str, record: dict[str, Any]) -> dict[str, Any]:
     return row | {"weights": record["Weights"]["Name"], "weights_sha256": record["Weights"]["Sha256"][:12]}
 
 
-def case_table(records: dict[str, dict[str, Any]], failed: dict[str, tuple[str, str]]) -> pd.DataFrame:
+def _cases(records: dict[str, dict[str, Any]], failed: dict[str, tuple[str, str]]) -> pd.DataFrame:
     """Return one row a case with state, doubts and numbers; failures come first, then the doubtful."""
     rows = [{"case": name, "image": source, "state": "failed", "reason": why} for source, (name, why) in failed.items()]
-    measured = []
-    for name, record in records.items():
-        volumes = {f"{tissue}_ml": ml for tissue, ml in record["Volumes_ml"].items()}
-        scores = {key: record["Quality"][key] for key in QUALITY}
-        row = {"case": name, "image": record["Sources"][0], "state": "succeeded", **volumes, **scores}
-        measured.append(row | {"notes": "; ".join(record["Notes"])})
-    done = pd.DataFrame(measured)
+    done = pd.DataFrame(
+        {"case": name, "image": record["Sources"][0], "state": "succeeded", "notes": "; ".join(record["Notes"])}
+        for name, record in records.items()
+    )
+    numbers = [
+        {f"{tissue}_ml": ml for tissue, ml in record["Volumes_ml"].items()}
+        | {key: record["Quality"][key] for key in ("snr", "contrast")}
+        for record in records.values()
+    ]
+    numbers = pd.DataFrame(numbers, dtype=float)
     if len(done):
-        numbers = [column for column in done.columns if column.endswith("_ml") or column in QUALITY]
-        done["outliers"] = outliers(done, numbers)
+        done = done.join(numbers).assign(outliers=outliers(numbers))
         done = done.iloc[(done["outliers"] + done["notes"] == "").argsort(kind="stable")]
-    table = pd.concat([pd.DataFrame(rows), done], ignore_index=True)
-    first = ["case", "image", "state", "reason", "outliers", "notes"]
-    table = table.reindex(columns=[*first, *(column for column in table.columns if column not in first)])
-    return table.assign(**{name: table[name].astype(object).fillna("") for name in first})
+    table = pd.concat([pd.DataFrame(rows), done], ignore_index=True).reindex(columns=[*TEXT, *numbers])
+    return table.assign(**{name: table[name].astype(object).fillna("") for name in TEXT})
 
 
-def _described(volumes: list[str]) -> dict[str, Any]:
-    """Return the data dictionary of `volumes.tsv`."""
-    words = {
-        "participant_id": "Subject.",
-        "session_id": "Visit or scan of the subject.",
-        "case": "Name that the case's files start with.",
-        "image": "File that was segmented.",
-        "weights": "Name of the network.",
-        "weights_sha256": "First 12 digits of the checksum of its weights.",
-    }
-    facts: dict[str, Any] = {name: {"Description": text} for name, text in words.items()}
-    return facts | {name: {"Description": f"{_volume_in_words(name)}.", "Units": "mL"} for name in volumes}
+def _write_page(out: Path, cases: pd.DataFrame, records: dict[str, dict[str, Any]]) -> None:
+    """Write `report.html`; pictures are linked where they lie, so that hundreds of cases make no large file."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
 
-
-def _volume_in_words(column: str) -> str:
-    tissue = column.removesuffix("_ml").removesuffix("_se").replace("_", " ")
-    return f"Standard error of the volume of the {tissue}" if column.endswith("_se_ml") else f"Volume of the {tissue}"
+    loader = PackageLoader("segsrgan_study.own_images", ".")
+    options = {"undefined": StrictUndefined, "trim_blocks": True, "lstrip_blocks": True}
+    rows = cases.to_dict("records")
+    done = [row for row in rows if row["state"] != "failed"]
+    weights: dict[str, dict[str, Any]] = {}  # different ones, with the number of their cases
+    for row in done:
+        image, record = InputImage(out, row["case"], row["image"]), records[row["case"]]
+        files = [f"{image.home}/{name}" for name in record["FilesSha256"] if name.endswith(".nii.gz")]
+        row |= {"sheet": image.sheet, "files": files, "doubtful": bool(row["outliers"] or row["notes"])}
+        made = {**record["Weights"], "options": record["Options"], "version": record["GeneratedBy"][0]["Version"]}
+        key = f"{made['Sha256']} {made['options']} {made['version']}"
+        weights.setdefault(key, {**made, "n": 0})["n"] += 1
+    page = Environment(loader=loader, autoescape=True, **options).get_template("page.html.j2").render(
+        failed=[row for row in rows if row["state"] == "failed"],
+        done=done,
+        numbers=[name for name in cases if name not in TEXT],
+        weights=list(weights.values()),
+    )  # fmt: skip
+    write_text(out / "report.html", page)
