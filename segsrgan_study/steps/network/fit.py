@@ -142,7 +142,7 @@ class _Validation:
         self._cases = [(*map(load_image, (c.hr, c.low, c.interpolated)), load_labels(c.labels)) for c in cases]
 
     def __call__(self, network: Callable[[np.ndarray], np.ndarray]) -> dict[str, float]:
-        """Return val_psnr, val_psnr_spline (dB), val_ssim, val_dice_CLASS and val_score, their mean over the classes."""
+        """Return val_psnr, val_psnr_spline (dB), val_ssim, val_dice_CLASS and val_score, their mean."""
         segmenter, rows = self._segmenter(network), []
         for truth, low, interpolated, labels in self._cases:
             result = segmenter(low, interpolated=interpolated)
