@@ -16,12 +16,12 @@ from segsrgan_core.imaging.geometry import resample_to, voxel_volume_ml
 from segsrgan_core.imaging.hemispheres import intracranial
 from segsrgan_core.metrics import dice
 from segsrgan_study.baselines.methods import chosen_methods
-from segsrgan_study.baselines.tune import as_table, tune
+from segsrgan_study.baselines.tune import tune
 from segsrgan_study.bet.extraction import bet_mask
 from segsrgan_study.files import load_image, load_labels, write_csv
 from segsrgan_study.params import Settings
 from segsrgan_study.paths import Study
-from segsrgan_study.progress import Progress, track
+from segsrgan_study.progress import track
 from segsrgan_study.steps.data.cases import PreparedCase, prepared_cases
 from segsrgan_study.steps.labels.label import read_atlas
 
@@ -46,18 +46,9 @@ def search(study: Study, settings: Settings, name: str, n_targets: int | None = 
     options = settings.baselines
     (method,) = chosen_methods([name], {name: options.parameters.get(name, {})})
     subjects = [read_atlas(case, "background" in settings.model.classes) for case in prepared_cases(study, "train")]
-    with Progress(f"tune {name}", 100, unit="%") as progress:
-        result = tune(
-            method,
-            subjects,
-            study.scratch / "registrations",
-            tissues=settings.model.classes,
-            n_targets=n_targets,
-            n_atlases=options.atlases,
-            registration=options.registration,
-            progress=lambda _, part: progress.reach(round(100 * part)),
-        )
-    return _write(study, settings, name, as_table(result)), result["chosen"]
+    cache, tissues = study.scratch / "registrations", settings.model.classes
+    chosen, table = tune(method, subjects, cache, options.registration, tissues, n_targets, options.atlases)
+    return _write(study, settings, name, table), chosen
 
 
 def search_bet(study: Study, settings: Settings, n_images: int | None = None) -> Path:

@@ -1,48 +1,44 @@
 """Registered atlases with the intensities of the image to label."""
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from segsrgan_core.errors import UserError
 from segsrgan_study.baselines.case import Case
-from segsrgan_study.baselines.registration import Warped
+from segsrgan_study.baselines.registration import warped_atlases
 
 QUANTILES = np.linspace(0.005, 0.995, 100)
-ATTRIBUTES = {"interpolated": "interpolated", "high_resolution": "image"}  # of `Warped`, by the parameter's word
+WARPED = {"interpolated": "interpolated", "high_resolution": "image"}  # keys of `warped_atlases`
 
 
-def matched(case: Case, warped: Sequence[Warped], atlas_images: str, box=(slice(None),) * 3) -> list[np.ndarray]:
-    """Return the warped atlases' images with the intensities of the case's image.
+def matched_atlases(case: Case, atlas_images: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return the atlases on the grid of a case's image, with its intensities.
 
     Args:
-        case: the case.
-        warped: its atlases on its grid.
+        case: image and atlases.
         atlas_images: "interpolated" (as degraded as the case's image) or "high_resolution".
-        box: slices along the axes X, Y, Z.
 
     Returns:
-        float32, the box of each atlas.
+        Images float32 (N, X, Y, Z) and labels uint8 (N, X, Y, Z).
 
     Raises:
         UserError: `atlas_images` is another word.
     """
-    if atlas_images not in ATTRIBUTES:
-        raise UserError(f"atlas_images cannot be {atlas_images!r}; choose among {', '.join(ATTRIBUTES)}.")
-    target = np.asarray(case.image.dataobj, dtype=np.float32)
-    images = [getattr(atlas, ATTRIBUTES[atlas_images]) for atlas in warped]
-    return [match_histogram(image, target, one.labels > 0)[box] for image, one in zip(images, warped, strict=True)]
+    if atlas_images not in WARPED:
+        raise UserError(f"atlas_images cannot be {atlas_images!r}; choose among {', '.join(WARPED)}.")
+    warped, target = warped_atlases(case), np.asarray(case.image.dataobj, dtype=np.float32)
+    images, labels = warped[WARPED[atlas_images]], warped["labels"]
+    return np.stack([match_histogram(*pair, target) for pair in zip(images, labels > 0, strict=True)]), labels
 
 
-def match_histogram(image: np.ndarray, reference: np.ndarray, inside: np.ndarray) -> np.ndarray:
+def match_histogram(image: np.ndarray, inside: np.ndarray, reference: np.ndarray) -> np.ndarray:
     """Change intensities so that their distribution inside a region is that of another image in the same region.
 
     Quantiles go to quantiles, linearly in between; 0 (air) stays 0; above the highest quantile the image is shifted.
 
     Args:
         image: float32 (X, Y, Z), an atlas on the reference's grid.
-        reference: float32 (X, Y, Z).
         inside: bool (X, Y, Z), the brain; without any voxel the image is returned unchanged.
+        reference: float32 (X, Y, Z).
 
     Returns:
         float32 (X, Y, Z), at least 0.

@@ -7,15 +7,13 @@ from nibabel.nifti1 import Nifti1Image
 
 from segsrgan_study.baselines.ants_worker import in_workers, to_ants
 from segsrgan_study.baselines.case import Case, Method, MethodFailed
-from segsrgan_study.baselines.priors import find_brain, scaled, tissue_priors
+from segsrgan_study.baselines.priors import label_brain
 
 # The MRF visits the voxels in a random order; without this Atropos takes its seed from the clock.
 SAME_ORDER = {"r": 0}
 
 
-def label(
-    case: Case, prior_weight: float, mrf_weight: float, iterations: int, prior_sigma_voxels: float, atlas_images: str
-) -> Nifti1Image:
+def label(case: Case, prior_weight: float, mrf_weight: float, iterations: int, **priors) -> Nifti1Image:
     """Label an image; result and errors as `Method.run`.
 
     Args:
@@ -23,33 +21,30 @@ def label(
         prior_weight: weight of the priors after the start, 0 to 1.
         mrf_weight: smoothing factor of the MRF, neighbours within 1 voxel.
         iterations: most EM iterations.
-        prior_sigma_voxels: smoothing of the priors, in voxels.
-        atlas_images: as in `matched`.
+        priors: `prior_sigma_voxels` and `atlas_images` as in `label_brain`.
     """
-    brain = find_brain(case, 1, atlas_images)
-    array = scaled(np.asarray(brain.image.dataobj), brain.inside)
-    numbers = np.unique(np.stack(brain.labels)[:, brain.inside])
-    priors = tissue_priors(array, brain.atlases, brain.labels, numbers, prior_sigma_voxels)
     options = {"priorweight": prior_weight, "m": f"[{mrf_weight},1x1x1]", "c": f"[{iterations},0]", **SAME_ORDER}
-    (classes,) = in_workers(_atropos, [(array, brain.inside, priors, options)])
-    return brain.label_map(numbers[classes], case)
+
+    def estimate(image, inside, priors, _):
+        (maps,) = in_workers(_atropos, [(image, inside, priors, options)])
+        return maps
+
+    return label_brain(case, estimate, margin=1, **priors)
 
 
-def _atropos(array: np.ndarray, inside: np.ndarray, priors: np.ndarray, options: dict) -> np.ndarray:
-    """Return the class of each voxel, 0 ... C - 1; runs in a worker process, for Atropos leaves files behind.
+def _atropos(image: np.ndarray, inside: np.ndarray, priors: np.ndarray, options: dict) -> np.ndarray:
+    """Return the posteriors (C, X, Y, Z); runs in a worker process, for Atropos leaves files behind.
 
     Voxels of 1 mm at the origin: the priors travel through files, which hold positions less exactly than it asks for.
     """
     import ants
 
-    def convert(one: np.ndarray):
-        return to_ants(Nifti1Image(one.astype(np.float32), np.eye(4)))
-
-    found = ants.atropos(convert(array), convert(inside), i=[convert(prior) for prior in priors], **options)
+    image, mask, *given = (to_ants(Nifti1Image(one.astype(np.float32), np.eye(4))) for one in (image, inside, *priors))
+    found = ants.atropos(image, mask, i=given, **options)
     maps = np.stack([one.numpy() for one in found["probabilityimages"]])
     if len(maps) != len(priors) or not maps[:, inside].any():
         raise MethodFailed(f"Atropos gave {len(maps)} usable maps for {len(priors)} priors")
-    return maps.argmax(axis=0)
+    return maps
 
 
 METHOD = Method(

@@ -50,10 +50,8 @@ class Atlas:
         """Check that the images and labels share a grid."""
         for name, image in (("labels", self.labels), ("interpolated image", self.interpolated)):
             if not same_grid(image, self.image):
-                raise UserError(
-                    f"{name} of the atlas {self.subject}: the grid (shape {image.shape}) is not that of the image "
-                    f"(shape {self.image.shape}); resample one of them."
-                )
+                shapes = f"shape {image.shape}) is not that of the image (shape {self.image.shape})"
+                raise UserError(f"{name} of the atlas {self.subject}: the grid ({shapes}; resample one of them.")
 
     @cached_property
     def content(self) -> str:
@@ -120,13 +118,11 @@ class Method:
         Raises:
             NotAvailable: a program is missing.
             MethodFailed: the result is empty or not a label map of this image.
-            UserError: the method needs atlases and the case has none.
+            UserError: the case lacks atlases or an age that the method needs.
         """
-        if self.needs_atlases and not case.atlases:
-            raise UserError(f"{self.title}: there is no atlas; the cohort needs at least one training subject.")
         labels = self.label(case, **self.parameters)
         array = np.asarray(labels.dataobj)
-        if not same_grid(labels, case.image) or not np.isin(array, [0, *DRAWEM9]).all():
+        if not same_grid(labels, case.image, tolerance_mm=0.1) or not np.isin(array, [0, *DRAWEM9]).all():
             raise MethodFailed(f"{self.title} gave no drawem9 labels on the image's grid")
         if not array.any():
             raise MethodFailed(f"{self.title} gave an empty label map")
@@ -138,23 +134,16 @@ class Method:
         Raises:
             UserError: the method has no such parameter, or its values are of another kind.
         """
+        changed = dict(self.parameters)
         for name, value in parameters.items():
-            if name not in self.parameters:
-                raise UserError(
-                    f"{self.title}: there is no parameter {name!r}; choose among {', '.join(self.parameters)}."
-                )
-            if not _alike(value, self.parameters[name]):
-                raise UserError(
-                    f"{self.title}: {name} cannot be {value!r}; give a value like {self.parameters[name]!r}."
-                )
-        changes = {name: tuple(value) if isinstance(value, list) else value for name, value in parameters.items()}
-        return replace(self, parameters={**self.parameters, **changes})
-
-
-def _alike(value: Any, example: Any) -> bool:
-    """Tell whether two values are of one kind; whole numbers pass for others."""
-    kind = list | tuple if isinstance(example, tuple) else float | int if isinstance(example, float) else type(example)
-    return isinstance(value, kind) and isinstance(value, bool) == isinstance(example, bool)
+            if name not in changed:
+                raise UserError(f"{self.title}: there is no parameter {name!r}; choose among {', '.join(changed)}.")
+            example, value = changed[name], tuple(value) if isinstance(value, list) else value
+            kind = float | int if isinstance(example, float) else type(example)  # a whole number passes for another
+            if not isinstance(value, kind) or isinstance(value, bool) != isinstance(example, bool):
+                raise UserError(f"{self.title}: {name} cannot be {value!r}; give a value like {example!r}.")
+            changed[name] = value
+        return replace(self, parameters=changed)
 
 
 def _digest(*images: Nifti1Image) -> str:
@@ -168,13 +157,7 @@ def _digest(*images: Nifti1Image) -> str:
 
 
 def nearest_in_age(subjects: Sequence[Aged], age_weeks: float, count: int | None) -> list[Aged]:
-    """Return the subjects nearest in age, in their given order; the first ones where ages are unknown.
-
-    Args:
-        subjects: objects with `age_weeks`.
-        age_weeks: age to be near to, in weeks; NaN where unknown.
-        count: number of subjects; None for all.
-    """
+    """Return `count` subjects (None: all), the nearest in age or the first of unknown age, in their given order."""
     apart = [abs(subject.age_weeks - age_weeks) for subject in subjects]
     chosen = sorted(np.argsort(np.nan_to_num(apart, nan=np.inf), kind="stable")[:count])
     return [subjects[index] for index in chosen]

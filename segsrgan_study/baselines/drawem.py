@@ -15,7 +15,7 @@ from segsrgan_core.cores import cores
 from segsrgan_core.errors import UserError
 from segsrgan_study.baselines.case import Case, Method, MethodFailed
 from segsrgan_study.faults import NotAvailable
-from segsrgan_study.files import load_labels, same_grid, save_image
+from segsrgan_study.files import load_labels, save_image
 
 AGES_WEEKS = (28, 44)  # of its templates; the program itself moves an age outside to the nearer end
 RESULT = "segmentations/image_tissue_labels.nii.gz"  # its nine tissues carry the numbers of drawem9
@@ -34,9 +34,11 @@ def label(case: Case, timeout_hours: float) -> Nifti1Image:
     Raises:
         NotAvailable: mirtk, or its DrawEM module, is not there.
         UserError: the age of the case is unknown.
-        MethodFailed: the program failed, ran too long, or gave no label or none that can be used.
+        MethodFailed: the program failed, ran too long, or left no labels.
     """
-    program = _program()
+    program = shutil.which("mirtk")
+    if program is None:
+        raise NotAvailable("mirtk not found")
     if not np.isfinite(case.age_weeks):
         raise UserError("DrawEM: age_weeks, which chooses its template, is unknown; fill in the manifest.")
     with tempfile.TemporaryDirectory(prefix="drawem-") as folder:
@@ -44,7 +46,13 @@ def label(case: Case, timeout_hours: float) -> Nifti1Image:
         age = str(round(float(np.clip(case.age_weeks, *AGES_WEEKS))))
         command = [program, "neonatal-segmentation", "image.nii.gz", age, "-t", str(cores())]
         log = _run(command, Path(folder), timeout_hours)
-        return _result(Path(folder, RESULT), case.image, log)
+        try:
+            labels = load_labels(Path(folder, RESULT))
+        except UserError as error:
+            raise MethodFailed(f"DrawEM ended without a label map ({error}): {log}") from error
+    if not np.any(labels.dataobj):  # seen in practice, with exit code 0
+        raise MethodFailed(f"DrawEM gave a map of zeros: {log}")
+    return labels
 
 
 def version() -> str:
@@ -57,19 +65,8 @@ def version() -> str:
     return f"mirtk {number.group() if number else 'of unknown version'}"
 
 
-def _program() -> str:
-    program = shutil.which("mirtk")
-    if program is None:
-        raise NotAvailable("mirtk not found")
-    return program
-
-
 def _run(command: list[str], folder: Path, timeout_hours: float) -> str:
-    """Run the program and all that it starts as one group, so that a time-out leaves nothing behind.
-
-    Returns:
-        Its last words.
-    """
+    """Run the program and all that it starts as one group, killed at a time-out; return its last words."""
     with (folder / "log.txt").open("w") as log:
         process = subprocess.Popen(
             command, cwd=folder, stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, start_new_session=True
@@ -86,20 +83,6 @@ def _run(command: list[str], folder: Path, timeout_hours: float) -> str:
     if code:
         raise MethodFailed(f"DrawEM ended with the exit code {code}: {said}")
     return said
-
-
-def _result(path: Path, image: Nifti1Image, log: str) -> Nifti1Image:
-    if not path.is_file():
-        raise MethodFailed(f"DrawEM ended without {RESULT}: {log}")
-    try:
-        labels = load_labels(path)
-    except UserError as error:
-        raise MethodFailed(f"DrawEM gave a file that is no label map ({error})") from error
-    if not same_grid(labels, image, tolerance_mm=0.1):
-        raise MethodFailed(f"DrawEM gave another grid: {labels.shape} for {image.shape}")
-    if not np.any(np.asarray(labels.dataobj)):  # seen in practice, with exit code 0
-        raise MethodFailed(f"DrawEM gave a map of zeros: {log}")
-    return Nifti1Image(np.asarray(labels.dataobj).astype(np.uint8), image.affine)
 
 
 METHOD = Method(

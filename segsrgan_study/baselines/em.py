@@ -6,15 +6,16 @@ tissues. It is not DrawEM: it has no structures below the tissues and no post-pr
 than their logarithms, and its atlases are the study's own training subjects.
 """
 
+from functools import partial
 from importlib.metadata import version
 
 import numpy as np
 from nibabel.nifti1 import Nifti1Image
 
-from segsrgan_study.baselines.ants_worker import in_workers, to_ants
+from segsrgan_core.imaging.geometry import spacing_mm
 from segsrgan_study.baselines.case import Case, Method
 from segsrgan_study.baselines.partial_volume import correct, find_faults
-from segsrgan_study.baselines.priors import find_brain, normalised, scaled, smoothed, tissue_priors
+from segsrgan_study.baselines.priors import label_brain, normalised, smoothed
 from segsrgan_study.progress import tell
 
 ITERATIONS = 20
@@ -31,28 +32,20 @@ def label(case: Case, prior_sigma_voxels: float, atlas_images: str, bias_correct
 
     Args:
         case: image and atlases.
-        prior_sigma_voxels: smoothing of the priors, in voxels.
-        atlas_images: as in `matched`.
-        bias_correction: whether N4 (Tustison 2010; antspyx) removes the bias field first.
+        prior_sigma_voxels: as in `label_brain`, like the next two.
+        atlas_images: which images of the atlases.
+        bias_correction: whether to remove the bias field.
         strengths: as in `expectation_maximisation`.
     """
-    brain = find_brain(case, 2, atlas_images)
-    array = np.asarray(brain.image.dataobj)
-    if bias_correction:
-        (array,) = in_workers(_n4, [(brain.image, brain.inside)])
-    array = scaled(array, brain.inside)
-    numbers = np.union1d([0], brain.labels).tolist()
-    priors = tissue_priors(array, brain.atlases, brain.labels, numbers, prior_sigma_voxels)
-    spacing = np.linalg.norm(brain.image.affine[:3, :3], axis=0)
-    posteriors = expectation_maximisation(array, priors, numbers, brain.inside, spacing, **strengths)
-    return brain.label_map(np.array(numbers)[posteriors.argmax(axis=0)], case)
+    estimate = partial(expectation_maximisation, spacing_mm=spacing_mm(case.image), **strengths)
+    return label_brain(case, estimate, 2, prior_sigma_voxels, atlas_images, bias_correction)
 
 
 def expectation_maximisation(
     image: np.ndarray,
+    inside: np.ndarray,
     priors: np.ndarray,
     numbers: list[int],
-    inside: np.ndarray,
     spacing_mm: np.ndarray,
     mrf_weight: float,
     relax_factor: float,
@@ -67,9 +60,9 @@ def expectation_maximisation(
 
     Args:
         image: (X, Y, Z), intensities from 0 to 200.
+        inside: bool (X, Y, Z), voxels that count.
         priors: (C, X, Y, Z).
         numbers: the drawem9 number of each prior.
-        inside: bool (X, Y, Z), voxels that count.
         spacing_mm: voxel size along the axes.
         mrf_weight: factor of the MRF energy (DrawEM: 1/3).
         relax_factor: share of the old prior that stays when it is relaxed, 0 to 1 (DrawEM: 0.5).
@@ -83,16 +76,20 @@ def expectation_maximisation(
 
     image, priors = np.ascontiguousarray(image, np.float32), np.ascontiguousarray(priors, np.float32)
     graph, names = adjacency(numbers), np.array(numbers)
+
+    def faults() -> tuple[np.ndarray, ...]:
+        return find_faults(np.where(inside, names[posteriors.argmax(axis=0)], 0))
+
     posteriors, phase, last = priors, 0, -np.inf
     for iteration in range(ITERATIONS):
         means, variances = gaussians(image, posteriors, inside)
-        strength = mrf_strength(spacing_mm, mrf_weight if phase >= 2 else 0.0)
+        strength = ((mrf_weight if phase >= 2 else 0.0) / spacing_mm).astype(np.float32)
         posteriors, density = expectation(
             image, priors, posteriors, means, variances, graph, strength, averaged=phase >= 1
         )
         if iteration % 2 == 1 and keep < 1:
-            faults = find_faults(np.where(inside, names[posteriors.argmax(axis=0)], 0))
-            posteriors, priors = (correct(maps, faults, numbers, keep) for maps in (posteriors, priors))
+            found = faults()
+            posteriors, priors = (correct(maps, found, numbers, keep) for maps in (posteriors, priors))
         tell(f"EM: iteration {iteration + 1} of {ITERATIONS} at most")
         now = float(np.log(density[inside] + np.float32(1e-30)).mean(dtype=float))
         if abs(now - last) < CONVERGED * abs(now):
@@ -100,11 +97,11 @@ def expectation_maximisation(
             if phase == len(PHASES):
                 break
             if PHASES[phase] == "relaxed":
-                priors = relaxed(priors, posteriors, graph, relax_factor, relax_sigma_voxels)
+                mixed = relax_factor * priors + (1 - relax_factor) * smoothed(posteriors, relax_sigma_voxels)
+                # a tissue keeps its share where those that touch it are near
+                priors = normalised(mixed * np.tensordot((graph <= 1).astype(np.float32), mixed, axes=(0, 0)))
         last = now
-    if keep == 1:
-        return posteriors
-    return correct(posteriors, find_faults(np.where(inside, names[posteriors.argmax(axis=0)], 0)), numbers, 0.0)
+    return posteriors if keep == 1 else correct(posteriors, faults(), numbers, 0.0)
 
 
 def adjacency(numbers: list[int]) -> np.ndarray:
@@ -125,42 +122,6 @@ def gaussians(image: np.ndarray, posteriors: np.ndarray, inside: np.ndarray) -> 
     means = first / (total + 1e-6)
     _, _, second = moments(image, posteriors, inside, means)
     return means.astype(np.float32), np.maximum(second / (total + 1e-6), SMALLEST_VARIANCE).astype(np.float32)
-
-
-def mrf_strength(spacing_mm: np.ndarray, weight: float) -> np.ndarray:
-    """Return the weight of a neighbour along each axis, float32 (3,).
-
-    The MRF multiplies a prior by exp(-weight sum_k G(k, c) sum over the 6 neighbours of p_k / distance in mm).
-    """
-    return (weight / np.asarray(spacing_mm)).astype(np.float32)
-
-
-def relaxed(
-    priors: np.ndarray, posteriors: np.ndarray, graph: np.ndarray, factor: float, sigma_voxels: float
-) -> np.ndarray:
-    """Mix the priors with the smoothed posteriors; a tissue keeps its share where those that touch it are near.
-
-    Args:
-        priors: float32 (C, X, Y, Z).
-        posteriors: float32 (C, X, Y, Z).
-        graph: as `adjacency`.
-        factor: share of the priors, 0 to 1.
-        sigma_voxels: standard deviation of the Gaussian that smooths the posteriors, in voxels.
-
-    Returns:
-        float32 (C, X, Y, Z) that sum to 1.
-    """
-    mixed = factor * priors + (1 - factor) * smoothed(posteriors, sigma_voxels)
-    beside = np.tensordot((graph <= 1).astype(np.float32), mixed, axes=(0, 0))
-    return normalised(mixed * beside)
-
-
-def _n4(image: Nifti1Image, inside: np.ndarray) -> np.ndarray:
-    import ants
-
-    positive = Nifti1Image(np.clip(np.asarray(image.dataobj, np.float32), 0, None), image.affine)
-    mask = Nifti1Image((inside & (np.asarray(image.dataobj) > 0)).astype(np.float32), image.affine)
-    return ants.n4_bias_field_correction(to_ants(positive), mask=to_ants(mask), shrink_factor=4).numpy()
 
 
 METHOD = Method(

@@ -8,7 +8,7 @@ from scipy import ndimage
 
 from segsrgan_core.cores import cores
 from segsrgan_study.baselines.ants_worker import in_workers, to_ants
-from segsrgan_study.baselines.atlas_images import matched
+from segsrgan_study.baselines.atlas_images import matched_atlases
 from segsrgan_study.baselines.case import Case, Method, MethodFailed
 from segsrgan_study.baselines.registration import warped_atlases
 from segsrgan_study.boxes import around, crop
@@ -16,7 +16,7 @@ from segsrgan_study.boxes import around, crop
 
 def majority_vote(case: Case) -> Nifti1Image:
     """Give each voxel the label that most warped atlases carry; of equal counts the smallest number."""
-    labels = np.stack([atlas.labels for atlas in warped_atlases(case)])
+    labels = warped_atlases(case)["labels"]
     counts = [(labels == number).sum(axis=0) for number in range(10)]
     return Nifti1Image(np.argmax(counts, axis=0).astype(np.uint8), case.image.affine)
 
@@ -29,35 +29,27 @@ def joint_label_fusion(case: Case, atlas_images: str, **options: float) -> Nifti
 
     Args:
         case: image and atlases.
-        atlas_images: as in `matched`.
+        atlas_images: as in `matched_atlases`.
         options: of `ants.joint_label_fusion`: `beta`, exponent of the similarities; `rad` and `r_search`, half widths
             of a patch and of the search window in voxels; `rho`, the ridge that keeps the weights near their mean.
     """
-    warped = warped_atlases(case)
-    labels, zone = certain_labels(np.stack([atlas.labels for atlas in warped]), options["r_search"])
+    images, labels = matched_atlases(case, atlas_images)
+    result, zone = certain_labels(labels, options["r_search"])
     if zone.any():
         box = around(zone, options["rad"] + options["r_search"])
-        images = matched(case, warped, atlas_images, box)
-        job = (crop(case.image, box), images, [atlas.labels[box] for atlas in warped], zone[box], options)
+        job = (crop(case.image, box), images[:, *box], labels[:, *box], zone[box], options)
         (fused,) = in_workers(_fuse, [job], threads=cores())
-        labels[box][zone[box]] = fused[zone[box]]
-    return Nifti1Image(labels.astype(np.uint8), case.image.affine)
+        result[box][zone[box]] = fused[zone[box]]
+    return Nifti1Image(result.astype(np.uint8), case.image.affine)
 
 
-def _fuse(image: Nifti1Image, atlases: list, labels: list, zone: np.ndarray, options: dict) -> np.ndarray:
+def _fuse(image: Nifti1Image, atlases: np.ndarray, labels: np.ndarray, zone: np.ndarray, options: dict) -> np.ndarray:
     """Call antspyx, which takes 0 for "no label", with all labels one higher; runs in a worker process."""
     import ants
 
-    def convert(array: np.ndarray):
-        return to_ants(Nifti1Image(array.astype(np.float32), image.affine))
-
-    found = ants.joint_label_fusion(
-        to_ants(image),
-        convert(zone),
-        [convert(atlas) for atlas in atlases],
-        label_list=[convert(one + 1.0) for one in labels],
-        **options,
-    )
+    mask, *moved = (to_ants(Nifti1Image(one, image.affine)) for one in (zone.astype(np.float32), *atlases, *labels + 1))
+    n = len(atlases)
+    found = ants.joint_label_fusion(to_ants(image), mask, moved[:n], label_list=moved[n:], **options)
     fused = np.round(found["segmentation"].numpy()).astype(int) - 1
     if fused[zone].min() < 0:
         raise MethodFailed("joint label fusion left voxels without a label")

@@ -16,10 +16,9 @@ from nibabel.nifti1 import Nifti1Image
 
 from segsrgan_core.cores import cores
 from segsrgan_core.errors import UserError
-from segsrgan_study.baselines.atlas_images import matched
+from segsrgan_study.baselines.atlas_images import matched_atlases
 from segsrgan_study.baselines.case import Case, Method
 from segsrgan_study.baselines.fusion import certain_labels
-from segsrgan_study.baselines.registration import warped_atlases
 from segsrgan_study.boxes import Box, around, padded_box
 from segsrgan_study.progress import tell
 
@@ -27,12 +26,9 @@ PLANES_A_CORE = 8  # computed between two reports of progress
 
 
 def label(case: Case, atlas_images: str, **parameters) -> Nifti1Image:
-    """Label an image; parameters as `soft_labels` and `matched`, result as `Method.run`."""
-    warped = warped_atlases(case)
-    target = np.asarray(case.image.dataobj, dtype=np.float32)
-    images = np.stack(matched(case, warped, atlas_images))
-    labels = np.stack([atlas.labels for atlas in warped])
-    numbers, soft = soft_labels(target, images, labels, **parameters)
+    """Label an image; parameters as `soft_labels` and `matched_atlases`, result as `Method.run`."""
+    images, labels = matched_atlases(case, atlas_images)
+    numbers, soft = soft_labels(np.asarray(case.image.dataobj, np.float32), images, labels, **parameters)
     return Nifti1Image(numbers[soft.argmax(axis=-1)].astype(np.uint8), case.image.affine)
 
 
@@ -60,11 +56,19 @@ def soft_labels(
         `numbers` (C,), the label of each map, 0 first, and `soft` float32 (X, Y, Z, C), maps that sum to 1.
 
     Raises:
-        UserError: shapes that differ, or a parameter out of range.
+        UserError: a parameter out of range, or an image of zeros.
     """
     from segsrgan_study.baselines.imapa_kernel import fuse_planes
 
-    _check(target, atlases, labels, half_patch, half_window, k, alphas)
+    candidates = len(atlases) * (2 * half_window + 1) ** 3
+    widths_fit = half_patch >= 0 and half_window >= 0 and 1 <= k <= candidates
+    if not widths_fit or not alphas or not all(0 <= a <= 1 for a in alphas):
+        raise UserError(
+            f"imapa: half_patch {half_patch}, half_window {half_window}, k {k} or alphas {list(alphas)} out of range; "
+            f"half widths begin at 0, k lies between 1 and {candidates}, the number of patches, alphas between 0 and 1."
+        )
+    if not target.max() > 0:
+        raise UserError(f"imapa: the image has no value above 0; its maximum is {target.max()}.")
     numbers = np.union1d([0], labels)
     classes = np.searchsorted(numbers, labels).astype(np.uint8)
     certain, zone = certain_labels(classes, half_window)
@@ -96,22 +100,6 @@ def _misfit(soft: np.ndarray, box: Box, pad: int) -> np.ndarray:
     maps = padded_box(np.moveaxis(soft, -1, 0), box, pad)
     maps[0] += 1 - maps.sum(axis=0)  # the outside goes on beyond the edges
     return np.ascontiguousarray(np.moveaxis(1 + (maps**2).sum(axis=0) - 2 * maps, 0, -1))
-
-
-def _check(target, atlases, labels, half_patch, half_window, k, alphas) -> None:
-    if atlases.shape != labels.shape or atlases.shape[1:] != target.shape:
-        raise UserError(
-            f"imapa: atlases {atlases.shape} and labels {labels.shape} are not on the grid of the image {target.shape}."
-        )
-    if not target.max() > 0:
-        raise UserError(f"imapa: the image has no value above 0; its maximum is {target.max()}.")
-    candidates = len(atlases) * (2 * half_window + 1) ** 3
-    widths_fit = half_patch >= 0 and half_window >= 0 and 1 <= k <= candidates
-    if not widths_fit or not alphas or not all(0 <= a <= 1 for a in alphas):
-        raise UserError(
-            f"imapa: half_patch {half_patch}, half_window {half_window}, k {k} or alphas {list(alphas)} out of range; "
-            f"half widths begin at 0, k lies between 1 and {candidates}, the number of patches, alphas between 0 and 1."
-        )
 
 
 METHOD = Method(

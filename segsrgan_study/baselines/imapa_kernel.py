@@ -69,7 +69,8 @@ def _nearest(x, target, atlases, labels, misfit, zone, half_patch, half_window, 
     distance = np.full((*zone.shape[1:], k), np.float32(np.inf))
     candidate = np.zeros((*zone.shape[1:], k), np.int32)
     worst = np.where(zone[x], np.float32(np.inf), np.float32(-np.inf))
-    (first_y, last_y), (first_z, last_z) = _extent(zone[x])
+    ys, zs = np.nonzero(zone[x])
+    first_y, last_y, first_z, last_z = ys.min(), ys.max(), zs.min(), zs.max()
     n = last_z + 1 - first_z
     rows = np.zeros((side, n + 2 * half_patch), np.float32)  # of the last `side` rows, the sums over x
     total = np.zeros(n + 2 * half_patch, np.float32)
@@ -91,13 +92,6 @@ def _nearest(x, target, atlases, labels, misfit, zone, half_patch, half_window, 
                             kept = distance[centre, inside], candidate[centre, inside], worst[centre, inside]
                             _keep(row_distance, number, *kept)
     return distance, candidate
-
-
-@njit(cache=True)
-def _extent(plane):
-    """Return the first and the last row and column with a true voxel."""
-    y, z = np.nonzero(plane)
-    return (y.min(), y.max()), (z.min(), z.max())
 
 
 @njit(cache=True)

@@ -50,10 +50,12 @@ def _active_set(matrix, aim, weights):
     k = len(aim)
     free = (weights > 0) & (weights < 1)
     for _ in range(20 * k):
-        wanted = _minimum(matrix, aim, weights, free)
+        at = np.flatnonzero(free)
+        wanted = np.where(free, 0.0, weights)
+        wanted[at] = _solve(matrix[at][:, at], (aim - matrix @ wanted)[at])
         step, hit = 1.0, -1
-        for j in range(k):
-            if free[j] and not 0 <= wanted[j] <= 1:
+        for j in at:
+            if not 0 <= wanted[j] <= 1:
                 bound = 0.0 if wanted[j] < 0 else 1.0
                 part = (bound - weights[j]) / (wanted[j] - weights[j])
                 if part < step:
@@ -63,45 +65,29 @@ def _active_set(matrix, aim, weights):
             weights[hit] = 0.0 if wanted[hit] < 0 else 1.0
             free[hit] = False
             continue
-        worst, release = 1e-9 * aim.max(), -1
-        for j in range(k):
-            slope = -aim[j]
-            for i in range(k):
-                slope += matrix[j, i] * weights[i]
-            pull = 0.0 if free[j] else (-slope if weights[j] <= 0 else slope)
-            if pull > worst:
-                worst, release = pull, j
-        if release < 0:
+        slopes = matrix @ weights - aim
+        pull = np.where(free, 0.0, np.where(weights <= 0, -slopes, slopes))
+        release = pull.argmax()
+        if pull[release] <= 1e-9 * aim.max():
             return
         free[release] = True
 
 
 @njit(cache=True)
-def _minimum(matrix, aim, weights, free):
-    """Return the minimum over the free weights with the others kept (Cholesky)."""
-    at = np.flatnonzero(free)
-    n = at.size
-    lower, x = np.zeros((n, n)), np.zeros(n)
+def _solve(matrix, x):
+    """Return the solution of a small positive definite system with the right side `x` (Cholesky), in place of both."""
+    n = len(x)
     for i in range(n):
-        right = aim[at[i]]
-        for j in range(len(aim)):
-            if not free[j]:
-                right -= matrix[at[i], j] * weights[j]
         for j in range(i + 1):
-            value = matrix[at[i], at[j]]
+            value = matrix[i, j]
             for m in range(j):
-                value -= lower[i, m] * lower[j, m]
-            if j < i:
-                lower[i, j] = value / lower[j, j]
-            else:
-                lower[i, i] = np.sqrt(max(value, 1e-300))
+                value -= matrix[i, m] * matrix[j, m]
+            matrix[i, j] = value / matrix[j, j] if j < i else np.sqrt(max(value, 1e-300))
         for m in range(i):
-            right -= lower[i, m] * x[m]
-        x[i] = right / lower[i, i]
-    wanted = weights.copy()
+            x[i] -= matrix[i, m] * x[m]
+        x[i] /= matrix[i, i]
     for i in range(n - 1, -1, -1):
         for m in range(i + 1, n):
-            x[i] -= lower[m, i] * x[m]
-        x[i] /= lower[i, i]
-        wanted[at[i]] = x[i]
-    return wanted
+            x[i] -= matrix[m, i] * x[m]
+        x[i] /= matrix[i, i]
+    return x

@@ -1,65 +1,68 @@
 """Tissue priors from registered atlases by local label fusion (Makropoulos 2014, doi 10.1109/TMI.2014.2322280)."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from nibabel.nifti1 import Nifti1Image
 from scipy import ndimage
 
-from segsrgan_study.baselines.atlas_images import matched
+from segsrgan_study.baselines.ants_worker import in_workers, to_ants
+from segsrgan_study.baselines.atlas_images import matched_atlases
 from segsrgan_study.baselines.case import Case, MethodFailed
-from segsrgan_study.baselines.registration import warped_atlases
-from segsrgan_study.boxes import Box, around, crop
+from segsrgan_study.boxes import around, crop
 
 FULL_SCALE = 200.0  # intensities of the brain run from 0 to about this, the scale of the constant below
 SIMILARITY = 10_000.0
 REACH = 4.0  # of a Gaussian, in standard deviations
 
 
-@dataclass(frozen=True)
-class Brain:
-    """The box around the labels of the registered atlases.
-
-    Attributes:
-        box: slices along X, Y, Z.
-        image: float32 (X, Y, Z), the case's image in the box.
-        inside: bool (X, Y, Z), voxels to label.
-        atlases: float32 (X, Y, Z) each, matched and `scaled`.
-        labels: uint8 (X, Y, Z) each, drawem9 numbers.
-    """
-
-    box: Box
-    image: Nifti1Image
-    inside: np.ndarray
-    atlases: list[np.ndarray]
-    labels: list[np.ndarray]
-
-    def label_map(self, labels: np.ndarray, case: Case) -> Nifti1Image:
-        """Return labels (X, Y, Z) of the box on the grid of the case's image, uint8, 0 outside the brain."""
-        result = np.zeros(case.image.shape, np.uint8)
-        result[self.box] = np.where(self.inside, labels, 0)
-        return Nifti1Image(result, case.image.affine)
-
-
-def find_brain(case: Case, margin: int, atlas_images: str) -> Brain:
-    """Register the atlases and cut out the brain.
+def label_brain(
+    case: Case,
+    estimate: Callable[[np.ndarray, np.ndarray, np.ndarray, list[int]], np.ndarray],
+    margin: int,
+    prior_sigma_voxels: float,
+    atlas_images: str,
+    bias_correction: bool = False,
+) -> Nifti1Image:
+    """Label the brain by its intensities and the priors of the registered atlases.
 
     Args:
         case: image and atlases.
+        estimate: takes image (X, Y, Z), mask (X, Y, Z), priors (C, X, Y, Z) and their drawem9 numbers; returns the
+            posteriors (C, X, Y, Z).
         margin: voxels labelled around the atlases' labels.
-        atlas_images: as in `matched`.
+        prior_sigma_voxels: standard deviation of the Gaussian that smooths the priors, in voxels.
+        atlas_images: as in `matched_atlases`.
+        bias_correction: whether N4 (Tustison 2010; antspyx) removes the bias field first.
+
+    Returns:
+        uint8 (X, Y, Z) on the grid of the case's image, 0 outside the brain.
 
     Raises:
         MethodFailed: no registered atlas has a label within the image.
     """
-    warped = warped_atlases(case)
-    zone = ndimage.binary_dilation(np.any([atlas.labels > 0 for atlas in warped], axis=0), iterations=margin)
+    atlases, labels = matched_atlases(case, atlas_images)
+    zone = ndimage.binary_dilation((labels > 0).any(axis=0), iterations=margin)
     if not zone.any():
         raise MethodFailed("no registered atlas has a label within the image")
     box = around(zone, 2)
-    atlases = [scaled(one, zone[box]) for one in matched(case, warped, atlas_images, box)]
-    return Brain(box, crop(case.image, box), zone[box], atlases, [atlas.labels[box] for atlas in warped])
+    inside, image = zone[box], crop(case.image, box)
+    (array,) = in_workers(_n4, [(image, inside)]) if bias_correction else [np.asarray(image.dataobj)]
+    image, atlases, labels = scaled(array, inside), [scaled(one[box], inside) for one in atlases], labels[:, *box]
+    numbers = np.unique(labels[:, inside])
+    priors = tissue_priors(image, atlases, labels, numbers, prior_sigma_voxels)
+    posteriors = estimate(image, inside, priors, numbers.tolist())
+    result = np.zeros(case.image.shape, np.uint8)
+    result[box][inside] = numbers[posteriors.argmax(axis=0)[inside]]
+    return Nifti1Image(result, case.image.affine)
+
+
+def _n4(image: Nifti1Image, inside: np.ndarray) -> np.ndarray:
+    import ants
+
+    positive = Nifti1Image(np.clip(np.asarray(image.dataobj, np.float32), 0, None), image.affine)
+    mask = Nifti1Image((inside & (np.asarray(image.dataobj) > 0)).astype(np.float32), image.affine)
+    return ants.n4_bias_field_correction(to_ants(positive), mask=to_ants(mask), shrink_factor=4).numpy()
 
 
 def scaled(image: np.ndarray, inside: np.ndarray) -> np.ndarray:
@@ -103,9 +106,8 @@ def smoothed(maps: np.ndarray, sigma_voxels: float) -> np.ndarray:
     reach = int(REACH * sigma_voxels + 0.5)  # as scipy counts it
     result = np.zeros(maps.shape, np.float32)
     for before, after in zip(maps, result, strict=True):
-        some = before > 0
-        if some.any():
-            box = around(some, reach)
+        if before.any():
+            box = around(before > 0, reach)
             ndimage.gaussian_filter(before[box], sigma_voxels, output=after[box], truncate=REACH)
     return result
 

@@ -7,8 +7,7 @@ and the next. Coarse registration suffices for patch-based fusion, whose search 
 """
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Sequence
 from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
@@ -18,6 +17,7 @@ from nibabel.nifti1 import Nifti1Image
 
 from segsrgan_core import imaging
 from segsrgan_core.atomic import atomic
+from segsrgan_core.errors import UserError
 from segsrgan_core.imaging.geometry import resample_isotropic, spacing_mm
 from segsrgan_study import boxes
 from segsrgan_study.baselines.ants_worker import in_workers, to_ants
@@ -35,89 +35,70 @@ MARGIN_MM = 6.0
 IMAGING = [*sorted(Path(imaging.__file__).parent.glob("*.py")), Path(boxes.__file__)]
 
 
-@dataclass(frozen=True)
-class Warped:
-    """An atlas on the grid of the image to label: images float32 (X, Y, Z), `labels` uint8 (X, Y, Z)."""
-
-    subject: str
-    image: np.ndarray
-    interpolated: np.ndarray
-    labels: np.ndarray
-
-
 @lru_cache(maxsize=1)  # the methods come one after the other with the same case; nobody changes the arrays
-def warped_atlases(case: Case) -> list[Warped]:
-    """Return the atlases of a case on the grid of its image, in their order; pairs that are not kept are computed.
+def warped_atlases(case: Case) -> dict[str, np.ndarray]:
+    """Return the atlases of a case on the grid of its image; pairs that are not kept are computed.
+
+    Returns:
+        "image" and "interpolated" float32 (N, X, Y, Z), "labels" uint8 (N, X, Y, Z).
 
     Raises:
+        UserError: there is no atlas.
         MethodFailed: a registration failed.
         OF_THE_MACHINE: as `register_all`.
     """
+    if not case.atlases:
+        raise UserError("atlases: there is none; the cohort needs at least one training subject.")
     faults = register_all(missing_pairs(case))
     if faults:
-        raise MethodFailed(f"registration failed: {'; '.join(sorted(set(faults.values())))}")
+        raise MethodFailed(f"registration failed: {'; '.join(faults)}")
     pairs = [_read(pair_path(case, atlas)) for atlas in case.atlases]
-    return [Warped(atlas.subject, **pair) for atlas, pair in zip(case.atlases, pairs, strict=True)]
+    return {name: np.stack([pair[name] for pair in pairs]) for name in pairs[0]}
 
 
-def missing_pairs(case: Case) -> dict[Path, tuple]:
-    """Return the file of each pair that is not in the cache, and the other arguments of `register`."""
+def missing_pairs(case: Case) -> list[tuple]:
+    """Return the arguments of `register` of each pair that is not in the cache."""
     paths = {pair_path(case, atlas): atlas for atlas in case.atlases}
-    return {path: (case.image, atlas, case.registration) for path, atlas in paths.items() if _read(path) is None}
+    return [(case.image, atlas, case.registration, path) for path, atlas in paths.items() if _read(path) is None]
 
 
-def register_all(pairs: Mapping[Path, tuple]) -> dict[Path, str]:
-    """Compute some pairs, with all cores at work until the last one.
-
-    Args:
-        pairs: as `missing_pairs` gives them.
-
-    Returns:
-        Of each pair that failed, its file and the reason.
+def register_all(pairs: Sequence[tuple]) -> list[str]:
+    """Compute the pairs of `missing_pairs`, with all cores at work until the last one; returns why some failed.
 
     Raises:
         OF_THE_MACHINE: what is no fault of an atlas; the pairs that were ready before are kept.
     """
-    faults = {}
-    jobs = [(*arguments, path) for path, arguments in pairs.items()]
-    for done, (path, fault) in enumerate(in_workers(_try_to_register, jobs), start=1):
-        if fault:
-            faults[path] = fault
+    faults = []
+    for done, fault in enumerate(in_workers(_try_to_register, pairs), start=1):
+        faults += fault
         tell(f"registration {done}/{len(pairs)}")
-    return faults
+    return sorted(faults)
 
 
-def _try_to_register(image: Nifti1Image, atlas: Atlas, settings: RegistrationSettings, path: Path) -> tuple[Path, str]:
+def _try_to_register(image: Nifti1Image, atlas: Atlas, settings: RegistrationSettings, path: Path) -> list[str]:
     try:
         register(image, atlas, settings, path)
     except OF_THE_MACHINE:
         raise
     except Exception as error:  # ITK raises many kinds; one pair that fails does not stop the others
-        return path, f"{atlas.subject}: {' '.join(str(error).split())[-300:]}"
-    return path, ""
+        return [f"{atlas.subject}: {' '.join(str(error).split())[-300:]}"]
+    return []
 
 
 def pair_path(case: Case, atlas: Atlas) -> Path:
-    """Return the file in the cache that holds an atlas on a case's grid."""
-    return Path(case.cache, f"{pair_key(case, atlas)}.npz")
-
-
-def pair_key(case: Case, atlas: Atlas) -> str:
-    """Return a digest of all that a warped atlas depends on: images, settings, antspyx and code."""
+    """Return the file of a warped atlas, named by all that it depends on: images, settings, antspyx and code."""
     facts = [case.content, atlas.content, case.registration.model_dump(), version("antspyx")]
-    return digest([json.dumps(facts), Path(__file__), *IMAGING])[:32]
+    return case.cache / f"{digest([json.dumps(facts), Path(__file__), *IMAGING])[:32]}.npz"
 
 
 def register(image: Nifti1Image, atlas: Atlas, settings: RegistrationSettings, path: Path) -> None:
-    """Register one atlas (affine, then SyN, Mattes mutual information) and write the warped pair.
-
-    Runs in a worker process (`ants_worker.in_workers`).
+    """Register one atlas (affine, then SyN, Mattes mutual information) in a worker process, and write the warped pair.
 
     Args:
         image: what to register to.
         atlas: what to deform.
         settings: grid and iterations.
-        path: `.npz` to write: the arrays of `Warped`.
+        path: `.npz` to write: "image", "interpolated" and "labels" (X, Y, Z).
     """
     import ants
 

@@ -3,6 +3,7 @@
 import json
 import sys
 import traceback
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from nibabel.nifti1 import Nifti1Image
 from segsrgan_core.atomic import atomic
 from segsrgan_core.errors import UserError
 from segsrgan_study.baselines.case import OF_THE_MACHINE, Case, Method, MethodFailed
-from segsrgan_study.baselines.registration import IMAGING, pair_key, warped_atlases
+from segsrgan_study.baselines.registration import IMAGING, pair_path, warped_atlases
 from segsrgan_study.cost import Cost, metered
 from segsrgan_study.faults import NotAvailable
 from segsrgan_study.paths import digest
@@ -48,10 +49,11 @@ def run(method: Method, case: Case, folder: Path) -> Labelling:
     Raises:
         OF_THE_MACHINE: a fault of the machine.
     """
-    path = folder / f"{_key(method, case)}.npz"
-    kept = _kept(path, case)
-    if kept:
-        return kept
+    facts = [method.name, method.version(), dict(method.parameters), case.age_weeks, case.content]
+    facts += [pair_path(case, atlas).name for atlas in case.atlases if method.needs_atlases]
+    path = folder / f"{digest([json.dumps(facts), *sorted(Path(__file__).parent.glob('*.py')), *IMAGING])[:32]}.npz"
+    with suppress(Exception), np.load(path) as kept:  # not there, or damaged: whatever numpy or zlib call it
+        return Labelling(LABELLED, Nifti1Image(kept["labels"], case.image.affine), Cost(*kept["cost"].tolist()))
     try:
         if method.needs_atlases:
             warped_atlases(case)  # kept in memory: the methods do not pay for what they share
@@ -66,21 +68,6 @@ def run(method: Method, case: Case, folder: Path) -> Labelling:
     except Exception as fault:
         traceback.print_exc(file=sys.stderr)
         return Labelling(f"failed: {type(fault).__name__}: {' '.join(str(fault).split())[:300]}")
-    took = np.array([cost.seconds, cost.peak_mib])
-    atomic(path, lambda part: np.savez_compressed(part, labels=np.asarray(labels.dataobj), cost=took))
+    arrays = {"labels": np.asarray(labels.dataobj), "cost": [cost.seconds, cost.peak_mib]}
+    atomic(path, lambda part: np.savez_compressed(part, **arrays))
     return Labelling(LABELLED, labels, cost)
-
-
-def _kept(path: Path, case: Case) -> Labelling | None:
-    try:
-        with np.load(path) as arrays:
-            labels = Nifti1Image(arrays["labels"], case.image.affine)
-            return Labelling(LABELLED, labels, Cost(*arrays["cost"].tolist()))
-    except Exception:  # not there, or damaged: whatever numpy or zlib call it
-        return None
-
-
-def _key(method: Method, case: Case) -> str:
-    facts = [method.name, method.version(), dict(method.parameters), case.age_weeks, case.content]
-    facts += [pair_key(case, atlas) for atlas in case.atlases if method.needs_atlases]
-    return digest([json.dumps(facts), *sorted(Path(__file__).parent.glob("*.py")), *IMAGING])[:32]

@@ -10,30 +10,15 @@ LABELS = labels_of()
 IMAGE = nifti(image_of(LABELS))
 
 
-def case(tmp_path, **changes):
-    given = {"image": IMAGE, "atlases": (atlas_of("a", IMAGE, LABELS),), "cache": tmp_path}
-    return Case(registration=COARSE, **{**given, **changes})
-
-
-def method(label, **parameters):
-    return Method("m", "M", lambda: "1", parameters, label)
-
-
-def test_every_method_is_registered_under_its_name():
-    assert list(METHODS) == [m.name for m in METHODS.values()]
-    assert {"imapa", "joint_label_fusion", "drawem", "drawem_style_em", "atropos", "majority_vote"} <= set(METHODS)
-    assert not any(m.title == "DrawEM" for m in METHODS.values() if m.name != "drawem")
-
-
 @pytest.mark.parametrize("labels", [np.zeros_like(LABELS), np.full_like(LABELS, 77), LABELS[1:]])
 def test_a_result_that_cannot_be_used_is_a_failure(tmp_path, labels):
     with pytest.raises(MethodFailed, match="M gave"):
-        method(lambda case: nifti(labels)).run(case(tmp_path))
+        Method("m", "M", lambda: "1", {}, lambda case: nifti(labels)).run(Case(IMAGE, (), tmp_path, COARSE))
 
 
 def test_no_atlas_is_refused(tmp_path):
-    with pytest.raises(UserError, match="there is no atlas"):
-        method(lambda case: nifti(LABELS)).run(case(tmp_path, atlases=()))
+    with pytest.raises(UserError, match="at least one training subject"):
+        METHODS["majority_vote"].run(Case(IMAGE, (), tmp_path, COARSE))
 
 
 def test_other_grids_are_refused():
@@ -41,13 +26,6 @@ def test_other_grids_are_refused():
         Atlas("b", IMAGE, nifti(LABELS[1:]), IMAGE)
     with pytest.raises(UserError, match="interpolated image of the atlas b"):
         Atlas("b", IMAGE, nifti(LABELS), nifti(LABELS, spacing_mm=1.0))
-
-
-def test_parameters_change_by_name(tmp_path):
-    changed = method(lambda case, k: nifti(np.where(LABELS, k, 0).astype(np.uint8)), k=1).tuned(k=2)
-    assert np.asarray(changed.run(case(tmp_path)).dataobj).max() == 2
-    with pytest.raises(UserError, match="there is no parameter 'K'"):
-        changed.tuned(K=3)
 
 
 def test_nearest_in_age_keeps_the_order():

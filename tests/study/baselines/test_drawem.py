@@ -53,10 +53,10 @@ def test_age_is_kept_within_the_templates(tmp_path, mirtk, age, passed):
     ("result", "body", "says"),
     [
         (None, "echo preprocess.sh : failed >&2; exit 1", r"exit code 1: preprocess\.sh : failed"),
-        (None, "echo done", "without segmentations/image_tissue_labels"),
+        (None, "echo done", "without a label map .*image_tissue_labels.*: done"),
         (np.zeros_like(LABELS), OUT, "map of zeros"),  # with exit code 0
-        (LABELS[1:], OUT, "another grid"),
-        ("no image", OUT, "no label map"),
+        (LABELS[1:], OUT, "no drawem9 labels on the image's grid"),
+        ("no image", OUT, "without a label map"),
     ],
 )
 def test_a_result_that_cannot_be_used_is_a_failure(tmp_path, mirtk, result, body, says):
