@@ -22,25 +22,7 @@ from segsrgan_study.progress import LOG_VARIABLE
 from segsrgan_study.quiet import stderr_into
 
 REPORT = "05_figures"  # the notebook that is also exported as one page
-# The page of the report: Jupyter's own without scripts from elsewhere, with the times of this machine where they are.
-PAGE = """
-{%- extends "lab/index.html.j2" -%}
-{%- block html_head_js -%}{%- endblock -%}
-{%- block html_head_js_mathjax -%}{%- endblock -%}
-{%- block html_head_js_mermaidjs -%}{%- endblock -%}
-{%- block html_head_css -%}
-<style>
-main { max-width: 70em; margin: auto; }
-.jp-RenderedHTMLCommon { font-size: 15px; overflow-x: auto; }
-.jp-RenderedHTMLCommon table { margin-left: 0; font-size: 13px; font-variant-numeric: tabular-nums; }
-.jp-RenderedHTMLCommon th, .jp-RenderedHTMLCommon td { white-space: normal; }
-.jp-RenderedMarkdown td, .jp-RenderedHTMLCommon tbody th { text-align: left; }
-.jp-RenderedHTMLCommon caption, figcaption { text-align: left; padding: 0.5em 0; font-size: 13px; }
-figure { margin: 1.5em 0; break-inside: avoid; }
-</style>
-{%- endblock -%}
-{%- block footer_js -%}<script src="run.js"></script>{%- endblock -%}
-"""
+PAGE = Path(__file__).with_name("report.html.j2")
 KERNEL = "python3"  # the kernel of this environment, whatever name the notebook was saved with
 # Faults of the machine, not of the code: a full disk or quota, a file that is too large or may not be written.
 OF_THE_MACHINE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EPERM, errno.EROFS}
@@ -117,7 +99,7 @@ def export_report(notebook: nbformat.NotebookNode, path: Path) -> Path:
     from nbconvert import HTMLExporter
 
     exporter = HTMLExporter(
-        raw_template=PAGE, exclude_input=True, exclude_output_prompt=True, exclude_input_prompt=True
+        raw_template=PAGE.read_text(), exclude_input=True, exclude_output_prompt=True, exclude_input_prompt=True
     )
     title = notebook.cells[0].source.splitlines()[0].removeprefix("# ")
     page, _ = exporter.from_notebook_node(nbformat.reads(normalised(notebook), 4), {"metadata": {"name": title}})

@@ -22,15 +22,8 @@ def model_classes(settings: Settings) -> Classes:
 def generator_arguments(settings: Settings) -> dict:
     """Return the arguments of `build_generator`, without precision and seed."""
     model = settings.model
-    return {
-        "name": model.generator,
-        "k": model.k,
-        "kernel": model.kernel,
-        "padding": model.padding,
-        "n_classes": model_classes(settings).tissue_channels,
-        "hemispheres": model.hemispheres,
-        "thickness_channel": model.thickness_channel,
-    }
+    same = model.model_dump(include={"k", "kernel", "padding", "hemispheres", "thickness_channel"})
+    return {"name": model.generator, "n_classes": model_classes(settings).tissue_channels, **same}
 
 
 def build_trainer(
