@@ -1,7 +1,4 @@
-"""One step of BET's surface without lists and arrays for each of its vertices, which are most of brainextractor's time.
-
-The sums are brainextractor's own (`BrainExtractor.step_of_deformation`), in the same order.
-"""
+"""The compiled parts of BET: one step of its surface, and the voxels inside it."""
 
 import math
 
@@ -11,24 +8,13 @@ from numba import njit
 
 @njit(cache=True)
 def step(data, vertices, normals, centroids, length, t2, t, tm, t98, e, f, threshold, d1, d2, *written):
-    """Find how far each vertex moves, called as brainextractor calls its own.
+    """Find how far each vertex moves, called as brainextractor calls its own, with the same sums in the same order.
 
-    Args:
-        data: float64 (X, Y, Z), the head.
-        vertices: float64 (V, 3) in voxels.
-        normals: of unit length, pointing outwards.
-        centroids: of each vertex's neighbours.
-        length: mean distance of neighbours in voxels.
-        t2: second percentile of the intensities.
-        t: intensity between head and air.
-        tm: median intensity of the head.
-        t98: not used.
-        e: centre of the curvatures between which the surface is smoothed gradually.
-        f: steepness of the change between them.
-        threshold: BET's fractional intensity.
-        d1: how far inwards the least intensity is sought, in voxels.
-        d2: the same of the greatest.
-        *written: seven times float64 (V, 3): brainextractor's scratch, not used, and last by how much to move.
+    Most of its time goes into lists and arrays for each vertex, which this does without. `data` is the head (X, Y, Z);
+    `vertices`, `normals` (outwards) and `centroids` (of a vertex's neighbours) are float64 (V, 3), in voxels; `length`
+    is the mean distance of neighbours. `t2`, `t` and `tm` are the second percentile, the intensity between head and air
+    and the median; `e` and `f` centre and steepness of the change of smoothing with the curvature; `d1` and `d2` how
+    far inwards the least and the greatest intensity are sought. The last of the arrays `written` takes the moves.
     """
     moves = written[-1]
     for i in range(len(vertices)):
@@ -89,3 +75,45 @@ def _extremes(data, start, end):
 @njit(cache=True)
 def _sign(start, end):
     return 1 if end > start else -1
+
+
+def fill(vertices: np.ndarray, faces: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
+    """Mark the voxels whose centre lies inside a closed triangle mesh.
+
+    A line along the third axis through each (x, y) enters and leaves the surface. Every crossing adds the direction of
+    the face; the running sum along the line is the winding number, right even where the surface folds over itself.
+
+    Args:
+        vertices: float64 (V, 3), in voxels.
+        faces: int64 (F, 3), rows of `vertices`.
+        shape: (X, Y, Z) of the grid.
+
+    Returns:
+        uint8 (X, Y, Z): 1 inside, 0 outside.
+    """
+    crossings = np.zeros((shape[0], shape[1], shape[2] + 1), np.int32)
+    _add_crossings(crossings, vertices + np.array([1.1e-7, 2.3e-7, 0.0]), faces)  # no edge through a voxel's centre
+    return (np.cumsum(crossings, axis=2)[..., :-1] != 0).astype(np.uint8)
+
+
+@njit(cache=True)
+def _add_crossings(crossings: np.ndarray, vertices: np.ndarray, faces: np.ndarray) -> None:
+    """Add +1 or -1 at the first voxel above each crossing of a face and a line along the third axis."""
+    nx, ny, nz = crossings.shape
+    for face in range(len(faces)):
+        a, b, c = vertices[faces[face, 0]], vertices[faces[face, 1]], vertices[faces[face, 2]]
+        area = (b[0] - a[0]) * (c[1] - a[1]) - (c[0] - a[0]) * (b[1] - a[1])
+        if area == 0:
+            continue
+        first_x = max(0, int(np.ceil(min(a[0], b[0], c[0]))))
+        last_x = min(nx - 1, int(np.floor(max(a[0], b[0], c[0]))))
+        first_y = max(0, int(np.ceil(min(a[1], b[1], c[1]))))
+        last_y = min(ny - 1, int(np.floor(max(a[1], b[1], c[1]))))
+        for x in range(first_x, last_x + 1):
+            for y in range(first_y, last_y + 1):
+                # barycentric coordinates of (x, y) in the face as seen along the line
+                u = ((x - a[0]) * (c[1] - a[1]) - (c[0] - a[0]) * (y - a[1])) / area
+                v = ((b[0] - a[0]) * (y - a[1]) - (x - a[0]) * (b[1] - a[1])) / area
+                if u >= 0 and v >= 0 and u + v <= 1:
+                    z = int(np.ceil(a[2] + u * (b[2] - a[2]) + v * (c[2] - a[2])))
+                    crossings[x, y, min(max(z, 0), nz - 1)] += 1 if area > 0 else -1
