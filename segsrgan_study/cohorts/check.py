@@ -19,11 +19,7 @@ from segsrgan_study.progress import track
 
 
 def check_files(manifest: pd.DataFrame, root: str | Path, mapping: Mapping[int, int]) -> None:
-    """Read every file of a manifest once and refuse those that cannot be used, see `examine`.
-
-    Raises:
-        UserError: lists every fault of every file.
-    """
+    """Raise a UserError that lists every fault that `examine` finds."""
     refuse(root, examine(manifest, root, mapping)[1])
 
 

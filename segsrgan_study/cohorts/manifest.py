@@ -73,14 +73,7 @@ def image_rows(manifest: pd.DataFrame, split: str = "") -> list[Row]:
 
 
 def locate(root: str | Path, name: str) -> Path:
-    """Return where a manifest's path lies on this machine.
-
-    Args:
-        root: the data root.
-        name: path relative to it, its first part the cohort.
-
-    Returns:
-        The path; nothing need be there.
+    """Return where a manifest's path, relative to the data root, lies on this machine; nothing need be there.
 
     Raises:
         UserError: a link leads out of the cohort's folder (the folder itself may be a link).

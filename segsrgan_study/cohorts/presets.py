@@ -87,9 +87,10 @@ def make_manifest(
         frame["sha256"], faults = examine(frame, data_root, numbers)
         path = write_manifest(frame, Path(out_dir, f"{cohort}.csv"), faults)
         kept = path.with_suffix(".labels.json")
-        kept.unlink(missing_ok=True)  # an older one never outlives its manifest
         if numbers != CONVENTIONS.get(cohort):
             write_json(kept, numbers)
+        else:
+            kept.unlink(missing_ok=True)  # of an older manifest
     except BaseException:
         if made:
             Path(data_root, cohort).unlink()

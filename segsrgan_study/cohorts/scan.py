@@ -38,14 +38,7 @@ class Preset:
 
 
 def scan(preset: Preset, folder: str | Path) -> pd.DataFrame:
-    """Make a manifest from a folder; nothing is written.
-
-    Args:
-        preset: how to read the folder.
-        folder: where the images are.
-
-    Returns:
-        One row an image with the manifest's columns; not yet validated.
+    """Return a manifest of the images in a folder, not yet validated; nothing is written.
 
     Raises:
         UserError: lists every fault of a kind at once.

@@ -78,11 +78,7 @@ def _count(side: str, share: Share, total: int) -> int:
 
 
 def choose(subjects: Sequence[str], path: str | Path) -> dict[str, str]:
-    """Read a split that a person wrote: a CSV file with the columns subject and split.
-
-    Args:
-        subjects: those of the folder; the ones that the file does not name are left out.
-        path: of the file.
+    """Read a CSV file with the columns subject and split; subjects that it does not name are left out.
 
     Returns:
         Split by subject.

@@ -60,18 +60,10 @@ def column_faults(frame: pd.DataFrame, required: Collection[str], optional: Coll
 
 
 def read_table(path: str | Path, required: Collection[str], optional: Collection[str] = ()) -> pd.DataFrame:
-    """Read a small CSV that a person wrote.
-
-    Args:
-        path: the file.
-        required: columns that must be there.
-        optional: columns that may be there.
-
-    Returns:
-        Text cells, indexed by line number.
+    """Return a small CSV that a person wrote as text cells, indexed by line number.
 
     Raises:
-        UserError: the file is missing or has faults; all of them are listed.
+        UserError: lists every fault: the file is missing or broken, or a column is missing or unknown.
     """
     frame, faults = parse_table(read_bytes(path))
     refuse(path, faults + column_faults(frame, required, optional))

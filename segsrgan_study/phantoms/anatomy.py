@@ -56,14 +56,10 @@ class Anatomy:
     tissue_ml: float  # volume of brain tissue (pial > 0) in the template
 
     def sample(self, name: str, points_mm: np.ndarray) -> np.ndarray:
-        """Read a field at MNI points.
-
-        Args:
-            name: the field.
-            points_mm: (3, ...) float64.
+        """Read a field at MNI points, float64 (3, ...) in mm; beyond the field it continues as at its edge.
 
         Returns:
-            (...) float64, linearly interpolated; of `territory` the nearest value, uint8. Beyond the field its edge.
+            (...) float64, linearly interpolated; of `territory` the nearest value, uint8.
         """
         origin = self.origin_mm.reshape((3,) + (1,) * (points_mm.ndim - 1))
         at = (points_mm - origin) / COARSE_MM + PAD if name == "skull" else points_mm - origin

@@ -163,9 +163,8 @@ class _Job(NamedTuple):
         """Return the files of one image by column of the manifest, in the order of its checksums."""
         echo = f"_acq-te{te_ms:g}" if self.patient else ""
         ends = {"image": f"{echo}_T2w", "labels": "_desc-drawem9_dseg", "mask": "_desc-brain_mask"}
-        ends |= {"hr": f"{echo}_desc-hr_T2w"} if self.patient else {}
-        ends["sides"] = "_desc-hemispheres_dseg"
-        return {column: f"anat/{self.name}{end}.nii.gz" for column, end in ends.items()}
+        ends |= {"hr": f"{echo}_desc-hr_T2w", "sides": "_desc-hemispheres_dseg"}
+        return {c: f"anat/{self.name}{end}.nii.gz" for c, end in ends.items() if c != "hr" or self.patient}
 
     def is_complete(self) -> bool:
         try:

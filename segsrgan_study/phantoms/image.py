@@ -9,9 +9,8 @@ import numpy as np
 from scipy import ndimage
 
 from segsrgan_core.imaging.contrast import TISSUES_3T, Relaxation, spin_echo
-from segsrgan_core.imaging.geometry import apply_along, spline_matrix
 from segsrgan_study.phantoms.anatomy import BRAINSTEM, CEREBELLUM, RIBBON, VENTRICLE, WHITE, Anatomy
-from segsrgan_study.phantoms.shape import Traits, smooth_noise
+from segsrgan_study.phantoms.shape import Traits, smooth_noise, spline_at
 
 GAIN = 1000.0  # image units of a signal of 1, so that CSF is near 900
 SKULL_MM, SCALP_MM = 2.0, 4.0
@@ -47,6 +46,13 @@ OTHER_VARIATION = (0.035, 0.03, 0.025)
 class Body:
     """A phantom before it is scanned.
 
+    Args:
+        anatomy: the template.
+        traits: the phantom's.
+        points_mm: float64 (3, X, Y, Z), MNI coordinates of the voxels, of `place`.
+        spacing_mm: voxel size.
+        rng: source of randomness.
+
     Attributes:
         labels: uint8 (X, Y, Z), drawem9 numbers, 4 in the head outside of the skull's content, 0 in air.
         hemispheres: uint8 (X, Y, Z), 1 left and 2 right within the skull, else 0.
@@ -55,15 +61,6 @@ class Body:
     def __init__(
         self, anatomy: Anatomy, traits: Traits, points_mm: np.ndarray, spacing_mm: float, rng: np.random.Generator
     ):
-        """Fill a phantom's grid.
-
-        Args:
-            anatomy: the template.
-            traits: the phantom's.
-            points_mm: float64 (3, X, Y, Z), MNI coordinates of the voxels, of `place`.
-            spacing_mm: voxel size.
-            rng: source of randomness.
-        """
         shape = points_mm.shape[1:]
         outside_mm = anatomy.sample("skull", points_mm) * traits.scale - traits.shell_mm
         # Flat indices (n,) of the voxels that hold some of the skull's content.
@@ -170,9 +167,7 @@ def _receive(shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
     coarse = np.array([n // 8 + 2 for n in shape])
     field = ndimage.zoom(rng.uniform(-1.0, 1.0, (4, 4, 4)), coarse / 4, order=3, mode="nearest", grid_mode=True)
     field = np.exp(0.15 * np.clip(field, -1, 1)).astype(np.float32).astype(float)
-    for axis, n in enumerate(shape):
-        field = apply_along(field, spline_matrix(field.shape[axis], 0.5 + np.arange(n) / 8), axis)
-    return field
+    return spline_at(field, [0.5 + np.arange(n) / 8 for n in shape])
 
 
 def _outer(traits, points_mm, outside_mm, spacing_mm) -> dict[str, np.ndarray]:

@@ -1,5 +1,6 @@
 """One phantom's shape: its traits, its warp from the scanner's space to the template, the grid around its head."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -63,12 +64,10 @@ def draw_traits(
     scale = (tissue_ml / template_ml) ** (1 / 3)
     stretch = np.exp(rng.normal(0, [0.035, 0.035, 0.03]))
     stretch /= stretch.prod() ** (1 / 3)
-    to_template = (
-        np.diag(1 / (scale * stretch)) @ Rotation.from_euler("xyz", rng.normal(0, [5, 3, 3]), degrees=True).as_matrix()
-    )
+    pose = Rotation.from_euler("xyz", rng.normal(0, [5, 3, 3]), degrees=True)
     return Traits(
         age_weeks=round(float(age), 1),
-        to_template=to_template,
+        to_template=np.diag(1 / (scale * stretch)) @ pose.as_matrix(),
         shift_mm=rng.normal(0, [0.7, 5, 5]),
         thickness_mm=float(1.6 * scale / 0.62 * np.exp(thickness_sd * ndtri(u_cortex))),
         gap_mm=float(rng.normal(0.0, 0.06)),
@@ -92,8 +91,13 @@ def smooth_noise(
     """
     step = max(wavelength_mm / spacing_mm, 1.0)
     field = rng.standard_normal([int(np.ceil(n / step)) + 2 for n in shape])
-    for axis, n in enumerate(shape):
-        field = apply_along(field, spline_matrix(field.shape[axis], 0.5 + np.arange(n) / step), axis)
+    return spline_at(field, [0.5 + np.arange(n) / step for n in shape])
+
+
+def spline_at(field: np.ndarray, positions: Sequence[np.ndarray]) -> np.ndarray:
+    """Return the cubic spline of a field (X, Y, Z) on a grid: the positions along each axis, in voxels of the field."""
+    for axis, at in enumerate(positions):
+        field = apply_along(field, spline_matrix(field.shape[axis], at), axis)
     return field
 
 
@@ -117,9 +121,7 @@ def draw_warp(warp_mm: float, rng: np.random.Generator) -> np.ndarray:
     knots = np.indices(shape, dtype=float)
     for _ in range(SQUARINGS):
         at = knots + displacement / KNOT_MM
-        displacement = displacement + [
-            ndimage.map_coordinates(part, at, order=1, mode="nearest") for part in displacement
-        ]
+        displacement += [ndimage.map_coordinates(part, at, order=1, mode="nearest") for part in displacement]
     least = jacobian(knots + displacement / KNOT_MM, 1.0).min()
     if not least > LEAST_JACOBIAN:
         raise UserError(
@@ -151,19 +153,15 @@ def place(
     low, high = _field_of_view(anatomy, traits, displacement)
     shape = tuple(int(n) for n in np.ceil((high - low) / spacing_mm))
     axes = [start + spacing_mm * np.arange(n) for start, n in zip(low, shape, strict=True)]
-    moved = []
-    for part, axis in zip(displacement, np.meshgrid(*axes, indexing="ij", sparse=True), strict=True):
-        for k, reach in enumerate(REACH_MM):
-            part = apply_along(part, spline_matrix(part.shape[k], (axes[k] + reach) / KNOT_MM), k)
-        moved.append(axis + part)
+    at = [(axis + reach) / KNOT_MM for axis, reach in zip(axes, REACH_MM, strict=True)]
+    moved = np.stack([spline_at(part, at) for part in displacement]) + np.meshgrid(*axes, indexing="ij")
     affine = np.diag([spacing_mm] * 3 + [1.0])
     affine[:3, 3] = low
-    return affine, _to_template(traits, np.stack(moved))
+    return affine, _to_template(traits, moved)
 
 
 def _to_template(traits: Traits, points: np.ndarray) -> np.ndarray:
-    column = (3,) + (1,) * (points.ndim - 1)
-    x, y, z = points - traits.shift_mm.reshape(column)
+    x, y, z = (axis - shift for axis, shift in zip(points, traits.shift_mm, strict=True))
     # Written out, as the last bits of a BLAS product depend on the machine.
     return np.stack([c + a[0] * x + a[1] * y + a[2] * z for a, c in zip(traits.to_template, CENTRE_MM, strict=True)])
 

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
+from unittest import mock
 
 import pytest
 
@@ -38,16 +39,10 @@ def changed(text: str, old: str, new: str, encoding: str = "utf-8") -> bytes:
 
 def segsrgan(*arguments: object) -> tuple[int, str]:
     """Run the command in this process; return its exit code and what it said on stderr."""
-    said, before = io.StringIO(), sys.argv
-    sys.argv = ["segsrgan", *map(str, arguments)]
-    try:
-        with contextlib.redirect_stderr(said):
-            cli.main()
-    except SystemExit as stopped:
-        return stopped.code or 0, said.getvalue()
-    finally:
-        sys.argv = before
-    raise AssertionError("the command returned without an exit code")
+    said, argv = io.StringIO(), ["segsrgan", *map(str, arguments)]
+    with mock.patch.object(sys, "argv", argv), contextlib.redirect_stderr(said), pytest.raises(SystemExit) as stopped:
+        cli.main()
+    return stopped.value.code or 0, said.getvalue()
 
 
 def sentence_about(name: str, said: str) -> str:

@@ -22,7 +22,7 @@ from segsrgan_core.errors import UserError
 from segsrgan_study.cohorts.manifest import read_manifest
 from segsrgan_study.files import load_image, load_labels
 from segsrgan_study.params import read_params
-from tests.faults.images import image, tissues
+from tests.faults.images import saved, tissues
 from tests.settings import PARAMS, ROOT
 
 
@@ -52,13 +52,8 @@ def write_manifest(path: Path) -> None:
 
 # File name: what writes a whole file, what reads it.
 READERS: dict[str, tuple[Callable[[Path], Any], Callable[[Path], Any]]] = {
-    "image.nii": (lambda path: nib.save(image(), path), values(load_image)),
-    "image.nii.gz": (lambda path: nib.save(image(), path), values(load_image)),
-    "image.mgh": (
-        lambda path: nib.save(nib.MGHImage(np.asarray(image().dataobj), image().affine), path),
-        values(load_image),
-    ),
-    "labels.nii": (lambda path: nib.save(image(tissues()), path), values(load_labels)),
+    **dict.fromkeys(("image.nii", "image.nii.gz", "image.mgh"), (saved, values(load_image))),
+    "labels.nii": (lambda path: saved(path, tissues()), values(load_labels)),
     "mine.csv": (write_manifest, read_manifest),
     "params.yaml": (lambda path: shutil.copy(PARAMS, path), read_params),
     "weights.npz": (lambda path: save_state(path, variables(), {"step": 1}), read_weights),

@@ -97,7 +97,7 @@ MODELS = [
     fault("weights_text", "missing or damaged", lambda folder: (folder / WEIGHTS).write_text("junk")),
     fault("weights_one_array", "missing or damaged", lambda folder: np.save((folder / WEIGHTS).open("wb"), np.ones(3))),
     fault("weights_with_meta_of_text", "missing or damaged", _with_text, "meta.npy"),
-    fault("weights_with_a_part_of_text", "another architecture", _with_text, "generator/0.npy"),
+    fault("weights_with_a_part_of_text", "missing or damaged|another architecture", _with_text, "generator/0.npy"),
     fault("weights_without_meta", "missing or damaged", _array, "meta"),
     fault("weights_of_another_architecture", "another architecture", _of_another_width),
     fault("weights_too_few", "another architecture", _array, "generator/3"),

@@ -25,6 +25,19 @@ def make(tmp_path):
 
 
 @pytest.fixture
+def scanned(tmp_path, put, monkeypatch):
+    """Scan a folder of images and texts (name, content)."""
+
+    def run(preset, files, **changes):
+        for name in files:
+            (tmp_path / name[0]).write_text(name[1]) if isinstance(name, tuple) else put(tmp_path / name)
+        monkeypatch.chdir(tmp_path)
+        return scan(replace(PRESETS[preset], **changes), tmp_path)
+
+    return run
+
+
+@pytest.fixture
 def dhcp(tmp_path, put):
     """Six subjects as in release 3; the first was scanned twice."""
     folder = tmp_path / "dhcp"
@@ -63,14 +76,6 @@ def test_the_data_root_leads_to_the_folder(make, dhcp, tmp_path):
         make("dhcp", tmp_path / "moved")
 
 
-def test_release_2_names_are_known(put, tmp_path):
-    place = tmp_path / "sub-1/ses-2/anat"
-    put(place / "sub-1_ses-2_desc-restore_T2w.nii.gz")
-    put(place / "sub-1_ses-2_desc-drawem9_space-T2w_dseg.nii.gz", range(10))
-    frame = scan(replace(PRESETS["dhcp"], split="test"), tmp_path)
-    assert frame["labels"].tolist() == ["dhcp/sub-1/ses-2/anat/sub-1_ses-2_desc-drawem9_space-T2w_dseg.nii.gz"]
-
-
 def test_all_faults_at_once_and_nothing_left(make, dhcp, put, tmp_path):
     put(dhcp / "sub-CC1/ses-10/anat/sub-CC1_ses-10_desc-drawem9_dseg.nii.gz", [0, 11])
     (dhcp / "sub-CC2/ses-10/anat/sub-CC2_ses-10_desc-drawem9_dseg.nii.gz").unlink()
@@ -93,62 +98,73 @@ def test_fetal_atlas(real_data, tmp_path):
     assert not set(weeks["train"]) & {23, 26, 28, 29, 32}
 
 
+def alberts(ages):
+    labels = ("ALBERT_01", "ALBERT_2_tissues", "ALBERT_20_tissues")
+    files = [f"T2/{name}.nii.gz" for name in ("ALBERT_01", "ALBERT_2", "ALBERT_20")]
+    files += [f"{place}/{name}.nii.gz" for name in labels for place in ("tissues-v3", "segmentations-v3")]
+    expected = {"subject": ["ALBERT_01", "ALBERT_2", "ALBERT_20"], "age_weeks": ["44.1", "40", ""]}
+    expected["labels"] = [f"alberts/tissues-v3/{name}.nii.gz" for name in labels]
+    return "alberts", [*files, ("ages.csv", ages)], {"val": 0, "test": 1}, expected
+
+
+PLACE = "sub-1/ses-2/anat/sub-1_ses-2_"
+RELEASE_2 = [f"{PLACE}desc-restore_T2w.nii.gz", f"{PLACE}desc-drawem9_space-T2w_dseg.nii.gz"]
+FREE = ["P003/TE_120.nii.gz", "P003/ax_te200ms_tr5000.nii.gz", "P10_axial.nii", "P10_te280.nii"]
+FREE += [("P10_axial.json", '{"EchoTime": 0.36, "RepetitionTime": 5}')]
+FREE += [("meta.csv", "image,subject,age_weeks,site\nTE_120.nii.gz,,32.5,Lyon\nP10_axial.nii,P10,,\n")]
+KNOWN = {
+    "subject": ["P003", "P003", "P10", "P10"],
+    "te_ms": ["120", "200", 360, "280"],
+    "tr_ms": ["", "5000", 5000, ""],
+}
+KNOWN |= {"age_weeks": ["32.5", "", "", ""], "site": ["Lyon", "", "", ""], "split": ["variability"] * 4}
+SITES = ["images/site1_P1_T2w.nii.gz", "images/site1_P2_T2w.nii.gz", "labels/site1_P2_dseg_v3.nii.gz"]
+OF_P2 = {"labels": ["", f"folder/{SITES[2]}"]}  # labels of another subject are never taken
+OURS = ["a.nii", "sub-b_T2w.nii", "c.nii"]
+SPLIT = [*OURS, ("mine.csv", "subject,split\na,test\nb,train\n")]
+WRONG_SPLIT = [*OURS, ("mine.csv", "subject,split\na,test\na,train\nb,tset\nd,val\n")]
+TWICE = ["a/x_te120.nii", "b/x_te120.nii", ("meta.csv", "image,te_ms\nx_te120.nii,120\nno.nii,3\n")]
+BROKEN_JSON = ["a/x_te120.nii", ("a/x_te120.json", "{")]
+THREE_COLUMNS = ["T2/A_1.nii", ("ages.csv", "id,birth,scan\nA_1,35,44.1\n")]
+
+
 @pytest.mark.parametrize(
-    "ages",
-    ["ALBERT_01,44.1\nALBERT_2,40\n", "subject;age\nALBERT_2;40\nALBERT_01;44.1\n", "age id\n44.1 1\n40 2\n41 7\n"],
+    ("preset", "files", "changes", "expected"),
+    [
+        ("dhcp", RELEASE_2, {"split": "test"}, {"labels": [f"dhcp/{RELEASE_2[1]}"]}),
+        alberts("ALBERT_01,44.1\nALBERT_2,40\n"),
+        alberts("subject;age\nALBERT_2;40\nALBERT_01;44.1\n\n"),
+        alberts("age id\n44.1 1\n40 2\n41 7\n"),
+        ("epirmex", FREE, {"metadata": "meta.csv"}, KNOWN),
+        ("epirmex", [f"{PLACE}acq-te120_T2w.nii", f"{PLACE}T1w.nii"], {}, {"session": ["ses-2"], "te_ms": ["120"]}),
+        ("folder", SITES, {"split": "test"}, OF_P2),
+        ("folder", SPLIT, {"split": "mine.csv"}, {"subject": ["a", "sub-b"], "split": ["test", "train"]}),
+    ],
 )
-def test_alberts(make, put, tmp_path, ages):
-    folder = tmp_path / "ALBERTs"
-    for name, suffix in (("ALBERT_01", ""), ("ALBERT_2", "_tissues"), ("ALBERT_20", "_tissues")):
-        put(folder / f"T2/{name}.nii.gz")
-        put(folder / f"tissues-v3/{name}{suffix}.nii.gz", range(7))
-        put(folder / f"segmentations-v3/{name}.nii.gz", range(88))
-    (folder / "ages.csv").write_text(ages)
-    manifest = make("alberts", folder, val=0, test=1)
-    assert manifest["subject"].tolist() == ["ALBERT_01", "ALBERT_2", "ALBERT_20"]
-    np.testing.assert_array_equal(manifest["age_weeks"], [44.1, 40, np.nan])
-    stems = ["ALBERT_01", "ALBERT_2_tissues", "ALBERT_20_tissues"]
-    assert manifest["labels"].tolist() == [f"alberts/tissues-v3/{stem}.nii.gz" for stem in stems]
+def test_scan(scanned, preset, files, changes, expected):
+    frame = scanned(preset, files, **changes).astype(object).fillna("")
+    assert {column: frame[column].tolist() for column in expected} == expected
 
 
-def test_a_line_of_ages_that_is_not_clear(put, tmp_path):
-    put(tmp_path / "T2/ALBERT_01.nii")
-    (tmp_path / "ages.csv").write_text("id,birth,scan\nALBERT_01,35,44.1\n")
-    with pytest.raises(UserError, match="line 2: expected ALBERT_01 and one age in weeks"):
-        scan(PRESETS["alberts"], tmp_path)
-
-
-def test_epirmex_with_free_names(make, put, tmp_path):
-    folder = tmp_path / "clinic"
-    for name in ("P003/TE_120.nii.gz", "P003/ax_te200ms_tr5000.nii.gz", "P10_te280.nii"):
-        put(folder / name, affine=np.diag([0.5, 0.5, 3, 1]))
-    put(folder / "P10_axial.nii")
-    (folder / "P10_axial.json").write_text('{"EchoTime": 0.36, "RepetitionTime": 5}')
-    (folder / "meta.csv").write_text("image,subject,age_weeks,site\nTE_120.nii.gz,,32.5,Lyon\nP10_axial.nii,P10,,\n")
-    manifest = make("epirmex", folder, metadata=folder / "meta.csv")
-    assert set(manifest["split"]) == {"variability"}
-    assert manifest["subject"].tolist() == ["P003", "P003", "P10", "P10"]
-    assert manifest["te_ms"].tolist() == [120, 200, 280, 360]
-    np.testing.assert_array_equal(manifest["tr_ms"], [np.nan, 5000, np.nan, 5000])
-    assert (manifest["age_weeks"][0], manifest["site"][0]) == (32.5, "Lyon")
-
-
-def test_epirmex_in_bids(put, tmp_path):
-    put(tmp_path / "sub-1/ses-a/anat/sub-1_ses-a_acq-te120_T2w.nii.gz")
-    put(tmp_path / "sub-1/ses-a/anat/sub-1_ses-a_T1w.nii.gz")
-    frame = scan(PRESETS["epirmex"], tmp_path)
-    assert frame[["subject", "session", "te_ms"]].values.tolist() == [["sub-1", "ses-a", "120"]]
-
-
-def test_metadata_and_sidecars_with_faults(put, tmp_path):
-    put(tmp_path / "a/x_te120.nii")
-    put(tmp_path / "b/x_te120.nii")
-    (tmp_path / "meta.csv").write_text("image,te_ms\nx_te120.nii,120\nno.nii,3\n")
-    with pytest.raises(UserError, match=r"line 2: .* received 2\n- line 3: .* received 0"):
-        scan(replace(PRESETS["epirmex"], metadata=tmp_path / "meta.csv"), tmp_path)
-    (tmp_path / "a/x_te120.json").write_text("{")
-    with pytest.raises(UserError, match="expected a JSON file with"):
-        scan(PRESETS["epirmex"], tmp_path)
+@pytest.mark.parametrize(
+    ("preset", "files", "changes", "expected"),
+    [
+        ("alberts", THREE_COLUMNS, {}, "line 2: expected A_1 and one age"),
+        ("epirmex", TWICE, {"metadata": "meta.csv"}, r"line 2: .* received 2\n- line 3: .* received 0"),
+        ("epirmex", BROKEN_JSON, {}, "expected a JSON file with"),
+        ("folder", [*SITES, "labels/site1_P2_dseg_v4.nii.gz"], {}, "expected one file that belongs to it"),
+        ("folder", OURS, {"split": "tset"}, "or a CSV file; received 'tset'"),
+        (
+            "folder",
+            WRONG_SPLIT,
+            {"split": "mine.csv"},
+            r"3: 'a' is in test .*\n.* 4: expected .*\n.* 5: 'd' is not",
+        ),
+    ],
+)
+def test_scan_refuses(scanned, preset, files, changes, expected):
+    with pytest.raises(UserError, match=expected):
+        scanned(preset, files, **changes)
 
 
 def test_any_folder(make, put, tmp_path):
@@ -164,32 +180,6 @@ def test_any_folder(make, put, tmp_path):
     assert manifest["labels"][0] == "hospital/anna/t2_seg.nii.gz"
     assert json.loads((tmp_path / "manifests/hospital.labels.json").read_text()) == {"0": 0, "3": 2, "7": 3}
     assert label_mapping("hospital", tmp_path / "manifests") == {0: 0, 3: 2, 7: 3}
-
-
-def test_labels_of_another_subject_are_never_taken(put, tmp_path):
-    for name in ("site1_P1", "site1_P2"):
-        put(tmp_path / f"images/{name}_T2w.nii.gz")
-    put(tmp_path / "labels/site1_P2_dseg_v3.nii.gz", [0, 1])
-    frame = scan(replace(PRESETS["folder"], split="test"), tmp_path)
-    assert frame["labels"].tolist() == ["", "folder/labels/site1_P2_dseg_v3.nii.gz"]
-    put(tmp_path / "labels/site1_P2_dseg_v4.nii.gz", [0, 1])
-    with pytest.raises(UserError, match="expected one file that belongs to it"):
-        scan(replace(PRESETS["folder"], split="test"), tmp_path)
-
-
-def test_a_split_that_the_user_names(make, dhcp, tmp_path):
-    path = tmp_path / "split.csv"
-    path.write_text("subject,split\nCC0,test\nsub-CC1,train\n")
-    manifest = make("dhcp", dhcp, split=path)
-    assert manifest[["subject", "split"]].values.tolist() == [["sub-CC0", "test"]] * 2 + [["sub-CC1", "train"]]
-    path.write_text("subject,split\nCC0,test\nCC0,train\nCC1,tset\n")
-    with pytest.raises(UserError, match=r"line 3: 'CC0' is in test already.*\n- line 4: expected one of train"):
-        make("dhcp", dhcp, split=path)
-    with pytest.raises(UserError, match="or a CSV file; received 'tset'"):
-        make("dhcp", dhcp, split="tset")
-    path.write_text("subject,split\nCC9,test\n")
-    with pytest.raises(UserError, match="'CC9' is not there"):
-        make("dhcp", dhcp, split=path)
 
 
 def test_deal():

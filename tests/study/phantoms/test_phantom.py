@@ -102,12 +102,6 @@ def test_a_warp_that_folds_is_refused():
         draw_warp(8.0, np.random.default_rng(0))
 
 
-def test_labels_are_drawem9(term, patient):
-    for labels in (term["labels"], patient[120]["labels"]):
-        assert array(labels).dtype == np.uint8
-        assert set(np.unique(array(labels))) == {0, *DRAWEM9}
-
-
 def test_cortex_keeps_apart_from_the_cerebellum(term):
     anatomy = load_anatomy()
     cortex, cerebellum, brainstem = (places(term["labels"], number).mean(axis=0) for number in (2, 6, 8))
@@ -119,6 +113,7 @@ def test_cortex_keeps_apart_from_the_cerebellum(term):
 
 
 def test_volumes_are_those_of_a_neonate(term):
+    assert set(np.unique(array(term["labels"]))) == {0, *DRAWEM9}
     volume_ml = np.bincount(array(term["labels"]).ravel(), minlength=10) * 0.008
     tissue_ml = volume_ml[[2, 3, 6, 7, 8, 9]].sum()
     intracranial_ml = array(term["mask"]).sum() * 0.008
@@ -146,14 +141,13 @@ def test_contrast_is_t2_weighted(term):
     assert same_grid(term["image"], term["labels"])
 
 
-def test_echo_times_share_a_grid_and_grow_darker(patient):
+def test_echo_times_share_a_grid(patient):
     assert list(patient) == list(MINI.te_ms)
     images = [images["image"] for images in patient.values()]
     assert all(same_grid(images[0], image) for image in images)
     assert np.allclose(nib.affines.voxel_sizes(images[0].affine), [2, 2, 4])
     grids = images[0], patient[120]["labels"]
     assert np.allclose(*(nib.affines.apply_affine(i.affine, (np.array(i.shape) - 1) / 2) for i in grids), atol=0.01)
-    assert np.all(np.diff([array(image).mean() for image in images]) < 0)
 
 
 @pytest.mark.parametrize("change", [{"slice_mm": 5.0}, {"distance_mm": 6.0}, {"plane": "coronal"}, {"profile": "box"}])
