@@ -55,11 +55,11 @@ def train_aside(study: Study, settings: Settings, cohorts: Sequence[str], out: P
             raise UserError(f"{out}: the folder holds a network of another cohort or other settings; name another one.")
         return False
     bench = _prepared(study, out, settings, cohorts, ("train", "val"))
-    counts = _check_one_voxel_size(bench)
+    _check_one_voxel_size(bench)
     trained = fit(bench, settings)
     save_model(out, trained.models[0], trained.card, trained.models[1:])
     write_csv(out / "history.csv", trained.history)
-    write_text(out / "MODEL_CARD.md", _draft_card(settings, counts, trained))
+    write_text(out / "MODEL_CARD.md", _draft_card(settings, bench, trained))
     write_json(out / FACTS, {**facts, "version": segsrgan_core.__version__})
     shutil.rmtree(out / SCRATCH)
     return True
@@ -169,33 +169,18 @@ def _prepared(
     return bench
 
 
-def _check_one_voxel_size(bench: Study) -> str:
-    """Return the numbers of cases in words."""
-    train, val = (prepared_cases(bench, split) for split in ("train", "val"))
-    sizes = [float(spacing_mm(nib.load(case.hr))[0]) for case in (*train, *val)]
+def _check_one_voxel_size(bench: Study) -> None:
+    cases = [case for split in ("train", "val") for case in prepared_cases(bench, split)]
+    sizes = [float(spacing_mm(nib.load(case.hr))[0]) for case in cases]
     if max(sizes) > 1.02 * min(sizes):
         found = f"the images have voxels of {min(sizes):.3g} to {max(sizes):.3g} mm"
         raise UserError(f"training: {found}; set simulation.spacing_mm in params.yaml to one size.")
-    return f"{len(train)} images to train, {len(val)} to validate"
 
 
-def _draft_card(settings: Settings, counts: str, trained: Trained) -> str:
+def _draft_card(settings: Settings, bench: Study, trained: Trained) -> str:
     best = trained.history.loc[trained.history["val_score"].idxmax()].filter(like="val_")
     scores = "\n".join(f"| {name.removeprefix('val_')} | {value:.3f} |" for name, value in best.items())
-    low, high = trained.card.thickness_mm
-    return f"""# Model card
-
-Trained on the cohort {settings.cohort} ({counts}) with the setting
-`{settings.setting}` of segsrgan_core {segsrgan_core.__version__}; all settings are in `{FACTS}`.
-
-- Input: T2-weighted images, {settings.simulation.plane} slices of {low:g} to {high:g} mm, simulated.
-- Output: image and {", ".join(settings.model.classes)} at the training images' voxel size.
-- For research only; not a medical device. Not trained on other scanners, ages, pathologies or contrasts. Inspect every
-  result (`report.html`) before using its volume.
-
-Scores of the best epoch on whole validation images:
-
-| score | value |
-|---|---|
-{scores}
-"""
+    facts = {split: len(prepared_cases(bench, split)) for split in ("train", "val")}
+    facts |= {"version": segsrgan_core.__version__, "classes": ", ".join(settings.model.classes), "scores": scores}
+    text = Path(__file__).with_name("model_card.md").read_text(encoding="utf-8")
+    return text.format(settings=settings, thickness_mm=trained.card.thickness_mm, **facts)

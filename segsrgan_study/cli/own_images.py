@@ -45,11 +45,9 @@ def segment(
 
     For example:
 
-    segsrgan segment sub-01_T2w.nii.gz --out derivatives
-
-    segsrgan segment dicom_folder --series "t2 tse" --out derivatives
-
-    segsrgan segment hospital.csv --model my_model --out derivatives
+    - segsrgan segment sub-01_T2w.nii.gz --out derivatives
+    - segsrgan segment dicom_folder --series "t2 tse" --out derivatives
+    - segsrgan segment hospital.csv --model my_model --out derivatives
     """
     from segsrgan_core.segmenter import read_card
     from segsrgan_study.own_images.bids import Job
@@ -84,9 +82,8 @@ def simulate(
 
     For example:
 
-    segsrgan simulate sub-01_T2w.nii.gz --out thick
-
-    segsrgan simulate fetal_atlas --split test --thickness 4 --noise 0.02 --out thick
+    - segsrgan simulate sub-01_T2w.nii.gz --out thick
+    - segsrgan simulate fetal_atlas --split test --thickness 4 --noise 0.02 --out thick
     """
     from segsrgan_core.simulation import Simulation
     from segsrgan_study.own_images.inputs import find_images

@@ -40,9 +40,8 @@ def manifest(
 
     For example:
 
-    segsrgan manifest dhcp /data/dhcp --test 8
-
-    segsrgan manifest folder /data/ours --name ours --labels "*/labels.nii*" --mapping labels.yaml
+    - segsrgan manifest dhcp /data/dhcp --test 8
+    - segsrgan manifest folder /data/ours --name ours --labels "*/labels.nii*" --mapping labels.yaml
     """
     from segsrgan_study.cohorts.presets import make_manifest
     from segsrgan_study.paths import find_study
@@ -68,9 +67,8 @@ def train(
 
     For example:
 
-    segsrgan train alberts --out model
-
-    segsrgan train embedded fetal_atlas --out model --setting miniature
+    - segsrgan train alberts --out model
+    - segsrgan train embedded fetal_atlas --out model --setting miniature
     """
     study, names, settings = _start(cohorts, setting, params)
     from segsrgan_study.aside.networks import train_aside
@@ -93,7 +91,7 @@ def calibrate(
 
     For example:
 
-    segsrgan calibrate alberts --model general --out mine
+    - segsrgan calibrate alberts --model general --out mine
     """
     study, names, settings = _start(cohorts, setting, params)
     from segsrgan_study.aside.networks import calibrate_aside
@@ -114,7 +112,7 @@ def evaluate(
 
     For example:
 
-    segsrgan evaluate alberts --model model --out eval
+    - segsrgan evaluate alberts --model model --out eval
     """
     study, _, settings = _start([cohort], setting, params)
     from segsrgan_study.aside.networks import evaluate_aside
@@ -137,9 +135,8 @@ def tune(
 
     For example:
 
-    segsrgan tune imapa --subjects 2
-
-    segsrgan tune bet
+    - segsrgan tune imapa --subjects 2
+    - segsrgan tune bet
     """
     from segsrgan_study.aside.search import search, search_bet
     from segsrgan_study.params import read_params
