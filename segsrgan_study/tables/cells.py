@@ -3,11 +3,11 @@
 import re
 import string
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from IPython.display import HTML
 
 from segsrgan_core.atomic import write_text
 
@@ -85,12 +85,11 @@ def rows(
 
 def entries(nest: Any, depth: int, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Mapping[str, Any]]]:
     """Mappings at a depth of nested results, each after the keys that lead to it."""
-    if isinstance(nest, Mapping):
-        if depth == 0:
-            yield path, nest
-        else:
-            for key, inner in nest.items():
-                yield from entries(inner, depth - 1, (*path, key))
+    if isinstance(nest, Mapping) and depth:
+        for key, inner in nest.items():
+            yield from entries(inner, depth - 1, (*path, key))
+    elif isinstance(nest, Mapping):
+        yield path, nest
 
 
 def text_frame(cells: Mapping[tuple[str, ...], Mapping[str, str]], names: list[str]) -> pd.DataFrame:
@@ -99,44 +98,31 @@ def text_frame(cells: Mapping[tuple[str, ...], Mapping[str, str]], names: list[s
     return pd.DataFrame(list(cells.values()), index=index).fillna(MISSING)
 
 
-@dataclass(frozen=True)
-class Table:
-    """One table, as HTML in a notebook and as LaTeX.
+def latex(name: str, caption: str, frame: pd.DataFrame) -> str:
+    """A table environment, for a document that loads the LaTeX package booktabs.
 
-    Attributes:
-        name: of its file.
-        heading: what stands over it; HTML.
+    Args:
+        name: of its label.
+        caption: HTML.
         frame: cells as text; the levels of its index are columns of text.
     """
+    flat, left = frame.reset_index(), _left(frame)
+    kinds = {column: "p{0.5\\linewidth}" if width > LONG else "l" for column, width in left.items()}
+    text = flat.style.hide(axis="index").format(escape="latex").format_index(escape="latex", axis=1).to_latex(
+        hrules=True,
+        column_format="".join(kinds.get(column, "r") for column in flat),
+        caption=re.sub("<.*?>", "", caption).replace("%", "\\%"),
+        label=f"tab:{name}",
+        position="tb",
+        position_float="centering",
+    )  # fmt: skip
+    return text.replace("\N{MINUS SIGN}", "$-$").replace(MISSING, "--").replace(NO_BREAK, "~").replace("<", "$<$")
 
-    name: str
-    heading: str
-    frame: pd.DataFrame
 
-    def _widest(self) -> dict[str, int]:
-        """Width of the columns that hold text, in characters."""
-        flat = self.frame.reset_index()
-        widths = {name: int(flat[name].str.len().max()) for name in flat}
-        return {name: width for name, width in widths.items() if name in self.frame.index.names or width > LONG}
-
-    def _repr_html_(self) -> str:
-        left = {name: [{"selector": "", "props": "text-align: left; white-space: normal"}] for name in self._widest()}
-        style = self.frame.reset_index().style.hide(axis="index").format(escape="html").set_table_styles(left)
-        return style.set_caption(self.heading).set_uuid(self.name).to_html(cell_ids=False)
-
-    def latex(self) -> str:
-        """The table environment, for a document that loads the LaTeX package booktabs."""
-        flat, widest = self.frame.reset_index(), self._widest()
-        kinds = {name: "p{0.5\\linewidth}" if width > LONG else "l" for name, width in widest.items()}
-        text = flat.style.hide(axis="index").format(escape="latex").format_index(escape="latex", axis=1).to_latex(
-            hrules=True,
-            column_format="".join(kinds.get(name, "r") for name in flat),
-            caption=re.sub("<.*?>", "", self.heading).replace("%", "\\%"),
-            label=f"tab:{self.name}",
-            position="tb",
-            position_float="centering",
-        )  # fmt: skip
-        return text.replace("\N{MINUS SIGN}", "$-$").replace(MISSING, "--").replace(NO_BREAK, "~").replace("<", "$<$")
+def _left(frame: pd.DataFrame) -> dict[str, int]:
+    """Columns that hold text, to the number of its characters."""
+    widths = {name: int(column.str.len().max()) for name, column in frame.reset_index().items()}
+    return {name: width for name, width in widths.items() if name in frame.index.names or width > LONG}
 
 
 class Tables:
@@ -151,7 +137,7 @@ class Tables:
         for old in folder.glob("*.tex"):
             old.unlink()
 
-    def __call__(self, name: str, title: str, caption: str, frame: pd.DataFrame) -> Table | None:
+    def __call__(self, name: str, title: str, caption: str, frame: pd.DataFrame) -> HTML | None:
         """Keep a table and return it for display; None where it has no rows.
 
         Args:
@@ -163,5 +149,8 @@ class Tables:
         if frame.empty:
             return None
         self._count, caption = self._count + 1, " ".join(caption.split())
-        write_text(self._folder / f"{name}.tex", Table(name, f"{title}. {caption}", frame).latex())
-        return Table(name, f"<b>Table {self._count}. {title}.</b> {caption}", frame)
+        write_text(self._folder / f"{name}.tex", latex(name, f"{title}. {caption}", frame))
+        left = {column: [{"selector": "", "props": "text-align: left; white-space: normal"}] for column in _left(frame)}
+        style = frame.reset_index().style.hide(axis="index").format(escape="html").set_table_styles(left)
+        style = style.set_caption(f"<b>Table {self._count}. {title}.</b> {caption}").set_uuid(name)
+        return HTML(style.to_html(cell_ids=False))

@@ -46,19 +46,16 @@ def by_method(metrics: Metrics, names: Sequence[str]) -> pd.DataFrame:
     for method in methods:
         found = {name: entries.get(method, {}) for name, entries in scores.items()}
         reason = next((f" ({entry['reason']})" for entry in found.values() if "reason" in entry), "")
-        cells = {METRICS[name][0]: score(entry, name) for name, entry in found.items()}
-        table[title(metrics, method) + reason,] = {"n": str(max(e.get("n", 0) for e in found.values())), **cells}
+        cells = {"n": str(max(entry.get("n", 0) for entry in found.values()))}
+        for name, entry in found.items():
+            heading, spec = METRICS[name]
+            undefined = ", {n_missing} undefined" if entry.get("n_missing") else ""
+            cells[heading] = cell(f"{{mean:{spec}}} ({{sd:{spec}}}) {{ci95:{spec}}}{undefined}", entry)
+        table[title(metrics, method) + reason,] = cells
     for method, values in TALK.items() if metrics.get("cohort") == "dhcp" else ():
         cells = {METRICS[name][0]: values.get(name, MISSING) for name in names}
         table |= {(f"{method}, the talk's value",): {"n": "8", **cells}} if set(cells.values()) != {MISSING} else {}
     return text_frame(table, ["method"])
-
-
-def score(entry: Mapping[str, Any], metric: str) -> str:
-    """Mean (sd) [interval] of a metric, and how many subjects have no value."""
-    spec = METRICS[metric][1]
-    undefined = ", {n_missing} undefined" if entry.get("n_missing") else ""
-    return cell(f"{{mean:{spec}}} ({{sd:{spec}}}) {{ci95:{spec}}}{undefined}", entry)
 
 
 def title(metrics: Metrics, name: str) -> str:
@@ -77,24 +74,3 @@ def tests(metrics: Metrics) -> pd.DataFrame:
         nest = {name: found if name in IMAGE else found.get("cortex", {})}
         frames.append(rows(nest, ["metric", "against"], columns, lambda key: title(metrics, key)))
     return pd.concat(frames)
-
-
-def methods(metrics: Metrics) -> pd.DataFrame:
-    """Version, atlases and parameters of each other method, from `results/evaluation/metrics.json`."""
-    facts = {}
-    for entry in metrics.get("methods", {}).values():
-        counts = sorted({len(names) for names in entry.get("atlases", {}).values()})
-        atlases = " to ".join(map(str, dict.fromkeys(counts[:1] + counts[-1:]))) or "its own"
-        facts[entry["title"], entry["version"], atlases] = {"parameters": named(entry["parameters"]) or MISSING}
-    return text_frame(facts, ["method", "version", "atlases"])
-
-
-def named(values: Mapping[str, Any]) -> str:
-    """Parameters in words, such as "k 15; alphas 0, 0.25"."""
-
-    def plain(value: Any) -> str:
-        if isinstance(value, list):
-            return ", ".join(map(plain, value))
-        return f"{value:g}" if type(value) in (int, float) else str(value)
-
-    return "; ".join(f"{name} {plain(value)}" for name, value in values.items())

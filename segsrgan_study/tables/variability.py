@@ -7,7 +7,7 @@ import pandas as pd
 
 from segsrgan_study.figures.variability_table import STATISTICS, TALK
 from segsrgan_study.statistics.spread import TITLES
-from segsrgan_study.tables.cells import cell, entries, rows, text_frame
+from segsrgan_study.tables.cells import cell, entries, text_frame
 
 LARGEST_BIAS = 0.25  # of a bootstrap, in standard errors (Efron and Tibshirani 1993, section 10.3)
 Metrics = Mapping[str, Any]
@@ -39,38 +39,6 @@ def spread(metrics: Metrics, talk: bool = False) -> pd.DataFrame:
     return text_frame(table, ["statistic"])
 
 
-def harmonisation(metrics: Metrics) -> pd.DataFrame:
-    """Factor of each echo time and the variation before and after it is divided out, from the same file."""
-    nest: dict[str, dict] = {}
-    for measure, found in metrics.get("harmonisation", {}).items():
-        if "factors" in found:
-            nest[measure] = {f"factor at TE {te} ms": factor for te, factor in found["factors"].items()}
-            for when in ("before", "after"):
-                variation = found["within_patient_cv"][when]["rms"]
-                nest[measure][f"variation within a patient, {when}"] = {"value": variation}
-            nest[measure]["after over before"] = {"value": found["cv_ratio"], "ci95": found["cv_ratio_ci95"]}
-            nest[measure]["share of intervals that hold"] = {"value": found["cover"]["share"]}
-    return rows(nest, ["measure", "quantity"], {"value": "{value:#.4g}", "95 % interval": "{ci95:#.4g}"}, title)
-
-
-def agreement(metrics: Metrics) -> pd.DataFrame:
-    """Bland-Altman limits, intraclass correlations, variation within a patient, from the same file."""
-    nest: dict[str, dict] = {}
-    for measure in TITLES:
-        found = nest.setdefault(measure, {})
-        for pair, entry in metrics.get("bland_altman", {}).get(measure, {}).items():
-            if "lower" in entry:
-                ends = {"ci95": entry["bias_ci95"], "limits": [entry["lower"], entry["upper"]]}
-                found[f"mean difference, TE {title(pair)} ms"] = {"value": entry["bias"], **ends}
-        icc = metrics.get("icc", {}).get(measure, {})
-        for key, name in (("icc_2_1", "ICC(2,1), absolute agreement"), ("icc_3_1", "ICC(3,1), consistency")):
-            found[name] = {"value": icc.get(key), "ci95": icc.get(f"{key}_ci95")}
-        cv = metrics.get("within_patient_cv", {}).get(measure, {})
-        found["coefficient of variation over TE within a patient"] = {"value": cv.get("rms")}
-    columns = {"value": "{value:#.3g}", "95 % interval": "{ci95:#.3g}", "limits of agreement": "{limits:#.3g}"}
-    return rows(nest, ["measure", "quantity"], columns, title)
-
-
 def assumptions(metrics: Metrics, analyses: Mapping[str, str], checks: Mapping[str, Sequence[str]]) -> pd.DataFrame:
     """How each assumption of an analysis was checked and what came out.
 
@@ -85,18 +53,20 @@ def assumptions(metrics: Metrics, analyses: Mapping[str, str], checks: Mapping[s
             measure = title(first) if first in (*TITLES, "icv") else "both"
             found.setdefault((analysis, measure, *checks[key]), []).append(p)
     table = {
-        row: _verdict(cell("p\N{NO-BREAK SPACE}{p:p}", {"p": min(ps)}), [p < 0.05 for p in ps])
+        row: {
+            "tests": str(len(ps)),
+            "worst": cell("p\N{NO-BREAK SPACE}{p:p}", {"p": min(ps)}),
+            "doubtful": str(sum(p < 0.05 for p in ps)),
+        }
         for row, ps in found.items()
     }
     for (name, measure), by_te in entries(metrics.get("bootstrap", {}), 2):
         sizes = [abs(entry["bias_over_se"]) for entry in by_te.values() if "bias_over_se" in entry]
         row = (f"bootstrap of {STATISTICS[name]}", TITLES[measure], "little bias", "bias / standard error")
-        table |= {row: _verdict(f"{max(sizes):.2f}", [size > LARGEST_BIAS for size in sizes])} if sizes else {}
+        if sizes:
+            doubtful = str(sum(size > LARGEST_BIAS for size in sizes))
+            table[row] = {"tests": str(len(sizes)), "worst": f"{max(sizes):.2f}", "doubtful": doubtful}
     return text_frame(table, ["analysis", "measure", "assumption", "checked by"])
-
-
-def _verdict(worst: str, doubtful: list[bool]) -> dict[str, str]:
-    return {"tests": str(len(doubtful)), "worst": worst, "doubtful": str(sum(doubtful))}
 
 
 def _p_values(node: Any, checks: Mapping, path: tuple = ()) -> Iterator[tuple[tuple[str, ...], str, float]]:
