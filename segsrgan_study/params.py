@@ -12,6 +12,7 @@ from pydantic import Field, ValidationError, model_validator
 from segsrgan_core.errors import UserError
 from segsrgan_core.settings import ModelSettings, Section, TrainingSettings
 from segsrgan_core.simulation import Simulation
+from segsrgan_study.paths import find_study
 
 S = TypeVar("S", bound=Section)
 WORKERS = r"(auto)|(slurm:)?([1-9]\d{0,3})"  # the words of `workers`, see pool.py
@@ -122,7 +123,7 @@ def notebook_settings(cohort: str = "", setting: str = "", seed: int | None = No
     Raises:
         UserError: no study is found from the working directory, or a key or value is wrong in the file or the cell.
     """
-    path = find_root() / "params.yaml"
+    path = find_study().params
     read_params(path)  # a fault of the file itself is told as such
     content = read_yaml(path) | _given(cohort=cohort, setting=setting)
     return parse_params(content, "parameters of the notebook", _given(seed=seed) | sections)
@@ -130,24 +131,6 @@ def notebook_settings(cohort: str = "", setting: str = "", seed: int | None = No
 
 def _given(**values: Any) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value not in ("", None)}
-
-
-def find_root(start: str | Path | None = None) -> Path:
-    """Return the folder of the study that a folder belongs to.
-
-    Args:
-        start: a folder in the study; the current one if not given.
-
-    Raises:
-        UserError: neither the folder nor one above it holds `params.yaml` and `dvc.yaml`.
-    """
-    start = Path(start or Path.cwd()).resolve()
-    for folder in (start, *start.parents):
-        if (folder / "params.yaml").is_file() and (folder / "dvc.yaml").is_file():
-            return folder
-    raise UserError(
-        f"{start}: this folder is in no study (one with params.yaml and dvc.yaml); go to the repository's folder."
-    )
 
 
 def read_yaml(path: str | Path) -> dict[str, Any]:

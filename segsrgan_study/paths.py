@@ -7,7 +7,6 @@ from pathlib import Path
 
 from segsrgan_core.errors import UserError
 from segsrgan_study.environment import versions
-from segsrgan_study.params import find_root
 
 CODE = Path(__file__).parents[1]
 
@@ -91,5 +90,15 @@ def code_digest(*rooms: str) -> str:
 
 
 def find_study(start: str | Path | None = None) -> Study:
-    """Return the study that a folder, the current one if not given, belongs to; see `params.find_root`."""
-    return Study(find_root(start))
+    """Return the study that a folder, the current one if not given, belongs to.
+
+    Raises:
+        UserError: neither the folder nor one above it holds `params.yaml` and `dvc.yaml`.
+    """
+    start = Path(start or Path.cwd()).resolve()
+    for folder in (start, *start.parents):
+        if (folder / "params.yaml").is_file() and (folder / "dvc.yaml").is_file():
+            return Study(folder)
+    raise UserError(
+        f"{start}: this folder is in no study (one with params.yaml and dvc.yaml); go to the repository's folder."
+    )
