@@ -16,7 +16,7 @@ from segsrgan_core.networks.functions import choose_policy
 from segsrgan_core.patches import TrainingSubject, prepare_subject
 from segsrgan_core.segmenter import ModelCard, Segmenter, save_model
 from segsrgan_core.training import copy_weights, train
-from segsrgan_study.engines import as_network
+from segsrgan_study.engines import as_network, choose_engine, choose_precision
 from segsrgan_study.environment import environment
 from segsrgan_study.files import load_image, load_labels, write_csv
 from segsrgan_study.params import Settings
@@ -57,7 +57,9 @@ class Trained(NamedTuple):
         """Write `model/`, `history.csv` and `environment.json`."""
         save_model(folder / "model", self.models[0], self.card, self.models[1:])
         write_csv(folder / "history.csv", self.history)
-        write_json(folder / "environment.json", environment(self.precision))
+        engine = choose_engine()
+        applied = {"engine": engine, "engine_precision": choose_precision(engine, self.wished)}
+        write_json(folder / "environment.json", environment(self.precision) | applied)
 
 
 def fit(study: Study, settings: Settings) -> Trained:
