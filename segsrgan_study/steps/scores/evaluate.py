@@ -1,6 +1,6 @@
 """Stage 03: the methods' scores on the test cases, against the truth."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -18,7 +18,7 @@ from segsrgan_study.scores import image_scores, label_scores, score_table
 from segsrgan_study.statistics.reliability import coverage, expected_error, pooled, reliability_bins, volume_table
 from segsrgan_study.statistics.summary import summarise, with_methods
 from segsrgan_study.steps.data.cases import PreparedCase
-from segsrgan_study.steps.labels.labelled import LABELLED, labels_path, reasons
+from segsrgan_study.steps.labels.labelled import LABELLED, NO_RUNS, labels_path, reasons
 from segsrgan_study.steps.scores.segmented import save_segmentation
 
 EDGES = ("bin_low", "bin_high")
@@ -42,35 +42,28 @@ class CaseScores(NamedTuple):
     cost: Cost
 
 
-def structures(card: ModelCard) -> dict[int, str]:
-    """Return the tissues that a network segments: drawem9 number to name."""
-    return {number: name for number, name in DRAWEM9.items() if name in card.classes}
-
-
 def shown_structure(card: ModelCard) -> str:
     """Return the tissue that tables and figures show: the cortex, or the first class of a network without it."""
     return "cortex" if "cortex" in card.classes else card.classes[0]
 
 
-def methods_of(runs: pd.DataFrame, case: PreparedCase) -> list[str]:
-    """Return the methods that labelled a case, from the table of `read_runs`."""
-    return list(runs.loc[(runs["subject"] == case.name) & (runs["outcome"] == LABELLED), "method"])
-
-
-def evaluate_case(study: Study, case: PreparedCase, segmenter: Segmenter, methods: Iterable[str] = ()) -> CaseScores:
+def evaluate_case(
+    study: Study, case: PreparedCase, segmenter: Segmenter, runs: pd.DataFrame = NO_RUNS[0]
+) -> CaseScores:
     """Segment a test case, keep its images in `data/evaluated`, and score SegSRGAN, cubic spline and other methods.
 
     Args:
         study: where.
         case: with the truth.
-        segmenter: the network.
-        methods: names of those whose label maps stage `baselines` left; scored on the tissues of the network.
+        segmenter: the network, on whose tissues all methods are scored.
+        runs: outcome of each other method per subject, see `read_runs`.
     """
     interpolated, truth, labels = load_image(case.interpolated), load_image(case.hr), load_labels(case.labels)
     with metered() as cost:
         result = segmenter(load_image(case.low), interpolated=interpolated)
     save_segmentation(result, study.work / "evaluated", case.name)
-    names, spacing, true = structures(segmenter.card), spacing_mm(truth), np.asarray(labels.dataobj)
+    names = {number: name for number, name in DRAWEM9.items() if name in segmenter.card.classes}
+    spacing, true = spacing_mm(truth), np.asarray(labels.dataobj)
     spline, network = ({"subject": case.name, "method": method} for method in ("spline", "segsrgan"))
     rows = image_scores(np.asarray(truth.dataobj), np.asarray(interpolated.dataobj), spline)
     rows += image_scores(np.asarray(truth.dataobj), np.asarray(result.image.dataobj), network)
@@ -79,7 +72,7 @@ def evaluate_case(study: Study, case: PreparedCase, segmenter: Segmenter, method
         found, sides = np.asarray(result.sides.dataobj), np.asarray(load_labels(case.sides).dataobj)
         rows += label_scores(sides, found, spacing, SIDES, network)
         rows += label_scores(sides > 0, found > 0, spacing, {1: "intracranial"}, network)
-    for method in methods:
+    for method in runs.loc[(runs["subject"] == case.name) & (runs["outcome"] == LABELLED), "method"]:
         other = np.asarray(load_labels(labels_path(study, case.name, method)).dataobj)
         rows += label_scores(true, other, spacing, names, {"subject": case.name, "method": method})
     bins = []
