@@ -44,17 +44,12 @@ def test_every_stage_leaves_its_results(clone):
     assert "left" in said  # progress was shown
 
 
-def test_a_second_run_has_nothing_to_do(clone):
+def test_a_second_run_has_nothing_to_do_and_nothing_is_left_half_written(clone):
     folder, _ = clone
     before = run("git", "status", "--porcelain", cwd=folder)
-    said = run("dvc", "repro", cwd=folder)
-    assert "up to date" in said
+    assert "up to date" in run("dvc", "repro", cwd=folder)
     assert run("git", "status", "--porcelain", cwd=folder) == before
-
-
-def test_no_stage_leaves_anything_half_written(clone):
-    folder, _ = clone
-    assert [str(p) for p in folder.rglob(".part-*")] == []
+    assert [str(path) for path in folder.rglob(".part-*")] == []
 
 
 @pytest.fixture

@@ -12,7 +12,6 @@ from segsrgan_core.segmenter import ModelCard, Segmenter
 from segsrgan_study.bet import extraction
 from segsrgan_study.files import load_image, load_labels
 from segsrgan_study.steps.data.cases import prepared_cases
-from segsrgan_study.steps.data.prepare import prepare
 from segsrgan_study.steps.scores.measure import (
     measure_case,
     measure_one,
@@ -35,13 +34,6 @@ def test_a_cohort_without_echo_times_gets_its_test_cases_at_four(prepared):
     labels = np.asarray(load_labels(first.labels).dataobj)
     cortex = [np.median(np.asarray(load_image(case.hr).dataobj)[labels == 2]) for case in (first, last)]
     assert cortex[1] < 0.6 * cortex[0]
-
-
-def test_they_are_the_same_when_made_again(prepared):
-    study, settings, manifest = prepared
-    before = [case.low.read_bytes() for case in prepared_cases(study, "variability")]
-    prepare(study, settings, manifest)
-    assert [case.low.read_bytes() for case in prepared_cases(study, "variability")] == before
 
 
 def test_an_image_is_measured_on_the_grid_of_its_truth(prepared):

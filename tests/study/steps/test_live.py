@@ -16,18 +16,12 @@ def test_a_curve_is_thinned_but_keeps_every_epochs_end(tmp_path):
     assert set(table["total"]) == {2000}
 
 
-def test_a_training_that_goes_on_continues_its_curve(tmp_path):
-    first = LiveCurve(tmp_path / "a.csv", total=100)
+@pytest.mark.parametrize(("again", "steps"), [(6, [1, 2, 3, 4, 5, 6]), (1, [1])])
+def test_a_training_that_goes_on_continues_its_curve_and_one_that_begins_anew_starts_another(tmp_path, again, steps):
+    first, resumed = (LiveCurve(tmp_path / "a.csv", total=100) for _ in range(2))
     for step in range(1, 9):
         first.add(step, {"loss_rec": 1.0})
-    resumed = LiveCurve(tmp_path / "a.csv", total=100)
-    resumed.add(6, {"loss_rec": 2.0})  # the state was written after step 5
+    resumed.add(again, {"loss_rec": 2.0})  # the state was written after the step before
     table = pd.read_csv(tmp_path / "a.csv")
-    assert list(table["step"]) == [1, 2, 3, 4, 5, 6]
-    assert list(table["loss_rec"]) == [1, 1, 1, 1, 1, 2]
-
-
-def test_a_training_that_begins_anew_starts_another(tmp_path):
-    LiveCurve(tmp_path / "a.csv", total=100).add(50, {"loss_rec": 1.0})
-    LiveCurve(tmp_path / "a.csv", total=100).add(1, {"loss_rec": 2.0})
-    assert list(pd.read_csv(tmp_path / "a.csv")["step"]) == [1]
+    assert list(table["step"]) == steps
+    assert list(table["loss_rec"]) == [1] * (len(steps) - 1) + [2]
