@@ -82,9 +82,6 @@ def write_run(results: Path, stages_s: Mapping[str, float], costs: Path) -> Path
         results: the folder of `report.html`.
         stages_s: wall-clock time in seconds by stage.
         costs: file of `note_costs`.
-
-    Returns:
-        The path of `run.js`.
     """
     table = _noted(costs).drop(columns="stage")
     write_csv(results / "costs.csv", table)

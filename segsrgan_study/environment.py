@@ -12,11 +12,7 @@ INSTRUCTIONS = ("amx_bf16", "avx512_bf16", "avx512f", "avx2", "avx")  # the firs
 
 
 def environment(precision: str) -> dict[str, Any]:
-    """Return the facts of this machine and installation; the same machine gives the same facts.
-
-    Args:
-        precision: that the network runs in.
-    """
+    """Return the facts of this machine and installation, with the precision of the network; the same at every call."""
     import tensorflow as tf
 
     devices = tf.config.list_physical_devices("GPU")

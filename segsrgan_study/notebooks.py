@@ -38,9 +38,6 @@ def run_notebook(study: Study, name: str, settings: Settings) -> Path:
         name: of the notebook, without suffix.
         settings: whose values its `parameters` cell gets: of each name that is declared there, whole sections included.
 
-    Returns:
-        The path of the executed notebook.
-
     Raises:
         UserError: no such notebook, a declared parameter that is not in the settings, a UserError inside, or a kernel
             that was killed.
@@ -87,15 +84,7 @@ def run_notebook(study: Study, name: str, settings: Settings) -> Path:
 
 
 def export_report(notebook: nbformat.NotebookNode, path: Path) -> Path:
-    """Write an executed notebook as one page of HTML that loads nothing but `run.js` beside it; code is hidden.
-
-    Args:
-        notebook: with its outputs.
-        path: of the page.
-
-    Returns:
-        The path.
-    """
+    """Write an executed notebook as one page of HTML that loads nothing but `run.js` beside it; code is hidden."""
     from nbconvert import HTMLExporter
 
     exporter = HTMLExporter(

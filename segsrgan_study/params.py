@@ -118,7 +118,7 @@ def notebook_settings(cohort: str = "", setting: str = "", seed: int | None = No
         cohort: name of the cohort; "" for the file's.
         setting: set of changes under `settings` in the file; "" for the file's.
         seed: of everything that is drawn; None for the file's.
-        sections: changes of sections by name, such as `simulation={"slice_mm": 4.0}`; {} for none.
+        sections: changes by section, such as `simulation={"slice_mm": 4.0}`; {} for none.
 
     Raises:
         UserError: no study is found from the working directory, or a key or value is wrong in the file or the cell.

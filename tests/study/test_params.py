@@ -27,10 +27,6 @@ def test_the_paper_setting_is_the_published_one():
     assert (training.lambda_dice, training.lambda_ce, training.beta_1) == (0, 0, 0.5)
 
 
-def test_the_cohort_can_be_named_in_place_of_the_file():
-    assert read_params(PARAMS, cohort="dhcp").cohort == "dhcp"
-
-
 @pytest.mark.parametrize("section", ["embedded", "simulation", "model", "training", "inference", "variability"])
 def test_each_missing_line_and_section_is_named(content, section):
     for key in content[section]:

@@ -40,22 +40,15 @@ def test_a_folder_is_found_and_a_name_goes_before_a_folder_of_that_name(place):
     assert find_model("./first/").resolve() == place / "first"
 
 
-def test_an_unknown_name_gets_a_hint(place):
+def test_a_name_or_folder_that_will_not_do_is_told_with_what_to_do(place):
+    with pytest.raises(UserError, match=r"segsrgan train.*--model"):
+        find_model()
     put(place / "package" / "general")
     with pytest.raises(UserError, match=r"packaged sets general.*did you mean 'general'"):
         find_model("genral")
-
-
-def test_a_folder_that_is_no_model_is_named(place):
     (place / "empty").mkdir()
     with pytest.raises(UserError, match="empty"):
         find_model("empty")
-
-
-@pytest.mark.usefixtures("place")
-def test_without_any_weights_the_sentence_says_what_to_do():
-    with pytest.raises(UserError, match=r"segsrgan train.*--model"):
-        find_model()
 
 
 def test_without_packaged_weights_the_studys_own_are_taken(place):

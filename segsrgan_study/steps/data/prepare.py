@@ -70,8 +70,8 @@ def prepare(
     A cohort without images at several echo times gets the split `variability` from its test cases, re-synthesised.
 
     Args:
-        study: folders.
-        settings: cohort, seed and simulation.
+        study: where.
+        settings: in force.
         manifest: of the cohort.
         splits: to prepare; each but `variability` must have images.
         keep: keep high-resolution cases that are there; for a folder that belongs to these settings and images alone.

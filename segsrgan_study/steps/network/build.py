@@ -51,12 +51,7 @@ def build_trainer(
 
 
 def model_card(settings: Settings, spacing_mm: float) -> ModelCard:
-    """Return the card, not calibrated, of the network that these settings train.
-
-    Args:
-        settings: of simulation, model, training and inference.
-        spacing_mm: isotropic voxel size of the training images.
-    """
+    """Return the card, not calibrated, of a network trained on images of an isotropic voxel size in mm."""
     return ModelCard(
         generator=generator_arguments(settings),
         classes=tuple(settings.model.classes),
@@ -73,10 +68,7 @@ def model_card(settings: Settings, spacing_mm: float) -> ModelCard:
 
 
 def devices(count: int) -> tf.distribute.Strategy:
-    """Return a strategy that shares batches among the first GPUs of this machine, or its CPUs if it has no GPU.
-
-    Args:
-        count: number of devices; 1 shares nothing.
+    """Return a strategy that shares batches among the first `count` GPUs of this machine, or CPUs if it has no GPU.
 
     Raises:
         UserError: the machine has fewer devices.

@@ -76,10 +76,7 @@ def best_threshold(trials: pd.DataFrame) -> float:
     """Return the threshold of the most accurate mean volume among those of nearly the highest mean Dice.
 
     Dice hardly changes over a wide range of thresholds, within which volumes change by a tenth: by Dice alone chance
-    would decide how large the cortex is.
-
-    Args:
-        trials: of `try_thresholds`.
+    would decide how large the cortex is. `trials` are those of `try_thresholds`.
     """
     means = trials.groupby("threshold")[["dice", "volume_error"]].mean()
     enough = means[means["dice"] >= means["dice"].max() - NEARLY]
@@ -87,12 +84,7 @@ def best_threshold(trials: pd.DataFrame) -> float:
 
 
 def calibrated(card: ModelCard, trials: pd.DataFrame) -> ModelCard:
-    """Return the card with the best threshold and the standard errors' factors at it.
-
-    Args:
-        card: of the network.
-        trials: of `try_thresholds`.
-    """
+    """Return the card with the best threshold of `try_thresholds` and the standard errors' factors at it."""
     threshold = best_threshold(trials) if "dice" in trials else card.threshold
     at = trials[trials["threshold"] == threshold]
     factors = {}
