@@ -24,11 +24,6 @@ def errors(folder):
     return [issue for issue in issues if issue["severity"] == "error"]
 
 
-def test_derivatives_are_valid(cases, job):
-    segment_all(cases, [], job)
-    assert errors(job.out) == []
-
-
 def test_derivatives_with_hemispheres_are_valid(cases, job, monkeypatch):
     card = replace(CARD, generator={**CARD.generator, "hemispheres": True})
 
@@ -45,12 +40,9 @@ def test_derivatives_with_hemispheres_are_valid(cases, job, monkeypatch):
     assert {"cortex_ml", "left_cortex_ml", "right_cortex_ml", "intracranial_ml"} <= set(columns)
 
 
-def test_the_validator_sees_a_fault(cases, job):
-    segment_all(cases[:1], [], job)
+def test_simulated_images_and_their_derivatives_are_valid_and_a_fault_is_seen(cases, job, tmp_path):
+    simulate_all(cases[:1], tmp_path / "thick", simulation(slice_mm=4.0))
+    segment_all(cases, [], job)
+    assert errors(tmp_path / "thick") == errors(job.out) == []
     (job.out / "sub-00" / "anat" / "sub-00_desc-segsrgan_what.nii.gz").write_bytes(b"")
     assert "NOT_INCLUDED" in {issue["code"] for issue in errors(job.out)}
-
-
-def test_simulated_images_are_valid(cases, tmp_path):
-    simulate_all(cases, tmp_path / "thick", simulation(slice_mm=4.0))
-    assert errors(tmp_path / "thick") == []

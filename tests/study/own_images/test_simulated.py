@@ -12,8 +12,6 @@ from tests.core.imaging.test_geometry import centre_mm
 from tests.core.test_simulation import blob
 from tests.settings import simulation, thick_slices
 
-QUIET = {"noise": 0.0}
-
 
 @pytest.fixture
 def fine(tmp_path, save):
@@ -23,7 +21,7 @@ def fine(tmp_path, save):
 
 @pytest.mark.parametrize("plane", ["axial", "coronal", "sagittal"])
 def test_slices_are_thick_in_their_plane_and_stay_in_place(fine, tmp_path, plane):
-    (path,) = simulate_all([fine], tmp_path / "o", simulation(slice_mm=2.5, plane=plane, **QUIET))
+    (path,) = simulate_all([fine], tmp_path / "o", simulation(slice_mm=2.5, plane=plane))
     assert path.name == f"sub-fine_acq-a{plane}2p5mm_T2w.nii.gz"
     thick = nib.load(path)
     axis = ("sagittal", "coronal", "axial").index(plane)
@@ -34,7 +32,7 @@ def test_slices_are_thick_in_their_plane_and_stay_in_place(fine, tmp_path, plane
 
 
 def test_contrast_is_an_exponent_before_the_slices(fine, tmp_path):
-    settings = simulation(slice_mm=1.0, profile="box", **QUIET)
+    settings = simulation(slice_mm=1.0, profile="box")
     (path,) = simulate_all([fine], tmp_path, settings, contrast=2.0)
     image = load_image(fine.file)
     array = np.asarray(image.dataobj)
