@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from segsrgan_study.paths import Study, find_study
+
 if TYPE_CHECKING:
     from segsrgan_study.params import Settings
-    from segsrgan_study.paths import Study
 
 
 def phantoms() -> None:
@@ -37,7 +38,6 @@ def ablation(
 ) -> None:
     """Train and score one run of the ablations (called by `make ablations`)."""
     from segsrgan_study.ablations.run import run_ablation
-    from segsrgan_study.paths import find_study
 
     run_ablation(find_study(), run, seed)
 
@@ -45,7 +45,6 @@ def ablation(
 def ablations() -> None:
     """Collect the table of all runs of the ablations (called by `make ablations`)."""
     from segsrgan_study.ablations.collect import collect_ablations
-    from segsrgan_study.paths import find_study
 
     collect_ablations(find_study())
 
@@ -70,7 +69,6 @@ def verify(
     a table names the files that differ.
     """
     from segsrgan_study import verify as rerun
-    from segsrgan_study.paths import find_study
 
     study = find_study()
     with tempfile.TemporaryDirectory(prefix="segsrgan-verify-") as temporary:
@@ -87,7 +85,6 @@ def _stage(name: str, file: Path | None = None) -> "Iterator[tuple[Study, Settin
     from segsrgan_core.atomic import write_json
     from segsrgan_study.cost import write_run
     from segsrgan_study.params import read_params
-    from segsrgan_study.paths import find_study
 
     study, start = find_study(), time.monotonic()
     yield study, read_params(file or study.params)

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from segsrgan_core.errors import UserError
+from segsrgan_study.paths import Study, find_study
 from segsrgan_study.progress import say
 
 if TYPE_CHECKING:
     from segsrgan_study.params import Settings
-    from segsrgan_study.paths import Study
 
 Cohort = Annotated[str, typer.Argument(help="Name of the cohort, or path of its manifest.", show_default=False)]
 Cohorts = Annotated[list[str], typer.Argument(help="Names of cohorts, or paths of manifests.", show_default=False)]
@@ -44,7 +44,6 @@ def manifest(
     - segsrgan manifest folder /data/ours --name ours --labels "*/labels.nii*" --mapping labels.yaml
     """
     from segsrgan_study.cohorts.presets import make_manifest
-    from segsrgan_study.paths import find_study
 
     study = find_study()
     globs = {"image": images, "labels": labels, "mask": masks, "hr": hr, "sides": sides}
@@ -140,7 +139,6 @@ def tune(
     """
     from segsrgan_study.aside.search import search, search_bet
     from segsrgan_study.params import read_params
-    from segsrgan_study.paths import find_study
 
     study = find_study()
     settings = read_params(study.params)
@@ -157,7 +155,6 @@ def _start(cohorts: list[str], setting: str | None, params: Path | None) -> "tup
     A cohort is named by a word or by its manifest's path.
     """
     from segsrgan_study.params import read_params
-    from segsrgan_study.paths import find_study
     from segsrgan_study.quiet import start_tensorflow
 
     first = Path(cohorts[0]).resolve()
