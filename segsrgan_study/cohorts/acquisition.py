@@ -11,6 +11,7 @@ from segsrgan_study.cohorts.tables import read_bytes, read_table, refuse
 from segsrgan_study.files import stem
 
 METADATA = ("subject", "session", "te_ms", "tr_ms", "age_weeks", "site")
+_TIMES_AND_REST = r"(?i)[_-]?(?<![a-z0-9])t[er][_-]?\d+(\.\d+)?(ms)?(?![a-z0-9]).*$"
 
 
 def describe(
@@ -30,7 +31,8 @@ def describe(
             of METADATA; an empty cell says nothing.
 
     Returns:
-        A row per image: `image`, `subject`, and of METADATA what is known.
+        A row per image: `image`; `own_name`, the subject by the expression, else what the first star stands for,
+        without echo and repetition time; and of METADATA what is known.
 
     Raises:
         UserError: lists every fault of a kind at once.
@@ -41,9 +43,11 @@ def describe(
     faults: list[str] = []
     for image, stars in images.items():
         match = re.search(names, image)
-        row = {"image": image, "subject": subject_of(image, stars, names), "session": ""}
-        row |= _times_of_name(image) | _times_of_sidecar(folder / image, faults)
-        row |= {key: value for key, value in match.groupdict().items() if value} if match else {}
+        named = {key: value for key, value in match.groupdict().items() if value} if match else {}
+        first = next((star.partition("/")[0] for star in stars if star), stem(image))
+        own = named.get("subject") or re.sub(_TIMES_AND_REST, "", first) or first
+        row = {"image": image, "own_name": own, "subject": own, "session": ""}
+        row |= _times_of_name(image) | _times_of_sidecar(folder / image, faults) | named
         row |= table.get(image, {})
         subject, session = row["subject"].removeprefix("sub-"), row["session"].removeprefix("ses-")
         row.setdefault("age_weeks", ages.get((subject, session)) or ages.get((subject, ""), ""))
@@ -51,15 +55,6 @@ def describe(
     refuse(folder, faults)
     listed = _listed_ages(folder / "ages.csv", [row["subject"] for row in rows])
     return [row | {"age_weeks": row["age_weeks"] or listed.get(row["subject"], "")} for row in rows]
-
-
-def subject_of(image: str, stars: Sequence[str], names: str) -> str:
-    """Name the subject: by the expression, else what the first star stands for, without echo and repetition time."""
-    match = re.search(names, image)
-    if match and match.groupdict().get("subject"):
-        return match["subject"]
-    first = next((star.partition("/")[0] for star in stars if star), stem(image))
-    return re.sub(r"(?i)[_-]?(?<![a-z0-9])t[er][_-]?\d+(\.\d+)?(ms)?(?![a-z0-9]).*$", "", first) or first
 
 
 def _times_of_name(name: str) -> dict[str, str]:

@@ -5,11 +5,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from segsrgan_core.errors import UserError
-from segsrgan_study.cohorts.acquisition import METADATA, describe, subject_of
+from segsrgan_study.cohorts.acquisition import METADATA, describe
 from segsrgan_study.cohorts.schema import COLUMNS, FILES, SPLITS
 from segsrgan_study.cohorts.splits import Share, choose, deal
 from segsrgan_study.cohorts.tables import refuse
@@ -57,7 +58,7 @@ def scan(preset: Preset, folder: str | Path) -> pd.DataFrame:
     faults: list[str] = []
     for row in rows:
         for column in FILES[1:]:
-            row[column] = _partner(row["image"], images[row["image"]], found[column], preset.names, faults)
+            row[column] = _partner(row, images[row["image"]], found[column], faults)
     refuse(folder, faults)
     frame = pd.DataFrame(rows).reindex(columns=list(COLUMNS), fill_value="")
     frame["cohort"], frame["split"] = preset.name, _splits(preset, frame)
@@ -95,14 +96,15 @@ def _find(folder: Path, globs: Sequence[str]) -> Files:
     return {}
 
 
-def _partner(image: str, stars: tuple[str, ...], others: Files, names: str, faults: list[str]) -> str:
+def _partner(row: Mapping[str, Any], stars: tuple[str, ...], others: Files, faults: list[str]) -> str:
     """Return the file that belongs to an image, "" if none does; a doubtful case becomes a fault."""
     fitting = [path for path, found in others.items() if found == stars]
     name = _without_folders(stars)
-    if not fitting and subject_of(image, stars, names).removeprefix("sub-") in name:
+    if not fitting and row["own_name"].removeprefix("sub-") in name:
         fitting = [path for path, found in others.items() if _same_id(name, _without_folders(found))]
     if len(fitting) > 1:
-        faults.append(f"{image}: expected one file that belongs to it; received {', '.join(fitting)}; narrow the glob")
+        received = ", ".join(fitting)
+        faults.append(f"{row['image']}: expected one file that belongs to it; received {received}; narrow the glob")
     return fitting[0] if len(fitting) == 1 else ""
 
 
@@ -116,11 +118,11 @@ def _same_id(a: str, b: str) -> bool:
 
     `P1_T2w` and `P1_dseg` do; `site1_P1` and `site1_P2` do not.
     """
-    first, second = ([part for part in re.split(r"[^a-z0-9]+", name.lower()) if part] for name in (a, b))
-    common = len(list(takewhile(lambda pair: pair[0] == pair[1], zip(first, second, strict=False))))
-    rest = " ".join(first[common:] + second[common:])
-    known = re.sub(r"\b(t[12]w?|v\d+|drawem\d+)\b", "", rest)
-    return bool(re.search(r"\d", " ".join(first[:common]))) and not re.search(r"\d", known)
+    first, second = (re.findall("[a-z0-9]+", name.lower()) for name in (a, b))
+    common = [word for word, other in takewhile(lambda pair: pair[0] == pair[1], zip(first, second, strict=False))]
+    rest = first[len(common) :] + second[len(common) :]
+    ids = [word for word in rest if re.search(r"\d", word) and not re.fullmatch(r"t[12]w?|v\d+|drawem\d+", word)]
+    return bool(re.search(r"\d", " ".join(common))) and not ids
 
 
 def _splits(preset: Preset, frame: pd.DataFrame) -> pd.Series:

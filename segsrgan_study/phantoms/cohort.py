@@ -75,8 +75,8 @@ def make_subject(
 
     Returns:
         Postmenstrual age in weeks, and by echo time in ms the images, named as the columns of the manifest. `image`:
-        int16 (X, Y, Z), CSF near 900; thick slices for a patient. `hr`: a patient's high-resolution image without
-        noise, int16. `labels`: drawem9 numbers, 4 in the head outside of the skull's content, 0 in air. `mask`: 1 for
+        int16 (X, Y, Z), CSF near 900; thick slices for a patient. `hr`: the high-resolution image without noise,
+        int16. `labels`: drawem9 numbers, 4 in the head outside of the skull's content, 0 in air. `mask`: 1 for
         all that the skull contains; `sides`: 1 there left, 2 right of the midline. These three are uint8.
 
     Raises:
@@ -94,13 +94,12 @@ def make_subject(
     relaxation = draw_relaxation(rng) if patient else RELAXATION
     images = {}
     for te in config.te_ms if patient else (config.term_te_ms,):
-        signal = body.signal(te, config.tr_ms, relaxation)
+        truth = Nifti1Image(body.signal(te, config.tr_ms, relaxation), affine)
         if patient:
-            truth = Nifti1Image(signal, affine)
-            thick = config.simulation.acquire(truth, rng, config.patient_noise)
-            images[te] = {"image": _rounded(thick), "hr": _rounded(truth), **shared}
+            image = config.simulation.acquire(truth, rng, config.patient_noise)
         else:
-            images[te] = {"image": _rounded(Nifti1Image(add_rician(signal, config.term_noise, rng), affine)), **shared}
+            image = Nifti1Image(add_rician(np.asarray(truth.dataobj), config.term_noise, rng), affine)
+        images[te] = {"image": _rounded(image), "hr": _rounded(truth), **shared}
     return traits.age_weeks, images
 
 

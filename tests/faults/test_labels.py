@@ -66,17 +66,12 @@ def test_a_faulty_label_map_is_one_sentence(fault, run):
     assert code == 2
 
 
-def test_nothing_was_written(run):
+def test_nothing_was_written_but_of_labels_without_a_fault(run, monkeypatch):
     study = run[0]
     assert files_below(study / "data") + files_below(study / "data_manifests") == []
-
-
-def test_floating_point_labels_are_accepted(run, monkeypatch):
-    study = run[0]
-    folder = study / "floats"
     for place, data in (("images", head()), ("labels", tissues().astype("float64"))):
-        (folder / place).mkdir(parents=True)
-        saved(folder / place / "sub-1.nii.gz", data)
+        (study / "floats" / place).mkdir(parents=True)
+        saved(study / "floats" / place / "sub-1.nii.gz", data)
     monkeypatch.chdir(study)
-    assert segsrgan("manifest", "folder", folder, "--name", "floats", "--split", "train")[0] == 0
+    assert segsrgan("manifest", "folder", "floats", "--name", "floats", "--split", "train")[0] == 0
     assert "sub-1" in (study / "data_manifests" / "floats.csv").read_text()

@@ -42,6 +42,7 @@ MANIFESTS = [
     fault("row_twice", "each image once", _row_again, "mine", "mine"),
     fault("content_twice", "different images", _row_again, "sub-1(.*)sub-1(.*)sub-1", r"sub-9\1sub-9\2sub-9"),
     fault("subject_on_two_sides", "one side of train, val and test", changed, "sub-2", "sub-1"),
+    fault("subject_in_other_letters", "one side of train, val and test", changed, "mine,sub-2", "mine,SUB-1"),
     fault("labels_of_another", "labels of this subject alone", changed, "labels/sub-1", "labels/sub-2"),
     fault("no_labels", "labels in train, val and test", changed, "mine/labels/sub-1.nii", ""),
     fault("unknown_split", "one of train, val, test, variability", changed, "train", "training"),

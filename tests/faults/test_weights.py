@@ -22,6 +22,7 @@ from tests.faults.fault import each, fault, files_below, segsrgan, sentence_abou
 from tests.faults.images import image
 
 WEIGHTS, CARDS = "generator.npz", "model.json"
+TRACE = "code_was_executed"
 
 
 class Bomb:
@@ -32,11 +33,6 @@ class Bomb:
 
     def __reduce__(self) -> tuple:
         return os.mkdir, (str(self.trace),)
-
-
-def trace(folder: Path) -> Path:
-    """Where code that was executed leaves its trace."""
-    return folder / "code_was_executed"
 
 
 def _cut(folder: Path, share: float) -> None:
@@ -71,10 +67,6 @@ def _card(folder: Path, **changes: Any) -> None:
     (folder / CARDS).write_text(json.dumps({**content, **changes}))
 
 
-def _network(folder: Path, **changes: Any) -> None:
-    _card(folder, generator={**ARGUMENTS, **changes})
-
-
 # Each gets the folder of a model.
 MODELS = [
     fault("no_folder", "a folder with model.json", lambda folder: (folder / CARDS).unlink()),
@@ -89,9 +81,9 @@ MODELS = [
     fault("card_with_a_voxel_size_of_nan", "spacing_mm", partial(_card, spacing_mm=float("nan"))),
     fault("card_with_an_odd_patch", "patch", partial(_card, patch=17)),
     fault("card_with_one_thickness", "thickness_mm", partial(_card, thickness_mm=[3.0])),
-    fault("card_with_an_unknown_network", "generator", partial(_network, name="resnet")),
-    fault("card_with_an_unknown_argument", "layers", partial(_network, layers=3)),
-    fault("card_of_a_giant", "k: ", partial(_network, k=10**6)),
+    fault("card_with_an_unknown_network", "generator", partial(_card, generator={**ARGUMENTS, "name": "resnet"})),
+    fault("card_with_an_unknown_argument", "layers", partial(_card, generator={**ARGUMENTS, "layers": 3})),
+    fault("card_of_a_giant", "k: ", partial(_card, generator={**ARGUMENTS, "k": 10**6})),
     fault("weights_missing", "the weights are missing", lambda folder: (folder / WEIGHTS).unlink()),
     *(fault(f"weights_cut_at_{share}", "missing or damaged", _cut, share) for share in (0, 0.1, 0.98)),
     fault("weights_text", "missing or damaged", lambda folder: (folder / WEIGHTS).write_text("junk")),
@@ -104,9 +96,9 @@ MODELS = [
     fault("weights_of_whole_numbers", "another architecture", _array, "generator/0", lambda a: a.astype(int)),
     fault("weights_with_nan", "NaN or infinity in 1 arrays", _array, "generator/0", lambda a: a * np.nan),
     fault("weights_with_code_in_an_array", "missing or damaged",
-          lambda folder: _array(folder, "generator/0", lambda a: np.array([Bomb(trace(folder))], dtype=object))),
+          lambda folder: _array(folder, "generator/0", lambda a: np.array([Bomb(folder / TRACE)], dtype=object))),
     fault("weights_that_are_code", "missing or damaged",
-          lambda folder: (folder / WEIGHTS).write_bytes(pickle.dumps(Bomb(trace(folder))))),
+          lambda folder: (folder / WEIGHTS).write_bytes(pickle.dumps(Bomb(folder / TRACE)))),
 ]  # fmt: skip
 
 
@@ -127,10 +119,10 @@ def test_a_faulty_model_is_one_sentence(fault, good, tmp_path):
     assert code == 2
     assert re.search(fault.says, sentence_about(str(model), said)), said
     assert not [name for name in files_below(out) if "sub-" in name or ".part-" in name]
-    assert not trace(model).exists()
+    assert not (model / TRACE).exists()
 
 
 def test_code_would_leave_a_trace(tmp_path):
     """The negative control: unpickled, the same bytes do leave their trace."""
-    pickle.loads(pickle.dumps(Bomb(trace(tmp_path))))
-    assert trace(tmp_path).exists()
+    pickle.loads(pickle.dumps(Bomb(tmp_path / TRACE)))
+    assert (tmp_path / TRACE).exists()

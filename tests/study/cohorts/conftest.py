@@ -1,4 +1,3 @@
-import os
 from pathlib import Path
 
 import nibabel as nib
@@ -21,12 +20,3 @@ def put():
         return path
 
     return write
-
-
-@pytest.fixture
-def real_data() -> Path:
-    """The data root with the real fetal atlas."""
-    place = Path(os.environ.get("SEGSRGAN_TEST_DATA") or Path(__file__).parents[4] / "shared" / "data")
-    if not (place / "fetal_atlas").is_dir():
-        pytest.skip(f"no fetal_atlas in {place}; name its folder with SEGSRGAN_TEST_DATA")
-    return place

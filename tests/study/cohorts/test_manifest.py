@@ -61,30 +61,6 @@ def test_an_invalid_manifest_is_not_written(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_rows_that_do_not_go_together(faults):
-    same = "0" * 64 + ";" + "1" * 64
-    found = faults(
-        GOOD,
-        "mine,S1,,test,mine/b.nii,mine/b_seg.nii,,,,,,",
-        "mine,s3,,val,mine/c.nii,mine/c_seg.nii,,,,,," + same,
-        "mine,s4,,train,mine/d.nii,mine/d_seg.nii,,,,,," + same,
-        "mine,s5,,train,mine/e.nii,mine/e_seg.nii,,,,,,",
-        "mine,s6,,train,mine/e.nii,mine/e_seg.nii,,,,,,",
-        "other,s7,,train,other/f.nii,other/f_seg.nii,,,,,,",
-    )
-    assert [text.partition(";")[0] for text in found] == [
-        "line 2 (mine/a.nii): subject: expected all images of a subject on one side of train, val and test",
-        "line 3 (mine/b.nii): subject: expected all images of a subject on one side of train, val and test",
-        "line 4 (mine/c.nii): sha256: expected different images",
-        "line 5 (mine/d.nii): sha256: expected different images",
-        "line 6 (mine/e.nii): image: expected each image once",
-        "line 6 (mine/e.nii): labels: expected labels of this subject alone",
-        "line 7 (mine/e.nii): image: expected each image once",
-        "line 7 (mine/e.nii): labels: expected labels of this subject alone",
-        "line 8 (other/f.nii): cohort: expected one cohort a manifest",
-    ]
-
-
 def test_all_faults_at_once_by_the_line_of_the_editor(faults):
     header = HEADER.replace("site,", "").replace("session", "sesion")
     found = faults('mine,"s\n1",,train,mine/a.nii,,,,,,', "", "mine,s2,,no,mine/b.nii,,,x,,,", header=header)
