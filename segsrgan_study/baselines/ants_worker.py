@@ -1,8 +1,7 @@
-"""ANTs in processes of its own.
+"""ANTs in processes of its own, each with its number of threads and its folder for temporary files.
 
 ANTs reads the number of threads once, when it is loaded. Registration on several threads gives another result each
-time (measured: Dice changes in the third digit), on one thread always the same. Some functions leave files in the
-folder for temporary files. So each call runs in a fresh process with its own number of threads and its own such folder.
+time (Dice changes in the third digit), on one thread always the same. Some functions leave files behind.
 """
 
 import os
@@ -11,11 +10,11 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import as_completed
 from typing import Any
 
-import nibabel as nib
 import numpy as np
 from nibabel.nifti1 import Nifti1Image
 
 from segsrgan_core.cores import cores
+from segsrgan_core.imaging.geometry import spacing_mm
 from segsrgan_study.pool import processes
 
 RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
@@ -23,7 +22,7 @@ SEED = 1
 
 
 def in_workers(function: Callable[..., Any], jobs: Sequence[tuple], threads: int = 1) -> Iterator[Any]:
-    """Call a function once per job in fresh processes, at most one per core.
+    """Call a function of a module once per job in fresh processes, at most one per core.
 
     Args:
         function: defined at the top of a module.
@@ -53,11 +52,6 @@ def to_ants(image: Nifti1Image):
     """Convert an image (X, Y, Z) to an ANTs image, float32; world coordinates stay."""
     import ants
 
-    affine = RAS_TO_LPS @ image.affine
-    spacing = nib.affines.voxel_sizes(affine)
-    return ants.from_numpy(
-        np.asarray(image.dataobj, dtype=np.float32),
-        origin=affine[:3, 3].tolist(),
-        spacing=spacing.tolist(),
-        direction=affine[:3, :3] / spacing,
-    )
+    affine, spacing = RAS_TO_LPS @ image.affine, spacing_mm(image)
+    array, direction = np.asarray(image.dataobj, np.float32), affine[:3, :3] / spacing
+    return ants.from_numpy(array, origin=affine[:3, 3].tolist(), spacing=spacing.tolist(), direction=direction)

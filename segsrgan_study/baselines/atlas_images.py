@@ -34,14 +34,7 @@ def match_histogram(image: np.ndarray, inside: np.ndarray, reference: np.ndarray
     """Change intensities so that their distribution inside a region is that of another image in the same region.
 
     Quantiles go to quantiles, linearly in between; 0 (air) stays 0; above the highest quantile the image is shifted.
-
-    Args:
-        image: float32 (X, Y, Z), an atlas on the reference's grid.
-        inside: bool (X, Y, Z), the brain; without any voxel the image is returned unchanged.
-        reference: float32 (X, Y, Z).
-
-    Returns:
-        float32 (X, Y, Z), at least 0.
+    Images and region are (X, Y, Z) on one grid; without any voxel inside the image is returned unchanged.
     """
     if not inside.any():
         return image

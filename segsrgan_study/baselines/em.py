@@ -24,7 +24,7 @@ PHASES = ("plain", "averaged", "mrf", "relaxed")
 SMALLEST_VARIANCE = 1.0  # on the intensities' scale of 200
 # Pairs of drawem9 tissues (0 outside) that do not touch, and those that lie deep against the outside; all others are 1.
 DISTANT = {(1, 3), (1, 5), (0, 2), (2, 4), (2, 5), (5, 6), (5, 8)}
-DEEP = {(outside, deep) for outside in (0, 4) for deep in (3, 5, 7, 9)}
+DEEP = {(0, 3), (0, 5), (0, 7), (0, 9), (3, 4), (4, 5), (4, 7), (4, 9)}
 
 
 def label(case: Case, prior_sigma_voxels: float, atlas_images: str, bias_correction: bool, **strengths) -> Nifti1Image:
@@ -72,7 +72,7 @@ def expectation_maximisation(
     Returns:
         float32 (C, X, Y, Z) that sum to 1.
     """
-    from segsrgan_study.baselines.em_kernel import expectation
+    from segsrgan_study.baselines.em_kernel import expectation, moments
 
     image, priors = np.ascontiguousarray(image, np.float32), np.ascontiguousarray(priors, np.float32)
     graph, names = adjacency(numbers), np.array(numbers)
@@ -82,11 +82,13 @@ def expectation_maximisation(
 
     posteriors, phase, last = priors, 0, -np.inf
     for iteration in range(ITERATIONS):
-        means, variances = gaussians(image, posteriors, inside)
+        total, first, _ = moments(image, posteriors, inside, np.zeros(len(names)))
+        means = first / (total + 1e-6)
+        second = moments(image, posteriors, inside, means)[2]
+        variances = np.maximum(second / (total + 1e-6), SMALLEST_VARIANCE).astype(np.float32)
         strength = ((mrf_weight if phase >= 2 else 0.0) / spacing_mm).astype(np.float32)
-        posteriors, density = expectation(
-            image, priors, posteriors, means, variances, graph, strength, averaged=phase >= 1
-        )
+        gaussians = means.astype(np.float32), variances
+        posteriors, density = expectation(image, priors, posteriors, *gaussians, graph, strength, averaged=phase >= 1)
         if iteration % 2 == 1 and keep < 1:
             found = faults()
             posteriors, priors = (correct(maps, found, numbers, keep) for maps in (posteriors, priors))
@@ -106,22 +108,11 @@ def expectation_maximisation(
 
 def adjacency(numbers: list[int]) -> np.ndarray:
     """Return the cost of each pair of tissues as neighbours: 0 (the same), 1, 5 (distant), 10 (deep by outside)."""
-    graph = np.ones((len(numbers), len(numbers)), np.float32)
-    for i, a in enumerate(numbers):
-        for j, b in enumerate(numbers):
-            pair = (min(a, b), max(a, b))
-            graph[i, j] = 0 if a == b else 10 if {pair, pair[::-1]} & DEEP else 5 if pair in DISTANT else 1
-    return graph
-
-
-def gaussians(image: np.ndarray, posteriors: np.ndarray, inside: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return each tissue's mean and variance, float32 (C,) each, weighted by its posterior."""
-    from segsrgan_study.baselines.em_kernel import moments
-
-    total, first, _ = moments(image, posteriors, inside, np.zeros(len(posteriors)))
-    means = first / (total + 1e-6)
-    _, _, second = moments(image, posteriors, inside, means)
-    return means.astype(np.float32), np.maximum(second / (total + 1e-6), SMALLEST_VARIANCE).astype(np.float32)
+    pairs = [[(min(a, b), max(a, b)) for b in numbers] for a in numbers]
+    costs = [
+        [0 if a == b else 10 if (a, b) in DEEP else 5 if (a, b) in DISTANT else 1 for a, b in row] for row in pairs
+    ]
+    return np.array(costs, np.float32)
 
 
 METHOD = Method(

@@ -19,13 +19,15 @@ def expectation(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Compute posteriors from priors, neighbours and intensities.
 
+    The MRF multiplies a prior by exp(-sum_k G(k, c) sum over the 6 neighbours of strength times p_k).
+
     Args:
         image: float32 (X, Y, Z).
         priors: float32 (C, X, Y, Z) that sum to 1.
-        before: float32 (C, X, Y, Z), the posteriors so far: the neighbours of the MRF.
+        before: float32 (C, X, Y, Z), the posteriors so far, p of the MRF.
         means: float32 (C,), of the Gaussians.
         variances: float32 (C,).
-        graph: float32 (C, C), cost of each pair of tissues as neighbours.
+        graph: float32 (C, C), cost G of each pair of tissues as neighbours.
         strength: float32 (3,), the MRF's weight over the distance of neighbours in mm along each axis; 0 for no MRF.
         averaged: whether posterior and prior are averaged where they name different tissues.
 
@@ -91,13 +93,7 @@ def _voxel(x, y, z, image, priors, means, peaks, falls, graph, near, averaged, p
 
 @njit(parallel=True, cache=True)
 def moments(image: np.ndarray, weights: np.ndarray, inside: np.ndarray, about: np.ndarray) -> np.ndarray:
-    """Sum weights, weighted intensities and weighted squared distances from `about` over the voxels inside.
-
-    Args:
-        image: float32 (X, Y, Z).
-        weights: float32 (C, X, Y, Z).
-        inside: bool (X, Y, Z).
-        about: float64 (C,).
+    """Sum weights (C, X, Y, Z), weighted intensities and weighted squared distances from `about` (C,) over a mask.
 
     Returns:
         float64 (3, C). Planes are summed one by one, so that the number of cores changes no digit.

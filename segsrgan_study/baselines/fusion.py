@@ -57,11 +57,7 @@ def _fuse(image: Nifti1Image, atlases: np.ndarray, labels: np.ndarray, zone: np.
 
 
 def certain_labels(labels: np.ndarray, half_window: int) -> tuple[np.ndarray, np.ndarray]:
-    """Find where fusion has no choice: all atlases carry one label in the whole search window.
-
-    Args:
-        labels: (N, X, Y, Z) whole numbers; 0 beyond the edges.
-        half_window: half width of the search window in voxels.
+    """Find where all atlases' labels (N, X, Y, Z) are one in the whole search window: fusion has no choice there.
 
     Returns:
         The label (X, Y, Z), 0 where there is a choice; and bool (X, Y, Z), where there is one.

@@ -4,9 +4,8 @@ Defaults are the published ones. The paper labels one class; two choices carry i
 half the squared difference over all classes, outside included, which for one class is the same number; and the classes
 share the weights, so that the soft maps sum to 1 and the largest gives the label (for one class: above 0.5).
 
-The published mask, a dilated union of the warped labels, is not needed here: where all atlases carry one label in the
-whole search window, that label is the result whatever the weights. Only the other voxels are computed, and the result
-is that of the whole image.
+The published mask, a dilated union of the warped labels, is not needed: where all atlases carry one label in the whole
+search window, that is the result whatever the weights, and only the other voxels are computed.
 """
 
 from collections.abc import Sequence

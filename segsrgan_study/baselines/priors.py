@@ -78,16 +78,10 @@ def tissue_priors(
     numbers: Sequence[int],
     sigma_voxels: float,
 ) -> np.ndarray:
-    """Average the atlases' labels, each weighted by how like the image it is around a voxel.
+    """Average the atlases' labels, each weighted by how like the image it is around a voxel, and smooth them.
 
-    The weight is exp(-27 m / 10000) with m the mean squared difference in 3 x 3 x 3 voxels.
-
-    Args:
-        image: (X, Y, Z), intensities from 0 to 200 (`scaled`).
-        atlases: (X, Y, Z) each, on the image's grid and scale.
-        labels: (X, Y, Z) each, drawem9 numbers.
-        numbers: the labels of the C priors.
-        sigma_voxels: standard deviation of the Gaussian that smooths the priors, in voxels.
+    The weight is exp(-27 m / 10000) with m the mean squared difference in 3 x 3 x 3 voxels. Image and atlases (X, Y, Z)
+    have intensities from 0 to 200 (`scaled`); `numbers` are the labels of the C priors.
 
     Returns:
         float32 (C, X, Y, Z) that sum to 1.

@@ -1,13 +1,13 @@
 """Registration of the atlases to an image, computed once for each pair and kept.
 
 Only the interpolated image is seen, never the high-resolution one. The deformation is found on a coarse grid around the
-head and applied to the atlas's images and labels at full resolution. The cache's key is the content of all images, the
-settings and the code, so nothing stale is ever used, and every method that uses atlases shares the entries, in this run
-and the next. Coarse registration suffices for patch-based fusion, whose search window mends errors of 3 voxels.
+head, which suffices for patch-based fusion (its search window mends errors of 3 voxels), and applied to the atlas's
+images and labels at full resolution. All methods share the entries of the cache, in this run and the next.
 """
 
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
@@ -92,21 +92,15 @@ def pair_path(case: Case, atlas: Atlas) -> Path:
 
 
 def register(image: Nifti1Image, atlas: Atlas, settings: RegistrationSettings, path: Path) -> None:
-    """Register one atlas (affine, then SyN, Mattes mutual information) in a worker process, and write the warped pair.
+    """Register an atlas to an image (affine, then SyN, Mattes mutual information) and write the warped pair.
 
-    Args:
-        image: what to register to.
-        atlas: what to deform.
-        settings: grid and iterations.
-        path: `.npz` to write: "image", "interpolated" and "labels" (X, Y, Z).
+    Runs in a worker process. The `.npz` holds "image", "interpolated" and "labels" (X, Y, Z).
     """
     import ants
 
-    coarse_mm = settings.spacing_mm or float(spacing_mm(image).min())
-    levels = len(settings.affine)
+    coarse_mm, levels = settings.spacing_mm or float(spacing_mm(image).min()), len(settings.affine)
     found = ants.registration(
-        to_ants(around_head(image, coarse_mm)),
-        to_ants(around_head(atlas.image, coarse_mm)),
+        *(to_ants(_around_head(one, coarse_mm)) for one in (image, atlas.image)),
         "SyN",
         aff_random_sampling_rate=settings.sampling,
         aff_iterations=settings.affine,
@@ -124,7 +118,7 @@ def register(image: Nifti1Image, atlas: Atlas, settings: RegistrationSettings, p
     atomic(path, lambda part: np.savez(part, **arrays))  # compressed, noisy images are hardly smaller, and slow
 
 
-def around_head(image: Nifti1Image, target_mm: float) -> Nifti1Image:
+def _around_head(image: Nifti1Image, target_mm: float) -> Nifti1Image:
     """Resample an image to a coarse grid and cut off the air around the head."""
     coarse = resample_isotropic(image, target_mm)
     return crop(coarse, head_box(np.asarray(coarse.dataobj), margin=int(np.ceil(MARGIN_MM / target_mm))))
@@ -132,8 +126,6 @@ def around_head(image: Nifti1Image, target_mm: float) -> Nifti1Image:
 
 def _read(path: Path) -> dict[str, np.ndarray] | None:
     """Return the arrays of an entry; None where there is none, or a damaged one, which is computed again."""
-    try:
-        with np.load(path) as arrays:
-            return dict(arrays)
-    except Exception:  # numpy, zipfile and zlib each have their own
-        return None
+    with suppress(Exception), np.load(path) as arrays:  # numpy, zipfile and zlib each have their own
+        return dict(arrays)
+    return None
