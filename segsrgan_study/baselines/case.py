@@ -35,8 +35,7 @@ class Atlas:
         subject: its name.
         image: float32 (X, Y, Z), at high resolution.
         labels: uint8 (X, Y, Z), drawem9 numbers on the image's grid.
-        interpolated: float32 (X, Y, Z), the image after the simulated low resolution and the interpolation that the
-            image to label went through, on the same grid.
+        interpolated: float32 (X, Y, Z) on the same grid, after the simulation and interpolation of the image to label.
         age_weeks: postmenstrual age at the scan; NaN where unknown.
     """
 

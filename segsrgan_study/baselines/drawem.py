@@ -22,14 +22,7 @@ RESULT = "segmentations/image_tissue_labels.nii.gz"  # its nine tissues carry th
 
 
 def label(case: Case, timeout_hours: float) -> Nifti1Image:
-    """Label an image with the program, in a scratch folder.
-
-    Args:
-        case: image and `age_weeks`; its atlases are not used, for DrawEM brings its own.
-        timeout_hours: when to stop it.
-
-    Returns:
-        As `Method.run`.
+    """Label an image with the program, in a scratch folder; it brings its own atlases. Result as `Method.run`.
 
     Raises:
         NotAvailable: mirtk, or its DrawEM module, is not there.

@@ -155,17 +155,15 @@ def _fuse_voxel(voxel, images, fused, half_patch, half_window, a, nearest):
     x, y, z = voxel[0] + half_window, voxel[1] + half_window, voxel[2] + half_window  # corner of the target's patch
     corners = np.empty((k, 4), np.int64)  # of the candidates: atlas and voxel
     centre = np.empty(k, np.uint8)
-    same = True
     for j in range(k):
         number = candidate[j]
-        atlas = number // window**3
         ox, oy, oz = number // window**2 % window, number // window % window, number % window
-        corners[j] = atlas, x + ox - half_window, y + oy - half_window, z + oz - half_window
-        centre[j] = labels[atlas, voxel[0] + half_patch + ox, voxel[1] + half_patch + oy, voxel[2] + half_patch + oz]
-        same = same and centre[j] == centre[0]
+        corners[j] = number // window**3, voxel[0] + ox, voxel[1] + oy, voxel[2] + oz
+        atlas, cx, cy, cz = corners[j]
+        centre[j] = labels[atlas, cx + half_patch, cy + half_patch, cz + half_patch]
     out = fused[voxel[0], voxel[1], voxel[2]]
     out[:] = 0
-    if same:  # whatever the weights
+    if (centre == centre[0]).all():  # whatever the weights
         out[centre[0]] = 1
         return
     differences = np.empty((k, side**3))

@@ -9,17 +9,11 @@ SWEEPS = 10  # of coordinate descent before the active-set method
 
 @njit(cache=True)
 def bounded_weights(gram: np.ndarray, distance: np.ndarray) -> np.ndarray:
-    """Minimise ||C w - 1|| over 0 <= w <= 1, with C = gram + 1e-3 trace(gram) I.
+    """Find the weights (k,) that minimise ||C w - 1|| over 0 <= w <= 1, with C = gram + 1e-3 trace(gram) I.
 
     A few sweeps of coordinate descent guess which weights lie on a bound; an active-set method goes on from there to
-    the exact minimum (the problem is badly conditioned: descent alone needs thousands of sweeps).
-
-    Args:
-        gram: (k, k) inner products.
-        distance: (k,), positive; the start is distance ** -0.5, at most 1.
-
-    Returns:
-        (k,) float64.
+    the exact minimum (the problem is badly conditioned: descent alone needs thousands of sweeps). The start is
+    distance ** -0.5, at most 1, with the distances (k,) positive.
     """
     k = len(distance)
     trace = np.trace(gram)

@@ -30,13 +30,13 @@ def find_faults(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray,
 
 
 def correct(maps: np.ndarray, faults: Sequence[np.ndarray], numbers: list[int], keep: float) -> np.ndarray:
-    """Apply the rules.
+    """Apply the rules to priors or posteriors.
 
     Enclosed CSF becomes white. Islands of white, and its rim, become CSF. Mixed white becomes grey and CSF, in the
     proportion that they have there.
 
     Args:
-        maps: float32 (C, X, Y, Z), priors or posteriors.
+        maps: float32 (C, X, Y, Z).
         faults: as `find_faults`.
         numbers: the drawem9 number of each map.
         keep: share of the probability that stays, 0 to 1 (DrawEM: 0.5 while iterating, 0 at the end).
@@ -50,15 +50,15 @@ def correct(maps: np.ndarray, faults: Sequence[np.ndarray], numbers: list[int], 
     csf, grey, white = (maps[numbers.index(number)] for number in (CSF, GREY, WHITE))
     enclosed, islands, rim, mixed = faults
 
-    def move(target: np.ndarray, source: np.ndarray, where: np.ndarray) -> None:
+    for target, source, where in (
+        (white, csf, enclosed),
+        (csf, grey, islands),
+        (csf, white, islands),
+        (csf, white, rim),
+    ):
         moved = np.where(where, (1 - keep) * source, 0)
         target += moved
         source -= moved
-
-    move(white, csf, enclosed)
-    move(csf, grey, islands)
-    move(csf, white, islands)
-    move(csf, white, rim)
     moved = np.where(mixed, (1 - keep) * white, 0)
     both = grey + csf
     share = np.where(both > 0, grey / np.where(both > 0, both, 1), 0.5)

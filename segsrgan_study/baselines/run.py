@@ -4,7 +4,6 @@ import json
 import sys
 import traceback
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -21,30 +20,17 @@ from segsrgan_study.paths import digest
 LABELLED = "labelled"
 
 
-@dataclass(frozen=True)
-class Labelling:
-    """The result of a method on a case.
-
-    Attributes:
-        outcome: "labelled", "failed: why" or "not run: why".
-        labels: as `Method.run`; None unless labelled.
-        cost: of the labelling without the registrations; None unless labelled.
-    """
-
-    outcome: str
-    labels: Nifti1Image | None = None
-    cost: Cost | None = None
-
-
-def run(method: Method, case: Case, folder: Path) -> Labelling:
+def run(method: Method, case: Case, folder: Path) -> tuple[str, Nifti1Image | None, Cost | None]:
     """Label an image, or take the labels that the same method with the same inputs gave before.
-
-    A fault of the method becomes its outcome: the table says so in its row, and the other methods go on.
 
     Args:
         method: the method.
         case: image and atlases.
         folder: keeps labels under a digest of all that they depend on, the code of the methods and of imaging included.
+
+    Returns:
+        The outcome, "labelled", "failed: why" or "not run: why": a fault of the method is a row of the table, and the
+        others go on. Where labelled, the labels as `Method.run`, and the cost without the registrations.
 
     Raises:
         OF_THE_MACHINE: a fault of the machine.
@@ -53,21 +39,21 @@ def run(method: Method, case: Case, folder: Path) -> Labelling:
     facts += [pair_path(case, atlas).name for atlas in case.atlases if method.needs_atlases]
     path = folder / f"{digest([json.dumps(facts), *sorted(Path(__file__).parent.glob('*.py')), *IMAGING])[:32]}.npz"
     with suppress(Exception), np.load(path) as kept:  # not there, or damaged: whatever numpy or zlib call it
-        return Labelling(LABELLED, Nifti1Image(kept["labels"], case.image.affine), Cost(*kept["cost"].tolist()))
+        return LABELLED, Nifti1Image(kept["labels"], case.image.affine), Cost(*kept["cost"].tolist())
     try:
         if method.needs_atlases:
             warped_atlases(case)  # kept in memory: the methods do not pay for what they share
         with metered() as cost:
             labels = method.run(case)
     except NotAvailable as reason:
-        return Labelling(f"not run: {reason}")
+        return f"not run: {reason}", None, None
     except OF_THE_MACHINE:
         raise
     except (MethodFailed, UserError) as fault:
-        return Labelling(f"failed: {fault}")
+        return f"failed: {fault}", None, None
     except Exception as fault:
         traceback.print_exc(file=sys.stderr)
-        return Labelling(f"failed: {type(fault).__name__}: {' '.join(str(fault).split())[:300]}")
+        return f"failed: {type(fault).__name__}: {' '.join(str(fault).split())[:300]}", None, None
     arrays = {"labels": np.asarray(labels.dataobj), "cost": [cost.seconds, cost.peak_mib]}
     atomic(path, lambda part: np.savez_compressed(part, **arrays))
-    return Labelling(LABELLED, labels, cost)
+    return LABELLED, labels, cost

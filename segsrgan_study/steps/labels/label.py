@@ -76,14 +76,14 @@ def label_case(
     for method in methods:
         tell(f"{test.name}, {method.title}")
         try:
-            done = run(method, case, study.scratch / "labels")
+            outcome, labels, cost = run(method, case, study.scratch / "labels")
         except OF_THE_MACHINE as error:
             fault = error
             continue
-        rows.append((test.name, method.name, done.outcome))
-        if done.labels:
-            save_image(done.labels, labels_path(study, test.name, method.name))
-            costs.append((method.title, test.name, done.cost))
+        rows.append((test.name, method.name, outcome))
+        if labels:
+            save_image(labels, labels_path(study, test.name, method.name))
+            costs.append((method.title, test.name, cost))
     if fault:
         raise fault
     return rows, costs
