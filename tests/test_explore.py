@@ -3,10 +3,8 @@
 import shutil
 
 import nbformat
-import numpy as np
 import pytest
 from nbclient import NotebookClient
-from nibabel.nifti1 import Nifti1Image
 
 from segsrgan_core.networks.generators import build_generator
 from segsrgan_core.segmenter import save_model
@@ -15,18 +13,11 @@ from segsrgan_study.files import save_image, write_csv
 from segsrgan_study.paths import Study
 from segsrgan_study.steps.data.cases import CASES, PreparedCase, case_table
 from tests.settings import ROOT, model_card, thick_slices
+from tests.study.figures.conftest import head
 
 NAMES = ("explore_subject", "explore_te", "explore_training", "demo_your_image")
-SHAPE, SPACING_MM = (36, 40, 30), 2.5
-
-
-def head() -> tuple[Nifti1Image, Nifti1Image]:
-    """Shells of CSF, cortex and white matter in air, and their labels."""
-    centred = [np.arange(n) - (n - 1) / 2 for n in SHAPE]
-    radius = np.linalg.norm(np.meshgrid(*centred, indexing="ij"), axis=0)
-    labels = np.select([radius < 6, radius < 9, radius < 13], [3, 2, 1], 0).astype(np.uint8)
-    affine = np.diag([SPACING_MM] * 3 + [1.0])
-    return Nifti1Image(np.array([2, 900, 315, 450], np.float32)[labels], affine), Nifti1Image(labels, affine)
+HEAD, LABELS = head((36, 40, 30))
+THICK = thick_slices(HEAD, 4.5)
 
 
 @pytest.fixture(scope="module")
@@ -36,15 +27,14 @@ def study(tmp_path_factory) -> Study:
     for name in ("dvc.yaml", "params.yaml"):
         shutil.copy(ROOT / name, here.root)
     folder = here.work / "prepared"
-    hr, labels = head()
-    images = {"hr": hr, "labels": labels, "low": thick_slices(hr, 5.0)}
+    images = {"hr": HEAD, "labels": LABELS, "low": THICK}
     files = {key: save_image(image, folder / f"sub-01_{key}.nii.gz") for key, image in images.items()}
     cases = [
         PreparedCase(name="sub-01", stem="sub-01", split="test", **files),
         PreparedCase(name="sub-02", stem="sub-02_acq-te120", split="variability", te_ms=120, low=files["low"]),
     ]
     write_csv(folder / CASES, case_table(cases, folder))
-    card = model_card(spacing_mm=SPACING_MM, thickness_mm=(5.0, 5.0))
+    card = model_card(spacing_mm=1.5, thickness_mm=(4.5, 4.5))
     save_model(here.results / "training" / "model", build_generator(**card.generator, seed=1), card)
     return here
 
@@ -81,20 +71,18 @@ def test_a_notebook_runs_and_shows_pictures(name, study):
 
 
 def test_every_image_has_a_column_and_the_outlines_that_are_known():
-    image, labels = head()
-    images = {"thick slices": thick_slices(image, 5.0), "SegSRGAN": image, "truth": image}
-    outlined = side_by_side(images, {"SegSRGAN": labels, "truth": labels}, uncertainty=image).axes[:4]
+    images = {"thick slices": THICK, "SegSRGAN": HEAD, "truth": HEAD}
+    outlined = side_by_side(images, {"SegSRGAN": LABELS, "truth": LABELS}, uncertainty=HEAD).axes[:4]
     assert [ax.get_title() for ax in outlined] == [*images, "P(label is wrong)"]
     assert [len(ax.collections) for ax in outlined] == [0, 2, 2, 0]
     for place in (0.0, 1.0):  # both ends of the head
-        plain = side_by_side({"thick slices": images["thick slices"]}, place=place).axes
+        plain = side_by_side({"thick slices": THICK}, place=place).axes
         assert [len(ax.collections) for ax in plain] == [0, 0, 0]
         assert all(ax.images[0].get_array().size for ax in plain)
 
 
 @pytest.mark.parametrize("with_labels", [True, False])
 def test_the_3d_view_needs_no_network(with_labels):
-    image, labels = head()
-    page = three_dimensions(image, labels if with_labels else None).get_iframe()
+    page = three_dimensions(HEAD, LABELS if with_labels else None).get_iframe()
     assert "brainsprite" in page
     assert "src=&quot;http" not in page

@@ -61,10 +61,10 @@ def test_every_case_leaves_images_record_sheet_and_volumes(cases, job):
 
 def test_what_is_done_is_not_done_again_and_changes_nothing(cases, job, network):
     segment_all(cases, [], job)
-    before, calls = content(job.out), network.calls
+    before, calls = content(job.out), network.call_count
     assert states(cases, job) == ["there"] * 3
     assert states(cases, dataclasses.replace(job, precision="auto")) == ["there"] * 3  # takes what is there
-    assert network.calls == calls
+    assert network.call_count == calls
     assert content(job.out) == before
 
 
