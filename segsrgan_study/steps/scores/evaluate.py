@@ -21,8 +21,8 @@ from segsrgan_study.steps.data.cases import PreparedCase
 from segsrgan_study.steps.labels.labelled import LABELLED, NO_RUNS, labels_path, reasons
 from segsrgan_study.steps.scores.segmented import save_segmentation
 
-EDGES = ("bin_low", "bin_high")
-SUMS = {"n_voxels": int, "probability_sum": float, "true_sum": float}
+BINS = {"structure": str, "bin_low": float, "bin_high": float}
+BINS |= {"n_voxels": int, "probability_sum": float, "true_sum": float}
 SIDES = {1: "left_hemisphere", 2: "right_hemisphere"}
 
 
@@ -38,7 +38,7 @@ class CaseScores(NamedTuple):
 
     name: str
     rows: list[dict]
-    bins: list[dict]
+    bins: pd.DataFrame
     cost: Cost
 
 
@@ -83,7 +83,7 @@ def evaluate_case(
         scores = {"ece": expected_error(part), "volume_se_ml": result.standard_errors_ml[name]}
         rows += [{**network, "structure": name, "metric": key, "value": value} for key, value in scores.items()]
         bins += part.assign(structure=name).to_dict("records")
-    return CaseScores(case.name, rows, bins, cost)
+    return CaseScores(case.name, rows, pd.DataFrame(bins, columns=list(BINS)).astype(BINS), cost)
 
 
 def write_evaluation(
@@ -115,7 +115,6 @@ def write_evaluation(
     summary["standard_errors"] = {"cases": card.error_cases, "structures": covered}
     folder = study.results / "evaluation"
     write_csv(folder / "per_subject.csv", scores)
-    bins = pd.DataFrame([row for case in scored for row in case.bins], columns=["structure", *EDGES, *SUMS])
-    write_csv(folder / "calibration.csv", pooled(bins.astype(SUMS)))
+    write_csv(folder / "calibration.csv", pooled(pd.concat([case.bins for case in scored])))
     write_json(folder / "metrics.json", summary)
     return scores, summary
