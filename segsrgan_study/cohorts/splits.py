@@ -18,13 +18,8 @@ Share = str | float
 def deal(groups: Sequence[str], seed: int, val: Share, test: Share) -> dict[str, str]:
     """Deal groups (subjects, or whatever must stay together) to train, val and test.
 
-    Named groups go where they are named; the rest is shuffled. Fractions and counts are of all groups.
-
-    Args:
-        groups: their names, in any order.
-        seed: of the shuffle.
-        val: how many validate.
-        test: how many test.
+    Named groups go where they are named; the rest is shuffled by the seed. Fractions and counts are of all groups,
+    whose order does not matter.
 
     Returns:
         Split ("train", "val" or "test") by group.

@@ -24,7 +24,6 @@ def manifest(cohort="fetal_atlas", digests=True) -> pd.DataFrame:
 @pytest.fixture
 def server(monkeypatch):
     """Answer requests from `content`; an exception there is raised; `asked` has the addresses."""
-
     server = SimpleNamespace(content=dict(FILES), asked=[])
 
     def get(url, **options):
@@ -85,9 +84,7 @@ def test_a_folder_that_cannot_be_written(tmp_path, server):
     ("cohort", "digests", "expected"),
     [("fetal_atlas", False, "no checksum"), ("dhcp", True, r"2 files are missing, first week/srr\.nii\.gz")],
 )
-def test_nothing_is_asked_for_without_a_checksum_or_for_a_cohort_of_ones_own(
-    tmp_path, server, cohort, digests, expected
-):
+def test_nothing_is_asked_for_in_vain(tmp_path, server, cohort, digests, expected):
     with pytest.raises(UserError, match=expected):
         download.fetch_missing(manifest(cohort, digests), tmp_path)
     assert not server.asked
