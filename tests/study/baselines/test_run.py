@@ -4,18 +4,20 @@ import numpy as np
 import pytest
 
 from segsrgan_core.errors import UserError
-from segsrgan_study.baselines.case import Case, Method, MethodFailed
+from segsrgan_study.baselines.case import Atlas, Case, Method, MethodFailed, nearest_in_age
+from segsrgan_study.baselines.methods import METHODS
 from segsrgan_study.baselines.run import run
 from segsrgan_study.faults import NotAvailable
 from segsrgan_study.pool import ProcessDiedError
-from tests.study.baselines.phantoms import COARSE, image_of, labels_of, nifti
+from tests.study.baselines.phantoms import COARSE, atlas_of, image_of, labels_of, nifti
 
 LABELS = labels_of((12, 12, 12), (5, 4, 3))
+IMAGE = nifti(image_of(LABELS))
 
 
 @pytest.fixture
 def case(tmp_path):
-    return Case(nifti(image_of(LABELS)), (), tmp_path / "cache", COARSE)
+    return Case(IMAGE, (), tmp_path / "cache", COARSE)
 
 
 def method(label, **parameters):
@@ -87,3 +89,27 @@ def test_a_damaged_entry_is_computed_again(case, tmp_path, counted):
     entry.write_bytes(entry.read_bytes()[:50])
     assert run(m, case, tmp_path / "labels")[0] == "labelled"
     assert len(calls) == 2
+
+
+@pytest.mark.parametrize("labels", [np.zeros_like(LABELS), np.full_like(LABELS, 77), LABELS[1:]])
+def test_a_result_that_cannot_be_used_is_a_failure(case, labels):
+    with pytest.raises(MethodFailed, match="M gave"):
+        method(lambda case: nifti(labels)).run(case)
+
+
+def test_no_atlas_is_refused(case):
+    with pytest.raises(UserError, match="at least one training subject"):
+        METHODS["majority_vote"].run(case)
+
+
+def test_other_grids_are_refused():
+    with pytest.raises(UserError, match="labels of the atlas b: the grid"):
+        Atlas("b", IMAGE, nifti(LABELS[1:]), IMAGE)
+    with pytest.raises(UserError, match="interpolated image of the atlas b"):
+        Atlas("b", IMAGE, nifti(LABELS), nifti(LABELS, spacing_mm=1.0))
+
+
+def test_nearest_in_age_keeps_the_order():
+    atlases = tuple(atlas_of(str(age), IMAGE, LABELS, age) for age in (40.0, 30.0, 35.0, float("nan")))
+    assert [a.subject for a in nearest_in_age(atlases, 36.0, 2)] == ["40.0", "35.0"]
+    assert [a.subject for a in nearest_in_age(atlases, float("nan"), 2)] == ["40.0", "30.0"]

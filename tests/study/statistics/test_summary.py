@@ -3,7 +3,6 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from segsrgan_study.statistics.intervals import bootstrap
 from segsrgan_study.statistics.summary import describe, paired_test, summarise, with_methods
 
 
@@ -73,12 +72,3 @@ def test_holm_over_the_methods_of_one_metric_and_structure():
 def test_volume_errors_are_compared_by_size():
     test = summarise(long_table())["tests"]["volume_error"]["cortex"]["imapa"]
     assert test["difference"] == pytest.approx(-0.09)  # 0.01 + ... against 0.10 + ...: the sign of the bias is dropped
-
-
-def test_bootstrap_covers_the_normal_interval():
-    values = np.random.default_rng(3).normal(10, 2, 200)
-    (low, high), _ = bootstrap(values, np.mean)
-    half = 1.96 * 2 / np.sqrt(200)
-    assert (low, high) == pytest.approx((values.mean() - half, values.mean() + half), abs=0.05)
-    assert bootstrap(values, np.mean)[0] == [low, high]  # the seed is fixed
-    assert bootstrap(values[:2], np.mean) == (None, None)
