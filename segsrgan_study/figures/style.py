@@ -99,12 +99,7 @@ def panel_letters(axes: Sequence[Axes]) -> None:
 
 
 def method_title(method: str, titles: Mapping[str, str] = METHOD_TITLES) -> str:
-    """The name of a method as printed.
-
-    Args:
-        method: its name in the tables of results, such as "joint_label_fusion".
-        titles: of the baselines, by name; a method without one keeps its name.
-    """
+    """The name of a method as printed; `titles` are those of the baselines, by their names in the tables of results."""
     return METHOD_TITLES.get(method) or titles.get(method, method.replace("_", " "))
 
 

@@ -14,8 +14,6 @@ from segsrgan_study.figures.panels import PLANES, contour, mask_of, scale_bar, s
 from segsrgan_study.figures.style import CORTEX, SKY, styled
 
 TRUTH = "truth"
-WIDTH_MM, COLUMN_MM = 280.0, 80.0  # at the most
-UNCERTAINTY = "P(label is wrong)"
 
 
 @styled
@@ -39,7 +37,7 @@ def side_by_side(
     labels = labels or {}
     view = view_of(like or list(images.values())[-1]).at(np.clip(place, 0, 1))
     columns = len(images) + (uncertainty is not None)
-    fig, axes = three_rows(view, columns, min(WIDTH_MM, COLUMN_MM * columns), titles_mm=10)
+    fig, axes = three_rows(view, columns, width_mm=min(280, 80 * columns), titles_mm=10)
     fig.get_layout_engine().set(w_pad=0.02, h_pad=0.02, wspace=0, hspace=0)
     cortices = {title: mask_of(one, NUMBERS["cortex"]) for title, one in labels.items()}
     for row, plane in zip(axes, PLANES, strict=True):
@@ -50,7 +48,7 @@ def side_by_side(
                     contour(ax, cortices[name], plane, view, SKY if name == TRUTH else CORTEX)
         if uncertainty is not None:
             show(row[-1], uncertainty, plane, view, cmap="inferno", vmin=0.0, vmax=0.5)
-    for ax, title in zip(axes[0], [*images, UNCERTAINTY], strict=False):
+    for ax, title in zip(axes[0], [*images, "P(label is wrong)"], strict=False):
         ax.set_title(title, fontsize=10)
     scale_bar(axes[0, 0])
     return fig

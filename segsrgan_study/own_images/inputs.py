@@ -18,8 +18,6 @@ from segsrgan_study.own_images.names import InputImage, entities_of, joined, nam
 from segsrgan_study.paths import find_study
 from segsrgan_study.progress import say, track
 
-NOT_CONVERTED = "the DICOM folder gave no image to work on; the screen said why"
-
 
 def find_images(
     inputs: Sequence[str | Path], scratch: Path, series: str = "", split: str = ""
@@ -50,7 +48,8 @@ def find_images(
                 images += _converted(image, scratch / str(number), series)
             except UserError as error:
                 say(str(error))
-                failures.append((f"DICOM folder {number}", NOT_CONVERTED))
+                why = "the DICOM folder gave no image to work on; the screen said why"  # whose names no output may hold
+                failures.append((f"DICOM folder {number}", why))
         else:
             images.append(image)
     first: dict[str, InputImage] = {}

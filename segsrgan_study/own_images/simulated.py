@@ -40,8 +40,8 @@ def simulate_all(
         array = np.clip(np.asarray(high.dataobj), 0, None)
         top = np.float32(array.max())
         low = settings.acquire(Nifti1Image(top * exponent(array / top, contrast), high.affine), rng)
-        size, entities = f"{settings.slice_mm:g}mm".replace(".", "p"), entities_of(image.name)
-        acq = f"{entities.get('acq', '')}{settings.plane}{size}"
+        entities = entities_of(image.name)
+        acq = f"{entities.get('acq', '')}{settings.plane}{settings.slice_mm:g}mm".replace(".", "p")
         base = f"{out / image.home / 'anat' / joined({**entities, 'acq': acq})}_T2w"
         write_json(f"{base}.json", {**facts, "Sources": [image.source]})
         paths.append(save_image(low, f"{base}.nii.gz"))
