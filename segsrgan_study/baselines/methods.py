@@ -25,11 +25,7 @@ METHODS: dict[str, Method] = {
 
 
 def chosen_methods(names: Sequence[str], parameters: Mapping[str, Mapping[str, Any]]) -> list[Method]:
-    """Return the named methods.
-
-    Args:
-        names: keys of `METHODS`.
-        parameters: values that replace a method's own, by its name.
+    """Return the named methods, with the parameters that replace a method's own, by its name.
 
     Raises:
         UserError: there is no such method, or it has no such parameter.

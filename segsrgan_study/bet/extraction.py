@@ -46,9 +46,8 @@ CHUNK = 25  # iterations between two looks at the surface's volume: it rests whe
 def intracranial_volumes_ml(paths: Sequence[Path], threshold: float, program: str) -> Iterator[float]:
     """Yield the volume in ml of `bet_mask` of each image file, found by two processes beside this one."""
     with processes(2) as pool:
-        found = [pool.submit(intracranial_volume_of_file_ml, path, threshold, program) for path in paths]
-        for volume in found:
-            yield volume.result()
+        for found in [pool.submit(intracranial_volume_of_file_ml, path, threshold, program) for path in paths]:
+            yield found.result()
 
 
 def intracranial_volume_of_file_ml(path: Path, threshold: float, program: str = "brainextractor") -> float:

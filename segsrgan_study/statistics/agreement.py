@@ -170,8 +170,8 @@ def _t_interval(values: np.ndarray) -> list[float]:
 
 def _consistency_interval(f: float, n: int, k: int) -> list[float]:
     free = (n - 1) * (k - 1)
-    low, high = f / stats.f.ppf(0.975, n - 1, free), f * stats.f.ppf(0.975, free, n - 1)
-    return [(low - 1) / (low + k - 1), (high - 1) / (high + k - 1)]
+    ends = f / stats.f.ppf(0.975, n - 1, free), f * stats.f.ppf(0.975, free, n - 1)
+    return [(end - 1) / (end + k - 1) for end in ends]
 
 
 def _agreement_interval(rho: float, msr: float, msc: float, mse: float, n: int, k: int) -> list[float]:

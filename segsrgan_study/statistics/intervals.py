@@ -44,11 +44,7 @@ def bootstrap(
 
 
 def add_holm(tests: Mapping[str, dict]) -> None:
-    """Add to each test with a p-value "p" its "p_holm", corrected over all of them (Holm 1979; statsmodels).
-
-    Args:
-        tests: by name; changed in place. Those without a p-value are left as they are.
-    """
+    """Add to each test that has a p-value "p" its "p_holm", corrected over all of them (Holm 1979; statsmodels)."""
     from statsmodels.stats.multitest import multipletests
 
     tested = [test for test in tests.values() if test.get("p") is not None]

@@ -15,12 +15,7 @@ OPTIMISERS = ["bfgs", "lbfgs", "powell"]  # each one tried where those before it
 
 
 def te_formula(volumes: pd.DataFrame, column: str) -> str:
-    """Return `column ~ C(te_ms) + age_weeks`, without age where it is not known for all or does not vary.
-
-    Args:
-        volumes: columns te_ms, `column` and, where known, age_weeks.
-        column: the measure, for example "cortex_ml".
-    """
+    """Return `column ~ C(te_ms) + age_weeks`, without age where it is not known for all or does not vary."""
     age = volumes.dropna(subset=[column]).get("age_weeks", pd.Series())
     return f"{column} ~ C(te_ms){' + age_weeks' if age.notna().all() and age.nunique() > 1 else ''}"
 

@@ -20,14 +20,9 @@ def wide(volumes: pd.DataFrame, column: str) -> pd.DataFrame:
 
 
 def sd_over_mean(values: np.ndarray, axis: int = -1) -> np.ndarray:
-    """Return the sample standard deviation (ddof = 1) divided by the mean.
+    """Return the sample standard deviation (ddof = 1) over the mean along the axis of the patients.
 
-    Args:
-        values: any shape.
-        axis: along which the patients are.
-
-    Returns:
-        One value per sample; not finite for a single patient and where the mean is zero.
+    It is not finite for a single patient and where the mean is zero.
     """
     with np.errstate(divide="ignore", invalid="ignore"):
         return stats.variation(values, axis=axis, ddof=1)

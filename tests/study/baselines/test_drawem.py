@@ -80,14 +80,11 @@ def test_time_out_stops_all_that_it_started(tmp_path, mirtk):
     assert not (tmp_path / "survived").exists()
 
 
-def test_without_mirtk(tmp_path, monkeypatch):
+def test_without_mirtk_or_an_age(tmp_path, mirtk, monkeypatch):
+    mirtk("exit 1")
+    with pytest.raises(UserError, match="age_weeks"):
+        drawem.METHOD.run(case(tmp_path, float("nan")))
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(NotAvailable, match="mirtk not found"):
         drawem.METHOD.run(case(tmp_path))
     assert drawem.METHOD.version() == "not found"
-
-
-def test_without_an_age(tmp_path, mirtk):
-    mirtk("exit 1")
-    with pytest.raises(UserError, match="age_weeks"):
-        drawem.METHOD.run(case(tmp_path, float("nan")))
