@@ -59,13 +59,7 @@ def _resident_mib() -> float:
 
 
 def note_costs(path: Path, stage: str, costs: Iterable[tuple[str, str, Cost]]) -> None:
-    """Write the costs of a stage's methods, replacing earlier ones of the stage.
-
-    Args:
-        path: CSV file: stage, method, subject, seconds, peak_mib.
-        stage: name of the stage.
-        costs: title of the method, subject and cost.
-    """
+    """Write a stage's costs (title of the method, subject, cost) as `COLUMNS`, in place of its earlier ones."""
     rows = _noted(path)[lambda noted: noted["stage"] != stage].to_dict("records")
     rows += [{"stage": stage, "method": method, "subject": name, **asdict(cost)} for method, name, cost in costs]
     write_csv(path, pd.DataFrame(rows, columns=COLUMNS))

@@ -12,37 +12,25 @@ CODE = Path(__file__).parents[1]
 
 
 class Study:
-    """The folders of a study.
-
-    Attributes:
-        root: the repository, the folder of `params.yaml`.
-        params: the settings.
-        ablations: the plan of the ablations.
-        manifests: one CSV per cohort.
-        notebooks: the notebooks as people edit them.
-        results: what `dvc repro` writes and git keeps.
-        work: large files that the stages hand to each other.
-        scratch: states for resuming and caches; never an output.
-        costs: time and memory of the methods; see `cost.note_costs`.
-    """
+    """The folders and files of a study."""
 
     def __init__(self, root: Path, aside: Path | None = None):
         """Set the folders.
 
         Args:
-            root: the repository.
+            root: the repository, the folder of `params.yaml`.
             aside: a folder that takes the place of the repository for all that is made, where a network is trained or
                 evaluated outside the study's stages. The phantoms are then made anew there.
         """
         self.root, self._made = root, aside or root
         self.params = root / "params.yaml"
         self.ablations = root / "ablations" / "ablations.yaml"
-        self.manifests = root / "data_manifests"
-        self.notebooks = root / "notebooks"
-        self.results = self._made / "results"
-        self.work = self._made / "data"
-        self.scratch = self._made / ".work"
-        self.costs = self.scratch / "costs.csv"
+        self.manifests = root / "data_manifests"  # one CSV per cohort
+        self.notebooks = root / "notebooks"  # as people edit them
+        self.results = self._made / "results"  # what `dvc repro` writes and git keeps
+        self.work = self._made / "data"  # large files that the stages hand to each other
+        self.scratch = self._made / ".work"  # states for resuming and caches; never an output
+        self.costs = self.scratch / "costs.csv"  # time and memory of the methods, see `cost.note_costs`
 
     @property
     def phantoms(self) -> Path:
@@ -79,11 +67,7 @@ def digest(parts: Iterable[str | Path]) -> str:
 
 
 def code_digest(*rooms: str) -> str:
-    """Return the digest of source files and of the versions of the libraries that compute.
-
-    Args:
-        rooms: folders and files, such as "segsrgan_core/imaging".
-    """
+    """Return the digest of source files, alone or in folders, and of the versions of the libraries that compute."""
     paths = [CODE / room for room in rooms]
     files = [file for path in paths for file in (sorted(path.rglob("*.py")) if path.is_dir() else [path])]
     return digest([*files, *(f"{name} {version}" for name, version in versions().items())])

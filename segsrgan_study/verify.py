@@ -38,17 +38,11 @@ MEANINGS = {
 
 
 class Verdict(NamedTuple):
-    """Comparison of one committed file with that of the rerun.
+    """Comparison of one committed file with that of the rerun."""
 
-    Attributes:
-        file: path relative to the repository.
-        verdict: a key of `MEANINGS`.
-        detail: what differs.
-    """
-
-    file: str
-    verdict: str
-    detail: str = ""
+    file: str  # path relative to the repository
+    verdict: str  # a key of `MEANINGS`
+    detail: str = ""  # what differs
 
 
 def verify(root: Path, folder: Path, data: Path | None = None) -> list[Verdict]:
@@ -85,15 +79,7 @@ def _run(folder: Path, *command: str, **variables: str) -> None:
 
 
 def compare(committed: Path, rerun: Path) -> list[Verdict]:
-    """Compare the results of two clones.
-
-    Args:
-        committed: clone with the results as committed.
-        rerun: clone in which the study was run again.
-
-    Returns:
-        One verdict per file that git keeps, or would keep, of either clone.
-    """
+    """Compare two clones' results: one verdict per file that git keeps, or would keep, of either."""
     facts = [path.read_text() if path.is_file() else "" for path in (committed / ENVIRONMENT, rerun / ENVIRONMENT)]
     listing = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "--", *RESULTS]
     names = subprocess.check_output(listing, cwd=rerun, text=True).splitlines()

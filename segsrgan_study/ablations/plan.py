@@ -29,12 +29,7 @@ class Plan(Section):
         return self
 
     def settings(self, run: str, seed: int, params: str | Path) -> Settings:
-        """Return the settings of one run.
-
-        Args:
-            run: name of the run.
-            seed: of weights and patches.
-            params: the study's `params.yaml`.
+        """Return the settings of one run with a seed of weights and patches, from the study's `params.yaml`.
 
         Raises:
             UserError: there is no such run, or it changes an unknown key.

@@ -19,12 +19,7 @@ ECHO_SCORES = ("cortex_dice", "cortex_ml", "cortex_true_ml", "psnr")
 
 
 def run_ablation(study: Study, run: str, seed: int) -> pd.DataFrame:
-    """Train one network on the study's prepared cases, or continue its training, and score it.
-
-    Args:
-        study: with the prepared cases and the plan.
-        run: name of the run.
-        seed: of weights and patches.
+    """Train one network on the study's prepared cases, or continue its training, and score it; `seed` as in the plan.
 
     Returns:
         One row per score, also written to `results/ablations/runs/<run>-<seed>.csv`: run, seed, part ("thickness",

@@ -31,11 +31,7 @@ THRESHOLDS = (0.5, 0.6, 0.65, 0.7)
 def search(study: Study, settings: Settings, name: str, n_targets: int | None = None) -> tuple[Path, dict[str, Any]]:
     """Search a method's parameters on the training subjects, beginning with those of the settings.
 
-    Args:
-        study: where.
-        settings: in force.
-        name: of the method.
-        n_targets: how many subjects are labelled by the others; None for all.
+    `n_targets` subjects, or all, are labelled by the others.
 
     Returns:
         The table of the search, and the parameters chosen.
@@ -48,16 +44,13 @@ def search(study: Study, settings: Settings, name: str, n_targets: int | None = 
     subjects = [read_atlas(case, "background" in settings.model.classes) for case in prepared_cases(study, "train")]
     cache, tissues = study.scratch / "registrations", settings.model.classes
     chosen, table = tune(method, subjects, cache, options.registration, tissues, n_targets, options.atlases)
-    return _write(study, settings, name, table), chosen
+    return write_csv(study.results / "tuning" / f"{settings.cohort}_{name}.csv", table), chosen
 
 
 def search_bet(study: Study, settings: Settings, n_images: int | None = None) -> Path:
     """Score BET at several thresholds against the labels of training subjects and of patients at each echo time.
 
-    Args:
-        study: where.
-        settings: of cohort and BET's program.
-        n_images: how many subjects of each split; None for all.
+    Of each split `n_images` subjects are taken, or all.
 
     Returns:
         The table: split, te_ms, threshold, n, mean Dice, mean and range of volume over truth.
@@ -78,11 +71,7 @@ def search_bet(study: Study, settings: Settings, n_images: int | None = None) ->
         lowest_ratio=("volume_ratio", "min"),
         highest_ratio=("volume_ratio", "max"),
     )
-    return _write(study, settings, "bet", table.reset_index())
-
-
-def _write(study: Study, settings: Settings, name: str, table: pd.DataFrame) -> Path:
-    return write_csv(study.results / "tuning" / f"{settings.cohort}_{name}.csv", table)
+    return write_csv(study.results / "tuning" / f"{settings.cohort}_bet.csv", table.reset_index())
 
 
 def _score_bet(case: PreparedCase, threshold: float, program: str) -> dict[str, Any]:

@@ -38,23 +38,14 @@ NOT_BIDS = ("*.html", "cases.tsv", "volumes.tsv", "volumes.json", "figures")
 
 @dataclass(frozen=True)
 class Job:
-    """Options of a run, the same for all images.
+    """Options of a run, the same for all images."""
 
-    Attributes:
-        model: folder of a trained network.
-        out: top of the derivatives.
-        step: distance between windows in voxels; None: that of the model card.
-        precision: "auto", "float32" or "mixed_bfloat16".
-        engine: "auto", "openvino" or "tensorflow".
-        flips: axes along which windows are mirrored in turn; None: those of the model card.
-    """
-
-    model: Path
-    out: Path
-    step: int | None = None
-    precision: str = "auto"
-    engine: str = "auto"
-    flips: tuple[str, ...] | None = None
+    model: Path  # folder of a trained network
+    out: Path  # top of the derivatives
+    step: int | None = None  # distance between windows in voxels; None: that of the model card
+    precision: str = "auto"  # "auto", "float32" or "mixed_bfloat16"
+    engine: str = "auto"  # "auto", "openvino" or "tensorflow"
+    flips: tuple[str, ...] | None = None  # axes along which windows are mirrored in turn; None: those of the card
 
     def identity(self) -> dict[str, Any]:
         """Return the weights and options that decide the numbers of a result."""
@@ -115,14 +106,7 @@ def remove_case(image: InputImage, out: Path) -> None:
 
 
 def write_case(image: InputImage, result: Segmentation, job: Job, facts: dict[str, Any]) -> None:
-    """Write the output images of a case and their sidecars; its contact sheet is there already.
-
-    Args:
-        image: the input.
-        result: its segmentation.
-        job: weights, options and the folder of the derivatives.
-        facts: entries of every sidecar.
-    """
+    """Write the output images of a case and their sidecars, each with `facts`; its contact sheet is there already."""
     stripped = bool((np.asarray(result.interpolated.dataobj) == 0).mean() > STRIPPED)
     outputs = [
         (image.path("T2w", ".nii.gz"), "T2w", _rounded(result.image, IMAGE_BITS)),

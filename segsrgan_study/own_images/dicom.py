@@ -15,25 +15,15 @@ CONVERSION_S = 1800
 
 @dataclass(frozen=True)
 class Series:
-    """One converted series.
+    """One converted series."""
 
-    Attributes:
-        number: series number of the scanner.
-        description: as typed at the scanner; printed only, since it may hold anything.
-        file: the converted image.
-        te_ms: echo time in ms; nan if unknown.
-        digest: SHA-256 of the converted image.
-        fault: reason why it cannot be segmented; "" if it can.
-        what: shape and voxel size in words.
-    """
-
-    number: int
-    description: str
-    file: Path
-    te_ms: float
-    digest: str
-    fault: str
-    what: str
+    number: int  # of the scanner
+    description: str  # as typed at the scanner; printed only, since it may hold anything
+    file: Path  # the converted image
+    te_ms: float  # echo time in ms; nan if unknown
+    digest: str  # SHA-256 of the converted image
+    fault: str  # reason why it cannot be segmented; "" if it can
+    what: str  # shape and voxel size in words
 
     @property
     def label(self) -> str:
@@ -46,14 +36,11 @@ class Series:
 
 
 def convert(folder: Path, scratch: Path) -> list[Series]:
-    """Convert every series of a DICOM folder and those below it.
+    """Convert every series of a DICOM folder and those below it; return them in order of number and echo time.
 
     Args:
         folder: of DICOM files.
         scratch: an empty folder for the converted images; the caller removes it.
-
-    Returns:
-        The series in order of number and echo time.
 
     Raises:
         UserError: there is no DICOM image in the folder, or the converter fails.

@@ -13,18 +13,11 @@ LABELS = {"cortex": "CGM", "white": "WM", "csf": "CSF", "brainstem": "BS", "cere
 
 @dataclass(frozen=True)
 class InputImage:
-    """One image to work on.
-
-    Attributes:
-        file: path of the image.
-        name: BIDS entities, such as `sub-01_ses-2_acq-te120`; the names of its outputs begin with it.
-        source: its name in the outputs: a file's name or a manifest's path; for DICOM never the name of the folder,
-            which may be that of a person.
-    """
+    """One image to work on."""
 
     file: Path
-    name: str
-    source: str
+    name: str  # BIDS entities, such as `sub-01_ses-2_acq-te120`; the names of its outputs begin with it
+    source: str  # its name in the outputs; for DICOM never the name of the folder, which may be that of a person
 
     @property
     def home(self) -> Path:

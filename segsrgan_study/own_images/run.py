@@ -19,19 +19,12 @@ from segsrgan_study.quiet import start_tensorflow
 
 
 class Status(NamedTuple):
-    """State of one input after a run.
+    """State of one input after a run."""
 
-    Attributes:
-        name: of the image's outputs; "" if the input gave no image.
-        source: name of the input in the outputs.
-        state: "done" (in this run), "there" (from an earlier run) or "failed".
-        reason: cause of a failure, one sentence.
-    """
-
-    name: str
-    source: str
-    state: str
-    reason: str = ""
+    name: str  # of the image's outputs; "" if the input gave no image
+    source: str  # name of the input in the outputs
+    state: str  # "done" (in this run), "there" (from an earlier run) or "failed"
+    reason: str = ""  # cause of a failure, one sentence
 
 
 def segment_all(
@@ -76,8 +69,8 @@ def segment_image(image: InputImage, job: Job, identity: dict[str, Any], walk: W
     """Segment one image and write its files; needs only its arguments, so that it can run in any process.
 
     Args:
-        image: the image.
-        job: weights, options and the folder of the derivatives.
+        image: to segment.
+        job: with the engine and precision chosen.
         identity: of the job as it was asked for, see `Job.identity`.
         walk: see `inference.predict`.
 

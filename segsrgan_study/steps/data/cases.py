@@ -16,34 +16,19 @@ FILES = ("low", "hr", "labels", "sides", "interpolated")
 
 
 class PreparedCase(NamedTuple):
-    """One image of the study. All files are in RAS+ order.
+    """One image of the study. All files are in RAS+ order; None and nan stand for what is unknown."""
 
-    Attributes:
-        name: subject, and session where there is one.
-        stem: unique name of the image, with which the names of its files begin; the echo time is part of it in
-            `variability`.
-        split: train, val, test or variability.
-        low: thick slices, simulated or as acquired; always known.
-        te_ms: echo time in ms; nan where unknown.
-        age_weeks: postmenstrual age at the scan; nan where unknown.
-        hr: high-resolution image without added noise; None where unknown.
-        labels: drawem9 numbers on the grid of `hr`, or on a grid of their own; None where unknown.
-        sides: left (1) and right (2) within the skull, on the grid of `labels`; None where unknown.
-        interpolated: cubic spline of `low` on the grid of `hr` and `labels`; None where neither is known.
-        resynthesised: whether the image was computed from a test case at another echo time.
-    """
-
-    name: str
-    stem: str
-    split: str
-    low: Path | None = None
-    te_ms: float = nan
-    age_weeks: float = nan
-    hr: Path | None = None
-    labels: Path | None = None
-    sides: Path | None = None
-    interpolated: Path | None = None
-    resynthesised: bool = False
+    name: str  # subject, and session where there is one
+    stem: str  # unique; the names of the image's files begin with it; in `variability` the echo time is part of it
+    split: str  # train, val, test or variability
+    low: Path | None = None  # thick slices, simulated or as acquired; always known
+    te_ms: float = nan  # echo time in ms
+    age_weeks: float = nan  # postmenstrual age at the scan
+    hr: Path | None = None  # high-resolution image without added noise
+    labels: Path | None = None  # drawem9 numbers on the grid of `hr`, or on a grid of their own
+    sides: Path | None = None  # left (1) and right (2) within the skull, on the grid of `labels`
+    interpolated: Path | None = None  # cubic spline of `low` on the grid of `hr` and `labels`, where either is known
+    resynthesised: bool = False  # whether the image was computed from a test case at another echo time
 
 
 def case_table(cases: Sequence[PreparedCase], folder: Path) -> pd.DataFrame:

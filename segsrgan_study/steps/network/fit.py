@@ -32,21 +32,13 @@ SHOWN = ("val_psnr", "val_psnr_spline", "val_score")  # beside the progress
 
 
 class Trained(NamedTuple):
-    """What a training gave.
+    """What a training gave."""
 
-    Attributes:
-        models: generators that vote, with the weights of their best epochs.
-        card: of the networks.
-        history: one row per epoch.
-        precision: in which they were trained.
-        wished: precision in which they are applied, "auto" for the engine's fastest.
-    """
-
-    models: list[keras.Model]
+    models: list[keras.Model]  # generators that vote, with the weights of their best epochs
     card: ModelCard
-    history: pd.DataFrame
-    precision: str
-    wished: str
+    history: pd.DataFrame  # one row per epoch
+    precision: str  # in which they were trained
+    wished: str  # precision in which they are applied, "auto" for the engine's fastest
 
     def segmenter(self) -> Segmenter:
         """Return the networks as a function of an image, on the engine that will apply them."""

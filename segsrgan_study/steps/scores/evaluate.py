@@ -27,19 +27,12 @@ SIDES = {1: "left_hemisphere", 2: "right_hemisphere"}
 
 
 class CaseScores(NamedTuple):
-    """Scores of one test case.
-
-    Attributes:
-        name: of the case.
-        rows: of the long table: subject, method, structure, metric, value.
-        bins: rows of `reliability_bins` with the structure, one that the truth has.
-        cost: time and memory of the segmentation.
-    """
+    """Scores of one test case."""
 
     name: str
-    rows: list[dict]
-    bins: pd.DataFrame
-    cost: Cost
+    rows: list[dict]  # of the long table: subject, method, structure, metric, value
+    bins: pd.DataFrame  # rows of `reliability_bins` with the structure, one that the truth has
+    cost: Cost  # of the segmentation
 
 
 def shown_structure(card: ModelCard) -> str:
@@ -98,11 +91,10 @@ def write_evaluation(
 
     Args:
         study: where.
-        settings: in force, for the cohort's name and the seed of the bootstraps.
+        settings: for the cohort's name and the seed of the bootstraps.
         card: of the network.
         scored: the test cases.
-        runs: outcome of each other method per subject, see `read_runs`; methods without labels get an entry that says
-            why.
+        runs: see `read_runs`; methods without labels get an entry that says why.
         methods: title, version and parameters by method, see `read_runs`.
 
     Returns:
