@@ -12,25 +12,12 @@ def identity(x):
 
 @given(st.integers(16, 200), st.integers(1, 16))
 @settings(max_examples=30, deadline=None)
-def test_windows_cover_the_axis_and_none_is_further_than_a_step(n, step):
-    starts, _ = line_weights(n, 16, step)
+def test_windows_cover_the_axis_and_their_weights_sum_up_to_one_and_fall_towards_the_faces(n, step):
+    starts, weights = line_weights(n, 16, step)
     assert starts[0] == 0
     assert starts[-1] == n - 16
     assert np.all(np.diff(starts) <= step + 1)
     assert np.all(np.diff(starts) > 0)
-
-
-@given(st.tuples(*[st.integers(5, 40)] * 3), st.sampled_from([4, 8, 11, 16]))
-@settings(max_examples=10, deadline=None)
-def test_an_identity_network_gives_the_image_back(shape, step):
-    image = np.random.default_rng(0).random((*shape, 1)).astype(np.float32)
-    np.testing.assert_allclose(predict([identity], image, 16, step, 2)[..., :1], image, atol=1e-5)
-
-
-@given(st.integers(16, 60), st.integers(1, 16))
-@settings(max_examples=30, deadline=None)
-def test_weights_of_all_windows_sum_up_to_one_and_fall_towards_the_faces(n, step):
-    starts, weights = line_weights(n, 16, step)
     total = np.zeros(n)
     for start, line in zip(starts, weights, strict=True):
         total[start : start + 16] += line
@@ -39,16 +26,11 @@ def test_weights_of_all_windows_sum_up_to_one_and_fall_towards_the_faces(n, step
         assert weights[0][-1] <= 0.5 < weights[0][0]
 
 
-def test_windows_are_blended_smoothly():
-    calls = iter([0.0, 1.0])
-    output = predict(
-        [lambda x: np.full((1, 16, 16, 16, 1), next(calls))], np.ones((24, 16, 16, 1), np.float32), 16, 8, 1
-    )
-    line = output[:, 8, 8, 0]
-    assert line[0] == 0
-    assert line[-1] == 1
-    assert np.all(np.diff(line) >= 0)
-    assert np.abs(np.diff(line)).max() < 0.3
+@given(st.tuples(*[st.integers(5, 40)] * 3), st.sampled_from([4, 8, 11, 16]))
+@settings(max_examples=10, deadline=None)
+def test_an_identity_network_gives_the_image_back(shape, step):
+    image = np.random.default_rng(0).random((*shape, 1)).astype(np.float32)
+    np.testing.assert_allclose(predict([identity], image, 16, step, 2)[..., :1], image, atol=1e-5)
 
 
 def of_value(value):
@@ -59,8 +41,15 @@ def test_networks_take_turns_along_every_axis():
     image = np.ones((32, 32, 32, 1), np.float32)
     output = predict([of_value(0.0), of_value(1.0)], image, 16, 16, 1)[::16, ::16, ::16, 0]
     np.testing.assert_array_equal(output, np.indices((2, 2, 2)).sum(axis=0) % 2)
-    where_two_overlap = predict([of_value(0.0), of_value(1.0)], np.ones((24, 16, 16, 1), np.float32), 16, 8, 1)
-    np.testing.assert_allclose(where_two_overlap[11:13, 8, 8, 0].mean(), 0.5, atol=1e-6)
+
+
+def test_windows_are_blended_smoothly():
+    output = predict([of_value(0.0), of_value(1.0)], np.ones((24, 16, 16, 1), np.float32), 16, 8, 1)
+    line = output[:, 8, 8, 0]
+    np.testing.assert_allclose(line + line[::-1], 1, atol=1e-6)
+    assert line[0] == 0
+    assert np.all(np.diff(line) >= 0)
+    assert np.diff(line).max() < 0.3
 
 
 def test_networks_all_vote_where_windows_are_too_few():
