@@ -29,9 +29,9 @@ def environment(precision: str) -> dict[str, Any]:
     }
 
 
-def versions() -> dict[str, str]:
-    """Return the versions of the libraries that the numbers go through."""
-    return {name: metadata.version(name) for name in LIBRARIES}
+def versions(*libraries: str) -> dict[str, str]:
+    """Return the versions of libraries, by default of those that the study's numbers go through."""
+    return {name: metadata.version(name) for name in libraries or LIBRARIES}
 
 
 def hardware() -> dict[str, str]:

@@ -5,11 +5,10 @@ import os
 import re
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import nbformat
 
@@ -61,8 +60,13 @@ def run_notebook(study: Study, name: str, settings: Settings) -> Path:
     options = {"kernel_name": KERNEL, "cwd": study.root, "progress_bar": False}
     options["parameters"] = {name: values[name] for name in declared}
     try:
-        with _relayed(failed.with_suffix(".log")):
-            executed = _interruptible(lambda: papermill.execute_notebook(source, failed, **options))
+        # In a thread, so that Ctrl-C comes here and not to papermill, which would report a dead kernel.
+        with _relayed(failed.with_suffix(".log")), ThreadPoolExecutor(1) as thread:
+            try:
+                executed = thread.submit(papermill.execute_notebook, source, failed, **options).result()
+            except KeyboardInterrupt:
+                kill_children()
+                raise
     except RuntimeError as error:
         if not str(error).startswith(DEAD):
             raise
@@ -93,16 +97,6 @@ def export_report(notebook: nbformat.NotebookNode, path: Path) -> Path:
     title = notebook.cells[0].source.splitlines()[0].removeprefix("# ")
     page, _ = exporter.from_notebook_node(nbformat.reads(normalised(notebook), 4), {"metadata": {"name": title}})
     return write_text(path, page)
-
-
-def _interruptible(run: Callable[[], Any]) -> Any:
-    """Run in a thread, so that Ctrl-C comes here and not to papermill, which would report a dead kernel."""
-    with ThreadPoolExecutor(1) as thread:
-        try:
-            return thread.submit(run).result()
-        except KeyboardInterrupt:
-            kill_children()
-            raise
 
 
 def normalised(notebook: nbformat.NotebookNode) -> str:

@@ -55,7 +55,11 @@ def train_aside(study: Study, settings: Settings, cohorts: Sequence[str], out: P
             raise UserError(f"{out}: the folder holds a network of another cohort or other settings; name another one.")
         return False
     bench = _prepared(study, out, settings, cohorts, ("train", "val"))
-    _check_one_voxel_size(bench)
+    cases = [case for split in ("train", "val") for case in prepared_cases(bench, split)]
+    sizes = [float(spacing_mm(nib.load(case.hr))[0]) for case in cases]
+    if max(sizes) > 1.02 * min(sizes):
+        found = f"the images have voxels of {min(sizes):.3g} to {max(sizes):.3g} mm"
+        raise UserError(f"training: {found}; set simulation.spacing_mm in params.yaml to one size.")
     trained = fit(bench, settings)
     save_model(out, trained.models[0], trained.card, trained.models[1:])
     write_csv(out / "history.csv", trained.history)
@@ -167,14 +171,6 @@ def _prepared(
     write_csv(bench.work / "prepared" / CASES, pd.concat(tables))
     write_text(done, "")
     return bench
-
-
-def _check_one_voxel_size(bench: Study) -> None:
-    cases = [case for split in ("train", "val") for case in prepared_cases(bench, split)]
-    sizes = [float(spacing_mm(nib.load(case.hr))[0]) for case in cases]
-    if max(sizes) > 1.02 * min(sizes):
-        found = f"the images have voxels of {min(sizes):.3g} to {max(sizes):.3g} mm"
-        raise UserError(f"training: {found}; set simulation.spacing_mm in params.yaml to one size.")
 
 
 def _draft_card(settings: Settings, bench: Study, trained: Trained) -> str:

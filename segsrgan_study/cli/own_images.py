@@ -16,7 +16,6 @@ Inputs = Annotated[
         show_default=False,
     ),
 ]
-Series = Annotated[str, typer.Option(help="DICOM series: its number or a part of its description.")]
 Precision = Literal["auto", "float32", "mixed_bfloat16"]
 Engine = Literal["auto", "openvino", "tensorflow"]
 Flips = Literal["none", "x", "xy", "xyz"]
@@ -27,11 +26,9 @@ def segment(
     images: Inputs,
     out: Annotated[Path, typer.Option(help="Folder for the BIDS derivatives.")],
     model: Annotated[str | None, typer.Option(help="Folder of a trained model, or name of packaged weights.")] = None,
-    series: Series = "",
+    series: Annotated[str, typer.Option(help="DICOM series: its number or a part of its description.")] = "",
     split: Split = "",
-    step: Annotated[
-        int | None, typer.Option(min=1, help="Distance of windows in voxels; default: the model's.")
-    ] = None,
+    step: Annotated[int | None, typer.Option(min=1, help="Voxels from window to window; default: the model's.")] = None,
     precision: Annotated[Precision, typer.Option(help="Of the network; auto measures which is faster.")] = "auto",
     engine: Annotated[Engine, typer.Option(help="Of the network; auto takes TensorFlow on a GPU only.")] = "auto",
     flips: Annotated[Flips | None, typer.Option(help="Axes to mirror (x: left-right); default: the model's.")] = None,

@@ -76,7 +76,11 @@ def make_manifest(
     """
     if preset not in PRESETS:
         raise UserError(f"preset: expected one of {', '.join(PRESETS)}; received {preset!r}.")
-    cohort, base = _cohort_name(preset, name), PRESETS[preset]
+    cohort, base = name or preset, PRESETS[preset]
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", cohort):
+        raise UserError(f"name: expected letters, digits, '_' and '-'; received {cohort!r}.")
+    if cohort in {*PRESETS, "embedded"} and (cohort != preset or cohort == "folder"):
+        raise UserError(f"name: expected a name of your own for this cohort; received {cohort!r}; give another.")
     given = {key: value for key, value in choices.items() if value not in (None, "")}
     mapping = given.pop("mapping", preset if preset in CONVENTIONS else "drawem9")
     numbers = CONVENTIONS.get(str(mapping)) or read_mapping(mapping)
@@ -96,15 +100,6 @@ def make_manifest(
             Path(data_root, cohort).unlink()
         raise
     return path
-
-
-def _cohort_name(preset: str, name: str) -> str:
-    cohort = name or preset
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", cohort):
-        raise UserError(f"name: expected letters, digits, '_' and '-'; received {cohort!r}.")
-    if cohort in {*PRESETS, "embedded"} and (cohort != preset or cohort == "folder"):
-        raise UserError(f"name: expected a name of your own for this cohort; received {cohort!r}; give another.")
-    return cohort
 
 
 def _link(folder: Path, data_root: Path, cohort: str) -> bool:

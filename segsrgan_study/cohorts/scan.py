@@ -15,9 +15,6 @@ from segsrgan_study.cohorts.schema import COLUMNS, FILES, SPLITS
 from segsrgan_study.cohorts.splits import Share, choose, deal
 from segsrgan_study.cohorts.tables import refuse
 
-Files = dict[str, tuple[str, ...]]
-"""Path inside the folder to what the stars of the glob stand for there."""
-
 
 @dataclass(frozen=True)
 class Preset:
@@ -76,8 +73,8 @@ def _check_names(names: str) -> None:
         raise UserError(f"names: expected groups (?P<name>...) called {', '.join(METADATA)}; received {names!r}.")
 
 
-def _find(folder: Path, globs: Sequence[str]) -> Files:
-    """Return what the first useful glob finds, in order of the path; hidden files are passed over."""
+def _find(folder: Path, globs: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """Return the visible files that the first useful glob finds, in order, each with what its stars stand for."""
     if not folder.is_dir():
         raise UserError(
             f"{folder}: expected a folder of images; received {'a file' if folder.exists() else 'nothing'}."
@@ -96,7 +93,7 @@ def _find(folder: Path, globs: Sequence[str]) -> Files:
     return {}
 
 
-def _partner(row: Mapping[str, Any], stars: tuple[str, ...], others: Files, faults: list[str]) -> str:
+def _partner(row: Mapping[str, Any], stars: tuple[str, ...], others: Mapping[str, tuple], faults: list[str]) -> str:
     """Return the file that belongs to an image, "" if none does; a doubtful case becomes a fault."""
     fitting = [path for path, found in others.items() if found == stars]
     name = _without_folders(stars)

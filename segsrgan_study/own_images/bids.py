@@ -6,7 +6,6 @@ case, so that a case is either complete or absent.
 
 import json
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +29,6 @@ DESCRIPTIONS = {
     "hemispheres": "Content of the skull: 1 left, 2 right.",
 }
 MAKER = {"Name": "segsrgan_core", "Version": segsrgan_core.__version__}
-PACKAGES = ("nibabel", "numpy", "scipy")
 IMAGE_BITS, PROBABILITY_BITS = 14, 8  # precision of the files; scanners store 12 bits
 STRIPPED = 2 / 3  # share of voxels that are exactly 0 in an image without its skull
 NOT_BIDS = ("*.html", "cases.tsv", "volumes.tsv", "volumes.json", "figures")
@@ -135,11 +133,6 @@ def _rounded(image: Nifti1Image, bits: int = PROBABILITY_BITS) -> Nifti1Image:
     array = np.asarray(image.dataobj)
     step = np.float32(2.0 ** (np.ceil(np.log2(max(np.abs(array).max(), 1e-30))) - bits))
     return Nifti1Image(np.round(array / step) * step, image.affine)
-
-
-def versions(engine: str) -> dict[str, str]:
-    """Return the versions of the libraries that compute the results, that of the engine among them."""
-    return {name: metadata.version(name) for name in (*PACKAGES, engine)}
 
 
 def write_description(out: Path, name: str) -> None:

@@ -8,8 +8,9 @@ from typing import Any, NamedTuple
 from segsrgan_core.inference import Walk
 from segsrgan_core.segmenter import Segmenter
 from segsrgan_study.engines import choose_engine, choose_precision, load_segmenter
+from segsrgan_study.environment import versions
 from segsrgan_study.files import load_image
-from segsrgan_study.own_images.bids import Job, is_done, remove_case, versions, write_case, write_top
+from segsrgan_study.own_images.bids import Job, is_done, remove_case, write_case, write_top
 from segsrgan_study.own_images.names import InputImage
 from segsrgan_study.own_images.quality import doubts, quality
 from segsrgan_study.own_images.tables import write_tables
@@ -86,7 +87,8 @@ def segment_image(image: InputImage, job: Job, identity: dict[str, Any], walk: W
     notes = result.notes + doubts(result)
     for note in notes:
         say(f"{image.file}: note: {note}.")
-    facts = {"Sources": [image.source], **identity, "Versions": versions(job.engine), "Notes": notes}
+    made_with = versions("nibabel", "numpy", "scipy", job.engine)
+    facts = {"Sources": [image.source], **identity, "Versions": made_with, "Notes": notes}
     chosen = {"Engine": job.engine, "Precision": job.precision}
     facts |= {"Options": identity["Options"] | chosen, "Quality": quality(scan, result)}
     write_figure(contact_sheet.draw(result, image.name), job.out / image.sheet, dpi=160)

@@ -3,7 +3,7 @@
 import shutil
 from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
+from operator import itemgetter
 
 import pandas as pd
 
@@ -20,7 +20,7 @@ from segsrgan_study.paths import Study
 from segsrgan_study.phantoms.cohort import COHORT, PhantomCohort, write_cohort
 from segsrgan_study.pool import map_cases, results
 from segsrgan_study.steps.data.cases import CASES, PreparedCase, case_table
-from segsrgan_study.steps.data.images import Images, case_images, case_name, echo_images
+from segsrgan_study.steps.data.images import case_images, case_name, echo_images
 
 # That one case needs. It takes a second or two: on a few cores, starting processes would cost more than they save.
 RESOURCES = {"memory_gib": 1.5, "cores_each": 4}
@@ -40,11 +40,8 @@ def make_phantoms(study: Study, settings: Settings) -> pd.DataFrame:
     made, target = study.phantoms, study.work / COHORT
     manifest = write_cohort(config, made, settings.workers)
     part = target.with_name(f"{PART}{COHORT}")
-    for old in (
-        part,
-        target,
-        *(folder for folder in made.parent.iterdir() if folder != made),
-    ):  # also those of old code
+    of_old_code = [folder for folder in made.parent.iterdir() if folder != made]
+    for old in (part, target, *of_old_code):
         shutil.rmtree(old, ignore_errors=True)
     for name in manifest["subject"].unique():
         shutil.copytree(made / COHORT / name, part / name)
@@ -88,8 +85,9 @@ def prepare(
             raise UserError(f"{study.manifest(settings.cohort)}: there is no image of the split {split!r}; add some.")
     jobs = _with_stems([row for found in rows.values() for row in found])
     work = partial(_prepare_one, study, settings, keep, rows.get("variability") == [])
-    outcomes = map_cases(work, jobs, "prepared", settings.workers, **RESOURCES, name=_stem)
-    cases = [case for group in results(outcomes, "cases to prepare", _stem) for case in group]
+    stem_of = itemgetter(1)
+    outcomes = map_cases(work, jobs, "prepared", settings.workers, **RESOURCES, name=stem_of)
+    cases = [case for group in results(outcomes, "cases to prepare", stem_of) for case in group]
     table = case_table(sorted(cases, key=lambda case: SPLITS.index(case.split)), study.work / "prepared")
     write_csv(study.work / "prepared" / CASES, table)
     return table
@@ -103,10 +101,6 @@ def _with_stems(rows: Sequence[Row]) -> list[tuple[Row, str]]:
     return [(row, f"{name}_run-{n + 1}" if n else name) for row, name, n in zip(rows, names, runs, strict=True)]
 
 
-def _stem(job: tuple[Row, str]) -> str:
-    return job[1]
-
-
 def _prepare_one(
     study: Study, settings: Settings, keep: bool, with_echoes: bool, job: tuple[Row, str]
 ) -> list[PreparedCase]:
@@ -115,7 +109,7 @@ def _prepare_one(
     with_echoes = with_echoes and row.split == "test"
     name = case_name(row) if row.split == "variability" else stem
     case = PreparedCase(name=name, stem=stem, split=row.split, te_ms=row.te_ms, age_weeks=row.age_weeks)
-    paths = _paths(folder, stem)
+    paths = {kind: folder / f"{stem}_{end}.nii.gz" for kind, end in ENDS.items()}
     if keep and not with_echoes and all(path.is_file() for path in paths.values()):
         return [case._replace(**paths)]
     images = case_images(study, settings, row, stem)
@@ -124,13 +118,8 @@ def _prepare_one(
         resynthesised = case._replace(split="variability", resynthesised=True)
         for te, echo in echo_images(stem, images, settings).items():
             made.append((resynthesised._replace(stem=f"{stem}_acq-te{te:g}", te_ms=float(te)), echo))
-    return [_save(images, case, folder) for case, images in made]
-
-
-def _paths(folder: Path, stem: str) -> dict[str, Path]:
-    return {kind: folder / f"{stem}_{end}.nii.gz" for kind, end in ENDS.items()}
-
-
-def _save(images: Images, case: PreparedCase, folder: Path) -> PreparedCase:
-    paths = _paths(folder, case.stem)
-    return case._replace(**{kind: save_image(image, paths[kind]) for kind, image in images.items()})
+    saved = []
+    for case, images in made:
+        files = {kind: save_image(image, folder / f"{case.stem}_{ENDS[kind]}.nii.gz") for kind, image in images.items()}
+        saved.append(case._replace(**files))
+    return saved

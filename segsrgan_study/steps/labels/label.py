@@ -7,6 +7,7 @@ method runs on one core, so several images at a time take less time than one aft
 
 from contextlib import suppress
 from functools import lru_cache, partial
+from operator import attrgetter
 from typing import Any
 
 import pandas as pd
@@ -40,7 +41,8 @@ def label_all(study: Study, settings: Settings) -> pd.DataFrame:
     methods = chosen_methods(options.methods, options.parameters)
     tests = prepared_cases(study, "test")
     label = partial(label_case, study, settings)
-    found = results(map_cases(label, tests, "labelled", settings.workers, memory_gib=2.5, name=_name), "images", _name)
+    name = attrgetter("name")
+    found = results(map_cases(label, tests, "labelled", settings.workers, memory_gib=2.5, name=name), "images", name)
     rows = [row for of_case, _ in found for row in of_case]
     note_costs(study.costs, "baselines", [cost for _, of_case in found for cost in of_case])
     runs = pd.DataFrame(rows, columns=["subject", "method", "outcome"])
@@ -48,10 +50,6 @@ def label_all(study: Study, settings: Settings) -> pd.DataFrame:
     write_csv(runs_path, runs)
     write_json(methods_path, {method.name: _facts(method, study, settings, tests) for method in methods})
     return runs
-
-
-def _name(case: PreparedCase) -> str:
-    return case.name
 
 
 def label_case(
