@@ -6,14 +6,11 @@ from segsrgan_core.errors import UserError
 
 NO_MEMORY = "there is not enough memory for this image or cohort; use a larger machine or a smaller image"
 ADVICE = {
-    errno.ENOSPC: "free space or choose another folder",
-    errno.EDQUOT: "free space or choose another folder",
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), "free space or choose another folder"),
     errno.EFBIG: "choose another folder or raise the limit of file sizes",
-    errno.EACCES: "change its permissions or choose another folder",
-    errno.EPERM: "change its permissions or choose another folder",
+    **dict.fromkeys((errno.EACCES, errno.EPERM), "change its permissions or choose another folder"),
     errno.EROFS: "choose a folder that can be written to",
-    errno.ENOENT: "check the path",
-    errno.ENOTDIR: "check the path",
+    **dict.fromkeys((errno.ENOENT, errno.ENOTDIR), "check the path"),
     errno.EISDIR: "give a file, not a folder",
 }
 

@@ -139,10 +139,7 @@ def _manifests(study: Study, cohorts: Sequence[str]) -> dict[str, str]:
 def _prepared(
     study: Study, out: Path, settings: Settings, cohorts: Sequence[str], splits: Sequence[str] | None = None
 ) -> Study:
-    """Prepare the cases of all cohorts, unless done before, in a folder of `out/.work` named after their settings.
-
-    Each cohort must have all splits; None stands for val and train as far as a calibration needs and a cohort has them.
-    """
+    """Prepare the splits of all cohorts in `out/.work`, unless done; None: of val and train what a calibration needs."""
     wished = settings.inference.calibration_cases
     parts = [settings.simulation.model_dump_json(), settings.embedded.model_dump_json(), str(settings.seed)]
     parts += [json.dumps(_manifests(study, cohorts)), str(splits or wished)]

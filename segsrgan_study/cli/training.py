@@ -150,10 +150,7 @@ def tune(
 
 
 def _start(cohorts: list[str], setting: str | None, params: Path | None) -> "tuple[Study, list[str], Settings]":
-    """Return the study, the names of the cohorts and the settings, and start TensorFlow.
-
-    A cohort is named by a word or by its manifest's path.
-    """
+    """Return the study, the cohorts' names (given as words or as manifests' paths) and settings; start TensorFlow."""
     from segsrgan_study.params import read_params
     from segsrgan_study.quiet import start_tensorflow
 

@@ -111,10 +111,7 @@ def _without_folders(stars: Sequence[str]) -> str:
 
 
 def _same_id(a: str, b: str) -> bool:
-    """Tell whether two names share an id: a common start with a number in it, then words that are no ids.
-
-    `P1_T2w` and `P1_dseg` do; `site1_P1` and `site1_P2` do not.
-    """
+    """Tell whether names start with the same id (`P1_T2w`, `P1_dseg`) and no other follows (`site1_P1`, `site1_P2`)."""
     first, second = (re.findall("[a-z0-9]+", name.lower()) for name in (a, b))
     common = [word for word, other in takewhile(lambda pair: pair[0] == pair[1], zip(first, second, strict=False))]
     rest = first[len(common) :] + second[len(common) :]

@@ -1,9 +1,11 @@
-"""Training of the study's networks on the prepared cases."""
+"""Training of the study's networks on the prepared cases: states from which it goes on, and its curve as it runs."""
 
+import inspect
+import json
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -20,15 +22,15 @@ from segsrgan_study.engines import as_network, choose_engine, choose_precision
 from segsrgan_study.environment import environment
 from segsrgan_study.files import load_image, load_labels, write_csv
 from segsrgan_study.params import Settings
-from segsrgan_study.paths import Study
+from segsrgan_study.paths import Study, code_digest, digest
 from segsrgan_study.progress import Progress
 from segsrgan_study.scores import ssim
 from segsrgan_study.steps.data.cases import PreparedCase, prepared_cases
 from segsrgan_study.steps.network.build import build_trainer, model_card, model_classes
 from segsrgan_study.steps.network.calibrate import calibrated, calibration_cases, try_thresholds
-from segsrgan_study.steps.network.states import LiveCurve, forget_all_but, state_files
 
 SHOWN = ("val_psnr", "val_psnr_spline", "val_score")  # beside the progress
+ROWS = 200  # about so many lines a curve
 
 
 class Trained(NamedTuple):
@@ -123,8 +125,52 @@ def train_networks(
             copy_weights(trainer.average, trainer.generator.trainable_variables)
             models.append(trainer.generator)
             histories.append(pd.DataFrame(rows).assign(**{"network": number + 1} if len(states) > 1 else {}))
-    forget_all_but(states)
+    _forget_all_but(states)
     return Trained(models, card, pd.concat(histories, ignore_index=True), precision, settings.model.precision)
+
+
+def state_files(study: Study, settings: Settings, *objectives: Callable | None) -> list[Path]:
+    """Return the file of each network's state; the name stands for settings, code, prepared cases and objectives.
+
+    Of an objective in place of those of `segsrgan_core.losses` the source counts, not what it calls.
+    """
+    cases = sorted(path for path in (study.work / "prepared").rglob("*") if path.is_file())
+    sources = [inspect.getsource(objective) for objective in objectives if objective is not None]
+    code = code_digest("segsrgan_core", "segsrgan_study/steps/network")
+    path = study.scratch / "training" / f"{digest([settings.model_dump_json(), code, *sources, *cases])[:16]}.npz"
+    return [path.with_stem(f"{path.stem}-{n}") if n else path for n in range(settings.training.networks)]
+
+
+def _forget_all_but(states: list[Path]) -> None:
+    """Remove the states of the training that was finished before this one, whose own stay until another one is."""
+    finished = states[0].with_name("finished.json")
+    before = json.loads(finished.read_text(encoding="utf-8")) if finished.is_file() else []
+    write_json(finished, [path.name for path in states])
+    for name in set(before) - {path.name for path in states}:
+        states[0].with_name(name).unlink(missing_ok=True)
+
+
+class LiveCurve:
+    """A CSV that grows while a training runs: step, total, losses, and validation scores at an epoch's end.
+
+    Args:
+        path: of the table. Where it is there, its steps before the first one that is added are kept: a training that
+            goes on continues its curve, and one that begins anew starts another.
+        total: steps of the whole training.
+    """
+
+    def __init__(self, path: Path, total: int):
+        self._path, self._total, self._rows = path, total, None
+
+    def add(self, step: int, values: dict[str, Any]) -> None:
+        """Add a step where it is due; its values are plain numbers or scalar tensors."""
+        if self._rows is None:
+            earlier = pd.read_csv(self._path) if self._path.is_file() else pd.DataFrame(columns=["step"])
+            self._rows = earlier[earlier["step"] < step].to_dict("records")
+        if step % max(1, self._total // ROWS) == 0 or "epoch" in values:
+            numbers = {name: float(value) for name, value in values.items()}
+            self._rows.append({**numbers, "step": step, "total": self._total})
+            write_csv(self._path, pd.DataFrame(self._rows))
 
 
 class _Validation:

@@ -1,5 +1,6 @@
 """Stage 04: volumes of every patient at every echo time, and how good each segmentation is."""
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -26,14 +27,13 @@ def variability_cases(study: Study) -> list[PreparedCase]:
     Raises:
         UserError: two images of one patient at one echo time.
     """
-    cases, known = prepared_cases(study, "variability"), set()
-    for case in cases:
-        if (case.name, case.te_ms) in known:
+    cases = prepared_cases(study, "variability")
+    for (name, te_ms), count in Counter((case.name, case.te_ms) for case in cases).items():
+        if count > 1:
             raise UserError(
-                f"{case.name}: two images at TE {case.te_ms:g} ms, and the analysis takes one; "
+                f"{name}: two images at TE {te_ms:g} ms, and the analysis takes one; "
                 "give the second a session of its own in the manifest, or remove it."
             )
-        known.add((case.name, case.te_ms))
     return cases
 
 

@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from segsrgan_study.steps.network.states import LiveCurve
+from segsrgan_study.steps.network.fit import LiveCurve
 
 
 def test_a_curve_is_thinned_but_keeps_every_epochs_end(tmp_path):

@@ -12,7 +12,7 @@ from segsrgan_core.networks.critic import build_critic
 from segsrgan_study.params import read_params
 from segsrgan_study.paths import Study
 from segsrgan_study.steps.network.build import build_trainer, model_classes
-from segsrgan_study.steps.network.states import state_files
+from segsrgan_study.steps.network.fit import state_files
 from tests.settings import PARAMS, QUICK
 
 NOTEBOOK = Path(__file__).parents[3] / "notebooks" / "02_train.ipynb"
