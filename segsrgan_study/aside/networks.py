@@ -139,7 +139,7 @@ def _manifests(study: Study, cohorts: Sequence[str]) -> dict[str, str]:
 def _prepared(
     study: Study, out: Path, settings: Settings, cohorts: Sequence[str], splits: Sequence[str] | None = None
 ) -> Study:
-    """Prepare the splits of all cohorts in `out/.work`, unless done; None: of val and train what a calibration needs."""
+    """Prepare cohorts' splits in `out/.work`, unless done before; None: of val and train what a calibration needs."""
     wished = settings.inference.calibration_cases
     parts = [settings.simulation.model_dump_json(), settings.embedded.model_dump_json(), str(settings.seed)]
     parts += [json.dumps(_manifests(study, cohorts)), str(splits or wished)]

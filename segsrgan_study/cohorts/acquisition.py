@@ -11,6 +11,7 @@ from segsrgan_study.cohorts.tables import read_bytes, read_table, refuse
 from segsrgan_study.files import stem
 
 METADATA = ("subject", "session", "te_ms", "tr_ms", "age_weeks", "site")
+_TIME = r"(?i)(?<![a-z0-9]){}[_-]?(\d+(?:\.\d+)?)(?:ms)?(?![a-z0-9])"
 _TIMES_AND_REST = r"(?i)[_-]?(?<![a-z0-9])t[er][_-]?\d+(\.\d+)?(ms)?(?![a-z0-9]).*$"
 
 
@@ -47,7 +48,9 @@ def describe(
         first = next((star.partition("/")[0] for star in stars if star), stem(image))
         own = named.get("subject") or re.sub(_TIMES_AND_REST, "", first) or first
         row = {"image": image, "own_name": own, "subject": own, "session": ""}
-        row |= _times_of_name(image) | _times_of_sidecar(folder / image, faults) | named
+        times = {key: re.search(_TIME.format(key), image) for key in ("te", "tr")}
+        row |= {f"{key}_ms": match[1] for key, match in times.items() if match}
+        row |= _times_of_sidecar(folder / image, faults) | named
         row |= table.get(image, {})
         subject, session = row["subject"].removeprefix("sub-"), row["session"].removeprefix("ses-")
         row.setdefault("age_weeks", ages.get((subject, session)) or ages.get((subject, ""), ""))
@@ -55,12 +58,6 @@ def describe(
     refuse(folder, faults)
     listed = _listed_ages(folder / "ages.csv", [row["subject"] for row in rows])
     return [row | {"age_weeks": row["age_weeks"] or listed.get(row["subject"], "")} for row in rows]
-
-
-def _times_of_name(name: str) -> dict[str, str]:
-    pattern = r"(?i)(?<![a-z0-9]){}[_-]?(\d+(?:\.\d+)?)(?:ms)?(?![a-z0-9])"
-    found = {f"{key}_ms": re.search(pattern.format(key), name) for key in ("te", "tr")}
-    return {key: match[1] for key, match in found.items() if match}
 
 
 def _times_of_sidecar(image: Path, faults: list[str]) -> dict[str, float]:

@@ -38,20 +38,16 @@ def find_images(
         UserError: an input is none of these, a table has faults, or two images would have the same outputs.
     """
     expanded = [image for word in inputs for image in _expand(Path(word), split)]
-    given = list(dict.fromkeys(expanded))  # one may be named twice, or by both files of a pair
+    given = dict.fromkeys(expanded)  # one may be named twice, or by both files of a pair
     folders = [image for image in given if image.file.is_dir()]
-    images, failures = [], []
-    for image in track(given, "read") if folders and len(given) > 1 else given:  # converting takes its time
-        if image in folders:
-            number = folders.index(image) + 1
-            try:
-                images += _converted(image, scratch / str(number), series)
-            except UserError as error:
-                say(str(error))
-                why = "the DICOM folder gave no image to work on; the screen said why"  # whose names no output may hold
-                failures.append((f"DICOM folder {number}", why))
-        else:
-            images.append(image)
+    images, failures = [image for image in given if image not in folders], []
+    for number, folder in enumerate(track(folders, "converted") if len(folders) > 1 else folders, start=1):
+        try:
+            images += _converted(folder, scratch / str(number), series)
+        except UserError as error:
+            say(str(error))
+            why = "the DICOM folder gave no image to work on; the screen said why"  # whose names no output may hold
+            failures.append((f"DICOM folder {number}", why))
     first: dict[str, InputImage] = {}
     for image in images:
         other = first.setdefault(image.name, image)

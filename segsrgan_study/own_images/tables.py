@@ -24,11 +24,9 @@ COLUMNS = {
 
 
 def write_tables(out: Path, failed: dict[str, tuple[str, str]]) -> None:
-    """Write `volumes.tsv`, `cases.tsv` and `report.html` from all whole cases of a folder.
+    """Write `volumes.tsv`, `cases.tsv` and `report.html` from all whole cases of a folder, earlier runs' included.
 
-    Args:
-        out: top of the derivatives; cases of earlier runs count as well.
-        failed: source to case name and reason.
+    `failed` are the failures of this run: source to case name and reason.
     """
     found = {path: read_record(path) for path in sorted(out.glob(RECORDS))}
     records = {

@@ -27,13 +27,7 @@ def case_name(row: Row) -> str:
 
 
 def case_images(study: Study, settings: Settings, row: Row, name: str) -> Images:
-    """Read the images of a row; simulate the thick slices unless they were acquired.
-
-    Args:
-        study: folders.
-        settings: cohort, seed and simulation.
-        row: of the cohort's manifest.
-        name: of the case; the simulated noise depends on it.
+    """Read the images of a row; unless they were acquired, simulate thick slices, with noise that depends on `name`.
 
     Raises:
         UserError: a file is missing or at fault, or voxels are anisotropic and `simulation.spacing_mm` is not set.
@@ -88,12 +82,9 @@ def _read(study: Study, settings: Settings, kind: str, name: str) -> Nifti1Image
 
 
 def echo_images(name: str, images: Images, settings: Settings) -> dict[float, Images]:
-    """Re-synthesise a head at the talk's echo times and cut it into thick slices.
+    """Re-synthesise a head, from its `hr` and `labels`, at the talk's echo times and cut it into thick slices.
 
-    Args:
-        name: of the case. The random values of a head depend on its name and the seed alone.
-        images: of the case; `hr` and `labels` must be known.
-        settings: seed and simulation.
+    The random values of a head depend on its name and the seed alone.
 
     Returns:
         Images by echo time in ms; `hr` is without noise.

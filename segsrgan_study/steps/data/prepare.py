@@ -64,14 +64,9 @@ def prepare(
 ) -> pd.DataFrame:
     """Write the images of all cases and the table of cases to `data/prepared`.
 
-    A cohort without images at several echo times gets the split `variability` from its test cases, re-synthesised.
-
-    Args:
-        study: where.
-        settings: in force.
-        manifest: of the cohort.
-        splits: to prepare; each but `variability` must have images.
-        keep: keep high-resolution cases that are there; for a folder that belongs to these settings and images alone.
+    Each split but `variability` must have images. A cohort without images at several echo times gets that one from its
+    test cases, re-synthesised. With `keep`, high-resolution cases that are there are not made again: for a folder that
+    belongs to these settings and images alone.
 
     Returns:
         The table of cases, see `PreparedCase`; paths relative to `data/prepared`.

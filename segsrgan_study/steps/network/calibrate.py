@@ -19,14 +19,10 @@ NEARLY = 0.002  # of Dice: what a threshold may cost to give the right volume
 
 
 def calibration_cases(study: Study, wished: int) -> list[PreparedCase]:
-    """Return all cases of the split val, filled up from train, from its first to its last case.
+    """Return all cases of the split val, filled up to a wished number, if there are so many, from all over train.
 
     With a single case the error would be a matter of luck. Those of train are heads that the network has seen, whose
     errors are rather small.
-
-    Args:
-        study: where the prepared cases are.
-        wished: number of cases; fewer where there are no more.
     """
     validation, train = (prepared_cases(study, split) for split in ("val", "train"))
     more = min(max(0, wished - len(validation)), len(train))

@@ -45,11 +45,7 @@ def evaluate_case(
 ) -> CaseScores:
     """Segment a test case, keep its images in `data/evaluated`, and score SegSRGAN, cubic spline and other methods.
 
-    Args:
-        study: where.
-        case: with the truth.
-        segmenter: the network, on whose tissues all methods are scored.
-        runs: outcome of each other method per subject, see `read_runs`.
+    All are scored on the network's tissues; the other methods are those that labelled the case in `runs`.
     """
     interpolated, truth, labels = load_image(case.interpolated), load_image(case.hr), load_labels(case.labels)
     with metered() as cost:
@@ -89,13 +85,7 @@ def write_evaluation(
 ) -> tuple[pd.DataFrame, dict]:
     """Write per_subject.csv, calibration.csv and metrics.json to `results/evaluation`.
 
-    Args:
-        study: where.
-        settings: for the cohort's name and the seed of the bootstraps.
-        card: of the network.
-        scored: the test cases.
-        runs: see `read_runs`; methods without labels get an entry that says why.
-        methods: title, version and parameters by method, see `read_runs`.
+    Runs and methods are those of `read_runs`; a method without labels gets an entry that says why.
 
     Returns:
         The long table of scores and its summary.

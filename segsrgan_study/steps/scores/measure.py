@@ -45,11 +45,7 @@ def measure_case(study: Study, case: PreparedCase, segmenter: Segmenter) -> dict
 
 
 def measure_one(case: PreparedCase, segmenter: Segmenter) -> tuple[Segmentation, dict[str, Any]]:
-    """Segment one image, on the grid of the truth where it is known.
-
-    Args:
-        case: at one echo time.
-        segmenter: a network that segments the cortex.
+    """Segment one image, on the grid of the truth where it is known, by a network that knows the cortex.
 
     Returns:
         The segmentation and its row of `volumes.csv` without the ICV: volumes and their standard error in ml; true
