@@ -1,6 +1,5 @@
 import dataclasses
 
-import nibabel as nib
 import numpy as np
 import pytest
 from nibabel.nifti1 import Nifti1Image
@@ -8,7 +7,7 @@ from nibabel.nifti1 import Nifti1Image
 from segsrgan_core.errors import UserError
 from segsrgan_core.networks.generators import build_generator
 from segsrgan_core.segmenter import Segmenter, load_segmenter, save_model
-from tests.core.imaging.test_geometry import centre_mm, oblique
+from tests.core.imaging.test_geometry import oblique
 from tests.core.test_simulation import blob
 from tests.settings import model_card, thick_slices
 
@@ -24,40 +23,15 @@ def identity(x):
 SEGMENTER = Segmenter(CARD, identity)
 
 
-def head(codes="RAS", thickness=3.0, offset=(1.0, -2.0, 1.5)):
-    return thick_slices(blob(oblique((1, 1, 1), codes, 0.2), (32, 36, 30), offset, 4.0), thickness)
-
-
-@pytest.mark.parametrize("codes", ["RAS", "LPS", "PIR"])
-def test_everything_stays_where_it_is_in_the_world(codes):
-    image = head(codes)
-    result = SEGMENTER(image)
-    assert nib.aff2axcodes(result.image.affine) == nib.aff2axcodes(image.affine)
-    np.testing.assert_allclose(nib.affines.voxel_sizes(result.image.affine), 1.0)
-    np.testing.assert_allclose(centre_mm(result.image), centre_mm(image), atol=0.01)
-
-
-@pytest.mark.parametrize("ornt", [[[0, -1], [1, -1], [2, 1]], [[2, 1], [0, 1], [1, -1]]])
-def test_flips_and_permutations_of_the_input_change_nothing_in_the_world(ornt):
-    image = head()
-    turned = image.as_reoriented(np.array(ornt))
-    one, other = SEGMENTER(image), SEGMENTER(turned)
-    for a, b in ((one.image, other.image), (one.labels, other.labels)):
-        a, b = nib.as_closest_canonical(a), nib.as_closest_canonical(b)
-        np.testing.assert_allclose(a.affine, b.affine, atol=1e-5)
-        np.testing.assert_allclose(np.asarray(a.dataobj), np.asarray(b.dataobj), atol=1e-5)
-    assert one.volumes_ml == other.volumes_ml
+def head(thickness=3.0, offset=(1.0, -2.0, 1.5)):
+    return thick_slices(blob(oblique((1, 1, 1), "RAS", 0.2), (32, 36, 30), offset, 4.0), thickness)
 
 
 def test_intensities_come_back_in_their_own_units():
     image = head()
     louder = Nifti1Image(np.asarray(image.dataobj) * 700, image.affine)
-    np.testing.assert_allclose(
-        np.asarray(SEGMENTER(louder).image.dataobj),
-        700 * np.asarray(SEGMENTER(image).image.dataobj),
-        rtol=1e-3,
-        atol=0.1,
-    )
+    loud, quiet = (np.asarray(SEGMENTER(one).image.dataobj) for one in (louder, image))
+    np.testing.assert_allclose(loud, 700 * quiet, rtol=1e-3, atol=0.1)
 
 
 def test_volumes_are_label_counts_times_the_voxel():
@@ -83,23 +57,20 @@ def folder(tmp_path):
     return tmp_path
 
 
-def test_a_model_survives_saving(folder):
-    loaded = load_segmenter(folder, step=8)
-    x = np.random.default_rng(0).random((1, 16, 16, 16, 1), np.float32)
-    assert loaded.card == CARD
-    np.testing.assert_allclose(loaded.network(x), build_generator(**ARGUMENTS, seed=4)(x), atol=1e-5)
-
-
-def test_several_networks_vote(tmp_path):
+def test_the_networks_of_a_model_survive_saving(tmp_path):
     models = [build_generator(**ARGUMENTS, seed=seed) for seed in (4, 5)]
-    save_model(tmp_path, models[0], dataclasses.replace(CARD, networks=2), models[1:])
-    loaded = load_segmenter(tmp_path, step=8, flips=())
+    card = dataclasses.replace(CARD, networks=2)
+    save_model(tmp_path, models[0], card, models[1:])
+    loaded = load_segmenter(tmp_path)
+    assert loaded.card == card
     x = np.random.default_rng(0).random((1, 16, 16, 16, 1), np.float32)
     for network, model in zip((loaded.network, *loaded.others), models, strict=True):
         np.testing.assert_allclose(network(x), model(x), atol=1e-5)
-    halves = Segmenter(CARD, lambda x: np.full((*x.shape[:-1], 2), 0.2, np.float32), step=8)
-    both = dataclasses.replace(halves, others=(lambda x: np.full((*x.shape[:-1], 2), 0.6, np.float32),))
-    result = both(head())
+
+
+def test_several_networks_vote():
+    low, high = (lambda x, p=p: np.full((*x.shape[:-1], 2), p, np.float32) for p in (0.2, 0.6))
+    result = Segmenter(CARD, low, others=(high,), step=8)(head())
     np.testing.assert_allclose(np.asarray(result.probabilities["cortex"].dataobj), 0.4, atol=1e-5)
     np.testing.assert_allclose(np.asarray(result.uncertainty.dataobj), 0.4, atol=1e-5)
     assert result.disagreement_ml["cortex"] == pytest.approx(0.2 * result.uncertainty.dataobj.size / 1000, rel=1e-3)
@@ -150,14 +121,6 @@ def test_saving_twice_gives_the_same_bytes(folder, tmp_path):
     before = (folder / "generator.npz").read_bytes()
     save_model(tmp_path, build_generator(**ARGUMENTS, seed=4), CARD)
     assert (folder / "generator.npz").read_bytes() == before
-
-
-def test_weights_of_another_architecture_are_refused(folder):
-    other = dataclasses.replace(CARD, generator={**ARGUMENTS, "k": 8})
-    save_model(folder / "other", build_generator(**{**ARGUMENTS, "k": 8}), other)
-    (folder / "other" / "generator.npz").replace(folder / "generator.npz")
-    with pytest.raises(UserError, match="another architecture"):
-        load_segmenter(folder)
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,8 @@ from segsrgan_core.errors import UserError
 from segsrgan_core.imaging import geometry
 
 
-def oblique(spacing=(0.7, 0.8, 0.9), codes="LSP", angle=0.3, origin=(5.0, -7.0, 11.0)):
-    turn = nib.eulerangles.euler2mat(angle, angle / 2, -angle)
+def oblique(spacing=(0.7, 0.8, 0.9), codes="LSP", angle=0.3, origin=(5.0, -7.0, 11.0), angles=None):
+    turn = nib.eulerangles.euler2mat(*(angles or (angle, angle / 2, -angle)))
     axes = nib.orientations.inv_ornt_aff(nib.orientations.axcodes2ornt(codes), (1, 1, 1))[:3, :3]
     return nib.affines.from_matvec(turn @ axes @ np.diag(spacing), origin)
 
@@ -66,25 +66,6 @@ def test_box_matrix_keeps_the_place_of_what_it_averages(width, shift):
     signal = np.exp(-((x - 47.0) ** 2) / (2 * (2 + width / 2) ** 2))
     average = geometry.box_matrix(96, positions, width) @ signal
     assert (average @ positions) / average.sum() == pytest.approx(47.0, abs=0.01)
-
-
-@given(
-    st.tuples(*[st.floats(0.5, 2)] * 3),
-    st.sampled_from(["RAS", "LPS", "PIR", "SAL"]),
-    st.floats(-0.5, 0.5),
-    st.floats(0.6, 1.5),
-)
-@settings(max_examples=8, deadline=None)
-def test_a_blob_stays_where_it_is_when_resampled(spacing, codes, angle, target):
-    affine = oblique(spacing, codes, angle)
-    shape = tuple(int(40 / s) for s in spacing)
-    world = nib.affines.apply_affine(affine, np.stack(np.indices(shape), -1))
-    middle = nib.affines.apply_affine(affine, (np.array(shape) - 1) / 2) + np.array([1.3, -0.8, 0.6])
-    blob = np.exp(-((world - middle) ** 2).sum(-1) / (2 * 4.0**2)).astype(np.float32)
-    image = Nifti1Image(blob, affine)
-    moved = geometry.resample_isotropic(image, target)
-    np.testing.assert_allclose(nib.affines.voxel_sizes(moved.affine), target, rtol=1e-6)
-    np.testing.assert_allclose(centre_mm(moved), centre_mm(image), atol=0.05)
 
 
 @pytest.mark.parametrize("ratio", [1.1, 1.5, 2.0, 3.0])
