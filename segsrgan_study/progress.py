@@ -32,8 +32,7 @@ class Progress:
         self._begun_at: int | None = None
         self._start = self._last = time.monotonic()
         self._file = os.environ.get(LOG_VARIABLE)
-        kernel = sys.modules.get("ipykernel.kernelapp")
-        interactive = sys.stderr.isatty() or (kernel is not None and kernel.IPKernelApp.initialized())
+        interactive = sys.stderr.isatty() or _in_a_notebook()
         self._bar = tqdm(total=total, desc=label, unit=unit) if interactive and not self._file else None
 
     def __enter__(self) -> Self:
@@ -75,6 +74,11 @@ class Progress:
         self._last = time.monotonic()
         with open(self._file, "a", encoding="utf-8") if self._file else nullcontext(sys.stderr) as log:
             print(f"{self.label} {self.done}/{self.total}{text}", file=log, flush=True)
+
+
+def _in_a_notebook() -> bool:
+    kernel = sys.modules.get("ipykernel.kernelapp")
+    return kernel is not None and kernel.IPKernelApp.initialized()
 
 
 def tell(text: str) -> None:
