@@ -15,7 +15,6 @@ from segsrgan_study.steps.data.cases import CASES, PreparedCase, case_table
 from tests.settings import ROOT, model_card, thick_slices
 from tests.study.figures.conftest import head
 
-NAMES = ("explore_subject", "explore_te", "explore_training", "demo_your_image")
 HEAD, LABELS = head((36, 40, 30))
 THICK = thick_slices(HEAD, 4.5)
 
@@ -62,7 +61,7 @@ MORE = {
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", MORE)
 def test_a_notebook_runs_and_shows_pictures(name, study):
     shown = execute(name, study, *MORE[name])
     assert [out["traceback"] for out in shown if out["output_type"] == "error"] == []

@@ -1,11 +1,12 @@
 """What `pip install .` brings is small, and enough to segment images."""
 
-import re
 import subprocess
 import sys
 from importlib import metadata
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from segsrgan_core.networks.generators import build_generator
 from segsrgan_core.segmenter import save_model
@@ -32,17 +33,12 @@ main()
 
 def closure(name: str, found: set[str]) -> set[str]:
     """Names of a distribution and of all that it needs here, without extras."""
-    name = re.sub(r"[-_.]+", "-", name).lower()
-    if name in found:
-        return found
-    try:
-        requirements = metadata.requires(name) or []
-    except metadata.PackageNotFoundError:  # for another system
-        return found
-    found.add(name)
-    for requirement in requirements:
-        if "extra ==" not in requirement:
-            closure(re.match(r"[\w.-]+", requirement)[0], found)
+    name = canonicalize_name(name)
+    if name not in found:
+        found.add(name)
+        for requirement in map(Requirement, metadata.requires(name) or []):
+            if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
+                closure(requirement.name, found)
     return found
 
 
@@ -59,7 +55,7 @@ def lean():
     """Function that runs a command where only the modules of the small installation are there."""
     needed = closure("segsrgan-core", set()) | {"pip", "setuptools"}
     known = metadata.packages_distributions()
-    missing = {module for module, owners in known.items() if not needed & {_normal(owner) for owner in owners}}
+    missing = {module for module, owners in known.items() if needed.isdisjoint(map(canonicalize_name, owners))}
     missing -= {"segsrgan_core", "segsrgan_study"}
     assert "tensorflow" in missing
 
@@ -68,10 +64,6 @@ def lean():
         return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
 
     return run
-
-
-def _normal(name: str) -> str:
-    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def test_an_image_is_segmented_without_the_extras(lean, save, tmp_path):

@@ -1,18 +1,16 @@
 """The Python of the README runs as it stands there."""
 
 import re
-from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 
 from tests.core.test_segmenter import head
-
-README = Path(__file__).parents[1] / "README.md"
+from tests.settings import ROOT
 
 
 def test_the_use_from_python_runs(save, tmp_path, monkeypatch, capsys):
-    (code,) = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
+    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
     save(head(), tmp_path / "sub-01_T2w.nii.gz")
     monkeypatch.chdir(tmp_path)
     exec(code, {})

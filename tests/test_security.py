@@ -6,9 +6,8 @@ import re
 from pathlib import Path
 
 import nibabel as nib
-import numpy as np
 import pytest
-from nibabel.nifti1 import Nifti1Extension, Nifti1Image
+from nibabel.nifti1 import Nifti1Extension
 
 from segsrgan_study.files import load_image, save_image
 from segsrgan_study.own_images.names import InputImage, name_of_file
@@ -22,20 +21,17 @@ TEXT_FIELDS = ("descrip", "aux_file", "intent_name", "db_name", "data_type")
 
 
 @pytest.fixture
-def personal(tmp_path):
+def personal(save, tmp_path):
     """An image with a person's name in every place of its header that holds text, behind it, beside it and above it."""
-    folder = tmp_path / "DOE_JANE"
-    folder.mkdir()
-    source = head()
-    image = Nifti1Image(np.asarray(source.dataobj), source.affine)
+    image = head()
     for field in TEXT_FIELDS:
         image.header[field] = b"DOE^JANE"
     image.header.extensions.append(Nifti1Extension("comment", b"DOE^JANE 2020-01-01"))
     image.header.extensions.append(Nifti1Extension("dicom", b"\x10\x00\x10\x00PN\x08\x00DOE^JANE"))
-    nib.save(image, folder / "sub-07_T2w.nii.gz")
-    (folder / "sub-07_T2w.json").write_text(json.dumps({"PatientName": "DOE^JANE", "EchoTime": 0.12}))
-    assert MARK in content(folder / "sub-07_T2w.nii.gz")
-    return folder / "sub-07_T2w.nii.gz"
+    path = save(image, tmp_path / "DOE_JANE" / "sub-07_T2w.nii.gz")
+    path.with_name("sub-07_T2w.json").write_text(json.dumps({"PatientName": "DOE^JANE", "EchoTime": 0.12}))
+    assert MARK in content(path)
+    return path
 
 
 def content(path: Path) -> bytes:
