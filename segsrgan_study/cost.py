@@ -70,12 +70,9 @@ def _noted(path: Path) -> pd.DataFrame:
 
 
 def write_run(results: Path, stages_s: Mapping[str, float], costs: Path) -> Path:
-    """Write what differs between runs: `run.js`, shown by a report beside it, and `costs.csv`.
+    """Write what differs between runs: `run.js`, which `results/report.html` shows, and `costs.csv`, noted in `costs`.
 
-    Args:
-        results: the folder of `report.html`.
-        stages_s: wall-clock time in seconds by stage.
-        costs: file of `note_costs`.
+    `stages_s` is wall-clock time in seconds by stage.
     """
     table = _noted(costs).drop(columns="stage")
     write_csv(results / "costs.csv", table)

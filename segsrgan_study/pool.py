@@ -96,15 +96,10 @@ def map_cases(
 
 
 def results(found: Sequence[CaseResult], what: str, name: Callable[[Any], str] = str) -> list[Any]:
-    """Return the values of all cases, none of which may have failed.
-
-    Args:
-        found: return value of `map_cases`.
-        what: noun for the cases in the message, such as "images".
-        name: returns the name of a case for the message.
+    """Return the values of all cases that `map_cases` returned, none of which may have failed.
 
     Raises:
-        UserError: a case failed.
+        UserError: a case failed; the message calls the cases `what`, such as "images", and each by its `name`.
     """
     failed = [f"{name(one.item)}: {one.reason}" for one in found if one.reason]
     if failed:

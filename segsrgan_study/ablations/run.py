@@ -38,9 +38,8 @@ def run_ablation(study: Study, run: str, seed: int) -> pd.DataFrame:
     for case in track([case for case in echoes if case.name in patients], "measured"):
         _, found = measure_one(case, segmenter)
         rows += [("echoes", case.te_ms, case.name, name, found[name]) for name in ECHO_SCORES if name in found]
-    table = pd.DataFrame(rows, columns=["part", "condition", "subject", "metric", "value"])
-    table.insert(0, "run", run)
-    table.insert(1, "seed", seed)
+    columns = ["run", "seed", "part", "condition", "subject", "metric", "value"]
+    table = pd.DataFrame([(run, seed, *row) for row in rows], columns=columns)
     write_csv(study.results / "ablations" / "runs" / f"{run}-{seed}.csv", table)
     return table
 

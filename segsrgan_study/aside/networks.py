@@ -77,10 +77,8 @@ def calibrate_aside(study: Study, settings: Settings, cohorts: Sequence[str], mo
         settings: of simulation and inference; without a voxel size, the network's is used.
         cohorts: names of cohorts with a manifest; split val, and train if val has too few cases.
         model: folder of a trained network.
-        out: folder for a copy of the model with the new card, and calibration.json (cohorts and settings).
-
-    Returns:
-        The new card.
+        out: folder for a copy of the model with the new card, which is returned, and calibration.json (cohorts and
+            settings).
     """
     settings = _at_the_spacing_of(model, settings).model_copy(update={"cohort": "+".join(cohorts)})
     bench = _prepared(study, out, settings, cohorts)
@@ -104,10 +102,8 @@ def evaluate_aside(study: Study, settings: Settings, model: Path, out: Path) -> 
         study: the repository, for manifest and data.
         settings: of cohort and simulation; without a voxel size, the network's is used.
         model: folder of a trained network.
-        out: folder for per_subject.csv, metrics.json, evaluation.json (weights and settings) and `images/`.
-
-    Returns:
-        The summary, as in metrics.json.
+        out: folder for per_subject.csv, metrics.json (which is returned), evaluation.json (weights and settings) and
+            `images/`.
     """
     no_baselines = settings.baselines.model_copy(update={"methods": []})
     settings = _at_the_spacing_of(model, settings).model_copy(update={"baselines": no_baselines})

@@ -73,14 +73,11 @@ def label_mapping(cohort: str, manifests_dir: str | Path) -> dict[int, int]:
 
 
 def read_mapping(path: str | Path) -> dict[int, int]:
-    """Read a label mapping.
+    """Read a label mapping: number to drawem9 number.
 
     Args:
         path: YAML or JSON, each of the file's label numbers to a drawem9 number (0 to 9, 0 is none of the tissues) or
             to a tissue's name (`cortex`). 0 stays 0 unless the file says otherwise.
-
-    Returns:
-        Number to drawem9 number.
 
     Raises:
         UserError: lists every fault at once.

@@ -45,9 +45,6 @@ def validated(frame: pd.DataFrame, what: str | Path = "manifest", faults: Sequen
         what: the manifest's name, for the error.
         faults: found elsewhere, to be told as well.
 
-    Returns:
-        As `read_manifest`.
-
     Raises:
         UserError: lists every fault at once, by the line that each would have in the file.
     """

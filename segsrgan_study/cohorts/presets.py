@@ -68,9 +68,6 @@ def make_manifest(
         **choices: in place of the preset's, see `scan.Preset`; None, "" and a column without globs say nothing.
             `mapping`: a name in `labels.CONVENTIONS`, or a YAML or JSON file (see `read_mapping`).
 
-    Returns:
-        The manifest's path.
-
     Raises:
         UserError: lists every fault at once; nothing is written then.
     """

@@ -16,13 +16,10 @@ Share = str | float
 
 
 def deal(groups: Sequence[str], seed: int, val: Share, test: Share) -> dict[str, str]:
-    """Deal groups (subjects, or whatever must stay together) to train, val and test.
+    """Deal groups (subjects, or whatever must stay together): train, val or test by group.
 
     Named groups go where they are named; the rest is shuffled by the seed. Fractions and counts are of all groups,
     whose order does not matter.
-
-    Returns:
-        Split ("train", "val" or "test") by group.
 
     Raises:
         UserError: an unknown or twice named group, an impossible share, or nothing left to train on.
@@ -73,10 +70,7 @@ def _count(side: str, share: Share, total: int) -> int:
 
 
 def choose(subjects: Sequence[str], path: str | Path) -> dict[str, str]:
-    """Read a CSV file with the columns subject and split; subjects that it does not name are left out.
-
-    Returns:
-        Split by subject.
+    """Return the split by subject from a CSV file with these columns; subjects that it does not name are left out.
 
     Raises:
         UserError: lists every fault: an unknown split, a subject on two sides or not in the folder.

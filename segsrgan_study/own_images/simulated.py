@@ -21,13 +21,10 @@ def simulate_all(
 
     Args:
         images: high-resolution images.
-        out: top of a BIDS folder.
+        out: top of a BIDS folder, for images such as `sub-01/anat/sub-01_acq-axial3mm_T2w.nii.gz`.
         settings: slices and noise.
         contrast: exponent p > 0 of x^p, applied before the slices are cut; 1 changes nothing.
         seed: of the noise.
-
-    Returns:
-        Paths of the images, such as `sub-01/anat/sub-01_acq-axial3mm_T2w.nii.gz`.
     """
     write_description(out, "Thick-slice images, simulated from high-resolution ones")
     facts = {"SkullStripped": False, "SliceThickness": settings.slice_mm, "SlicePlane": settings.plane, "Seed": seed}

@@ -35,7 +35,7 @@ def write_tables(out: Path, failed: dict[str, tuple[str, str]]) -> None:
         if record is not None and is_whole(record, path.parent.parent)
     }
     volumes = pd.DataFrame([_volumes(name, record) for name, record in records.items()])
-    cases = _cases(records, failed)
+    cases = _cases(volumes, records, failed)
     described = {name: {"Description": text} for name, text in COLUMNS.items()}
     for name in volumes.filter(regex="_ml$"):
         tissue = name.removesuffix("_ml").removesuffix("_se").replace("_", " ")
@@ -57,19 +57,15 @@ def _volumes(name: str, record: dict[str, Any]) -> dict[str, Any]:
     return row | {"weights": record["Weights"]["Name"], "weights_sha256": record["Weights"]["Sha256"][:12]}
 
 
-def _cases(records: dict[str, dict[str, Any]], failed: dict[str, tuple[str, str]]) -> pd.DataFrame:
+def _cases(volumes: pd.DataFrame, records: dict[str, dict], failed: dict[str, tuple[str, str]]) -> pd.DataFrame:
     """Return one row a case with state, doubts and numbers; failures come first, then the doubtful."""
     rows = [{"case": name, "image": source, "state": "failed", "reason": why} for source, (name, why) in failed.items()]
     done = pd.DataFrame(
         {"case": name, "image": record["Sources"][0], "state": "succeeded", "notes": "; ".join(record["Notes"])}
         for name, record in records.items()
     )
-    numbers = [
-        {f"{tissue}_ml": ml for tissue, ml in record["Volumes_ml"].items()}
-        | {key: record["Quality"][key] for key in ("snr", "contrast")}
-        for record in records.values()
-    ]
-    numbers = pd.DataFrame(numbers, dtype=float)
+    quality = [{key: record["Quality"][key] for key in ("snr", "contrast")} for record in records.values()]
+    numbers = volumes.filter(regex="(?<!_se)_ml$").join(pd.DataFrame(quality, dtype=float))
     if len(done):
         done = done.join(numbers).assign(outliers=outliers(numbers))
         done = done.iloc[(done["outliers"] + done["notes"] == "").argsort(kind="stable")]
