@@ -3,7 +3,6 @@ import os
 import signal
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -59,9 +58,3 @@ def test_a_file_system_without_locks_will_do(tmp_path, monkeypatch):
     (tmp_path / ".part-other").mkdir()
     atomic(tmp_path / "a.txt", put("whole"))
     assert sorted(os.listdir(tmp_path)) == [".part-other", "a.txt"]
-
-
-def test_a_file_as_a_folder_is_an_error(tmp_path):
-    Path(tmp_path / "a").touch()
-    with pytest.raises(OSError, match="a"):
-        atomic(tmp_path / "a" / "b.txt", put("whole"))

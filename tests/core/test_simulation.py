@@ -4,9 +4,9 @@ import pytest
 from nibabel.nifti1 import Nifti1Image
 
 from segsrgan_core.errors import UserError
-from segsrgan_core.imaging.geometry import resample_isotropic, resample_like, voxel_axis
+from segsrgan_core.imaging.geometry import resample_isotropic, resample_like
 from segsrgan_core.simulation import slice_positions
-from tests.core.imaging.test_geometry import centre_mm, oblique
+from tests.core.imaging.test_geometry import centre_mm
 from tests.settings import simulation, thick_slices
 
 
@@ -36,20 +36,6 @@ def test_the_box_profile_averages_the_voxels_of_a_slice():
     expected = np.kron(np.eye(10), np.full((1, 3), 1 / 3))
     np.testing.assert_allclose(down, expected, atol=0.06)  # the spline between the voxels rounds the box's corners
     np.testing.assert_allclose(down.sum(axis=1), 1)
-
-
-@pytest.mark.parametrize("thickness", [3.0, 3.1])
-def test_a_point_in_the_middle_of_a_slice_stays_there(thickness):
-    affine = oblique((0.5, 0.5, 0.5), "LSP", 0.4)
-    data = np.zeros((41, 41, 41), np.float32)
-    data[20, 20, 20] = 1
-    high = Nifti1Image(data, affine)
-    low = thick_slices(high, thickness)
-    peak = np.unravel_index(np.argmax(low.dataobj), low.shape)
-    back = resample_like(low, high)
-    assert low.shape[voxel_axis(high, "axial")] % 2 == 1
-    np.testing.assert_allclose(nib.affines.apply_affine(low.affine, peak), centre_mm(high), atol=1e-3)
-    np.testing.assert_allclose(centre_mm(back), centre_mm(high), atol=0.01)
 
 
 def test_slices_thinner_than_voxels_are_refused():

@@ -12,14 +12,11 @@ from segsrgan_core.networks.generators import BODIES, build_generator
 X = np.random.default_rng(0).random((1, 16, 16, 16, 1), np.float32)
 
 
-def test_the_published_generator_has_its_number_of_parameters():
-    assert build_generator("residual", k=16).count_params() == 1_483_664
-
-
-def test_more_classes_and_the_thickness_cost_only_their_own_weights():
-    base = build_generator("residual", k=16).count_params()
-    assert build_generator("residual", k=16, n_classes=10).count_params() == base + 9 * 7**3 * 16
-    assert build_generator("residual", k=16, thickness_channel=True).count_params() == base + 7**3 * 16
+@pytest.mark.parametrize(
+    ("more", "weights"), [({}, 0), ({"n_classes": 10}, 9 * 7**3 * 16), ({"thickness_channel": True}, 7**3 * 16)]
+)
+def test_the_published_generator_has_its_number_of_parameters_and_more_channels_cost_their_own(more, weights):
+    assert build_generator("residual", k=16, **more).count_params() == 1_483_664 + weights
 
 
 @pytest.mark.parametrize("name", sorted(BODIES))
