@@ -12,16 +12,15 @@ CODE = Path(__file__).parents[1]
 
 
 class Study:
-    """The folders and files of a study."""
+    """The folders and files of a study.
+
+    Args:
+        root: the repository, the folder of `params.yaml`.
+        aside: a folder that takes the place of the repository for all that is made, where a network is trained or
+            evaluated outside the study's stages. The phantoms are then made anew there.
+    """
 
     def __init__(self, root: Path, aside: Path | None = None):
-        """Set the folders.
-
-        Args:
-            root: the repository, the folder of `params.yaml`.
-            aside: a folder that takes the place of the repository for all that is made, where a network is trained or
-                evaluated outside the study's stages. The phantoms are then made anew there.
-        """
         self.root, self._made = root, aside or root
         self.params = root / "params.yaml"
         self.ablations = root / "ablations" / "ablations.yaml"

@@ -3,7 +3,6 @@
 import inspect
 import json
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -105,7 +104,7 @@ def train_networks(
     """
     states = state_files(study, settings, objective, critic_objective)
     card = model_card(settings, subjects[0].spacing_mm)
-    validation = _Validation(prepared_cases(study, "val"), card, settings.inference.validation_step)
+    validation = _validation(prepared_cases(study, "val"), card, settings.inference.validation_step)
     steps = settings.training.epochs * settings.training.steps_per_epoch
     curve = LiveCurve(states[0].with_suffix(".csv"), len(states) * steps)
     precision = choose_policy(settings.model.precision)  # measured once for all networks
@@ -173,22 +172,17 @@ class LiveCurve:
             write_csv(self._path, pd.DataFrame(self._rows))
 
 
-class _Validation:
-    """PSNR, SSIM and Dice of each case by itself, then their means; no window is mirrored, for speed."""
+def _validation(cases: list[PreparedCase], card: ModelCard, step: int) -> Callable[[Callable], dict[str, float]]:
+    """Return a function of a network: its mean scores over the cases; no window is mirrored, for speed."""
+    images_of = [(*map(load_image, (c.hr, c.low, c.interpolated)), load_labels(c.labels)) for c in cases]
 
-    def __init__(self, cases: list[PreparedCase], card: ModelCard, step: int):
-        self._segmenter = partial(Segmenter, card, step=min(step, card.patch), flips=())
-        self._numbers = card.tissues.numbers
-        self._cases = [(*map(load_image, (c.hr, c.low, c.interpolated)), load_labels(c.labels)) for c in cases]
-
-    def __call__(self, network: Callable[[np.ndarray], np.ndarray]) -> dict[str, float]:
-        """Return val_psnr, val_psnr_spline (dB), val_ssim, val_dice_CLASS and val_score, their mean."""
-        segmenter, rows = self._segmenter(network), []
-        for truth, low, interpolated, labels in self._cases:
+    def scores_of(network: Callable[[np.ndarray], np.ndarray]) -> dict[str, float]:
+        segmenter, rows = Segmenter(card, network, step=min(step, card.patch), flips=()), []
+        for truth, low, interpolated, labels in images_of:
             result = segmenter(low, interpolated=interpolated)
             images = (truth, result.image, interpolated, labels, result.labels)
             real, image, spline, true, found = (np.asarray(one.dataobj) for one in images)
-            dices = {f"val_dice_{name}": dice(true == n, found == n) for name, n in self._numbers.items()}
+            dices = {f"val_dice_{name}": dice(true == n, found == n) for name, n in card.tissues.numbers.items()}
             scores = {
                 "val_psnr": psnr(real, image),
                 "val_psnr_spline": psnr(real, spline),
@@ -196,3 +190,5 @@ class _Validation:
             }
             rows.append(scores | dices | {"val_score": float(np.mean(list(dices.values())))})
         return pd.DataFrame(rows).mean().to_dict()
+
+    return scores_of
