@@ -2,13 +2,7 @@ import numpy as np
 import pytest
 
 from segsrgan_core.classes import Classes
-from segsrgan_core.uncertainty import (
-    disagreement_ml,
-    error_probability,
-    mirrored_channels,
-    spread_channels,
-    views,
-)
+from segsrgan_core.uncertainty import disagreement_ml, error_probability, mirrored_channels, spread_channels, views
 
 CORTEX = Classes(("cortex",))
 MANY = Classes(("csf", "cortex"), hemispheres=True)
