@@ -17,11 +17,14 @@ if TYPE_CHECKING:
 
 
 def phantoms() -> None:
-    """Make the cohort `embedded`: phantoms in data/embedded and their manifest."""
+    """Make the cohort `embedded`, if it is the study's: phantoms in data/embedded and their manifest."""
     from segsrgan_study.steps.data.prepare import make_phantoms
 
     with _stage("phantoms") as (study, settings):
-        make_phantoms(study, settings)
+        if settings.cohort == "embedded":
+            make_phantoms(study, settings)
+        else:  # the stage's outputs stay as they are
+            (study.work / "embedded").mkdir(parents=True, exist_ok=True)
 
 
 def baselines() -> None:

@@ -12,6 +12,7 @@ from segsrgan_core.segmenter import save_model
 from segsrgan_study import cli
 from segsrgan_study.own_images import run as running
 from tests.core.test_segmenter import ARGUMENTS, CARD, head
+from tests.settings import PARAMS
 
 COMMANDS = ("segment", "simulate", "manifest", "train", "evaluate")
 
@@ -79,3 +80,12 @@ def test_help_imports_nothing_heavy():
     heavy = {"tensorflow", "pandas", "nibabel", "scipy", "numpy", "matplotlib", "pydantic"}
     code = f"import sys, segsrgan_study.cli; sys.exit(bool({heavy!r} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_no_phantoms_are_made_where_the_cohort_is_another(run, tmp_path, monkeypatch):
+    (tmp_path / "dvc.yaml").touch()
+    (tmp_path / "params.yaml").write_text(PARAMS.read_text().replace("cohort: embedded", "cohort: fetal_atlas"))
+    monkeypatch.chdir(tmp_path)
+    assert run("phantoms")[0] == 0
+    assert list((tmp_path / "data" / "embedded").iterdir()) == []
+    assert not (tmp_path / "data_manifests").exists()
