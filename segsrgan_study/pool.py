@@ -23,6 +23,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext, suppress
 from functools import partial
 from multiprocessing import connection, get_context, parent_process, resource_tracker
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from segsrgan_core.cores import CORES_VARIABLE, cores
@@ -117,14 +118,19 @@ def place(workers: str, cases: int, memory_gib: float = 3.0, cores_each: int = 1
     if slurm:
         return "slurm", int(number)
     most = cores() // cores_each if auto else int(number)
-    if auto and most > 1:  # else without the slow imports
-        import psutil
-        from distributed.system import MEMORY_LIMIT  # that of the container, if there is one
-
-        free = min(psutil.virtual_memory().available, MEMORY_LIMIT)
-        most = min(most, int(free / (memory_gib * 2**30)))
+    if auto:
+        most = min(most, int(_free_memory() / (memory_gib * 2**30)))
     count = min(most, cases)
     return ("local", count) if count > 1 else ("here", 1)
+
+
+def _free_memory() -> int:
+    """Return the bytes that are free on this machine, or at most the limit of the container."""
+    import psutil
+
+    limit = Path("/sys/fs/cgroup/memory.max")
+    text = limit.read_text().strip() if limit.is_file() else ""
+    return min(psutil.virtual_memory().available, int(text) if text.isdecimal() else sys.maxsize)
 
 
 class _ThisProcess(Executor):
@@ -220,14 +226,13 @@ def kill_children() -> None:
 @contextmanager
 def _slurm_jobs(count: int) -> Iterator[Any]:
     """Submit jobs and yield their executor; each runs one case at a time."""
-    import dask
-    from distributed import Client
-
     try:
+        import dask
         from dask_jobqueue import SLURMCluster
+        from distributed import Client
     except ImportError as error:
-        advice = "run `.venv/bin/uv pip install --python .venv/bin/python dask-jobqueue`"
-        raise UserError(f"workers: slurm:NUMBER needs dask-jobqueue, which is not installed; {advice}.") from error
+        advice = "pip install 'segsrgan-core[cluster]'"
+        raise UserError(f"workers: slurm:NUMBER needs dask-jobqueue, which is not installed: {advice}.") from error
     for name in ("distributed", "distributed.client"):
         logging.getLogger(name).setLevel(logging.CRITICAL)  # `map_cases` reports what matters
     os.environ["DASK_DISTRIBUTED__WORKER__DAEMON"] = "False"  # for the jobs: a case may start processes of its own

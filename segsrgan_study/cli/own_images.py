@@ -89,6 +89,8 @@ def simulate(
     grid = {"distance_mm": None, "spacing_mm": None}
     settings = Simulation(slice_mm=thickness, plane=plane, profile=profile, noise=noise, **grid)
     with tempfile.TemporaryDirectory() as scratch:
-        found, _ = find_images(images, Path(scratch), split=split)
+        found, failures = find_images(images, Path(scratch), split=split)
         simulate_all(found, out, settings, contrast, seed)
-    say(f"{len(found)} simulated; next: segsrgan segment {out} --out derivatives")
+    say(f"{len(found)} simulated, {len(failures)} failed; next: segsrgan segment {out} --out derivatives")
+    if failures:
+        raise typer.Exit(2)

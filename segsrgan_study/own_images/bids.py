@@ -16,6 +16,7 @@ from nibabel.nifti1 import Nifti1Image
 import segsrgan_core
 from segsrgan_core.atomic import write_json, write_text
 from segsrgan_core.classes import DRAWEM9
+from segsrgan_core.errors import UserError
 from segsrgan_core.segmenter import Segmentation, read_card, weight_files
 from segsrgan_study.files import save_image, sha256, write_csv
 from segsrgan_study.own_images.names import InputImage
@@ -136,9 +137,17 @@ def _rounded(image: Nifti1Image, bits: int = PROBABILITY_BITS) -> Nifti1Image:
 
 
 def write_description(out: Path, name: str) -> None:
-    """Write `dataset_description.json` at the top of a BIDS data set called `name`."""
+    """Write `dataset_description.json` at the top of a BIDS data set called `name`.
+
+    Raises:
+        UserError: the folder holds a data set that somebody else made.
+    """
+    path = out / "dataset_description.json"
+    made_here = path.is_file() and MAKER["Name"] in path.read_text(encoding="utf-8", errors="replace")
+    if not made_here and (path.exists() or (out / "README").exists()):
+        raise UserError(f"{out}: the folder holds another data set; give --out a folder of its own.")
     facts = {"Name": name, "BIDSVersion": "1.10.0", "DatasetType": "derivative", "GeneratedBy": [MAKER]}
-    write_json(out / "dataset_description.json", facts)
+    write_json(path, facts)
 
 
 def write_top(out: Path) -> None:

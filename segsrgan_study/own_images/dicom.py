@@ -1,6 +1,8 @@
 """Conversion of DICOM series by dcm2niix, without anything that names a person."""
 
+import hashlib
 import json
+import re
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +10,7 @@ from pathlib import Path
 from segsrgan_core.errors import UserError
 from segsrgan_core.imaging.geometry import spacing_mm
 from segsrgan_study.files import load_image, sha256
+from segsrgan_study.progress import say
 
 FEWEST_SLICES = 8  # fewer are a localiser
 CONVERSION_S = 1800
@@ -24,6 +27,7 @@ class Series:
     digest: str  # SHA-256 of the converted image
     fault: str  # reason why it cannot be segmented; "" if it can
     what: str  # shape and voxel size in words
+    patient: str  # digest of the ids, which go nowhere as they are; "" if unknown
 
     @property
     def label(self) -> str:
@@ -43,39 +47,66 @@ def convert(folder: Path, scratch: Path) -> list[Series]:
         scratch: an empty folder for the converted images; the caller removes it.
 
     Raises:
-        UserError: there is no DICOM image in the folder, or the converter fails.
+        UserError: there is no DICOM image in the folder, the converter fails or does not know the compression, slices
+            are missing, or there are several patients.
     """
     import dcm2niix
 
-    # -ba y keeps names and dates out of the sidecar, -g i ignores settings of this account, -z n: no compression.
-    options = ["-b", "y", "-ba", "y", "-g", "i", "-z", "n", "-f", "series%s", "-o", str(scratch)]
+    # -ba n: the sidecars in the scratch folder tell patients apart; -g i ignores settings of this account, -z n: no
+    # compression.
+    options = ["-b", "y", "-ba", "n", "-g", "i", "-z", "n", "-f", "series%s", "-o", str(scratch)]
     command = [dcm2niix.bin, *options, str(folder.resolve())]  # absolute: a folder's name is never taken for an option
     try:
         done = subprocess.run(command, capture_output=True, check=False, timeout=CONVERSION_S)
     except (OSError, subprocess.TimeoutExpired) as error:
         raise UserError(f"{folder}: dcm2niix failed ({error}); convert the folder to NIfTI by hand.") from error
-    found = [_series(path) for path in scratch.glob("*.nii")]
+    lines = [line.strip() for line in (done.stdout + done.stderr).decode(errors="replace").splitlines()]
+    told = "; ".join(dict.fromkeys(line for line in lines if re.match("W?arning: Unsupported|Error|Only able", line)))
+    uneven = _uneven(lines)
+    found = [_series(path, uneven.get(path.stem, "")) for path in scratch.glob("*.nii")]
     if not found:
         raise UserError(
-            f"{folder}: there are neither NIfTI images nor a DICOM series in it (exit code {done.returncode} of "
-            "dcm2niix); name the folder that holds them."
+            f"{folder}: there are neither NIfTI images nor a DICOM series that dcm2niix can convert in it (exit code "
+            f"{done.returncode}{'; ' if told else ''}{told}); name the folder that holds them."
         )
+    patients = {one.patient for one in found if one.patient}
+    if len(patients) > 1:
+        raise UserError(
+            f"{folder}: there are images of {len(patients)} patients in it; name the folder of each, or list them in a "
+            "CSV table with the columns image and subject."
+        )
+    if done.returncode:
+        say(f"{folder}: dcm2niix did not convert everything (exit code {done.returncode}{'; ' if told else ''}{told}).")
     return sorted(found, key=lambda one: (one.number, one.te_ms, one.file.name))
 
 
-def _series(path: Path) -> Series:
+def _uneven(lines: list[str]) -> dict[str, str]:
+    """Return what dcm2niix said of missing or uneven slices by name of the series; it warns before it names one."""
+    warnings, said = [], {}
+    for line in lines:
+        if named := re.match(r"Convert \d+ DICOM as (.+) \(", line):
+            said[Path(named[1]).name], warnings = " ".join(warnings), []
+        elif re.search("Missing images|distance varies|not equidistant", line):
+            warnings.append(line.removeprefix("Warning: "))
+    return said
+
+
+def _series(path: Path, uneven: str) -> Series:
     sidecar = path.with_suffix(".json")
     facts = json.loads(sidecar.read_text(encoding="utf-8")) if sidecar.is_file() else {}
     try:
         image = load_image(path)
         fault = "" if min(image.shape) >= FEWEST_SLICES else f"fewer than {FEWEST_SLICES} slices"
+        fault = f"slices are missing or unevenly spaced: {uneven}" if uneven else fault
         sizes = " x ".join(f"{size:.3g}" for size in spacing_mm(image))
         what = f"{' x '.join(map(str, image.shape))} voxels of {sizes} mm"
     except UserError as error:
         fault, what = str(error).replace(f"{path}: ", ""), "not an image that can be used"
     te_ms = 1000 * float(facts.get("EchoTime", "nan"))
     description = str(facts.get("SeriesDescription") or facts.get("ProtocolName") or "without description")
-    return Series(int(facts.get("SeriesNumber", 0)), description, path, te_ms, sha256(path), fault, what)
+    ids = "/".join(facts.get(name, "") for name in ("PatientID", "PatientName", "PatientBirthDate"))
+    patient = hashlib.sha256(ids.encode()).hexdigest() if facts else ""
+    return Series(int(facts.get("SeriesNumber", 0)), description, path, te_ms, sha256(path), fault, what, patient)
 
 
 def choose(folder: Path, series: list[Series], wanted: str = "") -> list[Series]:

@@ -1,6 +1,7 @@
 """Inputs of the commands: image files, DICOM folders, folders of images, tables of images, names of cohorts."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -14,9 +15,21 @@ from segsrgan_study.cohorts.schema import SPLITS, Row
 from segsrgan_study.cohorts.tables import parse_table, read_bytes, refuse
 from segsrgan_study.files import SUFFIXES, stem
 from segsrgan_study.own_images.dicom import choose, convert
-from segsrgan_study.own_images.names import InputImage, entities_of, joined, name_of_file, name_of_row
+from segsrgan_study.own_images.names import (
+    ENTITIES,
+    InputImage,
+    entities_of,
+    fault_of_name,
+    joined,
+    label,
+    name_of_file,
+    name_of_row,
+)
 from segsrgan_study.paths import find_study
 from segsrgan_study.progress import say, track
+
+NO_IMAGE = re.compile(r"(^|[_.-])(brain)?(mask|seg|dseg|probseg|labels?)$", re.IGNORECASE)  # ends of a file's name
+MOST_NAMED = 10  # files that are left out
 
 
 def find_images(
@@ -32,10 +45,11 @@ def find_images(
         split: of a manifest; "" for all.
 
     Returns:
-        The images, each with a unique name, and source and reason of each DICOM folder that could not be converted.
+        The images, each with a unique name and each once, and source and reason of what cannot be worked on: a DICOM
+        folder that could not be converted, an image whose outputs would have the names of another's, a T1w image.
 
     Raises:
-        UserError: an input is none of these, a table has faults, or two images would have the same outputs.
+        UserError: an input is none of these, a table has faults, or there is nothing at all.
     """
     expanded = [image for word in inputs for image in _expand(Path(word), split)]
     given = dict.fromkeys(expanded)  # one may be named twice, or by both files of a pair
@@ -47,16 +61,25 @@ def find_images(
         except UserError as error:
             say(str(error))
             why = "the DICOM folder gave no image to work on; the screen said why"  # whose names no output may hold
-            failures.append((f"DICOM folder {number}", why))
-    first: dict[str, InputImage] = {}
+            failures.append((folder.name or f"DICOM folder {number}", why))
+    kept: dict[str, InputImage] = {}
     for image in images:
-        other = first.setdefault(image.name, image)
-        if other is not image:
-            raise UserError(
-                f"{image.file}: its outputs would have the same names as those of {other.file} ({image.name}); list "
-                "both in a CSV table with the columns image and subject, and give that table."
-            )
-    return images, failures
+        other = kept.get(image.name)
+        if other and other.file.resolve() == image.file.resolve():
+            continue
+        if reason := _clash(other) if other else fault_of_name(image):
+            say(f"{image.file}: {reason}.")
+            failures.append((image.source, reason))
+        else:
+            kept[image.name] = image
+    if not kept and not failures:
+        raise UserError(f"{', '.join(map(str, inputs))}: there is no image to work on; name another file or folder.")
+    return list(kept.values()), failures
+
+
+def _clash(other: InputImage) -> str:
+    table = "list both in a CSV table with the columns image and subject (and session or run), and give that table"
+    return f"its outputs would have the same names as those of {other.source} ({other.name}); {table}"
 
 
 def _expand(path: Path, split: str) -> list[InputImage]:
@@ -64,12 +87,7 @@ def _expand(path: Path, split: str) -> list[InputImage]:
     if path.suffix.lower() == ".csv":
         return _table(path, split)
     if path.is_dir():
-        if not any(file.name.lower().endswith(SUFFIXES) for file in path.rglob("*")):
-            return [InputImage(path, "", "")]
-        start = f"{PRESETS['folder'].name}/"
-        rows = [Row(*values) for values in scan(replace(PRESETS["folder"], split="test"), path).itertuples(index=False)]
-        sources = [row.image.removeprefix(start) for row in rows]
-        return [_of_row(row, path / source, source) for row, source in zip(rows, sources, strict=True)]
+        return _folder(path)
     if path.suffix.lower() == ".hdr" and path.with_suffix(".img").is_file():
         path = path.with_suffix(".img")
     if path.name.lower().endswith(SUFFIXES):  # a missing one fails alone, when it is read
@@ -83,6 +101,29 @@ def _expand(path: Path, split: str) -> list[InputImage]:
         f"{path}: this is not an image ({', '.join(SUFFIXES)}), a folder, a CSV table or the name of a cohort; "
         "correct the path."
     )
+
+
+def _folder(path: Path) -> list[InputImage]:
+    """Images of a folder; those that are left out, such as masks, are named on the screen."""
+    files = [file for file in sorted(path.rglob("*")) if file.name.lower().endswith(SUFFIXES)]
+    files = [file for file in files if file.suffix.lower() != ".hdr" and not file.name.startswith(".")]
+    # Scanners call DICOM files .img as well; an image's has a .hdr beside it.
+    files = [file for file in files if file.suffix.lower() != ".img" or file.with_suffix(".hdr").is_file()]
+    if not files:
+        return [InputImage(path, "", "")]
+    if any(file.name.endswith((".nii", ".nii.gz")) for file in files):
+        start = f"{PRESETS['folder'].name}/"
+        rows = [Row(*values) for values in scan(replace(PRESETS["folder"], split="test"), path).itertuples(index=False)]
+        sources = [row.image.removeprefix(start) for row in rows]
+        images = [_of_row(row, path / source, source) for row, source in zip(rows, sources, strict=True)]
+    else:
+        images = [InputImage(file, name_of_file(file), file.relative_to(path).as_posix()) for file in files]
+    images = [image for image in images if not NO_IMAGE.search(stem(image.file))]
+    left_out = [file.relative_to(path).as_posix() for file in files if file not in {image.file for image in images}]
+    if left_out:
+        more = f" and {len(left_out) - MOST_NAMED} more" if len(left_out) > MOST_NAMED else ""
+        say(f"{path}: left out: {', '.join(left_out[:MOST_NAMED])}{more}.")
+    return images
 
 
 def _manifest(path: Path, split: str) -> list[InputImage]:
@@ -103,17 +144,28 @@ def _of_row(row: Row, file: Path, source: str) -> InputImage:
 
 def _table(path: Path, split: str) -> list[InputImage]:
     frame, faults = parse_table(read_bytes(path))
-    if "cohort" in frame.columns:
+    if {"cohort", "split"} <= set(frame.columns):
         return _manifest(path, split)
     if "image" not in frame.columns:
-        faults.append("line 1: the column 'image' is missing")
-    refuse(path, faults)
+        refuse(path, [*faults, "line 1: the column 'image' is missing"])
     images = []
-    for row in frame.to_dict("records"):
-        file, subject = path.parent / row["image"], row.get("subject", "")
-        name = name_of_row(subject, row.get("session", "")) if subject else ""
-        images.append(InputImage(file, name or ("" if file.is_dir() else name_of_file(file)), row["image"]))
+    for line, row in frame.iterrows():
+        try:
+            images.append(_of_line(path.parent, row))
+        except UserError as error:
+            faults.append(f"line {line}: {error}")
+    refuse(path, faults)
     return images
+
+
+def _of_line(folder: Path, row: Mapping[str, str]) -> InputImage:
+    """Image of a row; of further columns those that BIDS knows (run, acq, echo ...) become parts of its name."""
+    if not row["image"]:
+        raise UserError("no image is named in the column 'image'")
+    file, words = folder / row["image"], {"sub": "subject", "ses": "session"}
+    labels = {key: label(row.get(words.get(key, key), ""), words.get(key, key)) for key in ENTITIES}
+    name = joined(labels) if labels["sub"] else ("" if file.is_dir() else name_of_file(file))
+    return InputImage(file, name, row["image"])
 
 
 def _converted(folder: InputImage, place: Path, wanted: str) -> list[InputImage]:

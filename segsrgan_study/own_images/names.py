@@ -4,11 +4,14 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from segsrgan_core.errors import UserError
 from segsrgan_study.files import stem
 
 ENTITIES = ("sub", "ses", "acq", "ce", "rec", "run", "echo", "part", "chunk")  # of an anatomical image, in BIDS's order
 DERIVED = ("space", "res", "den", "label", "desc")  # of a derivative: the outputs have their own
 LABELS = {"cortex": "CGM", "white": "WM", "csf": "CSF", "brainstem": "BS", "cerebellum": "CBM"}  # BIDS's own words
+NOT_T2W = ("T1W", "PDW", "FLAIR", "T2STARW", "INPLANET1", "DWI", "BOLD")  # BIDS suffixes of other contrasts
+LONGEST_NAME = 255  # bytes, of a file on common file systems
 
 
 @dataclass(frozen=True)
@@ -59,7 +62,7 @@ def name_of_file(path: str | Path) -> str:
     """
     name = stem(path)
     if not re.match(r"sub-[A-Za-z0-9]+(_|$)", name):
-        return f"sub-{_plain(name) or 'image'}"
+        return f"sub-{_some(name)}"
     parts = name.split("_")
     pairs = dict(part.split("-", 1) for part in parts if "-" in part)
     known = {key: _plain(pairs[key]) for key in ENTITIES if key in pairs}
@@ -77,7 +80,40 @@ def name_of_row(subject: str, session: str = "", te_ms: float = float("nan")) ->
     """Return the name of a manifest's row."""
     te = f"te{_plain(f'{te_ms:g}')}" if te_ms == te_ms else ""
     sub, ses = subject.removeprefix("sub-"), session.removeprefix("ses-")
-    return joined({"sub": _plain(sub) or "image", "ses": _plain(ses), "acq": te})
+    return joined({"sub": _some(sub), "ses": _plain(ses), "acq": te})
+
+
+def label(text: str, column: str) -> str:
+    """Return an id of a table as it is, without `sub-` and `ses-`; a UserError where a file's name cannot hold it."""
+    bare = text.removeprefix("sub-").removeprefix("ses-")
+    if not re.fullmatch("[A-Za-z0-9]*", bare):
+        raise UserError(f"{column} {text!r} must be of Latin letters and digits alone, for names of files")
+    return bare
+
+
+def fault_of_name(image: InputImage) -> str:
+    """Return why an image cannot be worked on, as far as its name tells; "" if it can."""
+    kind = stem(image.file).rpartition("_")[2]
+    if kind.upper() in NOT_T2W:
+        return f"its name says {kind}, and the network was trained on T2w images alone; give the T2w image"
+    if len(image.path("probseg", ".nii.gz", "hippocampi_amygdala").name) > LONGEST_NAME:
+        return (
+            f"its name is too long for those of its outputs (more than {LONGEST_NAME} letters); give it a shorter one"
+        )
+    try:
+        image.source.encode()
+    except UnicodeEncodeError:
+        return "its name is not UTF-8; rename it"
+    return ""
+
+
+def _some(text: str) -> str:
+    if not _plain(text):
+        raise UserError(
+            f"{text}: there is no Latin letter or digit in this name; list the image in a CSV table with the columns "
+            "image and subject, and give that table."
+        )
+    return _plain(text)
 
 
 def _plain(text: str) -> str:

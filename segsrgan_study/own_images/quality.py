@@ -6,7 +6,7 @@ from nibabel.nifti1 import Nifti1Image
 from scipy import ndimage
 
 from segsrgan_core.classes import NUMBERS
-from segsrgan_core.imaging.geometry import through_plane_axis
+from segsrgan_core.imaging.geometry import through_plane_axis, voxel_volume_ml
 from segsrgan_core.imaging.intensity import intensity_scale
 from segsrgan_core.segmenter import Segmentation
 
@@ -16,6 +16,8 @@ NORMAL_MAD = 0.67449  # median absolute deviation of a unit Gaussian; scipy.stat
 SHELL_VOXELS = 2
 DARK = 0.05  # of the intensity scale: air
 DARK_SHARE = 0.02
+CUT_CM2 = 2.0  # of brain in a face of the field of view; the spinal cord has less
+SKULL_ML = (20.0, 900.0)  # intracranial volume; limits that are wide on purpose
 
 
 def quality(image: Nifti1Image, result: Segmentation) -> dict[str, float]:
@@ -58,14 +60,27 @@ def noise_sd(array: np.ndarray, inside: np.ndarray, slice_axis: int) -> float:
     return float(np.median(np.abs(residual[inside]))) / (6 * NORMAL_MAD)  # 6: norm of the kernel
 
 
-def doubts(result: Segmentation) -> list[str]:
-    """Return notes on a doubtful result, a sentence each: a class that was not found, tissue in the dark background."""
+def doubts(image: Nifti1Image, result: Segmentation) -> list[str]:
+    """Return notes on a doubtful image and its result, a sentence each.
+
+    They tell of a class that was not found, tissue in the dark background, negative intensities, a brain that the field
+    of view cuts, and a skull that holds what no fetus's or newborn's does.
+    """
     notes = [f"no {name.replace('_', ' ')} was found" for name in result.probabilities if not result.volumes_ml[name]]
-    image, found = np.asarray(result.interpolated.dataobj), np.asarray(result.labels.dataobj) > 0
-    dark = (image < DARK * intensity_scale(image)) & found
+    interpolated, found = np.asarray(result.interpolated.dataobj), np.asarray(result.labels.dataobj) > 0
+    dark = (interpolated < DARK * intensity_scale(interpolated)) & found
     share = dark.sum() / max(1, found.sum())
     if share > DARK_SHARE:
         notes.append(f"{100 * share:.0f} % of what was segmented lies in the dark background: do not use its volumes")
+    if (lowest := float(np.min(image.dataobj))) < -DARK * intensity_scale(np.asarray(image.dataobj)):
+        notes.append(f"there are negative intensities (down to {lowest:.3g}), which no scanner makes")
+    inside = found if result.sides is None else np.asarray(result.sides.dataobj) > 0
+    faces = [inside.take(place, axis).sum() for axis in range(3) for place in (0, -1)]
+    if max(faces) * voxel_volume_ml(result.labels) ** (2 / 3) > CUT_CM2:
+        notes.append("the brain reaches the edge of the field of view: its volumes are too small")
+    volume = result.volumes_ml.get("intracranial")
+    if volume and not SKULL_ML[0] < volume < SKULL_ML[1]:
+        notes.append(f"an intracranial volume of {volume:.0f} mL is none of a fetus or newborn: do not use its volumes")
     return notes
 
 

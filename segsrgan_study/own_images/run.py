@@ -5,6 +5,7 @@ from dataclasses import replace
 from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
+from segsrgan_core.errors import UserError
 from segsrgan_core.inference import Walk
 from segsrgan_core.segmenter import Segmenter
 from segsrgan_study.engines import choose_engine, choose_precision, load_segmenter
@@ -43,8 +44,10 @@ def segment_all(
         One status per input; failures are printed on standard error as well.
 
     Raises:
-        UserError: the network cannot be loaded.
+        UserError: the network cannot be loaded, or `job.out` holds images to segment or another data set.
     """
+    if held := [image.source for image in images if image.file.resolve().is_relative_to(job.out.resolve())]:
+        raise UserError(f"{job.out}: the folder holds the image {held[0]} itself; give --out a folder of its own.")
     write_top(job.out)
     identity = job.identity()
     missing = [image for image in images if not is_done(image, job.out, identity)]
@@ -54,7 +57,7 @@ def segment_all(
         segmenter_of(job)  # an error of the network stops the run
     walk = partial(track, label="windows") if len(missing) == 1 else iter  # for many images one bar is enough
     work = partial(segment_image, job=job, identity=identity, walk=walk)
-    needed = {"memory_gib": 4.0, "cores_each": 4}  # per image
+    needed = {"memory_gib": 1.5, "cores_each": 2}  # per image
     found = map_cases(work, missing, "segmented", workers, **needed, name=lambda image: str(image.file))
     reasons = {one.item: one.reason.replace(str(one.item.file), one.item.source) for one in found}
     statuses = [Status("", source, "failed", reason) for source, reason in failures]
@@ -84,7 +87,7 @@ def segment_image(image: InputImage, job: Job, identity: dict[str, Any], walk: W
     remove_case(image, job.out)
     scan = load_image(image.file)
     result = segmenter_of(job)(scan, walk=walk)
-    notes = result.notes + doubts(result)
+    notes = result.notes + doubts(scan, result)
     for note in notes:
         say(f"{image.file}: note: {note}.")
     made_with = versions("nibabel", "numpy", "scipy", job.engine)

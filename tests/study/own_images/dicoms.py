@@ -8,7 +8,12 @@ from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage, generate_uid
 
 
 def write_series(
-    folder: Path, number: int = 3, description: str = "T2 TSE AX", n_slices: int = 12, te_ms: float = 120
+    folder: Path,
+    number: int = 3,
+    description: str = "T2 TSE AX",
+    n_slices: int = 12,
+    te_ms: float = 120,
+    patient: str = "Doe^Jane",
 ) -> None:
     """Write one axial series of 32 x 32 pixels of 1 mm in slices of 3 mm: a bright ball with noise."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -24,7 +29,7 @@ def write_series(
         one = FileDataset(None, {}, file_meta=meta, preamble=b"\0" * 128)
         one.SOPClassUID, one.SOPInstanceUID = meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID
         one.StudyInstanceUID, one.SeriesInstanceUID, one.FrameOfReferenceUID = study, series, study
-        one.PatientName, one.PatientID, one.PatientBirthDate = "Doe^Jane", "4711", "20200101"
+        one.PatientName, one.PatientID, one.PatientBirthDate = patient, "4711", "20200101"
         one.Modality, one.Manufacturer, one.ImageType = "MR", "SIEMENS", ["ORIGINAL", "PRIMARY", "M", "ND"]
         one.StudyDate = one.SeriesDate = one.AcquisitionDate = "20200301"
         one.StudyTime = one.SeriesTime = one.AcquisitionTime = "101500"

@@ -65,6 +65,29 @@ def test_a_series_has_the_same_name_in_every_run_unless_a_table_names_the_subjec
     assert (case.name, case.source) == ("sub-P07", "DICOM series2te120")
 
 
+def test_two_patients_in_one_folder_are_refused_without_their_names(scratch, tmp_path):
+    for patient in ("Doe^Jane", "Roe^Ann"):
+        dicoms.write_series(tmp_path / "export" / patient[:3], 2, patient=patient)
+    with pytest.raises(UserError, match="2 patients") as error:
+        convert(tmp_path / "export", scratch)
+    assert "Doe" not in str(error.value)
+
+
+def test_a_stack_with_missing_slices_is_not_usable(folder, scratch):
+    for path in sorted((folder / "2").iterdir())[5:7]:
+        path.unlink()
+    (series,) = (one for one in convert(folder, scratch) if one.fault and "slices are missing" in one.fault)
+    with pytest.raises(UserError, match="unevenly spaced"):
+        choose(folder, [series])
+
+
+def test_dicom_files_called_img_are_converted(folder, scratch):
+    for path in (folder / "2").iterdir():
+        path.rename(path.with_suffix(".img"))
+    (image,), _ = find_images([folder / "2"], scratch)
+    assert image.source == "DICOM series2te120"
+
+
 def test_a_folder_without_images_does_not_stop_the_others(folder, scratch, tmp_path):
     (tmp_path / "DOE_JOHN").mkdir()
     images, ((source, reason),) = find_images([tmp_path / "DOE_JOHN", folder], scratch, series="2")

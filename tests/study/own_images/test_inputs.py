@@ -52,15 +52,59 @@ def test_a_folder_gives_its_t2w_images(find, image, tmp_path, files, expected):
     assert find(tmp_path / "all") == dict(zip(expected, files, strict=False))
 
 
-def test_a_table_names_subjects_and_sessions_and_images(find, image, tmp_path):
+def test_a_table_names_subjects_sessions_and_repeated_scans(find, image, tmp_path):
     image("in/P1/t2.nii.gz")
     image("in/P2/t2.nii.gz")
     table = tmp_path / "list.csv"
-    table.write_text("image,subject,session,ward\nin/P1/t2.nii.gz,A-1,2,x\nin/P2/t2.nii.gz,,,y\n")
-    assert find(table) == {"sub-A1_ses-2": "in/P1/t2.nii.gz", "sub-t2": "in/P2/t2.nii.gz"}
-    table.write_text("file\na.nii\n")
-    with pytest.raises(UserError, match="column 'image'"):
-        find(table)
+    table.write_text("image,subject,session,run,cohort\nin/P1/t2.nii.gz,A1,2,1,x\nin/P2/t2.nii.gz,,,,y\n")
+    assert find(table) == {"sub-A1_ses-2_run-1": "in/P1/t2.nii.gz", "sub-t2": "in/P2/t2.nii.gz"}
+
+
+@pytest.mark.parametrize(
+    ("table", "says"),
+    [
+        ("file\na.nii\n", "column 'image'"),
+        ("image,subject\na.nii,P1\n,P2\n", "line 3: no image"),
+        ("image,subject\na.nii,1.0\n", "line 2: subject '1.0'"),
+        ("image,subject\na.nii,Анна\n", "line 2: subject 'Анна'"),
+    ],
+    ids=["no-column", "empty-cell", "changed-id", "cyrillic-id"],
+)
+def test_a_table_that_would_mix_up_patients_is_refused_by_line(find, tmp_path, table, says):
+    (tmp_path / "list.csv").write_text(table)
+    with pytest.raises(UserError, match=says):
+        find(tmp_path / "list.csv")
+
+
+def test_a_folder_gives_images_of_any_format_and_names_what_it_leaves_out(find, image, tmp_path, capsys):
+    for name in ("P1.mgz", "P2.mgz"):
+        image(f"mgz/{name}")
+    assert find(tmp_path / "mgz") == {"sub-P1": "P1.mgz", "sub-P2": "P2.mgz"}
+    for name in ("P1_T2.nii.gz", "P1_T2_mask.nii.gz"):
+        image(f"nii/{name}")
+    assert list(find(tmp_path / "nii").values()) == ["P1_T2.nii.gz"]
+    assert "left out: P1_T2_mask.nii.gz" in capsys.readouterr().err
+
+
+def test_an_image_by_its_folder_and_by_its_name_is_one(find, image, tmp_path):
+    path = image("in/sub-01_T2w.nii.gz")
+    assert list(find(tmp_path / "in", path)) == ["sub-01"]
+
+
+def test_nothing_to_work_on_is_an_error(find, image, tmp_path):
+    image("in/P1_mask.nii.gz")
+    with pytest.raises(UserError, match="no image to work on"):
+        find(tmp_path / "in")
+
+
+@pytest.mark.parametrize(
+    ("name", "says"), [("sub-01_T1w.nii", "T1w"), ("x" * 230 + ".nii", "too long"), ("a\udcff.nii", "UTF-8")]
+)
+def test_an_image_that_its_name_rules_out_fails_alone(tmp_path, name, says):
+    images, ((source, reason),) = find_images([tmp_path / name, tmp_path / "b.nii"], tmp_path)
+    assert [image.name for image in images] == ["sub-b"]
+    assert source == name
+    assert says in reason
 
 
 MANIFEST = """cohort,subject,session,split,image,labels,mask,te_ms,tr_ms,age_weeks,site,sha256
@@ -93,9 +137,10 @@ def test_a_cohort_by_its_name_or_its_manifest(find, word):
         find(word, split="train")
 
 
-def test_two_images_that_would_share_their_outputs_are_refused(find, tmp_path):
-    with pytest.raises(UserError, match=r"the same names.*CSV table"):
-        find(tmp_path / "T2.nii.gz", tmp_path / "a" / "T2.nii.gz")
+def test_an_image_that_would_share_anothers_outputs_fails_alone(tmp_path):
+    images, ((_, reason),) = find_images([tmp_path / "T2.nii.gz", tmp_path / "a" / "T2.nii.gz"], tmp_path)
+    assert len(images) == 1
+    assert "CSV table" in reason
 
 
 @pytest.mark.parametrize("word", ["nothing", "no/such/folder"])

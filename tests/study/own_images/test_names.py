@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 
+from segsrgan_core.errors import UserError
 from segsrgan_study.own_images.names import name_of_file, name_of_row
 
 
@@ -15,7 +16,6 @@ from segsrgan_study.own_images.names import name_of_file, name_of_row
         ("sub-01_repeat_T2w.nii", "sub-01_acq-repeat"),
         ("sub-01.nii", "sub-01"),
         ("Baby 12 T2.nii.gz", "sub-Baby12T2"),
-        ("___.nii", "sub-image"),
     ],
 )
 def test_entities_of_any_file(name, expected):
@@ -25,3 +25,8 @@ def test_entities_of_any_file(name, expected):
 def test_entities_of_a_row():
     assert name_of_row("sub-A_1", "ses-2", 120.0) == "sub-A1_ses-2_acq-te120"
     assert name_of_row("fetal.30") == "sub-fetal30"
+
+
+def test_a_name_without_a_latin_letter_is_refused():
+    with pytest.raises(UserError, match="no Latin letter"):
+        name_of_file("Анна.nii")

@@ -46,14 +46,24 @@ def test_snr_falls_with_noise_and_contrast_is_that_of_the_edge():
 
 def test_tissue_in_the_air_and_none_at_all_are_doubted():
     image, labels = ball(noise=1.0)
-    assert doubts(segmentation(image, labels)) == []
+    assert doubts(image, segmentation(image, labels)) == []
     wrong = np.asarray(labels.dataobj).copy()
-    wrong[:7, :7] = 2
-    share = round(100 * (7 * 7 * 20) / (wrong > 0).sum())
-    (note,) = doubts(segmentation(image, Nifti1Image(wrong, labels.affine)))
+    wrong[1:8, 1:8, 1:-1] = 2
+    share = round(100 * (7 * 7 * 18) / (wrong > 0).sum())
+    (note,) = doubts(image, segmentation(image, Nifti1Image(wrong, labels.affine)))
     assert note.startswith(f"{share} % of what was segmented lies in the dark background")
     nothing = replace(segmentation(image, Nifti1Image(np.zeros_like(wrong), labels.affine)), volumes_ml={"cortex": 0.0})
-    assert doubts(nothing) == ["no cortex was found"]
+    assert doubts(image, nothing) == ["no cortex was found"]
+
+
+def test_what_cannot_be_right_is_doubted():
+    image, labels = ball(noise=1.0)
+    cut = replace(segmentation(image, labels), sides=Nifti1Image(np.ones(image.shape, np.uint8), image.affine))
+    assert ["edge of the field" in note for note in doubts(image, cut)] == [True]
+    huge = replace(segmentation(image, labels), volumes_ml={"cortex": 1.0, "intracranial": 1300.0})
+    assert ["1300 mL" in note for note in doubts(image, huge)] == [True]
+    normalised = Nifti1Image(np.asarray(image.dataobj) - 50, image.affine)
+    assert ["negative" in note for note in doubts(normalised, segmentation(image, labels))] == [True]
 
 
 def test_the_one_that_is_far_from_the_others_is_named():

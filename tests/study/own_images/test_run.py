@@ -7,6 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from segsrgan_core.atomic import write_text
+from segsrgan_core.errors import UserError
 from segsrgan_study.files import load_image
 from segsrgan_study.own_images import run as running
 from segsrgan_study.own_images.names import InputImage
@@ -151,3 +153,15 @@ def test_the_page_needs_no_network_and_shows_every_case_the_doubtful_first(cases
     for source in re.findall(r'(?:src|href)="([^"#][^"]*)"', page):
         assert (job.out / source).is_file(), source
     assert "//" not in re.sub(r"<!--.*?-->", "", page, flags=re.DOTALL)
+
+
+def test_a_folder_with_another_data_set_is_left_as_it_is(cases, job):
+    write_text(job.out / "dataset_description.json", '{"Name": "Ours"}')
+    with pytest.raises(UserError, match="another data set"):
+        segment_all(cases, [], job)
+    assert [path.name for path in job.out.iterdir()] == ["dataset_description.json"]
+
+
+def test_the_folder_of_the_images_is_no_place_for_the_results(cases, job):
+    with pytest.raises(UserError, match="holds the image"):
+        segment_all(cases, [], dataclasses.replace(job, out=cases[0].file.parent.parent))
