@@ -72,13 +72,9 @@ def train_aside(study: Study, settings: Settings, cohorts: Sequence[str], out: P
 def calibrate_aside(study: Study, settings: Settings, cohorts: Sequence[str], model: Path, out: Path) -> ModelCard:
     """Choose a network's threshold and estimate its standard errors on other cohorts, with the network's windows.
 
-    Args:
-        study: the repository, for manifests and data.
-        settings: of simulation and inference; without a voxel size, the network's is used.
-        cohorts: names of cohorts with a manifest; split val, and train if val has too few cases.
-        model: folder of a trained network.
-        out: folder for a copy of the model with the new card, which is returned, and calibration.json (cohorts and
-            settings).
+    Cases are of the split val, and of train if there are too few. Without a voxel size in the settings, that of the
+    network (a folder) is used. The folder `out` gets a copy of the model with the new card, which is returned, and
+    calibration.json (cohorts and settings).
     """
     settings = _at_the_spacing_of(model, settings).model_copy(update={"cohort": "+".join(cohorts)})
     bench = _prepared(study, out, settings, cohorts)
@@ -96,14 +92,10 @@ def calibrate_aside(study: Study, settings: Settings, cohorts: Sequence[str], mo
 
 
 def evaluate_aside(study: Study, settings: Settings, model: Path, out: Path) -> dict:
-    """Score a network on the test cases of a cohort, with the network's windows.
+    """Score a network (a folder) on the test cases of the settings' cohort, with the network's windows.
 
-    Args:
-        study: the repository, for manifest and data.
-        settings: of cohort and simulation; without a voxel size, the network's is used.
-        model: folder of a trained network.
-        out: folder for per_subject.csv, metrics.json (which is returned), evaluation.json (weights and settings) and
-            `images/`.
+    Without a voxel size in the settings, the network's is used. The folder `out` gets per_subject.csv, metrics.json
+    (which is returned), evaluation.json (weights and settings) and `images/`.
     """
     no_baselines = settings.baselines.model_copy(update={"methods": []})
     settings = _at_the_spacing_of(model, settings).model_copy(update={"baselines": no_baselines})

@@ -29,21 +29,13 @@ OF_THE_MACHINE = (ProcessDiedError, MemoryError, OSError)
 
 @dataclass(frozen=True)
 class Atlas:
-    """A labelled training subject.
+    """A labelled training subject."""
 
-    Attributes:
-        subject: its name.
-        image: float32 (X, Y, Z), at high resolution.
-        labels: uint8 (X, Y, Z), drawem9 numbers on the image's grid.
-        interpolated: float32 (X, Y, Z) on the same grid, after the simulation and interpolation of the image to label.
-        age_weeks: postmenstrual age at the scan; NaN where unknown.
-    """
-
-    subject: str
-    image: Nifti1Image
-    labels: Nifti1Image
-    interpolated: Nifti1Image
-    age_weeks: float = float("nan")
+    subject: str  # its name
+    image: Nifti1Image  # float32 (X, Y, Z), at high resolution
+    labels: Nifti1Image  # uint8 (X, Y, Z), drawem9 numbers on the image's grid
+    interpolated: Nifti1Image  # float32 (X, Y, Z) on the same grid, simulated and interpolated as the image to label
+    age_weeks: float = float("nan")  # postmenstrual age at the scan; NaN where unknown
 
     def __post_init__(self) -> None:
         """Check that the images and labels share a grid."""
@@ -66,21 +58,13 @@ class Atlas:
 
 @dataclass(frozen=True)
 class Case:
-    """One image to label.
+    """One image to label."""
 
-    Attributes:
-        image: float32 (X, Y, Z), isotropic: the low-resolution image after cubic-spline interpolation.
-        atlases: training subjects.
-        cache: folder of the registrations.
-        registration: grid and iterations of the registrations.
-        age_weeks: postmenstrual age at the scan; NaN where unknown.
-    """
-
-    image: Nifti1Image
-    atlases: tuple[Atlas, ...]
-    cache: Path
-    registration: RegistrationSettings
-    age_weeks: float = float("nan")
+    image: Nifti1Image  # float32 (X, Y, Z), isotropic: the low-resolution image after cubic-spline interpolation
+    atlases: tuple[Atlas, ...]  # training subjects
+    cache: Path  # folder of the registrations
+    registration: RegistrationSettings  # grid and iterations of the registrations
+    age_weeks: float = float("nan")  # postmenstrual age at the scan; NaN where unknown
 
     @cached_property
     def content(self) -> str:
@@ -90,23 +74,14 @@ class Case:
 
 @dataclass(frozen=True)
 class Method:
-    """A way to label an interpolated image.
+    """A way to label an interpolated image."""
 
-    Attributes:
-        name: key in tables, such as "imapa".
-        title: name for readers, such as "IMAPA".
-        version: returns the version of the program that does the work.
-        parameters: names and values that `params.yaml` and the search on training subjects may change.
-        label: takes a case and the parameters as keywords; returns drawem9 numbers on the grid of `Case.image`.
-        needs_atlases: whether it uses `Case.atlases`.
-    """
-
-    name: str
-    title: str
-    version: Callable[[], str]
-    parameters: Mapping[str, Any]
-    label: Callable[..., Nifti1Image]
-    needs_atlases: bool = True
+    name: str  # key in tables, such as "imapa"
+    title: str  # name for readers, such as "IMAPA"
+    version: Callable[[], str]  # returns the version of the program that does the work
+    parameters: Mapping[str, Any]  # names and values that `params.yaml` and the search on training subjects may change
+    label: Callable[..., Nifti1Image]  # of a case, parameters as keywords: drawem9 numbers on the grid of `Case.image`
+    needs_atlases: bool = True  # whether it uses `Case.atlases`
 
     def run(self, case: Case) -> Nifti1Image:
         """Label an image.

@@ -19,13 +19,10 @@ class Gallery:
 
     Args:
         folder: for their files and for `missing.json`.
-
-    Attributes:
-        missing: why figures could not be drawn, by name.
     """
 
     def __init__(self, folder: Path):
-        self.missing: dict[str, str] = {}
+        self.missing: dict[str, str] = {}  # why figures could not be drawn, by name
         self._folder, self._count = folder, 0
 
     def __call__(self, name: str, caption: str, draw: Callable[[], tuple[Figure, pd.DataFrame]]) -> HTML:

@@ -21,11 +21,7 @@ PATIENTS = 4  # at most, in the overlay of echo times
 
 @dataclass(frozen=True)
 class Inputs:
-    """Reader of a study's results; each of its methods raises MissingResult where they are not there.
-
-    Attributes:
-        study: whose results are read.
-    """
+    """Reader of a study's results; each of its methods raises MissingResult where they are not there."""
 
     study: Study
 

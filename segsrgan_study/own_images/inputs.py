@@ -29,6 +29,7 @@ from segsrgan_study.paths import find_study
 from segsrgan_study.progress import say, track
 
 NO_IMAGE = re.compile(r"(^|[_.-])(brain)?(mask|seg|dseg|probseg|labels?)$", re.IGNORECASE)  # ends of a file's name
+IN_A_TABLE = "list both in a CSV table with the columns image and subject (and session or run)"
 MOST_NAMED = 10  # files that are left out
 
 
@@ -67,7 +68,10 @@ def find_images(
         other = kept.get(image.name)
         if other and other.file.resolve() == image.file.resolve():
             continue
-        if reason := _clash(other) if other else fault_of_name(image):
+        clash = (
+            other and f"its outputs would have the same names as those of {other.source} ({other.name}); {IN_A_TABLE}"
+        )
+        if reason := clash or fault_of_name(image):
             say(f"{image.file}: {reason}.")
             failures.append((image.source, reason))
         else:
@@ -75,11 +79,6 @@ def find_images(
     if not kept and not failures:
         raise UserError(f"{', '.join(map(str, inputs))}: there is no image to work on; name another file or folder.")
     return list(kept.values()), failures
-
-
-def _clash(other: InputImage) -> str:
-    table = "list both in a CSV table with the columns image and subject (and session or run), and give that table"
-    return f"its outputs would have the same names as those of {other.source} ({other.name}); {table}"
 
 
 def _expand(path: Path, split: str) -> list[InputImage]:

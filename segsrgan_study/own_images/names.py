@@ -97,9 +97,7 @@ def fault_of_name(image: InputImage) -> str:
     if kind.upper() in NOT_T2W:
         return f"its name says {kind}, and the network was trained on T2w images alone; give the T2w image"
     if len(image.path("probseg", ".nii.gz", "hippocampi_amygdala").name) > LONGEST_NAME:
-        return (
-            f"its name is too long for those of its outputs (more than {LONGEST_NAME} letters); give it a shorter one"
-        )
+        return f"its outputs would have names of more than {LONGEST_NAME} letters, too long; give it a shorter one"
     try:
         image.source.encode()
     except UnicodeEncodeError:

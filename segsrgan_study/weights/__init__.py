@@ -4,7 +4,6 @@ import difflib
 from pathlib import Path
 
 from segsrgan_core.errors import UserError
-from segsrgan_study.paths import find_study
 
 FOLDER = Path(__file__).parent
 CARD = "model.json"
@@ -20,32 +19,19 @@ def find_model(word: str | Path | None = None) -> Path:
 
     Args:
         word: name of packaged weights, or a folder that `segsrgan train` or the study wrote (`./name` for a folder with
-            the name of packaged weights). None: the first packaged weights, or the network of the study if there are
-            none.
+            the name of packaged weights). None: the first packaged weights.
 
     Raises:
         UserError: there is no such network.
     """
     names = packaged()
     if word is None:
-        return FOLDER / names[0] if names else _of_the_study()
+        return FOLDER / names[0]
     if str(word) in names:
         return FOLDER / str(word)
     if (Path(word) / CARD).is_file():
         return Path(word)
-    known = f"one of the packaged sets {', '.join(names)}, or " if names else ""
+    known = f"one of the packaged sets {', '.join(names)}, or "
     close = difflib.get_close_matches(str(word), names, n=1)
     hint = f"; did you mean {close[0]!r}?" if close else "; name the folder that `segsrgan train` wrote."
     raise UserError(f"model: expected {known}a folder with {CARD}; received {str(word)!r}{hint}")
-
-
-def _of_the_study() -> Path:
-    missing = "expected weights that come with the package, or a network of your own; there are none"
-    advice = "train one (`segsrgan train`, or `make repro` in the repository) and name its folder with --model."
-    try:
-        folder = find_study().results / "training" / "model"
-    except UserError as error:
-        raise UserError(f"model: {missing}; {advice}") from error
-    if not (folder / CARD).is_file():
-        raise UserError(f"{folder}: {missing}; {advice}")
-    return folder

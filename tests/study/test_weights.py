@@ -41,23 +41,12 @@ def test_a_folder_is_found_and_a_name_goes_before_a_folder_of_that_name(place):
 
 
 def test_a_name_or_folder_that_will_not_do_is_told_with_what_to_do(place):
-    with pytest.raises(UserError, match=r"segsrgan train.*--model"):
-        find_model()
     put(place / "package" / "general")
     with pytest.raises(UserError, match=r"packaged sets general.*did you mean 'general'"):
         find_model("genral")
     (place / "empty").mkdir()
     with pytest.raises(UserError, match="empty"):
         find_model("empty")
-
-
-def test_without_packaged_weights_the_studys_own_are_taken(place):
-    for name in ("params.yaml", "dvc.yaml"):
-        (place / name).touch()
-    with pytest.raises(UserError, match="results"):
-        find_model()
-    own = put(place / "results" / "training" / "model")
-    assert find_model() == own
 
 
 @pytest.mark.parametrize("name", weights.packaged())
