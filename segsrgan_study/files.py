@@ -21,6 +21,7 @@ PAIRS = (".img", ".hdr")
 SUFFIXES = (".nii.gz", ".nii", ".mgz", ".mgh", *PAIRS)
 LARGEST_VOXELS = 600**3  # more is a broken header, not a head, and may not fit into memory
 SMALLEST_VOXEL_MM, LARGEST_VOXEL_MM = 0.05, 20.0
+NEARLY_WHOLE = 1e-3
 # nibabel guesses at a broken header and logs it; from this level on it raises instead.
 REFUSED_HEADER_FAULTS = 30
 nib.imageglobals.logger.setLevel("CRITICAL")
@@ -62,7 +63,7 @@ def load_labels(path: str | Path, data: bytes | None = None) -> Nifti1Image:
     """Read a label map.
 
     Args:
-        path: NIfTI or MGH file; floating point is accepted if every value is a whole number.
+        path: NIfTI or MGH file; values within 0.001 of whole numbers are taken as those (a slope in the header).
         data: content of the file, where it has been read before.
 
     Returns:
@@ -72,12 +73,13 @@ def load_labels(path: str | Path, data: bytes | None = None) -> Nifti1Image:
         UserError: as `load_image`, or a value that is not a whole number from 0 to 32767.
     """
     array, affine = _read(Path(path), data)
-    if not np.all(np.isfinite(array)) or array.min() < 0 or array.max() > 32767 or np.any(array != np.round(array)):
+    whole = np.round(array)
+    if not np.all(np.abs(array - whole) < NEARLY_WHOLE) or whole.min() < 0 or whole.max() > 32767:
         raise UserError(
             f"{path}: labels must be whole numbers from 0 to 32767, but others are there (range {np.nanmin(array):g} "
             f"to {np.nanmax(array):g}); give the label file, not probabilities."
         )
-    return Nifti1Image(array.astype(np.int16), affine)
+    return Nifti1Image(whole.astype(np.int16), affine)
 
 
 def _read(path: Path, data: bytes | None) -> tuple[np.ndarray, np.ndarray]:

@@ -91,6 +91,6 @@ def simulate(
     with tempfile.TemporaryDirectory() as scratch:
         found, failures = find_images(images, Path(scratch), split=split)
         simulate_all(found, out, settings, contrast, seed)
-    say(f"{len(found)} simulated, {len(failures)} failed; next: segsrgan segment {out} --out derivatives")
+    say(f"{len(found)} simulated, {len(failures)} failed{f'; next: segsrgan segment {out} --out x' if found else ''}")
     if failures:
         raise typer.Exit(2)

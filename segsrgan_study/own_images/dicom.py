@@ -47,8 +47,7 @@ def convert(folder: Path, scratch: Path) -> list[Series]:
         scratch: an empty folder for the converted images; the caller removes it.
 
     Raises:
-        UserError: there is no DICOM image in the folder, the converter fails or does not know the compression, slices
-            are missing, or there are several patients.
+        UserError: there is no image, there are several patients, or the converter fails.
     """
     import dcm2niix
 

@@ -15,21 +15,12 @@ from segsrgan_study.cohorts.schema import SPLITS, Row
 from segsrgan_study.cohorts.tables import parse_table, read_bytes, refuse
 from segsrgan_study.files import SUFFIXES, stem
 from segsrgan_study.own_images.dicom import choose, convert
-from segsrgan_study.own_images.names import (
-    ENTITIES,
-    InputImage,
-    entities_of,
-    fault_of_name,
-    joined,
-    label,
-    name_of_file,
-    name_of_row,
-)
+from segsrgan_study.own_images.names import ENTITIES, InputImage, entities_of, joined, label, name_of_file, name_of_row
 from segsrgan_study.paths import find_study
 from segsrgan_study.progress import say, track
 
 NO_IMAGE = re.compile(r"(^|[_.-])(brain)?(mask|seg|dseg|probseg|labels?)$", re.IGNORECASE)  # ends of a file's name
-IN_A_TABLE = "list both in a CSV table with the columns image and subject (and session or run)"
+IN_A_TABLE = "list both in a CSV table with columns image, subject, run"
 MOST_NAMED = 10  # files that are left out
 
 
@@ -46,8 +37,7 @@ def find_images(
         split: of a manifest; "" for all.
 
     Returns:
-        The images, each with a unique name and each once, and source and reason of what cannot be worked on: a DICOM
-        folder that could not be converted, an image whose outputs would have the names of another's, a T1w image.
+        The images, each once and with a unique name, and source and reason of those that cannot be worked on.
 
     Raises:
         UserError: an input is none of these, a table has faults, or there is nothing at all.
@@ -68,10 +58,8 @@ def find_images(
         other = kept.get(image.name)
         if other and other.file.resolve() == image.file.resolve():
             continue
-        clash = (
-            other and f"its outputs would have the same names as those of {other.source} ({other.name}); {IN_A_TABLE}"
-        )
-        if reason := clash or fault_of_name(image):
+        clash = other and f"its outputs would have the names of those of {other.source}, {other.name}; {IN_A_TABLE}"
+        if reason := clash or image.fault:
             say(f"{image.file}: {reason}.")
             failures.append((image.source, reason))
         else:

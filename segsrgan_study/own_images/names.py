@@ -49,6 +49,17 @@ class InputImage:
         """Path of its contact sheet relative to the top of the derivatives."""
         return self.home / "figures" / f"{self.name}_desc-segsrgan_T2w.png"
 
+    @property
+    def fault(self) -> str:
+        """Reason why it cannot be worked on, as far as its name tells; "" if it can."""
+        kind = stem(self.file).rpartition("_")[2]
+        if kind.upper() in NOT_T2W:
+            return f"its name says {kind}, and the network was trained on T2w images alone; give the T2w image"
+        if len(self.path("probseg", ".nii.gz", "hippocampi_amygdala").name) > LONGEST_NAME:
+            return f"its outputs would have names of more than {LONGEST_NAME} letters, too long; give it a shorter one"
+        is_utf8 = self.source.encode(errors="ignore").decode() == self.source
+        return "" if is_utf8 else "its name is not UTF-8; rename it"
+
 
 def entities_of(name: str) -> dict[str, str]:
     """Return the BIDS entities of a name such as `sub-01_ses-2`, key to value."""
@@ -91,26 +102,9 @@ def label(text: str, column: str) -> str:
     return bare
 
 
-def fault_of_name(image: InputImage) -> str:
-    """Return why an image cannot be worked on, as far as its name tells; "" if it can."""
-    kind = stem(image.file).rpartition("_")[2]
-    if kind.upper() in NOT_T2W:
-        return f"its name says {kind}, and the network was trained on T2w images alone; give the T2w image"
-    if len(image.path("probseg", ".nii.gz", "hippocampi_amygdala").name) > LONGEST_NAME:
-        return f"its outputs would have names of more than {LONGEST_NAME} letters, too long; give it a shorter one"
-    try:
-        image.source.encode()
-    except UnicodeEncodeError:
-        return "its name is not UTF-8; rename it"
-    return ""
-
-
 def _some(text: str) -> str:
     if not _plain(text):
-        raise UserError(
-            f"{text}: there is no Latin letter or digit in this name; list the image in a CSV table with the columns "
-            "image and subject, and give that table."
-        )
+        raise UserError(f"{text}: no Latin letter or digit is in this name; give a CSV table with a column subject.")
     return _plain(text)
 
 

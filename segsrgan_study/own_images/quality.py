@@ -1,5 +1,8 @@
 """Image quality measures, and outliers among the images of a cohort."""
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 from nibabel.nifti1 import Nifti1Image
@@ -8,7 +11,8 @@ from scipy import ndimage
 from segsrgan_core.classes import NUMBERS
 from segsrgan_core.imaging.geometry import through_plane_axis, voxel_volume_ml
 from segsrgan_core.imaging.intensity import intensity_scale
-from segsrgan_core.segmenter import Segmentation
+from segsrgan_core.segmenter import ModelCard, Segmentation
+from segsrgan_study.files import stem
 
 FEWEST_CASES = 5  # for a median and a spread
 LIMIT = 3.5  # of |z| (Iglewicz and Hoaglin, 1993)
@@ -61,11 +65,7 @@ def noise_sd(array: np.ndarray, inside: np.ndarray, slice_axis: int) -> float:
 
 
 def doubts(image: Nifti1Image, result: Segmentation) -> list[str]:
-    """Return notes on a doubtful image and its result, a sentence each.
-
-    They tell of a class that was not found, tissue in the dark background, negative intensities, a brain that the field
-    of view cuts, and a skull that holds what no fetus's or newborn's does.
-    """
+    """Return notes on a doubtful image and its result, a sentence each (docs/results.md)."""
     notes = [f"no {name.replace('_', ' ')} was found" for name in result.probabilities if not result.volumes_ml[name]]
     interpolated, found = np.asarray(result.interpolated.dataobj), np.asarray(result.labels.dataobj) > 0
     dark = (interpolated < DARK * intensity_scale(interpolated)) & found
@@ -82,6 +82,18 @@ def doubts(image: Nifti1Image, result: Segmentation) -> list[str]:
     if volume and not SKULL_ML[0] < volume < SKULL_ML[1]:
         notes.append(f"an intracranial volume of {volume:.0f} mL is none of a fetus or newborn: do not use its volumes")
     return notes
+
+
+def thick_slices(file: Path, card: ModelCard) -> list[str]:
+    """Return a note where the JSON beside an image gives a slice thickness that the network was not trained on."""
+    sidecar = file.with_name(f"{stem(file)}.json")
+    try:
+        mm = float(json.loads(sidecar.read_text(encoding="utf-8"))["SliceThickness"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
+    low, high = card.thickness_mm
+    note = f"the slices are {mm:.3g} mm thick, the network was trained on {low:g} to {high:g} mm"
+    return [] if low - 0.25 <= mm <= high + 0.25 else [note]
 
 
 def outliers(numbers: pd.DataFrame) -> list[str]:

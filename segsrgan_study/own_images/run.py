@@ -7,13 +7,13 @@ from typing import Any, NamedTuple
 
 from segsrgan_core.errors import UserError
 from segsrgan_core.inference import Walk
-from segsrgan_core.segmenter import Segmenter
+from segsrgan_core.segmenter import Segmenter, read_card
 from segsrgan_study.engines import choose_engine, choose_precision, load_segmenter
 from segsrgan_study.environment import versions
 from segsrgan_study.files import load_image
 from segsrgan_study.own_images.bids import Job, is_done, remove_case, write_case, write_top
 from segsrgan_study.own_images.names import InputImage
-from segsrgan_study.own_images.quality import doubts, quality
+from segsrgan_study.own_images.quality import doubts, quality, thick_slices
 from segsrgan_study.own_images.tables import write_tables
 from segsrgan_study.pool import map_cases
 from segsrgan_study.progress import say, track
@@ -65,7 +65,7 @@ def segment_all(
         reason = reasons.get(image)
         state = "there" if reason is None else "failed" if reason else "done"
         statuses.append(Status(image.name, image.source, state, reason or ""))
-    write_tables(job.out, {one.source: (one.name, one.reason) for one in statuses if one.state == "failed"})
+    write_tables(job.out, [(one.name, one.source, one.reason) for one in statuses if one.state == "failed"])
     return statuses
 
 
@@ -87,7 +87,8 @@ def segment_image(image: InputImage, job: Job, identity: dict[str, Any], walk: W
     remove_case(image, job.out)
     scan = load_image(image.file)
     result = segmenter_of(job)(scan, walk=walk)
-    notes = result.notes + doubts(scan, result)
+    doubtful = doubts(scan, result) + thick_slices(image.file, read_card(job.model))
+    notes = list(dict.fromkeys(result.notes + doubtful))
     for note in notes:
         say(f"{image.file}: note: {note}.")
     made_with = versions("nibabel", "numpy", "scipy", job.engine)

@@ -23,10 +23,10 @@ COLUMNS = {
 }  # of volumes.tsv; the volumes are described by their names
 
 
-def write_tables(out: Path, failed: dict[str, tuple[str, str]]) -> None:
+def write_tables(out: Path, failed: list[tuple[str, str, str]]) -> None:
     """Write `volumes.tsv`, `cases.tsv` and `report.html` from all whole cases of a folder, earlier runs' included.
 
-    `failed` are the failures of this run: source to case name and reason.
+    `failed` are the failures of this run: case name, source and reason.
     """
     found = {path: read_record(path) for path in sorted(out.glob(RECORDS))}
     records = {
@@ -57,9 +57,9 @@ def _volumes(name: str, record: dict[str, Any]) -> dict[str, Any]:
     return row | {"weights": record["Weights"]["Name"], "weights_sha256": record["Weights"]["Sha256"][:12]}
 
 
-def _cases(volumes: pd.DataFrame, records: dict[str, dict], failed: dict[str, tuple[str, str]]) -> pd.DataFrame:
+def _cases(volumes: pd.DataFrame, records: dict[str, dict], failed: list[tuple[str, str, str]]) -> pd.DataFrame:
     """Return one row a case with state, doubts and numbers; failures come first, then the doubtful."""
-    rows = [{"case": name, "image": source, "state": "failed", "reason": why} for source, (name, why) in failed.items()]
+    rows = [{"case": name, "image": source, "state": "failed", "reason": why} for name, source, why in failed]
     done = pd.DataFrame(
         {"case": name, "image": record["Sources"][0], "state": "succeeded", "notes": "; ".join(record["Notes"])}
         for name, record in records.items()

@@ -28,5 +28,5 @@ def test_entities_of_a_row():
 
 
 def test_a_name_without_a_latin_letter_is_refused():
-    with pytest.raises(UserError, match="no Latin letter"):
+    with pytest.raises(UserError, match="Latin letter"):
         name_of_file("Анна.nii")

@@ -6,7 +6,8 @@ import pytest
 from nibabel.nifti1 import Nifti1Image
 
 from segsrgan_core.segmenter import Segmentation
-from segsrgan_study.own_images.quality import doubts, noise_sd, outliers, quality
+from segsrgan_study.own_images.quality import doubts, noise_sd, outliers, quality, thick_slices
+from tests.settings import model_card
 
 
 def segmentation(image, labels):
@@ -64,6 +65,14 @@ def test_what_cannot_be_right_is_doubted():
     assert ["1300 mL" in note for note in doubts(image, huge)] == [True]
     normalised = Nifti1Image(np.asarray(image.dataobj) - 50, image.affine)
     assert ["negative" in note for note in doubts(normalised, segmentation(image, labels))] == [True]
+
+
+def test_the_thickness_in_the_json_beside_an_image_counts(tmp_path):
+    image = tmp_path / "sub-01_T2w.nii.gz"
+    assert thick_slices(image, model_card()) == []
+    for mm, doubted in ((3.0, False), (6.0, True)):
+        (tmp_path / "sub-01_T2w.json").write_text(f'{{"SliceThickness": {mm}}}')
+        assert ["6 mm thick" in note for note in thick_slices(image, model_card())] == [True] * doubted
 
 
 def test_the_one_that_is_far_from_the_others_is_named():

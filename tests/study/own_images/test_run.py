@@ -165,3 +165,9 @@ def test_a_folder_with_another_data_set_is_left_as_it_is(cases, job):
 def test_the_folder_of_the_images_is_no_place_for_the_results(cases, job):
     with pytest.raises(UserError, match="holds the image"):
         segment_all(cases, [], dataclasses.replace(job, out=cases[0].file.parent.parent))
+
+
+def test_two_failures_with_one_relative_path_are_two_rows(job, tmp_path):
+    cases = [InputImage(tmp_path / site / "t2.nii", f"sub-{site}01", "t2.nii") for site in "AB"]
+    segment_all(cases, [], job)
+    assert pd.read_csv(job.out / "cases.tsv", sep="\t")["case"].tolist() == ["sub-A01", "sub-B01"]
