@@ -91,6 +91,7 @@ def simulate(
     with tempfile.TemporaryDirectory() as scratch:
         found, failures = find_images(images, Path(scratch), split=split)
         simulate_all(found, out, settings, contrast, seed)
-    say(f"{len(found)} simulated, {len(failures)} failed{f'; next: segsrgan segment {out} --out x' if found else ''}")
+    advice = f"; next: segsrgan segment {out} --out derivatives" if found else ""
+    say(f"{len(found)} simulated, {len(failures)} failed{advice}")
     if failures:
         raise typer.Exit(2)

@@ -106,7 +106,8 @@ def _folder(path: Path) -> list[InputImage]:
     else:
         images = [InputImage(file, name_of_file(file), file.relative_to(path).as_posix()) for file in files]
     images = [image for image in images if not NO_IMAGE.search(stem(image.file))]
-    left_out = [file.relative_to(path).as_posix() for file in files if file not in {image.file for image in images}]
+    kept = {image.file for image in images}
+    left_out = [file.relative_to(path).as_posix() for file in files if file not in kept]
     if left_out:
         more = f" and {len(left_out) - MOST_NAMED} more" if len(left_out) > MOST_NAMED else ""
         say(f"{path}: left out: {', '.join(left_out[:MOST_NAMED])}{more}.")

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from segsrgan_core.errors import UserError
 from segsrgan_core.inference import Walk
-from segsrgan_core.segmenter import Segmenter, read_card
+from segsrgan_core.segmenter import Segmenter
 from segsrgan_study.engines import choose_engine, choose_precision, load_segmenter
 from segsrgan_study.environment import versions
 from segsrgan_study.files import load_image
@@ -85,9 +85,9 @@ def segment_image(image: InputImage, job: Job, identity: dict[str, Any], walk: W
     from segsrgan_study.figures.style import write_figure
 
     remove_case(image, job.out)
-    scan = load_image(image.file)
-    result = segmenter_of(job)(scan, walk=walk)
-    doubtful = doubts(scan, result) + thick_slices(image.file, read_card(job.model))
+    scan, segmenter = load_image(image.file), segmenter_of(job)
+    result = segmenter(scan, walk=walk)
+    doubtful = doubts(scan, result) + thick_slices(image.file, segmenter.card)
     notes = list(dict.fromkeys(result.notes + doubtful))
     for note in notes:
         say(f"{image.file}: note: {note}.")
