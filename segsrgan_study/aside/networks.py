@@ -140,7 +140,7 @@ def _prepared(
         one = settings.model_copy(update={"cohort": cohort})
         if cohort == "embedded":
             make_phantoms(bench, one)
-        manifest = load_cohort(bench, one)
+        manifest = load_cohort(bench, cohort)
         counts = {split: len(image_rows(manifest, split)) for split in splits or ("val", "train")}
         chosen = splits or [split for split, n in counts.items() if n and (split == "val" or counts["val"] < wished)]
         if not chosen:

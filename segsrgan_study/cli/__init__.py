@@ -21,7 +21,14 @@ app = typer.Typer(
 )
 for panel, commands in {
     "Your own images": (own_images.segment, own_images.simulate),
-    "Cohorts and models": (training.manifest, training.train, training.calibrate, training.evaluate, training.tune),
+    "Cohorts and models": (
+        training.manifest,
+        training.download,
+        training.train,
+        training.calibrate,
+        training.evaluate,
+        training.tune,
+    ),
     "The study": (study.verify, study.ablation, study.ablations),
     "Stages of the study (called by `dvc repro`)": (study.phantoms, study.baselines, study.notebook),
 }.items():

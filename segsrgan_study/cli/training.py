@@ -20,7 +20,7 @@ Params = Annotated[Path | None, typer.Option(help="Parameters in place of the re
 
 
 def manifest(
-    preset: Annotated[str, typer.Argument(help="dhcp, alberts, epirmex, fetal_atlas, or folder.")],
+    preset: Annotated[str, typer.Argument(help="dhcp, alberts, epirmex, fetal_atlas, dhcp_atlas, or folder.")],
     folder: Annotated[Path, typer.Argument(help="Where the images are.")],
     name: Annotated[str, typer.Option(help="Name of the cohort (needed for the preset folder).")] = "",
     seed: Annotated[int, typer.Option(help="Of the split.")] = 0,
@@ -51,6 +51,23 @@ def manifest(
     options |= {"globs": globs, "mapping": mapping, "metadata": metadata}
     path = make_manifest(preset, folder, study.manifests, study.data_root(name or preset), **options)
     typer.echo(f"{path} written; next: segsrgan train {path.stem} --out model")
+
+
+def download(cohort: Annotated[str, typer.Argument(help="fetal_atlas or dhcp_atlas.", show_default=False)]) -> None:
+    """Download a public cohort and check every file; what is there already is kept.
+
+    The other commands do the same when they first need a cohort: this is for machines that are about to lose the
+    internet, such as the nodes of a cluster. SEGSRGAN_DATA=folder names another place than data/.
+
+    For example:
+
+    - segsrgan download dhcp_atlas
+    """
+    from segsrgan_study.steps.data.prepare import load_cohort
+
+    study = find_study()
+    images = len(load_cohort(study, cohort))
+    say(f"{images} images of {cohort}: {study.data_root(cohort) / cohort}; next: segsrgan train {cohort} --out model")
 
 
 def train(

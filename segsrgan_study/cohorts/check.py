@@ -42,13 +42,13 @@ def examine(manifest: pd.DataFrame, root: str | Path, mapping: Mapping[int, int]
     digests, faults = [], []
     for row in track(image_rows(manifest), "checked"):
         found = {column: look(column, name) for column, name in row.files.items()}
-        sums = [file.digest for file in found.values()]
-        digests.append(";".join(sums) if all(sums) else "")
+        sums = [file.digests[0] for file in found.values() if file.digests]
+        digests.append(";".join(sums) if len(sums) == len(found) else "")
         faults += [file.fault for file in found.values() if file.fault] + _grid_faults(row.split, found)
         faults += [
             f"{file.path}: the file has other content than the manifest's checksum says."
             for known, file in zip(row.sha256.split(";"), found.values(), strict=False)
-            if known and file.digest not in ("", known)
+            if known and file.digests and known not in file.digests
         ]
     return digests, list(dict.fromkeys(faults))
 
@@ -57,9 +57,14 @@ class _File(NamedTuple):
     """What a manifest needs to know of a file; `grid` has shape and affine but no voxels."""
 
     path: Path
-    digest: str = ""
+    digests: tuple[str, ...] = ()  # SHA-256, and MD5 after "md5:"; none where it cannot be read
     grid: Nifti1Image | None = None
     fault: str = ""
+
+
+def checksums(data: bytes) -> tuple[str, str]:
+    """Return the checksums of a file's content as a manifest writes them: SHA-256, and MD5 after "md5:"."""
+    return hashlib.sha256(data).hexdigest(), f"md5:{hashlib.md5(data, usedforsecurity=False).hexdigest()}"
 
 
 def _look(root: Path, mapping: Mapping[int, int], column: str, name: str) -> _File:
@@ -67,7 +72,7 @@ def _look(root: Path, mapping: Mapping[int, int], column: str, name: str) -> _Fi
     try:
         locate(root, name)
         data = read_bytes(file.path) if file.path.is_file() else None
-        file = file._replace(digest=hashlib.sha256(data).hexdigest() if data else "")
+        file = file._replace(digests=checksums(data) if data else ())
         grey = column in ("image", "hr")
         image = load_image(file.path, data) if grey else load_labels(file.path, data)
         file = file._replace(grid=Nifti1Image(np.broadcast_to(np.uint8(0), image.shape), image.affine))

@@ -10,13 +10,14 @@ from segsrgan_study.progress import track
 
 PUBLIC = {
     "fetal_atlas": "https://raw.githubusercontent.com/LucasFidon/trustworthy-ai-fetal-brain-segmentation/"
-    "38cf1fb77bc896d133941b8f5388ef18feb2cae7/data/fetal_brain_atlases/SpinaBifida_Fidon2021/"
+    "38cf1fb77bc896d133941b8f5388ef18feb2cae7/data/fetal_brain_atlases/SpinaBifida_Fidon2021/",
+    "dhcp_atlas": "https://templateflow.s3.amazonaws.com/tpl-dhcpVol/",
 }
-"""Address of the folder of each public cohort. An address names a commit, the manifest's checksums the content."""
+"""Address of the folder of each public cohort. The manifest's checksums say what the content is."""
 
 
 def fetch_missing(manifest: pd.DataFrame, root: str | Path) -> None:
-    """Download the files of a public cohort that are missing, each checked by its SHA-256.
+    """Download the files of a public cohort that are missing, each checked by its checksum.
 
     Args:
         manifest: from `read_manifest`.
@@ -48,7 +49,7 @@ def _fetch(cohort: str, digests: dict[str, str], folder: Path) -> None:
     from requests import RequestException
 
     pooch.get_logger().setLevel("WARNING")
-    registry = {name: f"sha256:{digest}" for name, digest in digests.items()}
+    registry = {name: digest if ":" in digest else f"sha256:{digest}" for name, digest in digests.items()}
     store = pooch.create(folder, PUBLIC[cohort], registry=registry, retry_if_failed=2)
     # The address is https and answers directly; a redirection could lead to plain http.
     downloader = pooch.HTTPDownloader(timeout=60, allow_redirects=False)
@@ -57,7 +58,8 @@ def _fetch(cohort: str, digests: dict[str, str], folder: Path) -> None:
             store.fetch(name, downloader=downloader)
         return
     except RequestException as error:
-        fault = f"{PUBLIC[cohort]} cannot be reached ({type(error).__name__}); connect to the internet and try again"
+        reason = type(error).__name__ if error.response is None else f"HTTP {error.response.status_code}"
+        fault = f"{PUBLIC[cohort]} cannot be reached ({reason}); connect to the internet and try again"
     except OSError as error:
         fault = f"{folder} cannot be written ({error.strerror or error}); make it writable"
     except ValueError:

@@ -17,7 +17,7 @@ from segsrgan_study.cohorts.tables import read_bytes, refuse
 
 _DRAWEM9 = {number: number for number in range(10)}
 CONVENTIONS: dict[str, dict[int, int]] = {
-    **dict.fromkeys(("drawem9", "embedded", "dhcp", "epirmex"), _DRAWEM9),
+    **dict.fromkeys(("drawem9", "embedded", "dhcp", "dhcp_atlas", "epirmex"), _DRAWEM9),
     # Parcellation: 1 white, 2 ventricles, 3 cerebellum, 4 outer CSF, 5 cortex, 6 deep grey, 7 brainstem, 8 corpus
     # callosum (white matter in drawem9).
     "fetal_atlas": {0: 0, 1: 3, 2: 5, 3: 6, 4: 1, 5: 2, 6: 7, 7: 8, 8: 3},

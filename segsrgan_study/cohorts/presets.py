@@ -40,6 +40,19 @@ PRESETS = {
             val="28,",
             test="23,26,29,32",
         ),
+        # As in TemplateFlow (tpl-dhcpVol), one average a week; whole weeks are held out for the same reason.
+        Preset(
+            "dhcp_atlas",
+            {
+                "image": ("cohort-*/tpl-dhcpVol_cohort-*_T2w.nii.gz",),
+                "labels": ("cohort-*/tpl-dhcpVol_cohort-*_desc-tissues_dseg.nii.gz",),
+                "mask": ("cohort-*/tpl-dhcpVol_cohort-*_desc-brain_mask.nii.gz",),
+            },
+            names=r"/(?P<subject>tpl-dhcpVol_cohort-(?P<age_weeks>\d+))_",
+            split_by="age_weeks",
+            val="41,",
+            test="37,40,43",
+        ),
         Preset("epirmex", {"image": ("sub-*/**/*_T2w.nii*", "**/*.nii*")}, split="variability"),
         # Any folder: BIDS first, else one file or folder a subject.
         Preset(

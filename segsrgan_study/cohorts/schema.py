@@ -40,7 +40,8 @@ class Row(NamedTuple):
 
 
 COLUMNS = Row._fields
-_DIGESTS = re.compile(r"[0-9a-f]{64}(;[0-9a-f]{64}){0,4}")
+_DIGEST = "([0-9a-f]{64}|md5:[0-9a-f]{32})"
+_DIGESTS = re.compile(f"{_DIGEST}(;{_DIGEST}){{0,4}}")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 
@@ -72,7 +73,7 @@ _COLUMNS = {
         (("tr_ms",), "a number of ms, 100 to 100000", _is_number(100, 100_000)),
         (("age_weeks",), "a number of weeks, 10 to 200", _is_number(10, 200)),
         (("site",), "printable text", str.isprintable),
-        (("sha256",), "64 lower-case hexadecimal digits a file, joined by ';'", _DIGESTS.fullmatch),
+        (("sha256",), "64 lower-case hexadecimal digits (or md5: and 32) a file, joined by ';'", _DIGESTS.fullmatch),
     )
     for name in names
 }
@@ -80,7 +81,7 @@ _COLUMNS = {
 
 def _rules(rows: pd.DataFrame) -> Iterator[tuple[str, str, pd.Series]]:
     """Yield what holds across columns and rows: a column, what is expected of it, and the rows where it is so."""
-    acquired, digests, image = rows["split"] == "variability", rows["sha256"], rows["sha256"].str.slice(0, 64)
+    acquired, digests, image = rows["split"] == "variability", rows["sha256"], rows["sha256"].str.partition(";")[0]
     # `A` and `a` are one subject.
     sides = rows["split"].where(~acquired).groupby(rows["subject"].str.casefold()).transform("nunique")
     owners = rows["subject"].groupby(rows["labels"]).transform("nunique")

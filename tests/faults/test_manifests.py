@@ -94,7 +94,7 @@ def good(tmp_path_factory):
 
 def first_stage(study: Study) -> None:
     settings = read_params(study.params, cohort="mine")
-    prepare(study, settings, load_cohort(study, settings))
+    prepare(study, settings, load_cohort(study, settings.cohort))
 
 
 @each(MANIFESTS)

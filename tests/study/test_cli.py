@@ -14,7 +14,7 @@ from segsrgan_study.own_images import run as running
 from tests.core.test_segmenter import ARGUMENTS, CARD, head
 from tests.settings import PARAMS
 
-COMMANDS = ("segment", "simulate", "manifest", "train", "evaluate")
+COMMANDS = ("segment", "simulate", "manifest", "download", "train", "evaluate")
 
 
 @pytest.fixture

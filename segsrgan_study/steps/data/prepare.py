@@ -50,12 +50,12 @@ def make_phantoms(study: Study, settings: Settings) -> pd.DataFrame:
     return manifest
 
 
-def load_cohort(study: Study, settings: Settings) -> pd.DataFrame:
-    """Read and check the manifest of the study's cohort; fetch the files that are missing and may be fetched."""
-    manifest = read_manifest(study.manifest(settings.cohort))
-    root = study.data_root(settings.cohort)
+def load_cohort(study: Study, cohort: str) -> pd.DataFrame:
+    """Read and check the manifest of a cohort; fetch the files that are missing and may be fetched."""
+    manifest = read_manifest(study.manifest(cohort))
+    root = study.data_root(cohort)
     fetch_missing(manifest, root)
-    check_files(manifest, root, label_mapping(settings.cohort, study.manifests))
+    check_files(manifest, root, label_mapping(cohort, study.manifests))
     return manifest
 
 

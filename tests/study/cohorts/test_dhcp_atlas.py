@@ -1,0 +1,124 @@
+"""The cohort `dhcp_atlas` on stand-ins: files of the same names, made from a phantom, served on this machine."""
+
+import http.server
+import threading
+from functools import partial
+
+import numpy as np
+import pytest
+from nibabel.nifti1 import Nifti1Image
+
+from segsrgan_study.cohorts import download
+from segsrgan_study.cohorts.check import checksums
+from segsrgan_study.cohorts.manifest import image_rows, read_manifest, write_manifest
+from segsrgan_study.cohorts.presets import make_manifest
+from segsrgan_study.files import save_image
+from segsrgan_study.params import read_params
+from segsrgan_study.paths import Study
+from segsrgan_study.phantoms.cohort import make_subject
+from segsrgan_study.steps.data.prepare import load_cohort, prepare
+from tests.settings import PARAMS, ROOT, phantom_cohort
+
+COMMITTED = ROOT / "data_manifests" / "dhcp_atlas.csv"
+KINDS = {"image": "T2w", "labels": "desc-tissues_dseg", "mask": "desc-brain_mask"}
+
+
+@pytest.fixture(scope="module")
+def stand_ins(tmp_path_factory):
+    """A folder as TemplateFlow's, its nine weeks a phantom's middle in voxels of 0.5 mm, each with other noise."""
+    folder = tmp_path_factory.mktemp("served") / "tpl-dhcpVol"
+    ((_, images),) = make_subject(phantom_cohort(spacing_mm=2.5), 0)[1].items()
+    arrays = {kind: np.asarray(images[kind].dataobj)[8:-8, 8:-8, 8:-8] for kind in KINDS}
+    for week in range(36, 45):
+        noise = np.random.default_rng(week).normal(0, 5, arrays["image"].shape)
+        for kind, end in KINDS.items():
+            array = np.int16(np.clip(arrays[kind] + noise, 0, None) if kind == "image" else arrays[kind])
+            path = folder / f"cohort-{week}" / f"tpl-dhcpVol_cohort-{week}_{end}.nii.gz"
+            save_image(Nifti1Image(array, np.diag([0.5, 0.5, 0.5, 1.0])), path)
+    return folder
+
+
+@pytest.fixture
+def study(stand_ins, tmp_path, monkeypatch):
+    """A study, the working directory, with the committed manifest and the MD5 sums of the stand-ins."""
+    root = tmp_path / "study"
+    root.mkdir()
+    (root / "params.yaml").write_text(PARAMS.read_text())
+    (root / "dvc.yaml").touch()
+    monkeypatch.delenv("SEGSRGAN_DATA", raising=False)
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
+    monkeypatch.chdir(root)
+    rows = read_manifest(COMMITTED)
+    files = [[stand_ins / name.partition("/")[2] for name in row.files.values()] for row in image_rows(rows)]
+    rows["sha256"] = [";".join(checksums(file.read_bytes())[1] for file in three) for three in files]
+    write_manifest(rows, root / "data_manifests" / "dhcp_atlas.csv")
+    return Study(root)
+
+
+@pytest.fixture
+def server(stand_ins, monkeypatch):
+    class Handler(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *said):
+            pass
+
+    handler = partial(Handler, directory=stand_ins.parent)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        monkeypatch.setitem(download.PUBLIC, "dhcp_atlas", f"http://127.0.0.1:{server.server_port}/tpl-dhcpVol/")
+        yield server
+        server.shutdown()
+
+
+def test_from_the_download_to_the_cases(study, server, stand_ins, run):
+    assert run("download", "dhcp_atlas")[0] == 0
+    for path in stand_ins.rglob("*.nii.gz"):
+        assert (study.work / "dhcp_atlas" / path.relative_to(stand_ins)).read_bytes() == path.read_bytes()
+    settings = read_params(study.params, cohort="dhcp_atlas")
+    cases = prepare(study, settings, load_cohort(study, "dhcp_atlas"))
+    assert cases.groupby("split").size().to_dict() == {"train": 5, "val": 1, "test": 3, "variability": 12}
+    weeks = cases.groupby("split")["age_weeks"].unique()
+    assert (sorted(weeks["test"]), list(weeks["val"]), sorted(weeks["variability"])) == (
+        [37, 40, 43],
+        [41],
+        [37, 40, 43],
+    )
+
+
+def test_the_manifest_made_from_the_files_is_the_committed_one_but_for_its_checksums(stand_ins, tmp_path):
+    made = read_manifest(make_manifest("dhcp_atlas", stand_ins, tmp_path, tmp_path / "data"))
+    committed = read_manifest(COMMITTED)
+    assert committed.drop(columns="sha256").equals(made.drop(columns="sha256"))
+    sums = committed["sha256"].str.split(";").explode()
+    assert sums.str.fullmatch("md5:[0-9a-f]{32}").all()
+    assert sums.nunique() == 27
+
+
+def test_another_file_than_the_manifests_is_told_and_not_kept(study, server, run):
+    path = study.manifest("dhcp_atlas")
+    text = path.read_text()
+    wrong = text.index("md5:")
+    path.write_text(f"{text[:wrong]}md5:{'0' * 32}{text[wrong + 36 :]}")
+    code, said = run("download", "dhcp_atlas")
+    assert code == 2
+    assert "cohort-36/tpl-dhcpVol_cohort-36_T2w.nii.gz does not have the manifest's checksum" in said
+    assert not list((study.work / "dhcp_atlas").rglob("*T2w*"))
+
+
+def test_a_copy_of_ones_own_is_checked(study, server, run):
+    run("download", "dhcp_atlas")
+    copy = study.work / "dhcp_atlas/cohort-40/tpl-dhcpVol_cohort-40_T2w.nii.gz"
+    copy.write_bytes(copy.with_name("tpl-dhcpVol_cohort-40_desc-tissues_dseg.nii.gz").read_bytes())
+    code, said = run("download", "dhcp_atlas")
+    assert (code, "tpl-dhcpVol_cohort-40_T2w.nii.gz: the file has other content" in said) == (2, True)
+
+
+@pytest.mark.parametrize("address", ["http://127.0.0.1:9/", "missing"])
+def test_without_a_server_or_without_its_files_one_sentence(study, server, run, monkeypatch, address):
+    address = address if address != "missing" else download.PUBLIC["dhcp_atlas"].replace("dhcpVol", "moved")
+    monkeypatch.setitem(download.PUBLIC, "dhcp_atlas", address)
+    code, said = run("download", "dhcp_atlas")
+    assert code == 2
+    assert f"{address} cannot be reached ({'ConnectionError' if ':9/' in address else 'HTTP 404'})" in said
+    assert said.strip().splitlines()[-1].startswith("segsrgan: dhcp_atlas:")
+    assert not [path for path in study.work.rglob("*") if path.is_file()]
