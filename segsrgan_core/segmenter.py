@@ -35,41 +35,24 @@ LARGEST_IMAGE_VOXELS = 600**3
 
 @dataclass(frozen=True)
 class ModelCard:
-    """Facts that are needed to use a network's weights; the content of `model.json`.
-
-    Attributes:
-        generator: arguments of `build_generator`, without the precision.
-        classes: names of the tissues, class 1 first.
-        spacing_mm: isotropic voxel size of the images in mm.
-        patch: edge of a window in voxels.
-        thickness_mm: smallest and largest slice thickness in training, in mm.
-        plane: slice plane in training.
-        cohort: name of the cohort of the training.
-        step: distance between windows in voxels at which threshold and error factors were learnt.
-        flips: axes ("x", "y", "z") along which windows take turns to be mirrored, as in that calibration.
-        threshold: threshold of the probability, for a single class.
-        networks: number of networks that vote.
-        error_factors: by volume, standard error over the disagreement of the passes (see `uncertainty`).
-        error_cases: number of cases the factors were learnt from.
-        format: version of this file's format.
-    """
+    """Facts that are needed to use a network's weights; the content of `model.json`."""
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid", allow_inf_nan=False)
 
-    generator: dict[str, Any]
-    classes: tuple[str, ...]
-    spacing_mm: Annotated[float, Field(ge=0.2, le=4)]
-    patch: Annotated[int, Field(ge=16, le=512, multiple_of=16)]
-    thickness_mm: tuple[float, float]
-    plane: Literal["axial", "coronal", "sagittal"]
-    cohort: str
-    step: Annotated[int, Field(ge=1)]
-    flips: tuple[Literal["x", "y", "z"], ...]
-    threshold: Annotated[float, Field(gt=0, lt=1)] = 0.5
-    networks: Annotated[int, Field(ge=1, le=64)] = 1
-    error_factors: dict[str, float] = field(default_factory=dict)
-    error_cases: Annotated[int, Field(ge=0)] = 0
-    format: Literal[FORMAT] = FORMAT
+    generator: dict[str, Any]  # arguments of `build_generator`, without the precision
+    classes: tuple[str, ...]  # names of the tissues, class 1 first
+    spacing_mm: Annotated[float, Field(ge=0.2, le=4)]  # isotropic voxel size of the images
+    patch: Annotated[int, Field(ge=16, le=512, multiple_of=16)]  # edge of a window in voxels
+    thickness_mm: tuple[float, float]  # smallest and largest slice thickness in training
+    plane: Literal["axial", "coronal", "sagittal"]  # of the slices in training
+    cohort: str  # name of the cohort of the training
+    step: Annotated[int, Field(ge=1)]  # voxels from window to window when threshold and error factors were learnt
+    flips: tuple[Literal["x", "y", "z"], ...]  # axes along which windows were mirrored in turn, then
+    threshold: Annotated[float, Field(gt=0, lt=1)] = 0.5  # of the probability, for a single class
+    networks: Annotated[int, Field(ge=1, le=64)] = 1  # number of networks that vote
+    error_factors: dict[str, float] = field(default_factory=dict)  # by volume, standard error over the disagreement
+    error_cases: Annotated[int, Field(ge=0)] = 0  # number of cases the factors were learnt from
+    format: Literal[FORMAT] = FORMAT  # version of this file's format
 
     @property
     def tissues(self) -> Classes:
@@ -81,49 +64,30 @@ class ModelCard:
 class Segmentation:
     """Result for one image. All volumes lie on one isotropic grid in the orientation and place of the input.
 
-    Attributes:
-        interpolated: float32 (X, Y, Z), the interpolated input in its own intensities.
-        image: float32 (X, Y, Z), the super-resolved image in the input's intensities.
-        labels: uint8 (X, Y, Z), drawem9 numbers.
-        probabilities: by class, float32 (X, Y, Z) in [0, 1]; the brain's are 0 outside the skull, if it is found.
-        volumes_ml: by name, in ml, from the labels; with hemispheres also `left_cortex`, `right_cortex` (and so on) and
-            `intracranial`.
-        sides: uint8 (X, Y, Z), 1 left, 2 right within the skull; None for a network without hemispheres.
-        uncertainty: float32 (X, Y, Z), probability that a voxel's label is wrong.
-        disagreement_ml: by name, see `uncertainty.disagreement_ml`.
-        standard_errors_ml: by name, in ml; nan if the model was not calibrated.
-        notes: sentences about this image that its user should read.
+    Volumes go by name: each class, and with hemispheres `left_cortex`, `right_cortex` (and so on) and `intracranial`.
     """
 
-    interpolated: Nifti1Image
-    image: Nifti1Image
-    labels: Nifti1Image
-    probabilities: dict[str, Nifti1Image]
-    volumes_ml: dict[str, float]
-    sides: Nifti1Image | None = None
-    uncertainty: Nifti1Image | None = None
-    disagreement_ml: dict[str, float] = field(default_factory=dict)
-    standard_errors_ml: dict[str, float] = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)
+    interpolated: Nifti1Image  # float32 (X, Y, Z), the interpolated input in its own intensities
+    image: Nifti1Image  # float32, the super-resolved image in the input's intensities
+    labels: Nifti1Image  # uint8, drawem9 numbers
+    probabilities: dict[str, Nifti1Image]  # by class, float32 in [0, 1]; the brain's are 0 outside the skull, if found
+    volumes_ml: dict[str, float]  # from the labels
+    sides: Nifti1Image | None = None  # uint8, 1 left, 2 right within the skull; None for a network without hemispheres
+    uncertainty: Nifti1Image | None = None  # float32, probability that a voxel's label is wrong
+    disagreement_ml: dict[str, float] = field(default_factory=dict)  # see `uncertainty.disagreement_ml`
+    standard_errors_ml: dict[str, float] = field(default_factory=dict)  # nan if the model was not calibrated
+    notes: list[str] = field(default_factory=list)  # sentences about this image that its user should read
 
 
 @dataclass(frozen=True)
 class Segmenter:
-    """A trained network as a function of an image; made by `load_segmenter`.
+    """A trained network as a function of an image; made by `load_segmenter`."""
 
-    Attributes:
-        card: facts about the weights.
-        network: float32 (1, P, P, P, C) -> float32 (1, P, P, P, 1 + channels).
-        others: further networks that vote.
-        step: distance between windows in voxels; None: the card's.
-        flips: axes along which windows take turns to be mirrored, see `uncertainty.views`; None: the card's.
-    """
-
-    card: ModelCard
-    network: Network
-    others: tuple[Network, ...] = ()
-    step: int | None = None
-    flips: tuple[str, ...] | None = None
+    card: ModelCard  # facts about the weights
+    network: Network  # float32 (1, P, P, P, C) -> float32 (1, P, P, P, 1 + channels)
+    others: tuple[Network, ...] = ()  # further networks that vote
+    step: int | None = None  # distance between windows in voxels; None: the card's
+    flips: tuple[str, ...] | None = None  # axes along which windows take turns to be mirrored; None: the card's
 
     def __call__(
         self,
