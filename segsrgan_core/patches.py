@@ -4,45 +4,41 @@ Patch number i depends on (seed, i) only, so that a resumed training sees the sa
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 from scipy import ndimage
+from scipy.spatial.transform import Rotation
 
 from segsrgan_core.classes import Classes
 from segsrgan_core.cores import cores
 from segsrgan_core.imaging.contrast import exponent
 from segsrgan_core.imaging.geometry import apply_along
 from segsrgan_core.imaging.intensity import intensity_scale
-from segsrgan_core.imaging.noise import add_rician, jitter_slices, random_ramp
+from segsrgan_core.imaging.noise import add_rician, move_slices, random_ramp
 from segsrgan_core.imaging.resynthesis import OUTER, draw_signals, resynthesise, tissue_signals
 from segsrgan_core.settings import TrainingSettings
 from segsrgan_core.simulation import Simulation
 
 N_CENTRES = 20_000
+LARGEST_TURN = 25.0  # degrees about each axis
+STRETCH = (0.85, 1.2)  # along each axis
+MARGIN_SLICES = 3  # beyond a turned patch
+MOVING = 0.5  # share of the patches with motion between slices
 
 
 @dataclass(frozen=True)
 class TrainingSubject:
-    """One subject in memory.
-
-    Attributes:
-        name: name of the subject.
-        image: float32 (X, Y, Z), RAS+, high resolution, scaled so that its interpolated image has scale 1.
-        labels: uint8 (X, Y, Z), drawem9 numbers.
-        sides: uint8 (X, Y, Z), 1 left, 2 right, 0 outside the skull; None if hemispheres are not learnt.
-        signals: float32 (10,), median signal of each label in the image.
-        centres: int (N, 3), voxels that patches may contain as their anchor.
-        spacing_mm: isotropic voxel size in mm.
-    """
+    """One subject in memory, in RAS+ order."""
 
     name: str
-    image: np.ndarray
-    labels: np.ndarray
-    sides: np.ndarray | None
-    signals: np.ndarray
-    centres: np.ndarray
-    spacing_mm: float
+    image: np.ndarray  # float32 (X, Y, Z), high resolution, scaled so that its interpolated image has scale 1
+    labels: np.ndarray  # uint8 (X, Y, Z), drawem9 numbers
+    sides: np.ndarray | None  # uint8 (X, Y, Z), 1 left, 2 right, 0 outside the skull; None if they are not learnt
+    signals: np.ndarray  # float32 (10,), median signal of each label in the image
+    centres: np.ndarray  # int (N, 3), voxels that patches may contain as their anchor
+    spacing_mm: float  # isotropic voxel size
 
 
 def prepare_subject(
@@ -110,13 +106,16 @@ def draw_patch(
         int(np.clip(c - rng.integers(size), 0, n - size))
         for c, n in zip(subject.centres[rng.integers(len(subject.centres))], subject.image.shape, strict=True)
     ]
-    window = tuple(slice(start, start + size) for start in place)
-    thickness = rng.uniform(*settings.thickness_range_mm(simulation.slice_mm))
-    if settings.thickness_mm is not None:
-        simulation = simulation.with_thickness(round(float(thickness), 1))
-    truth, interpolated = _degraded(subject, place, simulation, settings, rng)
+    simulation = _acquisition(settings, simulation, rng)
+    cut = _turned if settings.turned and rng.random() < settings.turned else _straight
+    block = cut(subject, place, size, simulation, rng)
+    truth, interpolated = _degraded(block, subject, settings, simulation, rng)
     flips = tuple("xyz".index(axis) for axis in settings.flips if rng.random() < 0.5)
-    segmentation = classes.one_hot(subject.labels[window], _sides(subject, window, mirrored=0 in flips))
+    sides = block.sides
+    if sides is not None:
+        sides = sides[block.window]
+        sides = np.where(sides > 0, 3 - sides, 0) if 0 in flips else sides  # mirroring exchanges left and right
+    segmentation = classes.one_hot(block.labels[block.window], sides)
     y = np.flip(np.concatenate([truth[..., None], segmentation], axis=-1), flips)
     x = np.flip(interpolated, flips)[..., None]
     if thickness_channel:
@@ -124,45 +123,86 @@ def draw_patch(
     return np.ascontiguousarray(x), np.ascontiguousarray(y)
 
 
-def _sides(subject: TrainingSubject, window: tuple[slice, ...], mirrored: bool) -> np.ndarray | None:
-    """Return the hemispheres of a window; mirroring exchanges left and right."""
-    if subject.sides is None:
-        return None
-    sides = subject.sides[window]
-    return np.where(sides > 0, 3 - sides, 0) if mirrored else sides
+def _acquisition(settings: TrainingSettings, simulation: Simulation, rng: np.random.Generator) -> Simulation:
+    """Draw the slices' thickness, plane, distance and profile, each as far as the settings vary it."""
+    thickness = rng.uniform(*settings.thickness_range_mm(simulation.slice_mm))
+    if settings.thickness_mm is not None:
+        simulation = simulation.with_thickness(round(float(thickness), 1))
+    if settings.planes is not None:
+        simulation = simulation.model_copy(update={"plane": settings.planes[rng.integers(len(settings.planes))]})
+    if settings.gaps:
+        distance = simulation.step_mm * rng.uniform(1 - settings.gaps, 1 + settings.gaps)
+        profile = ("gaussian", "box")[rng.integers(2)]
+        simulation = simulation.model_copy(update={"distance_mm": round(float(distance), 1), "profile": profile})
+    return simulation
 
 
-def _degraded(subject, place, simulation, settings, rng) -> tuple[np.ndarray, np.ndarray]:
-    """Return the patch of the truth and of the interpolated image; whole lines along the slice axis are degraded."""
-    axis, size, start = simulation.axis, settings.patch, place[simulation.axis]
-    # Leaving out the first voxels moves the slices against the anatomy.
+class _Block(NamedTuple):
+    """The part of a subject that a patch is made from: whole lines along the slice axis."""
+
+    image: np.ndarray
+    labels: np.ndarray
+    sides: np.ndarray | None
+    window: tuple[slice, ...]  # of the patch in the block
+
+
+def _straight(subject, place, size, simulation, rng) -> _Block:
+    """Cut the block out of the subject; leaving out the first voxels moves the slices against the anatomy."""
+    axis, start = simulation.axis, place[simulation.axis]
     phase = int(rng.integers(min(start, int(simulation.step_mm / subject.spacing_mm)) + 1))
     block = [slice(first, first + size) for first in place]
     block[axis] = slice(phase, None)
-    lines = _contrast(subject, tuple(block), settings, rng)
+    parts = (None if a is None else a[tuple(block)] for a in (subject.image, subject.labels, subject.sides))
+    return _Block(*parts, _window(size, axis, start - phase))
+
+
+def _turned(subject, place, size, simulation, rng) -> _Block:
+    """Cut the block out of the subject's head turned about all axes and stretched along them."""
+    axis, step = simulation.axis, simulation.step_mm / subject.spacing_mm
+    before, after = MARGIN_SLICES * np.array([step, step]) + rng.uniform(0, step, 2)
+    shape, corner = [size] * 3, np.zeros(3)
+    shape[axis], corner[axis] = size + int(before) + int(after), int(before)
+    turn = Rotation.from_euler("xyz", rng.uniform(-LARGEST_TURN, LARGEST_TURN, 3), degrees=True).as_matrix()
+    matrix = turn / rng.uniform(*STRETCH, 3)
+    offset = np.array(place) + (size - 1) / 2 - matrix @ (corner + (size - 1) / 2)
+
+    def part(array: np.ndarray, order: int) -> np.ndarray:
+        return ndimage.affine_transform(array, matrix, offset, tuple(shape), order=order)
+
+    sides = None if subject.sides is None else part(subject.sides, 0)
+    return _Block(part(subject.image, 1), part(subject.labels, 0), sides, _window(size, axis, int(before)))
+
+
+def _window(size: int, axis: int, first: int) -> tuple[slice, ...]:
+    return tuple(slice(first, first + size) if other == axis else slice(None) for other in range(3))
+
+
+def _degraded(block, subject, settings, simulation, rng) -> tuple[np.ndarray, np.ndarray]:
+    """Return the patch of the truth and of the interpolated image; whole lines along the slice axis are degraded."""
+    axis = simulation.axis
+    lines = _contrast(block, subject, settings, rng)
     if settings.blur:
         lines = ndimage.gaussian_filter(lines, rng.uniform(0, settings.blur) / subject.spacing_mm, truncate=3)
     if settings.bias:
         lines = lines * random_ramp(lines.shape, settings.bias, rng)
     if rng.random() < settings.stripped:
-        lines = np.where(np.isin(subject.labels[tuple(block)], OUTER), np.float32(0), lines)
+        lines = np.where(np.isin(block.labels, OUTER), np.float32(0), lines)
     down, up = simulation.matrices(lines.shape[axis], subject.spacing_mm)
     slices = apply_along(lines, down, axis)
-    if settings.motion:
-        slices = jitter_slices(slices, rng.uniform(0, settings.motion), rng, axis)
+    if settings.motion_mm and rng.random() < MOVING:
+        slices = move_slices(slices, rng.uniform(0, settings.motion_mm) / subject.spacing_mm, rng, axis)
     slices = add_rician(slices, rng.uniform(0, settings.noise), rng)
-    rows = slice(start - phase, start - phase + size)
-    window = tuple(rows if other == axis else slice(None) for other in range(3))
-    return lines[window], apply_along(slices, up[rows], axis)
+    return lines[block.window], apply_along(slices, up[block.window[axis]], axis)
 
 
-def _contrast(subject, block, settings, rng) -> np.ndarray:
-    """Return a block of the image with the contrast of another acquisition."""
-    lines = subject.image[block]
+def _contrast(block, subject, settings, rng) -> np.ndarray:
+    """Return the block of the image with the contrast of another acquisition."""
+    lines = block.image
     if settings.contrast_model == "none":
         return lines
     if settings.contrast_model == "physics" and rng.random() < settings.physics_share:
-        lines = resynthesise(lines, subject.labels[block], subject.signals, draw_signals(rng))
+        signals = draw_signals(rng, settings.tissue_spread)
+        lines = resynthesise(lines, block.labels, subject.signals, signals)
     return exponent(lines, rng.uniform(1 - settings.contrast, 1 + settings.contrast))
 
 

@@ -27,7 +27,7 @@ from segsrgan_core.inference import Walk, predict
 from segsrgan_core.settings import ModelSettings
 from segsrgan_core.uncertainty import Network, disagreement_ml, error_probability, spread_channels, views
 
-FORMAT = 2
+FORMAT = 3
 WEIGHTS = "generator.npz"
 FIELD_MM = (10.0, 500.0)  # extent of an image along each axis: at the least a slab, at the most a head with shoulders
 LARGEST_IMAGE_VOXELS = 600**3
@@ -44,7 +44,7 @@ class ModelCard:
     spacing_mm: Annotated[float, Field(ge=0.2, le=4)]  # isotropic voxel size of the images
     patch: Annotated[int, Field(ge=16, le=512, multiple_of=16)]  # edge of a window in voxels
     thickness_mm: tuple[float, float]  # smallest and largest slice thickness in training
-    plane: Literal["axial", "coronal", "sagittal"]  # of the slices in training
+    planes: Annotated[tuple[Literal["axial", "coronal", "sagittal"], ...], Field(min_length=1)]  # in training
     cohort: str  # name of the cohort of the training
     step: Annotated[int, Field(ge=1)]  # voxels from window to window when threshold and error factors were learnt
     flips: tuple[Literal["x", "y", "z"], ...]  # axes along which windows were mirrored in turn, then
@@ -171,8 +171,8 @@ class Segmenter:
         plane = ("sagittal", "coronal", "axial")[through_plane_axis(canonical)]
         thick = thickness > 1.5 * self.card.spacing_mm
         notes = []
-        if thick and plane != self.card.plane:
-            notes.append(f"the slices are {plane}, the network was trained on {self.card.plane} slices")
+        if thick and plane not in self.card.planes:
+            notes.append(f"the slices are {plane}, the network was trained on {' and '.join(self.card.planes)} slices")
         if not low - 0.25 <= thickness <= high + 0.25:
             notes.append(f"the slices are {thickness:.3g} mm thick, the network was trained on {low:g} to {high:g} mm")
         if self.windows != (min(self.card.step, self.card.patch), self.card.flips):

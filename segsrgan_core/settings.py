@@ -62,9 +62,13 @@ class TrainingSettings(Section):
     noise: float = Field(ge=0, le=0.5)
     blur: float = Field(ge=0, le=2)
     bias: float = Field(ge=0, le=1)
-    motion: float = Field(ge=0, le=0.5)
+    motion_mm: float = Field(ge=0, le=5)
     stripped: float = Field(ge=0, le=1)
+    turned: float = Field(ge=0, le=1)
+    tissue_spread: float = Field(ge=0, le=1)
     thickness_mm: tuple[float, float] | None
+    gaps: float = Field(ge=0, le=0.5)
+    planes: list[Literal["axial", "coronal", "sagittal"]] | None = Field(min_length=1)
     flips: list[Literal["x", "y", "z"]]
 
     @model_validator(mode="after")

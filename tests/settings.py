@@ -40,7 +40,7 @@ def model_card(**changes: Any) -> ModelCard:
     generator = {"name": "unet", "k": 4, "kernel": 3, "padding": "zero", "n_classes": 1, "hemispheres": False}
     generator["thickness_channel"] = False
     facts = {"generator": generator, "classes": ("cortex",), "spacing_mm": 1.0, "patch": 16, "thickness_mm": (3.0, 3.0)}
-    return ModelCard(**{**facts, "plane": "axial", "cohort": "embedded", "step": 8, "flips": (), **changes})
+    return ModelCard(**{**facts, "planes": ("axial",), "cohort": "embedded", "step": 8, "flips": (), **changes})
 
 
 def thick_slices(image: Nifti1Image, slice_mm: float, plane: str = "axial", profile: str = "gaussian") -> Nifti1Image:

@@ -1,6 +1,10 @@
 """Disturbances of an acquisition: Rician noise, the receive coil's bias field, motion between slices."""
 
 import numpy as np
+from scipy import ndimage
+
+UNEVEN = 0.05  # half width of the brightness of moving slices around 1
+DARK_SHARE = 0.03  # of moving slices that lose signal
 
 
 def add_rician(array: np.ndarray, sd: float, rng: np.random.Generator) -> np.ndarray:
@@ -41,21 +45,21 @@ def random_ramp(shape: tuple[int, ...], amplitude: float, rng: np.random.Generat
     return np.exp(total)
 
 
-def jitter_slices(slices: np.ndarray, amount: float, rng: np.random.Generator, axis: int = 2) -> np.ndarray:
-    """Imitate motion between slices: changes of brightness, and shifts by one voxel within the plane.
+def move_slices(slices: np.ndarray, sd_voxels: float, rng: np.random.Generator, axis: int = 2) -> np.ndarray:
+    """Imitate motion between slices: each is displaced within its plane and changes its brightness, a few get dark.
 
     Args:
         slices: float32 (X, Y, Z), slices stacked along `axis`.
-        amount: half width of the brightness factors around 1, and share of the slices that are shifted.
+        sd_voxels: standard deviation of the displacement along both axes of the plane, in voxels.
         rng: source of randomness.
         axis: axis of the stack.
 
     Returns:
         float32 of the same shape.
     """
-    stack = np.moveaxis(slices, axis, 2)
-    n = stack.shape[2]
-    result = stack * (1 + amount * rng.uniform(-1, 1, n)).astype(np.float32)
-    for index in np.flatnonzero(rng.random(n) < amount):
-        result[..., index] = np.roll(result[..., index], rng.integers(-1, 2, 2), axis=(0, 1))
-    return np.moveaxis(result, 2, axis)
+    stack = np.moveaxis(slices, axis, 0)
+    brightness = 1 + UNEVEN * rng.uniform(-1, 1, len(stack))
+    brightness[rng.random(len(stack)) < DARK_SHARE] *= rng.uniform(0.3, 0.9)
+    shifts = rng.normal(0, sd_voxels, (len(stack), 2))
+    moved = [ndimage.shift(one, by, order=1, mode="nearest") for one, by in zip(stack, shifts, strict=True)]
+    return np.moveaxis(np.stack(moved) * brightness[:, None, None].astype(np.float32), 0, axis)

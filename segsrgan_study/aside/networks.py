@@ -13,7 +13,7 @@ import segsrgan_core
 from segsrgan_core.atomic import atomic, write_json, write_text
 from segsrgan_core.errors import UserError
 from segsrgan_core.imaging.geometry import spacing_mm
-from segsrgan_core.segmenter import ModelCard, read_card, save_model, weight_files
+from segsrgan_core.segmenter import WEIGHTS, ModelCard, read_card, save_model, weight_files
 from segsrgan_study.cohorts.manifest import image_rows
 from segsrgan_study.engines import load_segmenter
 from segsrgan_study.files import sha256, write_csv
@@ -32,7 +32,7 @@ FACTS = "training.json"
 SCRATCH = ".work"
 
 
-def train_aside(study: Study, settings: Settings, cohorts: Sequence[str], out: Path) -> bool:
+def train_aside(study: Study, settings: Settings, cohorts: Sequence[str], out: Path, start: Path | None = None) -> bool:
     """Train a network on one or more cohorts, or continue an interrupted training.
 
     Args:
@@ -40,6 +40,7 @@ def train_aside(study: Study, settings: Settings, cohorts: Sequence[str], out: P
         settings: of simulation, networks and training.
         cohorts: names of cohorts with a manifest, whose splits train and val are used.
         out: folder for generator.npz, model.json, history.csv, training.json and a draft of MODEL_CARD.md.
+        start: folder of a trained model whose weights the network begins with.
 
     Returns:
         False if the folder holds this network already, else True.
@@ -49,6 +50,8 @@ def train_aside(study: Study, settings: Settings, cohorts: Sequence[str], out: P
     """
     settings = settings.model_copy(update={"cohort": "+".join(cohorts)})
     facts = {"settings": settings.model_dump(mode="json"), "manifests_sha256": _manifests(study, cohorts)}
+    if start is not None:
+        facts["start"] = {"name": start.resolve().name, "sha256": sha256(start / WEIGHTS)}
     if (out / FACTS).is_file():
         known = json.loads((out / FACTS).read_text(encoding="utf-8"))
         if {key: known.get(key) for key in facts} != facts:
@@ -60,7 +63,7 @@ def train_aside(study: Study, settings: Settings, cohorts: Sequence[str], out: P
     if max(sizes) > 1.02 * min(sizes):
         found = f"the images have voxels of {min(sizes):.3g} to {max(sizes):.3g} mm"
         raise UserError(f"training: {found}; set simulation.spacing_mm in params.yaml to one size.")
-    trained = fit(bench, settings)
+    trained = fit(bench, settings, start)
     save_model(out, trained.models[0], trained.card, trained.models[1:])
     write_csv(out / "history.csv", trained.history)
     write_text(out / "MODEL_CARD.md", _draft_card(settings, bench, trained))

@@ -73,6 +73,7 @@ def download(cohort: Annotated[str, typer.Argument(help="fetal_atlas or dhcp_atl
 def train(
     cohorts: Cohorts,
     out: Annotated[Path, typer.Option(help="Folder for the trained model.")],
+    start: Annotated[str | None, typer.Option(help="Model whose weights to begin with: a folder or a name.")] = None,
     setting: Setting = None,
     params: Params = None,
 ) -> None:
@@ -85,11 +86,14 @@ def train(
 
     - segsrgan train alberts --out model
     - segsrgan train embedded fetal_atlas --out model --setting miniature
+    - segsrgan train hospital --start general --setting general --out model
     """
     study, names, settings = _start(cohorts, setting, params)
     from segsrgan_study.aside.networks import train_aside
+    from segsrgan_study.weights import find_model
 
-    state = "trained" if train_aside(study, settings, names, out) else "trained before"
+    first = None if start is None else find_model(start)
+    state = "trained" if train_aside(study, settings, names, out, first) else "trained before"
     say(f"{state}: {out}; next: segsrgan evaluate {names[0]} --model {out} --out eval")
 
 

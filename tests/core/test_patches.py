@@ -84,14 +84,14 @@ def test_physics_changes_the_contrast_of_truth_and_input_alike():
 
 
 def test_disturbances_change_the_input_and_keep_the_truths_labels(subject):
-    plain_x, plain_y = draw_patch([subject], PLAIN, THREE_MM, CORTEX, False, np.random.default_rng(2))
-    for change in ({"blur": 1.0}, {"bias": 0.3}, {"motion": 0.3}, {"stripped": 1.0}):
+    plain_x, plain_y = draw_patch([subject], PLAIN, THREE_MM, CORTEX, False, np.random.default_rng(5))
+    for change in ({"blur": 1.0}, {"bias": 0.3}, {"motion_mm": 3.0}, {"stripped": 1.0}):
         settings = PLAIN.model_copy(update=change)
-        x, y = draw_patch([subject], settings, THREE_MM, CORTEX, False, np.random.default_rng(2))
+        x, y = draw_patch([subject], settings, THREE_MM, CORTEX, False, np.random.default_rng(5))
         assert not np.allclose(x, plain_x, atol=1e-3), change
         np.testing.assert_array_equal(y[..., 1], plain_y[..., 1])
         # Motion is a fault of the acquisition alone; the others change the head that is imaged.
-        assert np.allclose(y[..., 0], plain_y[..., 0], atol=1e-3) == ("motion" in change)
+        assert np.allclose(y[..., 0], plain_y[..., 0], atol=1e-3) == ("motion_mm" in change)
 
 
 @pytest.mark.parametrize(
@@ -140,6 +140,25 @@ def test_a_patch_without_augmentation_is_a_window_of_the_prepared_case(
         assert not told or np.all(x[..., 1] == acquisition.step_mm)
         found.add(bool(flipped))
     assert found == ({False, True} if mirrored else {False})
+
+
+def test_planes_distances_and_turned_heads_are_drawn_per_patch():
+    x, y, z = (grid - 23.5 for grid in np.meshgrid(*[np.arange(48.0)] * 3, indexing="ij"))
+    labels = (2 * (np.sqrt((x / 2) ** 2 + y**2 + z**2) < 11)).astype(np.uint8)
+    subject = prepare_subject("s", 0.2 + labels.astype(np.float32), labels, CORTEX, 0.8, THREE_MM, 16, seed=0)
+    changes = {"planes": ["axial", "coronal", "sagittal"], "gaps": 0.2, "thickness_mm": (3.0, 3.0)}
+    smooth, distances, agreement = set(), set(), []
+    for number in range(40):
+        settings = PLAIN.model_copy(update={**changes, "turned": float(number % 2)})
+        x, y = draw_patch([subject], settings, THREE_MM, CORTEX, True, np.random.default_rng(number))
+        lost = y[..., 0] - x[..., 0]
+        smooth.add(int(np.argmin([np.abs(np.diff(x[..., 0], 2, axis)).mean() for axis in range(3)])))
+        distances.add(float(x[0, 0, 0, 1]))
+        agreement.append(np.corrcoef(y[..., 0].ravel(), y[..., 1].ravel())[0, 1] if 0 < y[..., 1].mean() < 1 else 1)
+        assert np.abs(lost).mean() < 0.5
+    assert smooth == {0, 1, 2}
+    assert 2.4 <= min(distances) < 3 < max(distances) <= 3.6
+    assert min(agreement) > 0.8  # labels are turned as the image is
 
 
 class _Fixed:

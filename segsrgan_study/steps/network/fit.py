@@ -15,7 +15,7 @@ from segsrgan_core.imaging.geometry import spacing_mm
 from segsrgan_core.metrics import dice, psnr
 from segsrgan_core.networks.functions import choose_policy
 from segsrgan_core.patches import TrainingSubject, prepare_subject
-from segsrgan_core.segmenter import ModelCard, Segmenter, save_model
+from segsrgan_core.segmenter import WEIGHTS, ModelCard, Segmenter, save_model
 from segsrgan_core.training import copy_weights, train
 from segsrgan_study.engines import as_network, choose_engine, choose_precision
 from segsrgan_study.environment import environment
@@ -55,9 +55,9 @@ class Trained(NamedTuple):
         write_json(folder / "environment.json", environment(self.precision) | applied)
 
 
-def fit(study: Study, settings: Settings) -> Trained:
-    """Train, or go on training, with the objectives of `segsrgan_core.losses`, and calibrate."""
-    trained = train_networks(study, settings, training_subjects(study, settings))
+def fit(study: Study, settings: Settings, start: Path | None = None) -> Trained:
+    """Train, or go on training, with the objectives of `segsrgan_core.losses`, and calibrate; see `train_networks`."""
+    trained = train_networks(study, settings, training_subjects(study, settings), start=start)
     cases = calibration_cases(study, settings.inference.calibration_cases)
     trials = try_thresholds(trained.segmenter(), cases, settings.inference.threshold)
     return trained._replace(card=calibrated(trained.card, trials))
@@ -86,6 +86,7 @@ def train_networks(
     subjects: list[TrainingSubject],
     objective: Callable | None = None,
     critic_objective: Callable | None = None,
+    start: Path | None = None,
 ) -> Trained:
     """Train the networks, or go on where an interrupted training stopped, with the same result bit by bit.
 
@@ -98,16 +99,17 @@ def train_networks(
         subjects: to draw patches from.
         objective: of the generator; None for `losses.generator_objective`.
         critic_objective: of the critic; None for `losses.critic_objective`.
+        start: folder of a trained model whose weights the networks begin with; None for random ones.
 
     Returns:
         The networks; their card is not calibrated.
     """
-    states = state_files(study, settings, objective, critic_objective)
+    states = state_files(study, settings, objective, critic_objective, start=start)
     card = model_card(settings, subjects[0].spacing_mm)
     validation = _validation(prepared_cases(study, "val"), card, settings.inference.validation_step)
     steps = settings.training.epochs * settings.training.steps_per_epoch
     curve = LiveCurve(states[0].with_suffix(".csv"), len(states) * steps)
-    precision = choose_policy(settings.model.precision)  # measured once for all networks
+    precision = choose_policy(settings.model.precision)
     model = settings.model.model_copy(update={"precision": precision})
     models, histories = [], []
     with Progress("training", len(states) * steps, unit="step") as progress:
@@ -119,7 +121,7 @@ def train_networks(
                 progress.reach(before + step, ", ".join(shown))
 
             own = settings.model_copy(update={"seed": settings.seed + number, "model": model})
-            trainer = build_trainer(own, objective, critic_objective)
+            trainer = build_trainer(own, objective, critic_objective, start)
             rows = train(trainer, subjects, own.simulation, model_classes(own), validation, state, own.seed, report)
             copy_weights(trainer.average, trainer.generator.trainable_variables)
             models.append(trainer.generator)
@@ -128,15 +130,20 @@ def train_networks(
     return Trained(models, card, pd.concat(histories, ignore_index=True), precision, settings.model.precision)
 
 
-def state_files(study: Study, settings: Settings, *objectives: Callable | None) -> list[Path]:
-    """Return the file of each network's state; the name stands for settings, code, prepared cases and objectives.
+def state_files(
+    study: Study, settings: Settings, *objectives: Callable | None, start: Path | None = None
+) -> list[Path]:
+    """Return the file of each network's state; its name stands for settings, code, cases, objectives and first weights.
 
     Of an objective in place of those of `segsrgan_core.losses` the source counts, not what it calls.
     """
     cases = sorted(path for path in (study.work / "prepared").rglob("*") if path.is_file())
     sources = [inspect.getsource(objective) for objective in objectives if objective is not None]
+    first = [] if start is None else [start / WEIGHTS]
     code = code_digest("segsrgan_core", "segsrgan_study/steps/network")
-    path = study.scratch / "training" / f"{digest([settings.model_dump_json(), code, *sources, *cases])[:16]}.npz"
+    path = (
+        study.scratch / "training" / f"{digest([settings.model_dump_json(), code, *sources, *cases, *first])[:16]}.npz"
+    )
     return [path.with_stem(f"{path.stem}-{n}") if n else path for n in range(settings.training.networks)]
 
 

@@ -4,7 +4,7 @@ import pytest
 from segsrgan_core.errors import UserError
 from segsrgan_core.imaging.contrast import exponent, spin_echo
 from segsrgan_core.imaging.intensity import intensity_scale
-from segsrgan_core.imaging.noise import add_rician, jitter_slices, random_ramp
+from segsrgan_core.imaging.noise import add_rician, move_slices, random_ramp
 
 
 def test_spin_echo_by_hand():
@@ -52,14 +52,15 @@ def test_a_ramp_is_smooth_and_1_in_the_middle():
     assert abs(ends.mean()) < 0.05
 
 
-def test_jittered_slices_move_by_a_voxel_at_most():
-    slices = np.zeros((9, 9, 40), np.float32)
-    slices[4, 4] = 1
-    moved = jitter_slices(slices, 0.4, np.random.default_rng(0))
-    brightness = moved[3:6, 3:6].sum((0, 1))
-    assert 0.6 <= brightness.min() < 0.8 < 1.2 < brightness.max() <= 1.4
-    np.testing.assert_allclose(moved.sum((0, 1)), moved[3:6, 3:6].sum((0, 1)))
-    assert 0 < np.count_nonzero(moved[4, 4] == 0) < 20
+def test_slices_move_within_their_plane_by_the_sd_that_is_asked_for():
+    x, y = np.meshgrid(np.arange(31.0), np.arange(31.0), indexing="ij")
+    disc = np.exp(-((x - 15) ** 2 + (y - 15) ** 2) / 18).astype(np.float32)
+    moved = move_slices(np.stack([disc] * 400, axis=1), 1.2, np.random.default_rng(0), axis=1)
+    mass = moved.sum((0, 2))
+    centres = [(moved * grid[:, None]).sum((0, 2)) / mass for grid in (x, y)]
+    assert np.std(centres, axis=1) == pytest.approx([1.2, 1.2], rel=0.1)
+    assert np.mean(centres) == pytest.approx(15, abs=0.15)
+    assert 0.01 < np.mean(mass < 0.92 * np.median(mass)) < 0.06  # slices that lost signal
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,50 @@
+"""Trained weights as the start of another training."""
+
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from segsrgan_core.checkpoints import read_state
+from segsrgan_core.classes import Classes
+from segsrgan_core.errors import UserError
+from segsrgan_core.segmenter import WEIGHTS, read_card
+
+
+def start_from(generator: keras.Model, classes: Classes, folder: Path) -> None:
+    """Copy the weights of a trained model into a generator.
+
+    The last convolution gets the channels of the image, of the classes that both know and of the hemispheres; those of
+    other classes keep their random start.
+
+    Args:
+        generator: fresh, of `build_generator`.
+        classes: that it segments.
+        folder: of a trained model.
+
+    Raises:
+        UserError: the folder holds no model, or one whose layers are of another size.
+    """
+    theirs = read_card(folder).tissues
+    arrays, _ = read_state(folder / WEIGHTS)
+    trained = [arrays[f"generator/{i}"] for i in range(len(arrays))]
+    variables = generator.trainable_variables
+    *body, head = [np.asarray(variable) for variable in variables]
+    fits = [a.shape for a in trained[:-1]] == [a.shape for a in body] and trained[-1].shape[:-1] == head.shape[:-1]
+    if not fits:
+        raise UserError(f"{folder}: the layers have other sizes than those of the settings; choose the same `model`.")
+    known = _channels(theirs)
+    for name, channel in _channels(classes).items():
+        if name in known:
+            head[..., channel] = trained[-1][..., known[name]]
+    for variable, array in zip(variables, [*trained[:-1], head], strict=True):
+        variable.assign(array)
+
+
+def _channels(classes: Classes) -> dict[str, int]:
+    """Return the channels of the last convolution by name: image, tissues, outside and hemispheres."""
+    n = classes.tissue_channels
+    names = {"image": 0, **{name: 1 + n - len(classes.names) + i for i, name in enumerate(classes.names)}}
+    return names | (
+        {name: 1 + n + i for i, name in enumerate(("outside", "left", "right"))} if classes.hemispheres else {}
+    )
