@@ -22,16 +22,12 @@ SIDES = ("left", "right")
 class Classes:
     """An ordered choice of tissues; everything else is the background, class 0.
 
-    Attributes:
-        names: names of the tissues, class 1 first.
-        hemispheres: also split the content of the skull into left and right.
-
     Raises:
         UserError: no name, an unknown one, or one that stands twice.
     """
 
-    names: tuple[str, ...]
-    hemispheres: bool = False
+    names: tuple[str, ...]  # of the tissues, class 1 first
+    hemispheres: bool = False  # also split the content of the skull into left and right
 
     def __post_init__(self):
         unknown = [name for name in self.names if name not in NUMBERS]

@@ -29,23 +29,14 @@ FWHM_PER_SIGMA = 2 * math.sqrt(2 * math.log(2))
 
 
 class Simulation(Section):
-    """A thick-slice acquisition. The same object makes training patches, prepared cases, patients and test images.
+    """A thick-slice acquisition. The same object makes training patches, prepared cases, patients and test images."""
 
-    Attributes:
-        slice_mm: slice thickness in mm: the Gaussian's full width at half maximum, or the box's width.
-        distance_mm: distance between the centres of neighbouring slices in mm; None: the thickness (edge to edge).
-        plane: of the slices.
-        profile: of a slice, "gaussian" or "box".
-        noise: standard deviation of the Rician noise, a share of the brightest value of the slices.
-        spacing_mm: isotropic voxel size in mm of the high-resolution grid; None: that of the images.
-    """
-
-    slice_mm: float = Field(gt=0, le=10)
-    distance_mm: float | None = Field(gt=0, le=20)
+    slice_mm: float = Field(gt=0, le=10)  # thickness: the Gaussian's full width at half maximum, or the box's width
+    distance_mm: float | None = Field(gt=0, le=20)  # between the centres of neighbours; None: the thickness
     plane: Literal["axial", "coronal", "sagittal"]
     profile: Literal["gaussian", "box"]
-    noise: float = Field(ge=0, le=0.5)
-    spacing_mm: float | None = Field(ge=0.2, le=4)
+    noise: float = Field(ge=0, le=0.5)  # sd of the Rician noise, a share of the brightest value of the slices
+    spacing_mm: float | None = Field(ge=0.2, le=4)  # isotropic, of the high-resolution grid; None: that of the images
 
     @property
     def axis(self) -> int:

@@ -119,7 +119,8 @@ def box_matrix(n: int, positions: np.ndarray, width: float) -> np.ndarray:
     return spline_matrix(n, points).reshape(-1, k, n).mean(axis=1)
 
 
-def _isotropic_grid(image: Nifti1Image, target_mm: float) -> tuple[tuple[int, ...], np.ndarray]:
+def isotropic_grid(image: Nifti1Image, target_mm: float) -> tuple[tuple[int, ...], np.ndarray]:
+    """Return shape and affine of the isotropic grid (voxel size in mm) that covers an image, with its centre."""
     extent = np.asarray(image.shape) * spacing_mm(image)
     shape = tuple(int(n) for n in np.maximum(1, np.round(extent / target_mm)))
     return shape, centred_grid(image.affine, image.shape, shape, (target_mm,) * 3)
@@ -135,7 +136,7 @@ def resample_isotropic(image: Nifti1Image, target_mm: float) -> Nifti1Image:
     Returns:
         float32 (X', Y', Z').
     """
-    return resample_to(image, *_isotropic_grid(image, target_mm))
+    return resample_to(image, *isotropic_grid(image, target_mm))
 
 
 def resample_to(image: Nifti1Image, shape: tuple[int, ...], affine: np.ndarray, order: int = 3) -> Nifti1Image:
@@ -173,27 +174,3 @@ def resample_to(image: Nifti1Image, shape: tuple[int, ...], affine: np.ndarray, 
 def resample_like(image: Nifti1Image, like: Nifti1Image) -> Nifti1Image:
     """Resample an image to the grid of another image whose axes are parallel, see `resample_to`."""
     return resample_to(image, like.shape, like.affine)
-
-
-def resample_labels(labels: Nifti1Image, target_mm: float) -> Nifti1Image:
-    """Resample labels to isotropic voxels: the class with the largest share of each new voxel.
-
-    Args:
-        labels: uint8 (X, Y, Z).
-        target_mm: the new voxel size in mm.
-
-    Returns:
-        uint8 (X', Y', Z') on the same grid as `resample_isotropic` gives.
-    """
-    array = np.asarray(labels.dataobj)
-    shape, affine = _isotropic_grid(labels, target_mm)
-    if shape == array.shape and np.allclose(affine, labels.affine, atol=1e-6):
-        return labels
-    best = np.full(shape, -1.0, np.float32)
-    result = np.zeros(shape, np.uint8)
-    for number in np.unique(array):
-        share = resample_to(Nifti1Image((array == number).astype(np.float32), labels.affine), shape, affine, order=1)
-        share = np.asarray(share.dataobj)
-        result[share > best] = number
-        best = np.maximum(best, share)
-    return Nifti1Image(result, affine)

@@ -7,7 +7,13 @@ import numpy as np
 from nibabel.nifti1 import Nifti1Image
 
 from segsrgan_core.errors import UserError
-from segsrgan_core.imaging.geometry import resample_isotropic, resample_labels, resample_like, spacing_mm
+from segsrgan_core.imaging.geometry import (
+    isotropic_grid,
+    resample_isotropic,
+    resample_like,
+    resample_to,
+    spacing_mm,
+)
 from segsrgan_core.imaging.hemispheres import intracranial, split_hemispheres
 from segsrgan_study.cohorts.labels import label_mapping, to_drawem9
 from segsrgan_study.cohorts.manifest import locate
@@ -68,6 +74,30 @@ def load_truth(study: Study, settings: Settings, row: Row) -> tuple[Nifti1Image,
 def _on_grid(settings: Settings, image: Nifti1Image, resample: Callable) -> Nifti1Image:
     target = settings.simulation.spacing_mm
     return image if target is None else resample(image, target)
+
+
+def resample_labels(labels: Nifti1Image, target_mm: float) -> Nifti1Image:
+    """Resample labels to isotropic voxels: the class with the largest share of each new voxel.
+
+    Args:
+        labels: uint8 (X, Y, Z).
+        target_mm: the new voxel size in mm.
+
+    Returns:
+        uint8 (X', Y', Z') on the same grid as `resample_isotropic` gives.
+    """
+    array = np.asarray(labels.dataobj)
+    shape, affine = isotropic_grid(labels, target_mm)
+    if shape == array.shape and np.allclose(affine, labels.affine, atol=1e-6):
+        return labels
+    best = np.full(shape, -1.0, np.float32)
+    result = np.zeros(shape, np.uint8)
+    for number in np.unique(array):
+        share = resample_to(Nifti1Image((array == number).astype(np.float32), labels.affine), shape, affine, order=1)
+        share = np.asarray(share.dataobj)
+        result[share > best] = number
+        best = np.maximum(best, share)
+    return Nifti1Image(result, affine)
 
 
 def _read(study: Study, settings: Settings, kind: str, name: str) -> Nifti1Image:

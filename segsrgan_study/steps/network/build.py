@@ -1,7 +1,6 @@
 """Networks of the settings, with the objectives that they are trained by."""
 
 from collections.abc import Callable
-from pathlib import Path
 
 import tensorflow as tf
 
@@ -13,7 +12,6 @@ from segsrgan_core.networks.generators import build_generator
 from segsrgan_core.segmenter import ModelCard
 from segsrgan_core.training import Trainer
 from segsrgan_study.params import Settings
-from segsrgan_study.steps.network.start import start_from
 
 
 def model_classes(settings: Settings) -> Classes:
@@ -29,10 +27,7 @@ def generator_arguments(settings: Settings) -> dict:
 
 
 def build_trainer(
-    settings: Settings,
-    objective: Callable | None = None,
-    critic_objective: Callable | None = None,
-    start: Path | None = None,
+    settings: Settings, objective: Callable | None = None, critic_objective: Callable | None = None
 ) -> Trainer:
     """Build the networks and their optimizers, on as many devices as the settings name.
 
@@ -40,7 +35,6 @@ def build_trainer(
         settings: model, training and seed.
         objective: of the generator; None for `losses.generator_objective`.
         critic_objective: of the critic; None for `losses.critic_objective`.
-        start: see `fit.train_networks`.
 
     Returns:
         A trainer; its critic is None where the settings never let one take part.
@@ -48,8 +42,6 @@ def build_trainer(
     model, policy = settings.model, choose_policy(settings.model.precision)
     with devices(settings.training.devices).scope():
         generator = build_generator(**generator_arguments(settings), policy=policy, seed=settings.seed)
-        if start is not None:
-            start_from(generator, model_classes(settings), start)
         critic = None
         if settings.training.adversarial_from < 1:
             channels = generator.output_shape[-1] + model.thickness_channel

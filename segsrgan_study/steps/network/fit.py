@@ -27,6 +27,7 @@ from segsrgan_study.scores import ssim
 from segsrgan_study.steps.data.cases import PreparedCase, prepared_cases
 from segsrgan_study.steps.network.build import build_trainer, model_card, model_classes
 from segsrgan_study.steps.network.calibrate import calibrated, calibration_cases, try_thresholds
+from segsrgan_study.steps.network.start import start_from
 
 SHOWN = ("val_psnr", "val_psnr_spline", "val_score")  # beside the progress
 ROWS = 200  # about so many lines a curve
@@ -121,7 +122,10 @@ def train_networks(
                 progress.reach(before + step, ", ".join(shown))
 
             own = settings.model_copy(update={"seed": settings.seed + number, "model": model})
-            trainer = build_trainer(own, objective, critic_objective, start)
+            trainer = build_trainer(own, objective, critic_objective)
+            if start is not None:
+                start_from(trainer.generator, model_classes(own), start)
+                copy_weights(trainer.generator.trainable_variables, trainer.average)
             rows = train(trainer, subjects, own.simulation, model_classes(own), validation, state, own.seed, report)
             copy_weights(trainer.average, trainer.generator.trainable_variables)
             models.append(trainer.generator)

@@ -142,7 +142,7 @@ def test_a_stopped_training_goes_on_with_what_is_prepared(trained, monkeypatch, 
 
 def test_several_cohorts_train_one_network(balls, trained, monkeypatch, done):
     asked = []
-    monkeypatch.setattr(aside, "fit", lambda _, settings: asked.append(settings.cohort) or trained[0])
+    monkeypatch.setattr(aside, "fit", lambda _, settings, start: asked.append(settings.cohort) or trained[0])
     cohort(balls, "more")
     done("train", "balls", "data_manifests/more.csv", "--out", "both", "--setting", "tiny")
     assert "balls+more (4 images to train, 2 to validate)" in (balls / "both" / "MODEL_CARD.md").read_text()
