@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterable, Sequence
 import numpy as np
 from scipy import ndimage
 
+from segsrgan_core.imaging.intensity import BLOCK, head_blocks
+
 Network = Callable[[np.ndarray], np.ndarray]
 Walk = Callable[[Iterable], Iterable]
-BLOCK = 4  # voxels
-NOTHING = 1e-3  # share of the intensity scale: noise is brighter on average, masked background is not
 
 
 def line_weights(n: int, patch: int, step: int) -> tuple[np.ndarray, np.ndarray]:
@@ -53,7 +53,7 @@ def predict(
 
     Returns:
         float32 (X, Y, Z, channels), the weighted mean over all windows that contain a voxel. Windows cover the box of
-        the head; empty windows are not run: there the image is kept and probabilities are 0.
+        the head; those without a part of it are not run: there the image is kept and probabilities are 0.
     """
     if not 1 <= step <= patch:
         raise ValueError(f"predict: expected 1 <= step <= patch. Received: step={step}, patch={patch}")
@@ -62,33 +62,18 @@ def predict(
     # Channels first: memory is allocated where it is written, which is the head and not the air around it.
     total = np.zeros((channels, *padded.shape[:3]), np.float32)
     total[0] = padded[..., 0]
-    blocks = bright_blocks(padded[..., 0])
+    blocks = head_blocks(padded[..., 0])
     if blocks.any():
         _add_windows(networks, padded, total, blocks, patch, step, walk)
     inside = tuple(slice(low, low + n) for (low, _), n in zip(margins, image.shape[:3], strict=True))
     return np.moveaxis(total, 0, -1)[inside]
 
 
-def bright_blocks(image: np.ndarray) -> np.ndarray:
-    """Return the blocks of 4^3 voxels that are not empty, and their neighbours.
-
-    Args:
-        image: float32 (X, Y, Z), scaled.
-
-    Returns:
-        bool (ceil(X / 4), ceil(Y / 4), ceil(Z / 4)).
-    """
-    means = image
-    for axis in range(3):
-        means = np.add.reduceat(means, np.arange(0, image.shape[axis], BLOCK), axis=axis)
-    return ndimage.binary_dilation(means > NOTHING * BLOCK**3, np.ones((3, 3, 3)))
-
-
 def head_box(blocks: np.ndarray, shape: tuple[int, ...], patch: int) -> list[slice]:
-    """Return the smallest box of voxels that contains all bright blocks and fits a window.
+    """Return the smallest box of voxels that contains all blocks of the head and fits a window.
 
     Args:
-        blocks: bool, from `bright_blocks`, not all False.
+        blocks: bool, from `head_blocks`, not all False.
         shape: (X, Y, Z) of the image, each at least `patch`.
         patch: edge of a window in voxels.
     """

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from segsrgan_core.errors import UserError
 from segsrgan_core.imaging.contrast import exponent, spin_echo
@@ -38,6 +39,15 @@ def test_the_intensity_scale_is_that_of_the_bright_tissue_whatever_share_is_air(
     few, many = (np.concatenate([tissue, np.zeros(n, np.float32)]) for n in (3000, 30_000))
     assert intensity_scale(few) == pytest.approx(intensity_scale(many), rel=0.01)
     assert intensity_scale(3 * few) == pytest.approx(3 * intensity_scale(few), rel=1e-5)
+
+
+@pytest.mark.parametrize("sd", [0.0, 3.0, 12.0])
+def test_noise_in_a_wide_field_moves_no_intensity_scale(sd):
+    rng = np.random.default_rng(0)
+    head = np.zeros((60, 60, 40), np.float32)
+    head[10:50, 10:50, 5:35] = ndimage.gaussian_filter(rng.random((40, 40, 30), np.float32), 1) * 300
+    wide = add_rician(np.pad(head, [(60, 60), (60, 60), (0, 0)]), sd, rng)
+    assert intensity_scale(wide) == pytest.approx(intensity_scale(add_rician(head, sd, rng)), rel=0.02)
 
 
 def test_a_ramp_is_smooth_and_1_in_the_middle():
