@@ -165,6 +165,7 @@ def _draft_card(settings: Settings, bench: Study, trained: Trained) -> str:
     best = trained.history.loc[trained.history["val_score"].idxmax()].filter(like="val_")
     scores = "\n".join(f"| {name.removeprefix('val_')} | {value:.3f} |" for name, value in best.items())
     facts = {split: len(prepared_cases(bench, split)) for split in ("train", "val")}
+    facts |= {"planes": ", ".join(trained.card.planes)}
     facts |= {"version": segsrgan_core.__version__, "classes": ", ".join(settings.model.classes), "scores": scores}
     text = Path(__file__).with_name("model_card.md").read_text(encoding="utf-8")
     return text.format(settings=settings, thickness_mm=trained.card.thickness_mm, **facts)
