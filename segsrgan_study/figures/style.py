@@ -122,15 +122,16 @@ def save(fig: Figure, name: str, folder: Path, table: pd.DataFrame) -> list[Path
     Returns:
         The paths of the files.
     """
-    fig.draw_without_rendering()
-    fig.set_layout_engine("none")
-    for ax in fig.axes:  # the last digits of a layout differ from run to run, and the ids in an SVG with them
-        ax.set_position(np.round(ax.get_position(original=True).bounds, 9))
     files = [write_figure(fig, folder / f"{name}{suffix}") for suffix in UNDATED]
     return [*files, write_csv(folder / f"{name}.csv", table)]
 
 
 @styled
 def write_figure(fig: Figure, path: Path, dpi: float = 300) -> Path:
-    """Write a figure to a file of a kind in UNDATED, without its date; returns its path."""
+    """Write a figure to a file of a kind in UNDATED, without its date, and fix its layout; returns its path."""
+    if fig.get_layout_engine() is not None:
+        fig.draw_without_rendering()
+        fig.set_layout_engine("none")
+        for ax in fig.axes:  # the last digits of a layout differ from run to run, and grey levels and ids with them
+            ax.set_position(np.round(ax.get_position(original=True).bounds, 9))
     return atomic(path, lambda part: fig.savefig(part, metadata=UNDATED[path.suffix], dpi=dpi))

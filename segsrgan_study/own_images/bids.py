@@ -5,7 +5,7 @@ case, so that a case is either complete or absent.
 """
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -104,15 +104,22 @@ def remove_case(image: InputImage, out: Path) -> None:
         (out / image.home / name).unlink(missing_ok=True)
 
 
+def as_written(result: Segmentation) -> Segmentation:
+    """Round a result as its files are, so that all that is drawn and measured depends on no number of threads."""
+    probabilities = {name: _rounded(probability) for name, probability in result.probabilities.items()}
+    image, uncertainty = _rounded(result.image, IMAGE_BITS), _rounded(result.uncertainty)
+    return replace(result, image=image, uncertainty=uncertainty, probabilities=probabilities)
+
+
 def write_case(image: InputImage, result: Segmentation, job: Job, facts: dict[str, Any]) -> None:
-    """Write the output images of a case and their sidecars, each with `facts`; its contact sheet is there already."""
+    """Write the images of a case, `as_written`, and their sidecars with `facts`; its contact sheet is there already."""
     stripped = bool((np.asarray(result.interpolated.dataobj) == 0).mean() > STRIPPED)
     outputs = [
-        (image.path("T2w", ".nii.gz"), "T2w", _rounded(result.image, IMAGE_BITS)),
-        (image.path("probseg", ".nii.gz", desc="segsrganuncertainty"), "uncertainty", _rounded(result.uncertainty)),
+        (image.path("T2w", ".nii.gz"), "T2w", result.image),
+        (image.path("probseg", ".nii.gz", desc="segsrganuncertainty"), "uncertainty", result.uncertainty),
     ]
     for name, probability in result.probabilities.items():
-        outputs.append((image.path("probseg", ".nii.gz", name), "probseg", _rounded(probability)))
+        outputs.append((image.path("probseg", ".nii.gz", name), "probseg", probability))
     if result.sides is not None:
         outputs.append((image.path("dseg", ".nii.gz", desc="segsrganhemispheres"), "hemispheres", result.sides))
     files = [job.out / image.sheet]

@@ -11,13 +11,15 @@ from segsrgan_core.segmenter import Segmenter
 from segsrgan_study.engines import choose_engine, choose_precision, load_segmenter
 from segsrgan_study.environment import versions
 from segsrgan_study.files import load_image
-from segsrgan_study.own_images.bids import Job, is_done, remove_case, write_case, write_top
+from segsrgan_study.own_images.bids import Job, as_written, is_done, remove_case, write_case, write_top
 from segsrgan_study.own_images.names import InputImage
-from segsrgan_study.own_images.quality import doubts, quality, thick_slices
+from segsrgan_study.own_images.quality import thick_slices
 from segsrgan_study.own_images.tables import write_tables
 from segsrgan_study.pool import map_cases
 from segsrgan_study.progress import say, track
 from segsrgan_study.quiet import start_tensorflow
+from segsrgan_study.verdict.measures import measures
+from segsrgan_study.verdict.rule import checksum, judge, read_logistic, reasons
 
 
 class Status(NamedTuple):
@@ -86,15 +88,17 @@ def segment_image(image: InputImage, job: Job, identity: dict[str, Any], walk: W
 
     remove_case(image, job.out)
     scan, segmenter = load_image(image.file), segmenter_of(job)
-    result = segmenter(scan, walk=walk)
-    doubtful = doubts(scan, result) + thick_slices(image.file, segmenter.card)
-    notes = list(dict.fromkeys(result.notes + doubtful))
-    for note in notes:
+    result = as_written(segmenter(scan, walk=walk))
+    numbers = measures(scan, result)
+    told = [*result.notes, *thick_slices(image.file, segmenter.card)]
+    as_fitted = job.step is None and job.flips is None  # the passes' disagreement depends on the windows
+    logistic = read_logistic(job.model, checksum(identity["Weights"])) if as_fitted else None
+    verdict = judge(told, reasons(result.volumes_ml, numbers), numbers, logistic)
+    for note in verdict["Notes"]:
         say(f"{image.file}: note: {note}.")
     made_with = versions("nibabel", "numpy", "scipy", job.engine)
-    facts = {"Sources": [image.source], **identity, "Versions": made_with, "Notes": notes}
-    chosen = {"Engine": job.engine, "Precision": job.precision}
-    facts |= {"Options": identity["Options"] | chosen, "Quality": quality(scan, result)}
+    facts = {"Sources": [image.source], **identity, "Versions": made_with, **verdict, "Quality": numbers}
+    facts |= {"Options": identity["Options"] | {"Engine": job.engine, "Precision": job.precision}}
     write_figure(contact_sheet.draw(result, image.name), job.out / image.sheet, dpi=160)
     write_case(image, result, job, facts)
 

@@ -10,9 +10,13 @@ from segsrgan_study.files import write_csv
 from segsrgan_study.own_images.bids import is_whole, read_record
 from segsrgan_study.own_images.names import InputImage, entities_of
 from segsrgan_study.own_images.quality import outliers
+from segsrgan_study.verdict.measures import MEASURES
+from segsrgan_study.verdict.rule import CALIBRATED, VERDICTS
 
 RECORDS = "sub-*/**/*_desc-segsrgan_dseg.json"
-TEXT = ["case", "image", "state", "reason", "outliers", "notes"]  # the first columns of cases.tsv
+TEXT = ["verdict", "case", "image", "state", "reason", "outliers", "notes"]  # the first columns of cases.tsv
+PROBABILITY = "probability"  # that the volume is wrong by more than 10 %
+GOOD, LOOK, _ = VERDICTS
 COLUMNS = {
     "participant_id": "Subject.",
     "session_id": "Visit or scan of the subject.",
@@ -58,18 +62,23 @@ def _volumes(name: str, record: dict[str, Any]) -> dict[str, Any]:
 
 
 def _cases(volumes: pd.DataFrame, records: dict[str, dict], failed: list[tuple[str, str, str]]) -> pd.DataFrame:
-    """Return one row a case with state, doubts and numbers; failures come first, then the doubtful."""
+    """Return one row a case with verdict, state, doubts and all measures; failures come first, then the doubtful."""
     rows = [{"case": name, "image": source, "state": "failed", "reason": why} for name, source, why in failed]
-    done = pd.DataFrame(
-        {"case": name, "image": record["Sources"][0], "state": "succeeded", "notes": "; ".join(record["Notes"])}
-        for name, record in records.items()
-    )
-    quality = [{key: record["Quality"][key] for key in ("snr", "contrast")} for record in records.values()]
-    numbers = volumes.filter(regex="(?<!_se)_ml$").join(pd.DataFrame(quality, dtype=float))
-    if len(done):
-        done = done.join(numbers).assign(outliers=outliers(numbers))
-        done = done.iloc[(done["outliers"] + done["notes"] == "").argsort(kind="stable")]
-    table = pd.concat([pd.DataFrame(rows), done], ignore_index=True).reindex(columns=[*TEXT, *numbers])
+    table = pd.DataFrame(rows).assign(verdict="failed")
+    numbers = volumes.filter(regex="(?<!_se)_ml$")
+    if records:
+        done = pd.DataFrame(
+            {"case": name, "image": record["Sources"][0], "notes": "; ".join(record["Notes"]), "verdict": LOOK}
+            | {key.lower(): record[key] for key in ("Verdict", "Probability") if key in record}  # not in older records
+            for name, record in records.items()
+        )
+        quality = pd.DataFrame([record["Quality"] for record in records.values()], dtype=float)
+        done = done.assign(state="succeeded", outliers=outliers(numbers.join(quality[["snr", "contrast"]])))
+        done[PROBABILITY] = done.get(PROBABILITY, pd.Series(dtype=float)).astype(float)
+        done.loc[(done["outliers"] != "") & (done["verdict"] == GOOD), "verdict"] = LOOK
+        done = done.join(numbers).join(quality).reindex(columns=[*TEXT, PROBABILITY, *numbers, *quality])
+        table = pd.concat([table, done.iloc[(-done["verdict"].map(VERDICTS.index)).argsort(kind="stable")]])
+    table = table.reindex(columns=list(dict.fromkeys([*TEXT, PROBABILITY, *table]))).reset_index(drop=True)
     return table.assign(**{name: table[name].astype(object).fillna("") for name in TEXT})
 
 
@@ -85,14 +94,15 @@ def _write_page(out: Path, cases: pd.DataFrame, records: dict[str, dict[str, Any
     for row in done:
         image, record = InputImage(out, row["case"], row["image"]), records[row["case"]]
         files = [f"{image.home}/{name}" for name in record["FilesSha256"] if name.endswith(".nii.gz")]
-        row |= {"sheet": image.sheet, "files": files, "doubtful": bool(row["outliers"] or row["notes"])}
+        row |= {"sheet": image.sheet, "files": files, "calibrated": record.get("Calibration") == CALIBRATED}
         made = {**record["Weights"], "options": record["Options"], "version": record["GeneratedBy"][0]["Version"]}
         key = f"{made['Sha256']} {made['options']} {made['version']}"
         weights.setdefault(key, {**made, "n": 0})["n"] += 1
     page = Environment(loader=loader, autoescape=True, **options).get_template("page.html.j2").render(
         failed=[row for row in rows if row["state"] == "failed"],
         done=done,
-        numbers=[name for name in cases if name not in TEXT],
+        counts=cases["verdict"].value_counts().reindex(VERDICTS, fill_value=0).to_dict(),
+        numbers=[name for name in cases if name.endswith("_ml") and name not in MEASURES] + ["snr", "contrast"],
         weights=list(weights.values()),
     )  # fmt: skip
     write_text(out / "report.html", page)

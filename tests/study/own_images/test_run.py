@@ -148,7 +148,7 @@ def test_the_page_needs_no_network_and_shows_every_case_the_doubtful_first(cases
     save(head(thickness=6.0), cases[2].file)
     segment_all(cases, [], job)
     page = page_of(job)
-    assert "1 to look at first" in page
+    assert "2 good, 1 to look at" in page
     assert re.findall('<article id="([^"]*)"', page) == ["sub-02", "sub-00", "sub-01"]
     for source in re.findall(r'(?:src|href)="([^"#][^"]*)"', page):
         assert (job.out / source).is_file(), source

@@ -1,0 +1,1 @@
+"""Verdict on a segmented image: measures, rules, and how likely its cortical volume is wrong."""

@@ -1,0 +1,241 @@
+"""What can be measured on an image and its segmentation without knowing the truth.
+
+Arrays are (X, Y, Z). The content of the skull is the network's, or for a network without hemispheres what it labelled,
+with holes filled. "Bright" is the 95th percentile of the image within it. The tissue is the cortex, or else the
+network's first class.
+"""
+
+from collections.abc import Iterable
+from itertools import combinations
+
+import nibabel as nib
+import numpy as np
+from nibabel.nifti1 import Nifti1Image
+from scipy import ndimage
+
+from segsrgan_core.classes import NUMBERS
+from segsrgan_core.imaging.geometry import spacing_mm, through_plane_axis, voxel_volume_ml
+from segsrgan_core.imaging.intensity import intensity_scale
+from segsrgan_core.segmenter import Segmentation
+
+NORMAL_MAD = 0.67449  # median absolute deviation of a unit Gaussian; scipy.stats takes 0.25 s to import
+SHELL_VOXELS = 2
+AIR = 0.05  # of the intensity scale, at the most
+ENDS = 0.15  # share of the slices with a head, at either end
+LARGE = 0.25  # share of the largest slice's area from which a slice is measured
+MEASURES = {
+    "snr": "signal-to-noise ratio: median of the head over the noise's standard deviation within slices",
+    "contrast": "contrast at the tissue's edge: (shell - tissue) / (shell + tissue), a shell of two voxels",
+    "tail": "brightest against darkest within the skull: log of (p98 - p50) / (p50 - p2); below 0 fluid is dark",
+    "air": "10th percentile of the field over bright: noise that fills it",
+    "lowest": "lowest intensity over bright",
+    "brightest": "99.9th percentile of the field over bright",
+    "rim": "share of the field's outermost voxels within slices that are brighter than a tenth of bright",
+    "gradient": "range of a linear fit to the log intensity within the skull: the coil's field",
+    "shift_mm": "largest displacement of a slice against the mean of its neighbours, in mm",
+    "shift_rms_mm": "root mean square of these displacements, in mm",
+    "flicker": "largest change of brightness from one slice to the next, log",
+    "slice_mm": "distance between slices, in mm",
+    "skull_ml": "content of the skull in mL, unknown without hemispheres",
+    "share": "volume of the tissue over that of the skull's content",
+    "cut_cm2": "skull's content in the outermost voxels of one side of the field, in cm2, the largest of six",
+    "dark": "share of what was segmented that lies in the dark background",
+    "asymmetry": "left minus right over left plus right of the tissue, without sign",
+    "pieces": "share of the tissue outside its largest piece",
+    "euler": "Euler number of the tissue per mL of it: pieces - handles + cavities",
+    "sheet_mm": "twice the volume over the surface (of voxel faces) of the tissue, in mm; the thickness of a sheet",
+    "doubt": "expected volume of wrong labels over the volume of the tissue",
+    "disagreement": "disagreement of the passes over the volume of the tissue",
+    "length": "standard deviation of the skull's content along y over that along x",
+    "height": "standard deviation of the skull's content along z over that along x",
+    "change": "root mean square of super-resolved minus interpolated image within the skull, over bright",
+}
+
+
+def measures(image: Nifti1Image, result: Segmentation) -> dict[str, float]:
+    """Return all `MEASURES` of an image, float32 in any orientation, and of its segmentation; nan where unknown."""
+    inside = skull_content(result)
+    to_result = np.linalg.inv(result.labels.affine) @ image.affine
+    low = ndimage.affine_transform(inside.astype(np.uint8), to_result, output_shape=image.shape, order=0).astype(bool)
+    found = acquired(image, low) | segmented(result, inside)
+    return {name: float(found.get(name, np.nan)) for name in MEASURES}
+
+
+def skull_content(result: Segmentation) -> np.ndarray:
+    """Return the content of the skull on the grid of the result, bool (X, Y, Z)."""
+    if result.sides is not None and np.any(result.sides.dataobj):
+        return np.asarray(result.sides.dataobj) > 0
+    return ndimage.binary_fill_holes(np.asarray(result.labels.dataobj) > 0)
+
+
+def tissue_of(names: Iterable[str]) -> str:
+    """Return the name of the tissue that is judged out of those that a network knows."""
+    names = list(names)
+    return "cortex" if "cortex" in names else names[0]
+
+
+def acquired(image: Nifti1Image, inside: np.ndarray) -> dict[str, float]:
+    """Return the measures of the image as it was given.
+
+    Args:
+        image: thick slices.
+        inside: bool on its grid, content of the skull.
+    """
+    array, axis = np.asarray(image.dataobj, np.float32), through_plane_axis(image)
+    head = array > 0.1 * intensity_scale(array)
+    sd = noise_sd(array, head, axis)
+    found = {"slice_mm": spacing_mm(image)[axis], "snr": np.median(array[head]) / sd if sd else np.nan}
+    if inside.sum() < 100:
+        return found
+    low, middle, bright, top = np.percentile(array[inside], [2, 50, 95, 98])
+    bright = max(float(bright), 1e-6 * float(np.abs(array).max()))
+    rims = [array.take(place, a) for a in range(3) if a != axis for place in (0, -1)]
+    found |= {"air": np.percentile(array, 10) / bright, "lowest": array.min() / bright}
+    found |= {"brightest": np.percentile(array, 99.9) / bright}
+    found |= {"rim": np.mean([(rim > 0.1 * bright).mean() for rim in rims])}
+    found |= {"tail": np.log(max(top - middle, 1e-3 * bright) / max(middle - low, 1e-3 * bright))}
+    shifts_mm = displacements_mm(image, inside)
+    found |= {"flicker": brightness_jump(array, axis), "gradient": coil_gradient(array, inside, bright)}
+    if len(shifts_mm):
+        found |= {"shift_mm": shifts_mm.max(), "shift_rms_mm": np.sqrt(np.mean(shifts_mm**2))}
+    return found
+
+
+def noise_sd(array: np.ndarray, inside: np.ndarray, slice_axis: int) -> float:
+    """Estimate the standard deviation of the noise within slices by a Laplacian and the median absolute value.
+
+    Args:
+        array: float32 (X, Y, Z).
+        inside: bool (X, Y, Z), voxels to measure in.
+        slice_axis: slices are stacked along it.
+
+    Source: Immerkaer, Computer Vision and Image Understanding 64, 1996; with the median in place of the mean.
+    """
+    residual = array
+    for axis in {0, 1, 2} - {slice_axis}:
+        residual = ndimage.convolve1d(residual, [1.0, -2.0, 1.0], axis=axis, mode="nearest")
+    return float(np.median(np.abs(residual[inside]))) / (6 * NORMAL_MAD)  # 6: norm of the kernel
+
+
+def coil_gradient(array: np.ndarray, inside: np.ndarray, bright: float) -> float:
+    """Return the range of a linear fit to the logarithm of the intensity within a mask: log of largest over smallest.
+
+    Args:
+        array: float32 (X, Y, Z).
+        inside: bool (X, Y, Z).
+        bright: intensity of bright tissue; what is below 2 % of it counts as that.
+    """
+    points = np.argwhere(inside)[:: max(1, int(inside.sum()) // 20_000)]
+    values = np.log(np.maximum(array[tuple(points.T)], 0.02 * bright))
+    design = np.column_stack([np.ones(len(points)), points - points.mean(0)])
+    fitted = design @ np.linalg.lstsq(design, values, rcond=None)[0]
+    return float(np.ptp(fitted))
+
+
+def displacements_mm(image: Nifti1Image, inside: np.ndarray) -> np.ndarray:
+    """Return the displacement of each slice against the mean of its two neighbours, of which slow changes cancel.
+
+    By least squares on the in-plane gradient, where both neighbours are inside; above two or three voxels it is
+    underestimated.
+
+    Args:
+        image: thick slices.
+        inside: bool on its grid.
+
+    Returns:
+        In mm, of the slices that are large enough.
+    """
+    axis, found = through_plane_axis(image), []
+    stack, masks = (np.moveaxis(one, axis, 0) for one in (np.asarray(image.dataobj, np.float32), inside))
+    both, sizes = masks[:-2] & masks[2:], np.delete(spacing_mm(image), axis)
+    areas = both.sum((1, 2))
+    for k in np.flatnonzero(areas > max(LARGE * areas.max(initial=0), 30)):
+        below, middle, above = (ndimage.gaussian_filter(one, 1.0) for one in stack[k : k + 3])
+        mean, here = (below + above) / 2, both[k]
+        total = middle[here].sum()
+        slopes = np.stack([slope[here] for slope in np.gradient(mean)], -1)
+        difference = mean[here] - middle[here] * (mean[here].sum() / total if total > 0 else 1)
+        found.append(np.linalg.norm(np.linalg.lstsq(slopes, difference, rcond=None)[0] * sizes))
+    return np.array(found)
+
+
+def brightness_jump(array: np.ndarray, slice_axis: int) -> float:
+    """Return the largest change of brightness from one slice to the next, absolute log, at most log 20.
+
+    The brightness is the 99th percentile of a slice; the outer 15 % of the slices with a head at either end do not
+    count, where the head itself begins and ends.
+
+    Args:
+        array: float32 (X, Y, Z).
+        slice_axis: slices are stacked along it.
+    """
+    levels = np.percentile(array, 99, axis=tuple({0, 1, 2} - {slice_axis}))
+    top = max(float(np.median(levels[levels > levels.max() / 10])), 0.0) if levels.max() > 0 else 0.0
+    head = np.flatnonzero(levels > 0.3 * top)
+    off = round(ENDS * (head[-1] - head[0] + 1)) if len(head) else 0
+    within = np.clip(levels[head[0] + off : head[-1] + 1 - off], top / 20, 20 * top) if len(head) else levels[:0]
+    return float(np.abs(np.diff(np.log(within))).max(initial=0.0)) if top > 0 else 0.0
+
+
+def segmented(result: Segmentation, inside: np.ndarray) -> dict[str, float]:
+    """Return the measures of a segmentation.
+
+    Args:
+        result: of the segmenter.
+        inside: bool (X, Y, Z) on its grid, content of the skull.
+    """
+    name, voxel_ml = tissue_of(result.probabilities), voxel_volume_ml(result.labels)
+    labels, interpolated = (np.asarray(one.dataobj) for one in (result.labels, result.interpolated))
+    tissue, skull_ml = labels == NUMBERS[name], result.volumes_ml.get("intracranial", np.nan)
+    face_cm2 = 10 * voxel_ml / spacing_mm(result.labels)  # of a voxel, across each axis
+    cuts_cm2 = [face_cm2[axis] * inside.take(place, axis).sum() for axis in range(3) for place in (0, -1)]
+    found = {"skull_ml": skull_ml, "cut_cm2": max(cuts_cm2)}
+    if not tissue.any() or not inside.any():
+        return found
+    (box,) = ndimage.find_objects(tissue.astype(np.uint8))
+    pieces, count = ndimage.label(tissue[box], np.ones((3, 3, 3)))
+    sizes = np.bincount(pieces.ravel(), minlength=count + 1)[1:]
+    faces = [np.diff(np.pad(tissue[box], 1).astype(np.int8), axis=axis) != 0 for axis in range(3)]
+    surface_cm2 = sum(area * face.sum() for area, face in zip(face_cm2, faces, strict=True))
+    scale, lowest = intensity_scale(interpolated), min(0.0, float(np.percentile(interpolated, 2)))
+    dark = interpolated < lowest + AIR * (scale - lowest)
+    bright = max(float(np.percentile(interpolated[inside], 95)), 1e-6)
+    ml, segmented_ = result.volumes_ml[name], labels > 0
+    found |= {"share": ml / skull_ml, "dark": (dark & segmented_).sum() / segmented_.sum()}
+    found |= {"pieces": 1 - sizes.max() / sizes.sum(), "euler": euler_number(tissue[box]) / ml}
+    found |= {"sheet_mm": 20 * ml / surface_cm2, "contrast": edge_contrast(interpolated, tissue, box)}
+    found |= {"disagreement": result.disagreement_ml.get(name, np.nan) / ml}
+    if result.uncertainty is not None:
+        found |= {"doubt": voxel_ml * float(np.asarray(result.uncertainty.dataobj)[box].sum()) / ml}
+    if f"left_{name}" in result.volumes_ml:
+        found |= {"asymmetry": abs(result.volumes_ml[f"left_{name}"] - result.volumes_ml[f"right_{name}"]) / ml}
+    points = nib.affines.apply_affine(result.labels.affine, np.argwhere(inside))
+    spread = points.std(0) if len(points) > 1 else np.full(3, np.nan)
+    found |= {"length": spread[1] / max(spread[0], 1e-6), "height": spread[2] / max(spread[0], 1e-6)}
+    change = np.asarray(result.image.dataobj)[inside] - interpolated[inside]
+    return found | {"change": float(np.sqrt(np.mean(np.square(change)))) / bright}
+
+
+def edge_contrast(array: np.ndarray, tissue: np.ndarray, box: tuple[slice, ...]) -> float:
+    """Return the contrast of a tissue with a shell around it, (shell - tissue) / (shell + tissue), from medians."""
+    wide = tuple(slice(max(0, part.start - SHELL_VOXELS), part.stop + SHELL_VOXELS) for part in box)
+    shell = ndimage.binary_dilation(tissue[wide], iterations=SHELL_VOXELS) & ~tissue[wide]
+    if not shell.any():
+        return float("nan")
+    inner, outer = (float(np.median(array[wide][mask])) for mask in (tissue[wide], shell))
+    return (outer - inner) / (outer + inner) if outer + inner else float("nan")
+
+
+def euler_number(mask: np.ndarray) -> int:
+    """Return the Euler number of a mask, bool (X, Y, Z), whose voxels touch by faces, edges and corners.
+
+    It is pieces minus handles plus cavities: vertices minus edges plus faces minus voxels of the set of cubes.
+    """
+    cubes, total = np.pad(mask, 1), 0
+    for n in range(4):
+        for axes in combinations(range(3), n):
+            cells = cubes
+            for axis in axes:
+                cells = cells | np.roll(cells, 1, axis)
+            total += (-1) ** (3 - n) * int(cells.sum())
+    return total

@@ -1,0 +1,190 @@
+"""Good, look or do not use: rules with hard limits, and the probability that the cortical volume is wrong."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+from pydantic import TypeAdapter
+
+from segsrgan_core.errors import UserError
+from segsrgan_study.verdict.measures import tissue_of
+
+VERDICTS = ("good", "look", "do not use")
+NEVER = "do not use its volumes"  # in a reason that no volume survives
+FILE = "verdict.json"  # beside the weights
+CALIBRATED = "calibrated for these weights"
+BEYOND = 4.0  # standard deviations from the mean at which a measure stops counting more
+
+# Limits of the rules. Those of volumes and shape are wide on purpose, no published ranges: the fetal atlas of 21 to 34
+# weeks and phantoms of 37 to 44 weeks lie at 52 to 480 mL, shares of 0.11 to 0.25, lengths of 1.1 to 1.35 and
+# heights of 0.84 to 0.97 widths (standard deviations).
+SKULL_ML = (20.0, 900.0)  # content of the skull
+SHARE = (0.05, 0.5)  # cortex over the content of the skull
+LENGTH, HEIGHT = (0.9, 1.6), (0.65, 1.2)  # over the width
+DARK_SHARE = 0.02
+CUT_CM2 = 2.0  # of brain in a face of the field of view; the spinal cord has less
+LOWEST = -0.05  # intensity over bright
+TAIL = -0.4  # log of bright over dark spread
+FLICKER = np.log(2)
+SHIFT_MM = 3.0
+ASYMMETRY = 0.2
+PIECES = 0.1
+
+
+def reasons(volumes_ml: Mapping[str, float], numbers: Mapping[str, float]) -> list[str]:
+    """Return what is wrong or unusual by the rules, a sentence each (docs/results.md).
+
+    Args:
+        volumes_ml: by name, of one image.
+        numbers: its `measures`; an unknown one, nan, breaks no rule.
+    """
+    n = SimpleNamespace(**numbers)
+    tissue = tissue_of(volumes_ml).replace("_", " ")
+    rules = [
+        (n.dark > DARK_SHARE, f"{100 * n.dark:.0f} % of what was segmented lies in the dark background: {NEVER}"),
+        (n.lowest < LOWEST, "there are negative intensities, which no scanner makes"),
+        (n.tail < TAIL, "fluid is darker than tissue, which is not the contrast of a T2w image"),
+        (
+            n.cut_cm2 > CUT_CM2,
+            f"the brain reaches the edge of the field of view ({n.cut_cm2:.0f} cm2): its volumes are too small",
+        ),
+        (n.flicker > FLICKER, "a slice is empty, or much darker or brighter than its neighbours"),
+        (n.shift_mm > SHIFT_MM, f"slices are displaced by {n.shift_mm:.1f} mm or more"),
+        (
+            _outside(n.skull_ml, SKULL_ML),
+            f"an intracranial volume of {n.skull_ml:.0f} mL is none of a fetus or newborn: {NEVER}",
+        ),
+        (
+            tissue == "cortex" and _outside(n.share, SHARE),
+            f"the cortex has {100 * n.share:.0f} % of the skull's content",
+        ),
+        (
+            _outside(n.length, LENGTH) or _outside(n.height, HEIGHT),
+            f"the head is {n.length:.2f} times as long and {n.height:.2f} times as high as wide: see whether "
+            "it is whole and the voxel sizes of its header are right",
+        ),
+        (n.asymmetry > ASYMMETRY, f"left and right {tissue} differ by {100 * n.asymmetry:.0f} % of their sum"),
+        (n.pieces > PIECES, f"{100 * n.pieces:.0f} % of the {tissue} lies apart from the rest"),
+    ]
+    missing = [f"no {name.replace('_', ' ')} was found: {NEVER}" for name, ml in volumes_ml.items() if not ml]
+    return missing + [sentence for holds, sentence in rules if holds]
+
+
+def _outside(value: float, limits: tuple[float, float]) -> bool:
+    return value < limits[0] or value > limits[1]
+
+
+@dataclass(frozen=True)
+class Logistic:
+    """A logistic model of "the volume of the tissue is wrong by more than 10 %"; the content of `verdict.json`.
+
+    A measure x enters as z = (f(x) - mean) / scale, at most 4 from 0, and as z squared; an unknown one as 0. f is the
+    logarithm for measures that `logarithm` names, else the identity.
+
+    Attributes:
+        weights_sha256: checksum of the weights and their card for which it holds.
+        measures: names.
+        logarithm: names of those that enter as logarithms.
+        means: of f(x).
+        scales: standard deviations of f(x).
+        linear: coefficients of z.
+        squared: coefficients of z squared.
+        intercept: of the log odds.
+        look: probability from which an image is to be looked at.
+        never: probability from which its volumes are not to be used.
+    """
+
+    weights_sha256: str
+    measures: tuple[str, ...]
+    logarithm: tuple[str, ...]
+    means: tuple[float, ...]
+    scales: tuple[float, ...]
+    linear: tuple[float, ...]
+    squared: tuple[float, ...]
+    intercept: float
+    look: float
+    never: float
+
+    def terms(self, numbers: Mapping[str, float]) -> np.ndarray:
+        """Return what each measure adds to the log odds."""
+        z = standardised(transformed(numbers, self.measures, self.logarithm), self.means, self.scales)
+        return z * self.linear + z**2 * self.squared
+
+    def probability(self, numbers: Mapping[str, float]) -> float:
+        """Return the probability that the volume is wrong by more than 10 %."""
+        return float(1 / (1 + np.exp(-self.intercept - self.terms(numbers).sum())))
+
+    def drivers(self, numbers: Mapping[str, float]) -> list[str]:
+        """Return the names of the two measures that raise the probability most, with their values."""
+        terms = self.terms(numbers)
+        return [f"{self.measures[i]} {numbers[self.measures[i]]:.3g}" for i in np.argsort(-terms)[:2] if terms[i] > 0]
+
+
+def transformed(numbers: Mapping[str, Any], names: Sequence[str], logarithm: Sequence[str]) -> np.ndarray:
+    """Return f of measures, float64 (n,), or (n, cases) for columns of a table; nan where unknown."""
+    rows = [np.asarray(numbers[name], float) for name in names]
+    return np.stack([np.log(np.maximum(x, 1e-6)) if n in logarithm else x for n, x in zip(names, rows, strict=True)])
+
+
+def standardised(values: np.ndarray, means: Sequence[float], scales: Sequence[float]) -> np.ndarray:
+    """Return values (n, ...) over their scales, unknown ones as 0 and none beyond 4."""
+    wide = (len(means), *[1] * (values.ndim - 1))
+    z = (values - np.reshape(means, wide)) / np.reshape(scales, wide)
+    return np.clip(np.nan_to_num(z, nan=0.0, posinf=BEYOND, neginf=-BEYOND), -BEYOND, BEYOND)
+
+
+def read_logistic(model: Path, weights_sha256: str) -> Logistic | None:
+    """Return the logistic model beside a network's weights; None if there is none for these weights and this card.
+
+    Raises:
+        UserError: the file is damaged.
+    """
+    path = model / FILE
+    if not path.is_file():
+        return None
+    try:
+        found = TypeAdapter(Logistic).validate_json(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UserError(f"{path}: not a model of the verdict; copy the weights again, or remove it.") from error
+    return found if found.weights_sha256 == weights_sha256 else None
+
+
+def checksum(weights: Mapping[str, str]) -> str:
+    """Return the checksum of weights and card out of the identity that the record of a case holds."""
+    return f"{weights['Sha256']};{weights['CardSha256']}"
+
+
+def judge(
+    told: Sequence[str], found: Sequence[str], numbers: Mapping[str, float], logistic: Logistic | None
+) -> dict[str, Any]:
+    """Return the verdict on a case, for its record.
+
+    Args:
+        told: how the image differs from what the network was trained on, a sentence each; it is to be looked at.
+        found: `reasons`. Where there is a model, which has learnt how much they matter, they alone make no case one to
+            look at.
+        numbers: `measures` of the case.
+        logistic: None where the weights have none; then the sentences decide.
+
+    Returns:
+        Verdict: one of `VERDICTS`. Notes: all sentences. Probability: that the volume is wrong by more than 10 %, None
+        without a model. Calibration: in words.
+    """
+    notes, grade = list(dict.fromkeys([*told, *found])), 1 if told or (found and not logistic) else 0
+    probability = logistic.probability(numbers) if logistic else None
+    if logistic and probability >= logistic.look:
+        drivers = " and ".join(logistic.drivers(numbers)) or "all measures together"
+        sentence = f"the volume of the cortex is wrong by more than 10 % with a probability of {probability:.2f}"
+        notes.append(f"{sentence} ({drivers})")
+        grade = 1 if probability < logistic.never else 2
+    if any(NEVER in note for note in notes):
+        grade = 2
+    return {
+        "Verdict": VERDICTS[grade],
+        "Notes": notes,
+        "Probability": probability,
+        "Calibration": CALIBRATED if logistic else "not calibrated for these weights: by the notes alone",
+    }

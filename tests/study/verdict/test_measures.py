@@ -1,0 +1,110 @@
+from dataclasses import replace
+
+import nibabel as nib
+import numpy as np
+import pytest
+from nibabel.nifti1 import Nifti1Image
+from scipy import ndimage
+
+from segsrgan_core.segmenter import Segmentation
+from segsrgan_study.verdict.measures import (
+    MEASURES,
+    brightness_jump,
+    coil_gradient,
+    displacements_mm,
+    euler_number,
+    measures,
+    noise_sd,
+)
+
+AFFINE = np.diag([1.0, 1.0, 3.0, 1.0])
+RADIUS = np.linalg.norm(np.stack(np.indices((40, 40, 20)), -1) - [20, 20, 10], axis=-1)
+
+
+def image_of(array):
+    return Nifti1Image(array.astype(np.float32), AFFINE)
+
+
+def segmentation(image, labels, sides=None):
+    volumes = {"cortex": 0.003 * np.sum(np.asarray(labels.dataobj) == 2)}
+    volumes |= {} if sides is None else {"intracranial": 0.003 * np.sum(np.asarray(sides.dataobj) > 0)}
+    return Segmentation(image, image, labels, {"cortex": image}, volumes, sides)
+
+
+def ball(noise=0.0, cortex=40.0, shell=120.0):
+    """A ball of shell's grey with a core of cortex's grey in it, thick slices along z, and its segmentation."""
+    array = np.select([RADIUS < 5, RADIUS < 18], [cortex, shell], 0.0)
+    image = image_of(array + noise * np.random.default_rng(0).standard_normal(array.shape))
+    labels, sides = np.where(RADIUS < 5, 2, 0), np.where(RADIUS < 9, 1, 0)
+    return image, segmentation(image, *(Nifti1Image(one.astype(np.uint8), AFFINE) for one in (labels, sides)))
+
+
+@pytest.mark.parametrize("sd", [1.0, 5.0])
+def test_noise_is_found_in_spite_of_anatomy(sd):
+    smooth = np.fromfunction(lambda i, j, k: 100 + 0.05 * (i - 20) ** 2 + 2 * j + 30 * (k % 2), (40, 40, 20))
+    array = (smooth + sd * np.random.default_rng(1).standard_normal(smooth.shape)).astype(np.float32)
+    inside = np.zeros(array.shape, bool)
+    inside[2:-2, 2:-2] = True
+    assert noise_sd(array, inside, slice_axis=2) == pytest.approx(sd, rel=0.05)
+
+
+def test_measures_of_a_ball_by_hand():
+    found = measures(*ball(noise=2.0))
+    assert list(found) == list(MEASURES)
+    assert found["snr"] == pytest.approx(120 / 2, rel=0.2)  # edges count as a little noise
+    assert found["contrast"] == pytest.approx((120 - 40) / (120 + 40), abs=0.02)
+    assert found["share"] == pytest.approx((RADIUS < 5).sum() / (RADIUS < 9).sum())
+    assert (found["euler"] * found["share"] * found["skull_ml"], found["pieces"]) == (pytest.approx(1), 0)
+    assert (found["cut_cm2"], found["dark"], found["slice_mm"]) == (0, 0, 3)
+    assert np.isnan(measures(*ball())["snr"])  # no noise
+
+
+@pytest.mark.parametrize("codes", ["LPI", "SRA", "AIL"])
+def test_the_order_of_storage_changes_no_measure(codes):
+    image, result = ball(noise=2.0)
+    turn = nib.orientations.axcodes2ornt(codes)
+    images = {name: getattr(result, name).as_reoriented(turn) for name in ("interpolated", "image", "labels", "sides")}
+    found = measures(image.as_reoriented(turn), replace(result, **images))
+    assert found == pytest.approx(measures(image, result), rel=1e-3, abs=1e-3, nan_ok=True)
+
+
+def test_nothing_found_is_no_fault():
+    image, _ = ball(noise=2.0)
+    nothing = Nifti1Image(np.zeros(image.shape, np.uint8), AFFINE)
+    found = measures(image, segmentation(image, nothing, nothing))
+    assert found["skull_ml"] == 0
+    assert np.isnan(found["share"])
+
+
+def torus():
+    i, j, k = np.indices((30, 30, 12)) - np.array([15, 15, 6]).reshape(3, 1, 1, 1)
+    return (np.hypot(i, j) - 9) ** 2 + k**2 < 9
+
+
+@pytest.mark.parametrize(
+    ("mask", "number"),
+    [(RADIUS < 8, 1), ((RADIUS < 9) & (RADIUS > 4), 2), (torus(), 0), (np.eye(5, dtype=bool)[..., None], 1),
+     (np.eye(5, dtype=bool)[::2, ..., None], 3)],
+    ids=["ball", "cavity", "handle", "touching by corners", "pieces"],
+)  # fmt: skip
+def test_the_euler_number(mask, number):
+    assert euler_number(mask) == number
+
+
+def test_displaced_and_dark_slices_are_found():
+    array = ndimage.gaussian_filter(np.random.default_rng(3).standard_normal((40, 40, 20)), (3, 3, 4)) * 300 + 100
+    inside = RADIUS < 16
+    assert displacements_mm(image_of(array), inside).max() < 0.3
+    assert brightness_jump(array, 2) < 0.2
+    array[..., 10] = ndimage.shift(array[..., 10], (0.8, -0.6), mode="nearest")
+    array[..., 6:8] *= 0.25
+    assert max(displacements_mm(image_of(array), inside)[3:]) == pytest.approx(1.0, abs=0.3)
+    assert brightness_jump(array, 2) == pytest.approx(np.log(4), abs=0.2)
+
+
+def test_the_range_of_the_coil_field_is_found():
+    ramp = np.exp(np.linspace(0, 1.2, 40))[:, None, None] * np.ones((40, 40, 20))
+    array = ramp * np.random.default_rng(0).uniform(0.9, 1.1, ramp.shape)
+    inside = np.zeros(ramp.shape, bool)
+    inside[:20] = True
+    assert coil_gradient(array.astype(np.float32), inside, 1.0) == pytest.approx(1.2 * 19 / 39, rel=0.05)

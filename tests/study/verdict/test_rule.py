@@ -1,0 +1,90 @@
+from dataclasses import asdict, replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from segsrgan_core.atomic import write_json, write_text
+from segsrgan_core.errors import UserError
+from segsrgan_study.verdict.fit import fit_logistic, judged, rates
+from segsrgan_study.verdict.measures import MEASURES
+from segsrgan_study.verdict.rule import FILE, Logistic, judge, read_logistic, reasons
+
+USUAL = dict.fromkeys(MEASURES, float("nan")) | {"snr": 20.0, "skull_ml": 350.0, "share": 0.2, "tail": 0.8}
+VOLUMES = {"cortex": 70.0, "intracranial": 350.0}
+MODEL = Logistic(
+    "a", ("snr", "dark"), ("snr",), (np.log(20), 0.0), (0.5, 0.01), (-1.0, 2.0), (0.5, 0.0), -2.0, 0.3, 0.9
+)
+
+
+@pytest.mark.parametrize(
+    ("change", "verdict"),
+    [
+        ({}, "good"),
+        ({"dark": 0.1}, "do not use"),
+        ({"skull_ml": 2500.0}, "do not use"),
+        ({"skull_ml": 12.0}, "do not use"),
+        ({"lowest": -1.0}, "look"),
+        ({"tail": -0.5}, "look"),
+        ({"cut_cm2": 20.0}, "look"),
+        ({"flicker": 2.0}, "look"),
+        ({"shift_mm": 9.0}, "look"),
+        ({"share": 0.7}, "look"),
+        ({"length": 2.5}, "look"),
+        ({"height": 0.4}, "look"),
+        ({"asymmetry": 0.5}, "look"),
+        ({"pieces": 0.4}, "look"),
+    ],
+)
+def test_each_rule_alone_decides(change, verdict):
+    found = judge([], reasons(VOLUMES, USUAL | change), USUAL | change, None)
+    assert (found["Verdict"], len(found["Notes"])) == (verdict, len(change))
+    assert found["Probability"] is None
+    assert "not calibrated" in found["Calibration"]
+
+
+def test_a_tissue_that_was_not_found_is_not_used():
+    assert judge([], reasons(VOLUMES | {"cortex": 0.0}, USUAL), USUAL, MODEL)["Verdict"] == "do not use"
+
+
+@pytest.mark.parametrize(
+    ("snr", "dark", "log_odds"),
+    [(20.0, 0.0, -2.0), (10.0, 0.01, -2 + 2 * np.log(2) + 0.5 * (2 * np.log(2)) ** 2 + 2), (float("nan"), 1.0, -2 + 8)],
+)
+def test_the_probability_by_hand(snr, dark, log_odds):
+    numbers = USUAL | {"snr": snr, "dark": dark}
+    probability = 1 / (1 + np.exp(-log_odds))
+    assert MODEL.probability(numbers) == pytest.approx(probability)
+    verdict = "good" if probability < 0.3 else "look" if probability < 0.9 else "do not use"
+    found = judge([], [], numbers, MODEL)
+    assert (found["Verdict"], len(found["Notes"])) == (verdict, verdict != "good")
+
+
+def test_with_a_model_an_image_outside_the_training_is_looked_at_and_a_remark_is_told():
+    assert judge(["the slices are 9 mm thick"], [], USUAL, MODEL)["Verdict"] == "look"
+    found = judge([], ["there are negative intensities"], USUAL, MODEL)
+    assert (found["Verdict"], found["Notes"]) == ("good", ["there are negative intensities"])
+
+
+def test_a_model_of_other_weights_is_not_used_and_a_damaged_one_is_told(tmp_path):
+    assert read_logistic(tmp_path, "a") is None
+    write_json(tmp_path / FILE, asdict(MODEL))
+    found = read_logistic(tmp_path, "a")
+    assert found.probability(USUAL) == pytest.approx(MODEL.probability(USUAL), rel=1e-5)
+    assert read_logistic(tmp_path, "b") is None
+    write_text(tmp_path / FILE, '{"measures": ["snr"]}')
+    with pytest.raises(UserError, match=FILE):
+        read_logistic(tmp_path, "a")
+
+
+def test_the_fit_finds_what_makes_volumes_wrong_on_heads_that_it_has_not_seen(tmp_path):
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame({name: rng.lognormal(0, 0.3, 400) for name in MEASURES})
+    error = 0.4 * np.log(table["shift_mm"]) + 0.02 * rng.standard_normal(400)
+    table = table.assign(head=np.arange(400) // 20, error=error, told=[[]] * 400, found=[[]] * 400)
+    table.loc[7, ["error", "doubt"]] = np.nan  # one that was refused
+    model = fit_logistic(table[:200], "a")
+    found = rates(judged(table[200:], replace(model, look=0.3)))
+    assert found["auc"] > 0.9
+    assert found["cases"] == 200
+    assert found["found"] > found["disturbed"]
