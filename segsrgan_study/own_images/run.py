@@ -19,7 +19,7 @@ from segsrgan_study.pool import map_cases
 from segsrgan_study.progress import say, track
 from segsrgan_study.quiet import start_tensorflow
 from segsrgan_study.verdict.measures import measures
-from segsrgan_study.verdict.rule import checksum, judge, read_logistic, reasons
+from segsrgan_study.verdict.rule import checksum, judge, read_logistic, reasons, remarks
 
 
 class Status(NamedTuple):
@@ -90,10 +90,10 @@ def segment_image(image: InputImage, job: Job, identity: dict[str, Any], walk: W
     scan, segmenter = load_image(image.file), segmenter_of(job)
     result = as_written(segmenter(scan, walk=walk))
     numbers = measures(scan, result)
-    told = [*result.notes, *thick_slices(image.file, segmenter.card)]
+    doubts = [*result.notes, *thick_slices(image.file, segmenter.card), *reasons(result.volumes_ml, numbers)]
     as_fitted = job.step is None and job.flips is None  # the passes' disagreement depends on the windows
     logistic = read_logistic(job.model, checksum(identity["Weights"])) if as_fitted else None
-    verdict = judge(told, reasons(result.volumes_ml, numbers), numbers, logistic)
+    verdict = judge(doubts, remarks(numbers), numbers, logistic)
     for note in verdict["Notes"]:
         say(f"{image.file}: note: {note}.")
     made_with = versions("nibabel", "numpy", "scipy", job.engine)

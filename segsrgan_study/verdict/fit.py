@@ -25,14 +25,14 @@ from segsrgan_study.steps.data.images import load_truth
 from segsrgan_study.steps.data.prepare import load_cohort, make_phantoms
 from segsrgan_study.verdict.damage import KINDS, Head
 from segsrgan_study.verdict.measures import MEASURES, measures
-from segsrgan_study.verdict.rule import Logistic, judge, reasons, standardised, transformed
+from segsrgan_study.verdict.rule import Logistic, judge, reasons, remarks, standardised, transformed
 
 WRONG, VERY_WRONG = 0.10, 0.20  # errors of the volume over the true volume
 LOGARITHMS = (
     *("snr", "brightest", "shift_mm", "shift_rms_mm", "slice_mm", "skull_ml", "share", "sheet_mm", "doubt"),
     *("disagreement", "length", "height", "change"),
 )
-FOUND = 0.97  # share of very wrong volumes among the heads of the fit that `look` marks
+DISTURBED = 0.08  # share of good volumes that the probability marks, in cross-validation
 NEVER = 0.9
 PENALTIES = np.logspace(-3, 0, 7)  # inverse strength of the ridge
 MARGIN_VOXELS = 6
@@ -66,7 +66,7 @@ def known_heads(study: Study, settings: Settings) -> list[KnownHead]:
         UserError: the fetal atlas is not there and cannot be downloaded.
     """
     atlas = settings.model_copy(update={"cohort": "fetal_atlas"})
-    weeks = load_cohort(study, atlas)
+    weeks = load_cohort(study, atlas.cohort)
     heads = [KnownHead(atlas, row, False) for row in image_rows(weeks, "train")[::2]]
     heads += [KnownHead(atlas, row, True) for split in ("val", "test") for row in image_rows(weeks, split)]
     settings = settings.model_copy(update={"cohort": "embedded"})
@@ -91,15 +91,17 @@ def case_table(study: Study, heads: list[KnownHead], model: Path, weights_sha256
         weights_sha256: checksum of the network.
 
     Returns:
-        A row a case: head, cohort, held_out, kind, error (volume over true volume, minus 1), told and found
-        (lists of sentences, see `rule.judge`) and the measures; of an image that was refused, error nan and why.
+        A row a case: head, cohort, held_out, kind, error (volume over true volume, minus 1), told (a
+        list: what the segmenter said, or why it refused), doubts and remarks (see `rule.judge`) and the measures.
     """
     work = partial(_head_cases, study, model, weights_sha256)
     found = map_cases(work, heads, "heads damaged", heads[0].settings.workers, 2.0, name=lambda head: head.row.subject)
     rows = [row for group in results(found, "heads", lambda head: head.row.subject) for row in group]
     table = pd.DataFrame([{**row, **row.pop("numbers")} for row in rows])
     volumes, numbers = table.pop("volumes_ml"), table[list(MEASURES)].astype(float).to_dict("records")
-    return table.assign(found=[reasons(ml, n) if ml else [] for ml, n in zip(volumes, numbers, strict=True)])
+    found = [reasons(ml, n) if ml else [] for ml, n in zip(volumes, numbers, strict=True)]
+    doubts = [[*told, *more] for told, more in zip(table["told"], found, strict=True)]
+    return table.assign(doubts=doubts, remarks=[remarks(n) for n in numbers])
 
 
 @lru_cache(maxsize=1)
@@ -173,7 +175,7 @@ def fit_logistic(table: pd.DataFrame, weights_sha256: str) -> Logistic:
     models = [LogisticRegression(C=penalty, max_iter=5000) for penalty in PENALTIES]
     apart = [cross_val_predict(one, x, wrong, cv=folds, method="predict_proba")[:, 1] for one in models]
     best = int(np.argmin([log_loss(wrong, one) for one in apart]))
-    model, very = models[best].fit(x, wrong), table["error"].abs() > VERY_WRONG
+    model = models[best].fit(x, wrong)
     columns = (means, scales, *np.split(model.coef_[0], 2))
     return Logistic(
         weights_sha256,
@@ -181,7 +183,7 @@ def fit_logistic(table: pd.DataFrame, weights_sha256: str) -> Logistic:
         LOGARITHMS,
         *(tuple(map(float, column)) for column in columns),
         intercept=float(model.intercept_[0]),
-        look=float(np.quantile(apart[best][very], 1 - FOUND)),
+        look=float(np.quantile(apart[best][~wrong], 1 - DISTURBED)),
         never=NEVER,
     )
 
@@ -189,7 +191,7 @@ def fit_logistic(table: pd.DataFrame, weights_sha256: str) -> Logistic:
 def judged(table: pd.DataFrame, logistic: Logistic | None) -> pd.DataFrame:
     """Add the columns verdict, probability and notes to a table of `case_table`."""
     numbers = table[list(MEASURES)].astype(float).to_dict("records")
-    cases = zip(table["told"], table["found"], numbers, strict=True)
+    cases = zip(table["doubts"], table["remarks"], numbers, strict=True)
     found = [judge(*case, logistic) for case in cases]
     columns = {"verdict": "Verdict", "probability": "Probability", "notes": "Notes"}
     return table.assign(**{name: [one[key] for one in found] for name, key in columns.items()})

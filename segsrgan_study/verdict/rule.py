@@ -30,7 +30,7 @@ LOWEST = -0.05  # intensity over bright
 TAIL = -0.4  # log of bright over dark spread
 FLICKER = np.log(2)
 SHIFT_MM = 3.0
-ASYMMETRY = 0.2
+ASYMMETRY = 0.35
 PIECES = 0.1
 
 
@@ -45,12 +45,7 @@ def reasons(volumes_ml: Mapping[str, float], numbers: Mapping[str, float]) -> li
     tissue = tissue_of(volumes_ml).replace("_", " ")
     rules = [
         (n.dark > DARK_SHARE, f"{100 * n.dark:.0f} % of what was segmented lies in the dark background: {NEVER}"),
-        (n.lowest < LOWEST, "there are negative intensities, which no scanner makes"),
         (n.tail < TAIL, "fluid is darker than tissue, which is not the contrast of a T2w image"),
-        (
-            n.cut_cm2 > CUT_CM2,
-            f"the brain reaches the edge of the field of view ({n.cut_cm2:.0f} cm2): its volumes are too small",
-        ),
         (n.flicker > FLICKER, "a slice is empty, or much darker or brighter than its neighbours"),
         (n.shift_mm > SHIFT_MM, f"slices are displaced by {n.shift_mm:.1f} mm or more"),
         (
@@ -71,6 +66,14 @@ def reasons(volumes_ml: Mapping[str, float], numbers: Mapping[str, float]) -> li
     ]
     missing = [f"no {name.replace('_', ' ')} was found: {NEVER}" for name, ml in volumes_ml.items() if not ml]
     return missing + [sentence for holds, sentence in rules if holds]
+
+
+def remarks(numbers: Mapping[str, float]) -> list[str]:
+    """Return what may or may not make a volume wrong, which the model knows better than a limit, as `reasons` does."""
+    n = SimpleNamespace(**numbers)
+    cut = f"the brain reaches the edge of the field of view ({n.cut_cm2:.0f} cm2): its volumes are too small"
+    rules = [(n.lowest < LOWEST, "there are negative intensities, which no scanner makes"), (n.cut_cm2 > CUT_CM2, cut)]
+    return [sentence for holds, sentence in rules if holds]
 
 
 def _outside(value: float, limits: tuple[float, float]) -> bool:
@@ -158,14 +161,13 @@ def checksum(weights: Mapping[str, str]) -> str:
 
 
 def judge(
-    told: Sequence[str], found: Sequence[str], numbers: Mapping[str, float], logistic: Logistic | None
+    doubts: Sequence[str], remarks: Sequence[str], numbers: Mapping[str, float], logistic: Logistic | None
 ) -> dict[str, Any]:
     """Return the verdict on a case, for its record.
 
     Args:
-        told: how the image differs from what the network was trained on, a sentence each; it is to be looked at.
-        found: `reasons`. Where there is a model, which has learnt how much they matter, they alone make no case one to
-            look at.
+        doubts: `reasons`, and how the image differs from what the network was trained on, a sentence each.
+        remarks: of `remarks`; where there is a model, they alone make no case one to look at.
         numbers: `measures` of the case.
         logistic: None where the weights have none; then the sentences decide.
 
@@ -173,7 +175,7 @@ def judge(
         Verdict: one of `VERDICTS`. Notes: all sentences. Probability: that the volume is wrong by more than 10 %, None
         without a model. Calibration: in words.
     """
-    notes, grade = list(dict.fromkeys([*told, *found])), 1 if told or (found and not logistic) else 0
+    notes, grade = list(dict.fromkeys([*doubts, *remarks])), 1 if doubts or (remarks and not logistic) else 0
     probability = logistic.probability(numbers) if logistic else None
     if logistic and probability >= logistic.look:
         drivers = " and ".join(logistic.drivers(numbers)) or "all measures together"

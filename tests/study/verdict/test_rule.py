@@ -8,7 +8,7 @@ from segsrgan_core.atomic import write_json, write_text
 from segsrgan_core.errors import UserError
 from segsrgan_study.verdict.fit import fit_logistic, judged, rates
 from segsrgan_study.verdict.measures import MEASURES
-from segsrgan_study.verdict.rule import FILE, Logistic, judge, read_logistic, reasons
+from segsrgan_study.verdict.rule import FILE, Logistic, judge, read_logistic, reasons, remarks
 
 USUAL = dict.fromkeys(MEASURES, float("nan")) | {"snr": 20.0, "skull_ml": 350.0, "share": 0.2, "tail": 0.8}
 VOLUMES = {"cortex": 70.0, "intracranial": 350.0}
@@ -37,14 +37,14 @@ MODEL = Logistic(
     ],
 )
 def test_each_rule_alone_decides(change, verdict):
-    found = judge([], reasons(VOLUMES, USUAL | change), USUAL | change, None)
+    found = judge(reasons(VOLUMES, USUAL | change), remarks(USUAL | change), USUAL | change, None)
     assert (found["Verdict"], len(found["Notes"])) == (verdict, len(change))
     assert found["Probability"] is None
     assert "not calibrated" in found["Calibration"]
 
 
 def test_a_tissue_that_was_not_found_is_not_used():
-    assert judge([], reasons(VOLUMES | {"cortex": 0.0}, USUAL), USUAL, MODEL)["Verdict"] == "do not use"
+    assert judge(reasons(VOLUMES | {"cortex": 0.0}, USUAL), [], USUAL, MODEL)["Verdict"] == "do not use"
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def test_the_fit_finds_what_makes_volumes_wrong_on_heads_that_it_has_not_seen(tm
     rng = np.random.default_rng(0)
     table = pd.DataFrame({name: rng.lognormal(0, 0.3, 400) for name in MEASURES})
     error = 0.4 * np.log(table["shift_mm"]) + 0.02 * rng.standard_normal(400)
-    table = table.assign(head=np.arange(400) // 20, error=error, told=[[]] * 400, found=[[]] * 400)
+    table = table.assign(head=np.arange(400) // 20, error=error, doubts=[[]] * 400, remarks=[[]] * 400)
     table.loc[7, ["error", "doubt"]] = np.nan  # one that was refused
     model = fit_logistic(table[:200], "a")
     found = rates(judged(table[200:], replace(model, look=0.3)))
