@@ -41,8 +41,19 @@ def _options(debug: Annotated[bool, typer.Option(help="Show a traceback with an 
     pass
 
 
+def _repeated(words: list[str]) -> list[str]:
+    """Return a command line in which an option with several values, as BIDS apps have it, stands before each."""
+    repeated, option = [], ""
+    for word in words:
+        option = word if word in own_images.LISTS else "" if word.startswith("-") else option
+        repeated += [option] if option and option not in (word, repeated[-1]) else []
+        repeated.append(word)
+    return repeated
+
+
 def main() -> None:
     """Run the command line; an error in the input prints one sentence and exits with code 2."""
+    sys.argv = _repeated(sys.argv)
     try:
         app(standalone_mode=True)
     except (UserError, OSError, MemoryError) as error:

@@ -19,6 +19,16 @@ Inputs = Annotated[
 Precision = Literal["auto", "float32", "mixed_bfloat16"]
 Engine = Literal["auto", "openvino", "tensorflow"]
 Flips = Literal["none", "x", "xy", "xyz"]
+Te = Annotated[float | None, typer.Option(min=1, help="Echo time in ms, of several: the nearest within 10 %.")]
+Participants = Annotated[
+    list[str] | None,
+    typer.Option("--participant-label", "--participant_label", help="Subjects to segment, with or without sub-."),
+]
+Sessions = Annotated[
+    list[str] | None,
+    typer.Option("--session-label", "--session_label", help="Sessions to segment, with or without ses-."),
+]
+LISTS = ("--participant-label", "--participant_label", "--session-label", "--session_label")
 Split = Annotated[str, typer.Option(help="Use one split of a manifest only: train, val, test or variability.")]
 
 
@@ -27,6 +37,9 @@ def segment(
     out: Annotated[Path, typer.Option(help="Folder for the BIDS derivatives.")],
     model: Annotated[str | None, typer.Option(help="Folder of a trained model, or name of packaged weights.")] = None,
     series: Annotated[str, typer.Option(help="DICOM series: its number or a part of its description.")] = "",
+    te: Te = None,
+    participant_label: Participants = None,
+    session_label: Sessions = None,
     split: Split = "",
     step: Annotated[int | None, typer.Option(min=1, help="Voxels from window to window; default: the model's.")] = None,
     precision: Annotated[Precision, typer.Option(help="Of the network; auto measures which is faster.")] = "auto",
@@ -44,7 +57,8 @@ def segment(
 
     - segsrgan segment sub-01_T2w.nii.gz --out derivatives
     - segsrgan segment dicom_folder --series "t2 tse" --out derivatives
-    - segsrgan segment hospital.csv --model my_model --out derivatives
+    - segsrgan segment bids_folder --participant-label 01 02 --session-label 1 --out derivatives
+    - segsrgan segment hospital.csv --te 120 --model my_model --out derivatives
     """
     from segsrgan_core.segmenter import read_card
     from segsrgan_study.own_images.bids import Job
@@ -57,7 +71,8 @@ def segment(
     job = Job(folder, out, step, precision, engine, mirrored)
     say(f"weights {folder.resolve().name!r}, trained on {read_card(folder).cohort}.")
     with tempfile.TemporaryDirectory() as scratch:
-        statuses = segment_all(*find_images(images, Path(scratch), series, split), job, workers)
+        chosen = (series, split, te, participant_label or (), session_label or ())
+        statuses = segment_all(*find_images(images, Path(scratch), *chosen), job, workers)
     count = Counter(one.state for one in statuses)
     say(f"{count['done']} segmented, {count['there']} there already, {count['failed']} failed: {out / 'report.html'}")
     if count["failed"]:
@@ -90,8 +105,9 @@ def simulate(
     settings = Simulation(slice_mm=thickness, plane=plane, profile=profile, noise=noise, **grid)
     with tempfile.TemporaryDirectory() as scratch:
         found, failures = find_images(images, Path(scratch), split=split)
-        simulate_all(found, out, settings, contrast, seed)
-    advice = f"; next: segsrgan segment {out} --out derivatives" if found else ""
-    say(f"{len(found)} simulated, {len(failures)} failed{advice}")
-    if failures:
+        made = simulate_all(found, out, settings, contrast, seed)
+    failed = len(failures) + len(found) - len(made)
+    advice = f"; next: segsrgan segment {out} --out derivatives" if made else ""
+    say(f"{len(made)} simulated, {failed} failed{advice}")
+    if failed:
         raise typer.Exit(2)

@@ -12,7 +12,7 @@ from segsrgan_study.files import stem
 
 METADATA = ("subject", "session", "te_ms", "tr_ms", "age_weeks", "site")
 _TIME = r"(?i)(?<![a-z0-9]){}[_-]?(\d+(?:\.\d+)?)(?:ms)?(?![a-z0-9])"
-_TIMES_AND_REST = r"(?i)[_-]?(?<![a-z0-9])t[er][_-]?\d+(\.\d+)?(ms)?(?![a-z0-9]).*$"
+TIMES_AND_REST = r"(?i)[_-]?(?<![a-z0-9])t[er][_-]?\d+(\.\d+)?(ms)?(?![a-z0-9]).*$"
 
 
 def describe(
@@ -46,7 +46,7 @@ def describe(
         match = re.search(names, image)
         named = {key: value for key, value in match.groupdict().items() if value} if match else {}
         first = next((star.partition("/")[0] for star in stars if star), stem(image))
-        own = named.get("subject") or re.sub(_TIMES_AND_REST, "", first) or first
+        own = named.get("subject") or re.sub(TIMES_AND_REST, "", first) or first
         row = {"image": image, "own_name": own, "subject": own, "session": ""}
         times = {key: re.search(_TIME.format(key), image) for key in ("te", "tr")}
         row |= {f"{key}_ms": match[1] for key, match in times.items() if match}
@@ -58,6 +58,12 @@ def describe(
     refuse(folder, faults)
     listed = _listed_ages(folder / "ages.csv", [row["subject"] for row in rows])
     return [row | {"age_weeks": row["age_weeks"] or listed.get(row["subject"], "")} for row in rows]
+
+
+def echo_time_ms(image: Path) -> float | None:
+    """Return the echo time that the JSON beside an image gives, else its name; None if neither does."""
+    named = re.search(_TIME.format("te"), image.name)
+    return _times_of_sidecar(image, []).get("te_ms", float(named[1]) if named else None)
 
 
 def _times_of_sidecar(image: Path, faults: list[str]) -> dict[str, float]:

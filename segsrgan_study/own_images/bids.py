@@ -5,6 +5,7 @@ case, so that a case is either complete or absent.
 """
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,8 @@ from segsrgan_core.classes import DRAWEM9
 from segsrgan_core.errors import UserError
 from segsrgan_core.segmenter import Segmentation, read_card, weight_files
 from segsrgan_study.files import save_image, sha256, write_csv
-from segsrgan_study.own_images.names import InputImage
+from segsrgan_study.own_images.failures import FOLDER, place_digest
+from segsrgan_study.own_images.names import OWN, InputImage
 from segsrgan_study.weights import CARD
 
 DESCRIPTIONS = {
@@ -32,7 +34,8 @@ DESCRIPTIONS = {
 MAKER = {"Name": "segsrgan_core", "Version": segsrgan_core.__version__}
 IMAGE_BITS, PROBABILITY_BITS = 14, 8  # precision of the files; scanners store 12 bits
 STRIPPED = 2 / 3  # share of voxels that are exactly 0 in an image without its skull
-NOT_BIDS = ("*.html", "cases.tsv", "volumes.tsv", "volumes.json", "figures")
+OTHERS = ("dataset_description.json", "README", ".bidsignore", "report.html", "cases.tsv", "volumes.tsv")
+NOT_BIDS = ("*.html", "cases.tsv", "volumes.tsv", "volumes.json", "figures", FOLDER)
 
 
 @dataclass(frozen=True)
@@ -90,6 +93,20 @@ def _source_digest(path: Path) -> str:
     return ";".join(sha256(file) for file in files)
 
 
+def is_anothers(image: InputImage, out: Path) -> bool:
+    """Tell whether the outputs of an image are there, but of another: from another place and with another content."""
+    record = read_record(out / image.record)
+    if record is None or not image.file.is_file() or record.get("SourcePlace") in (None, place_digest(image.origin)):
+        return False
+    return record.get("SourceSha256") != _source_digest(image.file)
+
+
+def refuse_inside(out: Path, origins: Iterable[Path]) -> None:
+    """Raise a UserError if a folder for results is one of the images' or holds one."""
+    if held := [path for path in origins if path.resolve().is_relative_to(out.resolve())]:
+        raise UserError(f"{out}: the folder holds the image {held[0]} itself; give --out a folder of its own.")
+
+
 def is_whole(record: dict[str, Any], home: Path) -> bool:
     """Tell whether every file of a record is in the folder `home` of its subject and unchanged."""
     files = {home / name: digest for name, digest in record["FilesSha256"].items()}
@@ -97,11 +114,11 @@ def is_whole(record: dict[str, Any], home: Path) -> bool:
 
 
 def remove_case(image: InputImage, out: Path) -> None:
-    """Remove the outputs of an earlier run for an image, the record first."""
-    record = read_record(out / image.record) or {"FilesSha256": {}}
+    """Remove the outputs for an image, of a run that was stopped as well, the record first."""
     (out / image.record).unlink(missing_ok=True)
-    for name in record["FilesSha256"]:
-        (out / image.home / name).unlink(missing_ok=True)
+    for end in (f"_{OWN}*", f"_label-*_{OWN}*"):
+        for path in (out / image.home).glob(f"*/{image.name}{end}"):
+            path.unlink(missing_ok=True)
 
 
 def as_written(result: Segmentation) -> Segmentation:
@@ -132,7 +149,8 @@ def write_case(image: InputImage, result: Segmentation, job: Job, facts: dict[st
     home = job.out / image.home
     digests = {path.relative_to(home).as_posix(): sha256(path) for path in (labels, *files)}
     record = {"Volumes_ml": result.volumes_ml, "StandardErrors_ml": result.standard_errors_ml}
-    record |= {"SourceSha256": _source_digest(image.file), "FilesSha256": digests}
+    record |= {"SourceSha256": _source_digest(image.file), "SourcePlace": place_digest(image.origin)}
+    record |= {"FilesSha256": digests}
     write_json(job.out / image.record, {**facts, "Description": DESCRIPTIONS["dseg"], **record})
 
 
@@ -151,7 +169,7 @@ def write_description(out: Path, name: str) -> None:
     """
     path = out / "dataset_description.json"
     made_here = path.is_file() and MAKER["Name"] in path.read_text(encoding="utf-8", errors="replace")
-    if not made_here and (path.exists() or (out / "README").exists()):
+    if not made_here and any((out / name).exists() for name in OTHERS):
         raise UserError(f"{out}: the folder holds another data set; give --out a folder of its own.")
     facts = {"Name": name, "BIDSVersion": "1.10.0", "DatasetType": "derivative", "GeneratedBy": [MAKER]}
     write_json(path, facts)

@@ -4,8 +4,11 @@ import hashlib
 import json
 import re
 import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+
+import nibabel as nib
+import numpy as np
 
 from segsrgan_core.errors import UserError
 from segsrgan_core.imaging.geometry import spacing_mm
@@ -14,6 +17,7 @@ from segsrgan_study.progress import say
 
 FEWEST_SLICES = 8  # fewer are a localiser
 CONVERSION_S = 1800
+TE_TOLERANCE = 0.1  # of the echo time that was asked for
 
 
 @dataclass(frozen=True)
@@ -28,15 +32,27 @@ class Series:
     fault: str  # reason why it cannot be segmented; "" if it can
     what: str  # shape and voxel size in words
     patient: str  # digest of the ids, which go nowhere as they are; "" if unknown
+    study: str  # id of the examination and time of the acquisition, which go nowhere either
+    time: str
+    stack: tuple[str, ...]  # equal for images that may be parts of one
+    place: tuple[float, ...]  # affine
+    derived: bool  # computed by the scanner from others
 
     @property
     def label(self) -> str:
         """Number and echo time as a BIDS label."""
         return f"series{self.number}" + (f"te{self.te_ms:.0f}" if self.te_ms == self.te_ms else "")
 
+    @property
+    def suffix(self) -> str:
+        """What the converter added to tell several images of a series apart, letters and digits alone."""
+        return re.sub("[^A-Za-z0-9]", "", self.file.stem.removeprefix(f"series{self.number}"))
+
     def __str__(self) -> str:
+        te = f", TE {self.te_ms:g} ms" if self.te_ms == self.te_ms else ""
         fault = f" ({self.fault})" if self.fault else ""
-        return f"series {self.number} {self.description!r}: {self.what}{fault}"
+        derived = ", derived from others" if self.derived else ""
+        return f"series {self.number} {self.description!r}: {self.what}{te}{derived}{fault}"
 
 
 def convert(folder: Path, scratch: Path) -> list[Series]:
@@ -61,8 +77,11 @@ def convert(folder: Path, scratch: Path) -> list[Series]:
         raise UserError(f"{folder}: dcm2niix failed ({error}); convert the folder to NIfTI by hand.") from error
     lines = [line.strip() for line in (done.stdout + done.stderr).decode(errors="replace").splitlines()]
     told = "; ".join(dict.fromkeys(line for line in lines if re.match("W?arning: Unsupported|Error|Only able", line)))
-    uneven = _uneven(lines)
-    found = [_series(path, uneven.get(path.stem, "")) for path in scratch.glob("*.nii")]
+    uneven = _uneven(lines)  # by name; a resampled copy adds `_Eq` to it
+    found = [
+        _series(path, next((why for name, why in uneven.items() if f"{path.stem}_".startswith(f"{name}_")), ""))
+        for path in scratch.glob("*.nii")
+    ]
     if not found:
         raise UserError(
             f"{folder}: there are neither NIfTI images nor a DICOM series that dcm2niix can convert in it (exit code "
@@ -74,9 +93,22 @@ def convert(folder: Path, scratch: Path) -> list[Series]:
             f"{folder}: there are images of {len(patients)} patients in it; name the folder of each, or list them in a "
             "CSV table with the columns image and subject."
         )
+    if len({one.study for one in found if not one.patient} - {""}) > 1:
+        raise UserError(
+            f"{folder}: there are several examinations in it without a PatientID, perhaps of several patients; name "
+            "the folder of each, or list them in a CSV table with the columns image and subject."
+        )
     if done.returncode:
         say(f"{folder}: dcm2niix did not convert everything (exit code {done.returncode}{'; ' if told else ''}{told}).")
-    return sorted(found, key=lambda one: (one.number, one.te_ms, one.file.name))
+    return sorted((_part(one, found) for one in found), key=lambda one: (one.number, one.te_ms, one.file.name))
+
+
+def _part(one: Series, found: list[Series]) -> Series:
+    """Return a series with a fault if others, of the same plane in other places, belong to the same stack."""
+    parts = {other.place for other in found if other.stack == one.stack and other.place}
+    if one.fault or len(parts) == 1:
+        return one
+    return replace(one, fault=f"one of {len(parts)} parts into which the converter split the series")
 
 
 def _uneven(lines: list[str]) -> dict[str, str]:
@@ -93,28 +125,41 @@ def _uneven(lines: list[str]) -> dict[str, str]:
 def _series(path: Path, uneven: str) -> Series:
     sidecar = path.with_suffix(".json")
     facts = json.loads(sidecar.read_text(encoding="utf-8")) if sidecar.is_file() else {}
+    place, plane = (), ""
     try:
         image = load_image(path)
+        place, plane = tuple(np.round(image.affine, 2).flat), str(nib.io_orientation(image.affine)[2, 0])
         fault = "" if min(image.shape) >= FEWEST_SLICES else f"fewer than {FEWEST_SLICES} slices"
         fault = f"slices are missing or unevenly spaced: {uneven}" if uneven else fault
         sizes = " x ".join(f"{size:.3g}" for size in spacing_mm(image))
         what = f"{' x '.join(map(str, image.shape))} voxels of {sizes} mm"
     except UserError as error:
         fault, what = str(error).replace(f"{path}: ", ""), "not an image that can be used"
+    if facts.get("Modality", "MR") != "MR":
+        fault = f"modality {facts['Modality']}, no MRI"
     te_ms = 1000 * float(facts.get("EchoTime", "nan"))
     description = str(facts.get("SeriesDescription") or facts.get("ProtocolName") or "without description")
     ids = "/".join(facts.get(name, "") for name in ("PatientID", "PatientName", "PatientBirthDate"))
-    patient = hashlib.sha256(ids.encode()).hexdigest() if facts else ""
-    return Series(int(facts.get("SeriesNumber", 0)), description, path, te_ms, sha256(path), fault, what, patient)
+    patient = hashlib.sha256(ids.encode()).hexdigest() if ids.strip("/") else ""
+    number, study, kind = (facts.get(name, "") for name in ("SeriesNumber", "StudyInstanceUID", "ImageType"))
+    if {"PHASE", "REAL", "IMAGINARY"} & set(kind):
+        fault = "no magnitude image"
+    return Series(
+        int(number or 0), description, path, te_ms, sha256(path), fault, what, patient, study,
+        time=facts.get("AcquisitionDateTime", ""), stack=(study, str(number), str(kind), plane), place=place,
+        derived="DERIVED" in kind,
+    )  # fmt: skip
 
 
-def choose(folder: Path, series: list[Series], wanted: str = "") -> list[Series]:
+def choose(folder: Path, series: list[Series], wanted: str = "", te_ms: float | None = None) -> list[Series]:
     """Return the series to segment.
 
     Args:
         folder: named in the error.
         series: result of `convert`.
-        wanted: number of a series or part of its description, in any case; "" takes the only usable series.
+        wanted: number of a series or part of its description, in any case; "" takes the only usable series of each
+            examination, and one that the scanner derived from others only where there is no other.
+        te_ms: echo time to choose, see `nearest_te`; None takes any.
 
     Raises:
         UserError: no series fits, or several are usable and none is named; the message lists all of them.
@@ -125,10 +170,23 @@ def choose(folder: Path, series: list[Series], wanted: str = "") -> list[Series]
         return one.number == int(wanted) if wanted.isdecimal() else in_words
 
     fitting = [one for one in series if not one.fault and fits(one)]
-    if fitting and (wanted or len(fitting) == 1):
+    if te_ms is not None:
+        fitting = nearest_te(fitting, [one.te_ms for one in fitting], te_ms)
+    if not wanted:
+        fitting = [one for one in fitting if not one.derived] or fitting
+    if fitting and (wanted or len({one.study for one in fitting}) == len(fitting)):
         return fitting
-    fault = f"no usable series is named {wanted!r}" if wanted else "there is not exactly one usable series"
+    asked = [f"named {wanted!r}"] if wanted else []
+    asked += [] if te_ms is None else [f"within 10 % of TE {te_ms:g} ms"]
+    fault = f"no usable series is {' and '.join(asked)}" if asked else "there is not exactly one usable series"
     raise UserError(
         f"{folder}: {fault}; found {'; '.join(map(str, series))}; choose with --series, by number or a part of the "
-        "description."
+        "description, and with --te."
     )
+
+
+def nearest_te(items: list, times_ms: list[float], te_ms: float) -> list:
+    """Return the items whose echo time, in ms, is nearest to `te_ms` and within 10 % of it; nan is never."""
+    apart = [abs(time - te_ms) for time in times_ms]
+    limit = min([one for one in apart if one <= TE_TOLERANCE * te_ms], default=-1.0)
+    return [item for item, one in zip(items, apart, strict=True) if one <= limit + 1e-3]

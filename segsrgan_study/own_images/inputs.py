@@ -1,32 +1,57 @@
 """Inputs of the commands: image files, DICOM folders, folders of images, tables of images, names of cohorts."""
 
+import os
 import re
+import stat
+import unicodedata
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 from segsrgan_core.errors import UserError
+from segsrgan_study.cohorts.acquisition import echo_time_ms
 from segsrgan_study.cohorts.download import PUBLIC, fetch_missing
 from segsrgan_study.cohorts.manifest import image_rows, locate, read_manifest
-from segsrgan_study.cohorts.presets import PRESETS
-from segsrgan_study.cohorts.scan import scan
-from segsrgan_study.cohorts.schema import SPLITS, Row
+from segsrgan_study.cohorts.schema import COLUMNS, OPTIONAL, SPLITS, Row
 from segsrgan_study.cohorts.tables import parse_table, read_bytes, refuse
-from segsrgan_study.files import SUFFIXES, stem
-from segsrgan_study.own_images.dicom import choose, convert
-from segsrgan_study.own_images.names import ENTITIES, InputImage, entities_of, joined, label, name_of_file, name_of_row
+from segsrgan_study.faults import sentence
+from segsrgan_study.files import SUFFIXES, sha256, stem
+from segsrgan_study.own_images.dicom import choose, convert, nearest_te
+from segsrgan_study.own_images.names import (
+    ENTITIES,
+    OWN,
+    Failure,
+    InputImage,
+    entities_of,
+    entities_of_file,
+    is_other_contrast,
+    joined,
+    label,
+    name_of_file,
+    name_of_row,
+)
 from segsrgan_study.paths import find_study
 from segsrgan_study.progress import say, track
 
-NO_IMAGE = re.compile(r"(^|[_.-])(brain)?(mask|seg|dseg|probseg|labels?)$", re.IGNORECASE)  # ends of a file's name
+NO_IMAGE = re.compile(r"(^|[_.-])(brain)?(mask|d?seg|probseg|labels?|parcellation|tissues?)$", re.IGNORECASE)
+NO_IMAGES = re.compile(r"(derivatives|sourcedata|code|labels?|masks?|segmentations?)", re.IGNORECASE)  # folders
+T2W = re.compile(r"sub-.*_T2w", re.IGNORECASE)
 IN_A_TABLE = "list both in a CSV table with columns image, subject, run"
-MOST_NAMED = 10  # files that are left out
+NO_LETTER = "no Latin letter or digit is in its name; give a CSV table with a column subject"
+MOST_NAMED = 10  # in one sentence
+ALIASES = {"participant_id": "subject", "session_id": "session", "sub": "subject", "ses": "session"}  # of columns
 
 
 def find_images(
-    inputs: Sequence[str | Path], scratch: Path, series: str = "", split: str = ""
-) -> tuple[list[InputImage], list[tuple[str, str]]]:
+    inputs: Sequence[str | Path],
+    scratch: Path,
+    series: str = "",
+    split: str = "",
+    te_ms: float | None = None,
+    participants: Sequence[str] = (),
+    sessions: Sequence[str] = (),
+) -> tuple[list[InputImage], list[Failure]]:
     """Find the images that the inputs stand for.
 
     Args:
@@ -35,50 +60,123 @@ def find_images(
         scratch: an empty folder for converted DICOM series; the caller removes it.
         series: DICOM series to use, see `dicom.choose`.
         split: of a manifest; "" for all.
+        te_ms: echo time in ms; of each subject's and session's images the nearest within 10 %. None takes all.
+        participants: labels of the subjects to use, with or without `sub-`; empty for all.
+        sessions: labels of the sessions to use, with or without `ses-`; empty for all.
 
     Returns:
-        The images, each once and with a unique name, and source and reason of those that cannot be worked on.
+        The images, each once and with a unique name, and the inputs that cannot be worked on.
 
     Raises:
-        UserError: an input is none of these, a table has faults, or there is nothing at all.
+        UserError: an input is none of these, a table has faults, a label is unknown, or there is nothing at all.
     """
-    expanded = [image for word in inputs for image in _expand(Path(word), split)]
-    given = dict.fromkeys(expanded)  # one may be named twice, or by both files of a pair
-    folders = [image for image in given if image.file.is_dir()]
-    images, failures = [image for image in given if image not in folders], []
+    given = [image for word in inputs for image in _expand(Path(word).expanduser(), split)]
+    labels = {"sub": [one.removeprefix("sub-") for one in participants]}
+    labels["ses"] = [one.removeprefix("ses-") for one in sessions]
+    folders = [image for image in given if image.file.is_dir() and (not image.name or _has(image, labels))]
+    images = [image for image in given if not image.file.is_dir() and _has(image, labels)]
+    failures = [Failure(image.source, NO_LETTER, image.file) for image in images if not image.name]
+    for failure in failures:
+        say(f"{failure.origin}: {failure.reason}.")
+    images = [image for image in images if image.name]
+    if te_ms is not None:
+        images, none = _of_te(images, te_ms)
+        failures += none
+    converted: list[InputImage] = []
+    folders = list(dict.fromkeys(folders))
     for number, folder in enumerate(track(folders, "converted") if len(folders) > 1 else folders, start=1):
         try:
-            images += _converted(folder, scratch / str(number), series)
+            converted += _converted(folder, scratch / str(number), series, te_ms)
         except UserError as error:
             say(str(error))
             why = "the DICOM folder gave no image to work on; the screen said why"  # whose names no output may hold
-            failures.append((folder.name or f"DICOM folder {number}", why))
-    kept: dict[str, InputImage] = {}
-    for image in images:
-        other = kept.get(image.name)
-        if other and other.file.resolve() == image.file.resolve():
-            continue
-        clash = other and f"its outputs would have the names of those of {other.source}, {other.name}; {IN_A_TABLE}"
-        if reason := clash or image.fault:
-            say(f"{image.file}: {reason}.")
-            failures.append((image.source, reason))
-        else:
-            kept[image.name] = image
+            failures.append(Failure(folder.name or f"DICOM folder {number}", why, folder.file))
+    for key, option in {"sub": "--participant-label", "ses": "--session-label"}.items():
+        _know(option, labels[key], {entities_of(one.name).get(key, "") for one in given + converted if one.name})
+    images += [image for image in converted if _has(image, labels)]
+    kept, refused = _apart(images)
+    failures += refused
     if not kept and not failures:
         raise UserError(f"{', '.join(map(str, inputs))}: there is no image to work on; name another file or folder.")
+    return kept, failures
+
+
+def _has(image: InputImage, labels: Mapping[str, Sequence[str]]) -> bool:
+    """Tell whether an image is of one of the subjects and of one of the sessions; an empty list allows any."""
+    return all(not few or (image.name and entities_of(image.name).get(key) in few) for key, few in labels.items())
+
+
+def _know(option: str, wanted: Sequence[str], there: set[str]) -> None:
+    if unknown := [one for one in wanted if one not in there]:
+        raise UserError(
+            f"{option} {' '.join(unknown)}: not there; give one of: {_few(sorted(there - {''})) or 'none'}."
+        )
+
+
+def _few(words: Sequence[str]) -> str:
+    more = f" and {len(words) - MOST_NAMED} more" if len(words) > MOST_NAMED else ""
+    return ", ".join(words[:MOST_NAMED]) + more
+
+
+def _of_te(images: list[InputImage], te_ms: float) -> tuple[list[InputImage], list[Failure]]:
+    """Return of each subject's and session's images those with an echo time; a failure where none has it."""
+    visits: dict[tuple, list[InputImage]] = {}
+    for image in images:
+        entities = entities_of(image.name)
+        visits.setdefault((entities["sub"], entities.get("ses")), []).append(image)
+    kept, failures = [], []
+    for visit in visits.values():
+        times = [image.te_ms or echo_time_ms(image.file) for image in visit]
+        chosen = nearest_te(visit, [time or float("nan") for time in times], te_ms)
+        kept += chosen
+        told = ", ".join(sorted({f"{time:g} ms" if time else "unknown" for time in times}))
+        if not chosen:
+            reason = f"no echo time within 10 % of {te_ms:g} ms (they are: {told}; from the JSON beside, or the name)"
+            say(f"{visit[0].file}: {reason}.")
+            failures.append(Failure(visit[0].source, reason, visit[0].origin))
+    return kept, failures
+
+
+def _apart(images: list[InputImage]) -> tuple[list[InputImage], list[Failure]]:
+    """Return each image once; two images or people of one name, and what a name rules out are failures."""
+    kept: dict[str, InputImage] = {}
+    contents: dict[str, InputImage] = {}  # those of a DICOM folder are new files each time
+    people: dict[str, InputImage] = {}
+    failures = []
+    for image in images:
+        content = sha256(image.file) if image.folder else str(image.file.resolve())
+        same = contents.get(content)
+        if same and (same.name == image.name or not (same.by_table and image.by_table)):
+            continue
+        person = people.setdefault(f"{entities_of(image.name)['sub']}".casefold(), image)
+        reason = image.fault
+        if same:
+            reason = f"this image was given as {same.name} already; correct the table"
+        elif person.person != image.person:
+            reason = (
+                f"{image.person!r} and {person.person!r} would be one subject in the outputs; rename one, or use a "
+            )
+            reason += "CSV table with a column subject"
+        elif other := kept.get(image.name.casefold()):
+            reason = f"its outputs would have the names of those of {other.source}, {other.name}; {IN_A_TABLE}"
+        if reason:
+            say(f"{image.file}: {reason}.")
+            failures.append(Failure(image.source, reason, image.origin))
+        else:
+            kept[image.name.casefold()] = contents[content] = image
     return list(kept.values()), failures
 
 
 def _expand(path: Path, split: str) -> list[InputImage]:
     """Images that a word stands for; the file of one may be a DICOM folder, without a name unless a table gives it."""
-    if path.suffix.lower() == ".csv":
+    if path.suffix.lower() == ".csv" and not path.is_dir():
         return _table(path, split)
     if path.is_dir():
         return _folder(path)
     if path.suffix.lower() == ".hdr" and path.with_suffix(".img").is_file():
         path = path.with_suffix(".img")
     if path.name.lower().endswith(SUFFIXES):  # a missing one fails alone, when it is read
-        return [InputImage(path, name_of_file(path), path.name)]
+        return [_of_file(path, path.name)]
     manifest = None
     with suppress(UserError):  # outside a study there are no cohorts
         manifest = find_study().manifest(path.name)
@@ -90,28 +188,58 @@ def _expand(path: Path, split: str) -> list[InputImage]:
     )
 
 
+def _of_file(file: Path, source: str) -> InputImage:
+    """Image with the name that its path gives; without one where the path has no Latin letter."""
+    entities = entities_of_file(source)
+    with suppress(UserError):
+        return InputImage(file, joined(entities), source, unicodedata.normalize("NFKD", entities["sub"]))
+    return InputImage(file, "", source)
+
+
 def _folder(path: Path) -> list[InputImage]:
-    """Images of a folder; those that are left out, such as masks, are named on the screen."""
-    files = [file for file in sorted(path.rglob("*")) if file.name.lower().endswith(SUFFIXES)]
-    files = [file for file in files if file.suffix.lower() != ".hdr" and not file.name.startswith(".")]
+    """Images of a folder: in one with BIDS names its T2w images, else all; what is left out is named on the screen."""
+    files = _files(path)
+    images = [file for file in files if file.name.lower().endswith(SUFFIXES)]
     # Scanners call DICOM files .img as well; an image's has a .hdr beside it.
-    files = [file for file in files if file.suffix.lower() != ".img" or file.with_suffix(".hdr").is_file()]
-    if not files:
+    images = [file for file in images if file.suffix.lower() != ".img" or file.with_suffix(".hdr").is_file()]
+    images = [file for file in images if file.suffix.lower() != ".hdr" or not file.with_suffix(".img").is_file()]
+    if not images:
         return [InputImage(path, "", "")]
-    if any(file.name.endswith((".nii", ".nii.gz")) for file in files):
-        start = f"{PRESETS['folder'].name}/"
-        rows = [Row(*values) for values in scan(replace(PRESETS["folder"], split="test"), path).itertuples(index=False)]
-        sources = [row.image.removeprefix(start) for row in rows]
-        images = [_of_row(row, path / source, source) for row, source in zip(rows, sources, strict=True)]
-    else:
-        images = [InputImage(file, name_of_file(file), file.relative_to(path).as_posix()) for file in files]
-    images = [image for image in images if not NO_IMAGE.search(stem(image.file))]
-    kept = {image.file for image in images}
-    left_out = [file.relative_to(path).as_posix() for file in files if file not in kept]
+    relative = {file: file.relative_to(path) for file in images}
+    chosen = [file for file in images if not _is_no_image(relative[file])]
+    chosen = [file for file in chosen if T2W.fullmatch(stem(file))] or chosen
+    left_out = [relative[file].as_posix() for file in images if file not in chosen]
+    left_out += sorted({f"DICOM files in {file.parent}" for file in files if file not in images and _is_dicom(file)})
     if left_out:
-        more = f" and {len(left_out) - MOST_NAMED} more" if len(left_out) > MOST_NAMED else ""
-        say(f"{path}: left out: {', '.join(left_out[:MOST_NAMED])}{more}.")
-    return images
+        say(f"{path}: left out: {_few(left_out)}.")
+    return [_of_file(file, relative[file].as_posix()) for file in chosen]
+
+
+def _files(path: Path) -> list[Path]:
+    """Return the visible files of a folder and those below it, in order; links are followed, each folder once."""
+    found, seen = [], set()
+    for place, folders, names in os.walk(path, onerror=lambda error: say(f"{sentence(error)}."), followlinks=True):
+        real = os.path.realpath(place)
+        folders[:] = sorted(name for name in folders if not name.startswith(".") and real not in seen)
+        names = [] if real in seen else names
+        seen.add(real)
+        found += [Path(place, name) for name in sorted(names) if not name.startswith(".")]
+    return found
+
+
+def _is_no_image(path: Path) -> bool:
+    """Tell by its name and folders whether a file is a mask, a map of labels, a result or another contrast."""
+    name = stem(path)
+    inside = any(NO_IMAGES.fullmatch(folder) for folder in path.parts[:-1])
+    return inside or OWN in name or is_other_contrast(path) or bool(NO_IMAGE.search(name))
+
+
+def _is_dicom(path: Path) -> bool:
+    if not path.is_file():  # a pipe would never end
+        return False
+    with suppress(OSError), path.open("rb") as handle:
+        return handle.read(132)[128:] == b"DICM"
+    return False
 
 
 def _manifest(path: Path, split: str) -> list[InputImage]:
@@ -126,47 +254,80 @@ def _manifest(path: Path, split: str) -> list[InputImage]:
 
 
 def _of_row(row: Row, file: Path, source: str) -> InputImage:
-    of_row = name_of_row(row.subject, row.session, float(row.te_ms or "nan"))
-    return InputImage(file, name_of_file(file) if stem(file).startswith("sub-") else of_row, source)
+    te_ms = float(row.te_ms or "nan")
+    named = stem(file).startswith("sub-")
+    name = name_of_file(file.name) if named else name_of_row(row.subject, row.session, te_ms)
+    return InputImage(file, name, source, row.subject.removeprefix("sub-"), te_ms=None if te_ms != te_ms else te_ms)
 
 
 def _table(path: Path, split: str) -> list[InputImage]:
     frame, faults = parse_table(read_bytes(path))
-    if {"cohort", "split"} <= set(frame.columns):
+    if set(COLUMNS) - set(OPTIONAL) <= set(frame.columns):
         return _manifest(path, split)
+    frame = frame.rename(columns=lambda name: ALIASES.get(name.lower(), name.lower()))
     if "image" not in frame.columns:
         refuse(path, [*faults, "line 1: the column 'image' is missing"])
+    twice = sorted(set(frame.columns[frame.columns.duplicated()]))
+    refuse(path, [*faults, *(f"line 1: there are two columns for {name!r}" for name in twice)])
     images = []
     for line, row in frame.iterrows():
         try:
             images.append(_of_line(path.parent, row))
         except UserError as error:
-            faults.append(f"line {line}: {error}")
+            faults.append(f"line {line}: {str(error).rstrip('.')}")
     refuse(path, faults)
     return images
 
 
-def _of_line(folder: Path, row: Mapping[str, str]) -> InputImage:
+def _of_line(table: Path, row: Mapping[str, str]) -> InputImage:
     """Image of a row; of further columns those that BIDS knows (run, acq, echo ...) become parts of its name."""
     if not row["image"]:
         raise UserError("no image is named in the column 'image'")
-    file, words = folder / row["image"], {"sub": "subject", "ses": "session"}
+    cell = Path(row["image"]).expanduser()
+    image = InputImage(table / cell, "", cell.name if cell.is_absolute() else row["image"])
+    try:
+        is_folder = stat.S_ISDIR(image.file.stat().st_mode)
+    except FileNotFoundError:  # it fails alone
+        is_folder = False
+    except (OSError, ValueError) as error:
+        raise UserError(f"{row['image'][:80]!r} cannot be read: {sentence(error)[:80]}") from error
+    if is_folder:
+        found = _folder(image.file)
+        if len(found) != 1:
+            raise UserError(f"{row['image']}: there are {len(found)} images in this folder; name one image")
+        image = replace(found[0], source=f"{image.source}/{found[0].source}")
+    words = {"sub": "subject", "ses": "session"}
     labels = {key: label(row.get(words.get(key, key), ""), words.get(key, key)) for key in ENTITIES}
-    name = joined(labels) if labels["sub"] else ("" if file.is_dir() else name_of_file(file))
-    return InputImage(file, name, row["image"])
+    if labels["sub"]:
+        return replace(image, name=joined(labels), person=labels["sub"], by_table=True)
+    if any(labels.values()):
+        raise UserError("session, run and the like name an image together with a subject alone; fill in the subject")
+    return image if image.file.is_dir() else replace(_of_file(image.file, image.file.name), source=image.source)
 
 
-def _converted(folder: InputImage, place: Path, wanted: str) -> list[InputImage]:
+def _converted(folder: InputImage, place: Path, wanted: str, te_ms: float | None) -> list[InputImage]:
     """Convert the chosen series of a DICOM folder; their names say nothing of the person."""
     place.mkdir()
     series = convert(folder.file, place)
-    chosen = choose(folder.file, series, wanted)
+    chosen = choose(folder.file, series, wanted, te_ms)
     # The pseudonym is made from the images alone and is the same in every run.
     name = folder.name or f"sub-{min(one.digest for one in series)[:10]}"
+    studies = list(dict.fromkeys(one.study for one in sorted(series, key=lambda one: one.time) if not one.fault))
+    images = []
+    for one in chosen:
+        entities = entities_of(name)
+        # All usable ones, chosen or not: another run with another choice must not take the same name.
+        beside = [other for other in series if other.study == one.study and not other.fault]
+        text = one.label + (one.suffix if [other.label for other in beside].count(one.label) > 1 else "")
+        if len(beside) > 1:
+            entities["acq"] = entities.get("acq", "") + text
+        if len(studies) > 1:
+            number = str(studies.index(one.study) + 1)
+            entities |= {"acq": f"{entities.get('acq', '')}study{number}"} if "ses" in entities else {"ses": number}
+        images.append(InputImage(one.file, joined(entities), f"DICOM {text}", entities["sub"], folder=folder.file))
+    names = dict(zip(chosen, images, strict=True))
     for one in series:
-        say(f"{folder.file}: {one}{f' -> {name}' if one in chosen else ''}")
-        if one not in chosen:
+        say(f"{folder.file}: {one}{f' -> {names[one].name}' if one in names else ''}")
+        if one not in names:
             one.file.unlink()
-    several = len(chosen) > 1
-    names = [joined({**entities_of(name), "acq": one.label if several else ""}) for one in chosen]
-    return [InputImage(one.file, own, f"DICOM {one.label}") for one, own in zip(chosen, names, strict=True)]
+    return images

@@ -1,17 +1,30 @@
 """BIDS names of images and of the files written for them."""
 
 import re
+import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from segsrgan_core.errors import UserError
+from segsrgan_study.cohorts.acquisition import TIMES_AND_REST
 from segsrgan_study.files import stem
 
 ENTITIES = ("sub", "ses", "acq", "ce", "rec", "run", "echo", "part", "chunk")  # of an anatomical image, in BIDS's order
-DERIVED = ("space", "res", "den", "label", "desc")  # of a derivative: the outputs have their own
 LABELS = {"cortex": "CGM", "white": "WM", "csf": "CSF", "brainstem": "BS", "cerebellum": "CBM"}  # BIDS's own words
-NOT_T2W = ("T1W", "PDW", "FLAIR", "T2STARW", "INPLANET1", "DWI", "BOLD")  # BIDS suffixes of other contrasts
+NOT_T2W = ("T1", "T1W", "MPRAGE", "PDW", "FLAIR", "T2STARW", "SWI", "INPLANET1", "DWI", "ADC", "BOLD")  # ends of names
+T2 = "(?i)t2w?"  # says nothing in a name
+OWN = "desc-segsrgan"  # in the names of this program's results
 LONGEST_NAME = 255  # bytes, of a file on common file systems
+
+
+class Failure(NamedTuple):
+    """An input that gave no image."""
+
+    source: str  # its name in the outputs
+    reason: str  # one sentence
+    origin: Path | None = None  # file or folder
+    name: str = ""  # of the image's outputs, where it had one
 
 
 @dataclass(frozen=True)
@@ -21,6 +34,15 @@ class InputImage:
     file: Path
     name: str  # BIDS entities, such as `sub-01_ses-2_acq-te120`; the names of its outputs begin with it
     source: str  # its name in the outputs; for DICOM never the name of the folder, which may be that of a person
+    person: str = ""  # id of the subject as it was spelled
+    by_table: bool = False  # a table gives the name
+    te_ms: float | None = None  # echo time, where a manifest gives it
+    folder: Path | None = None  # of DICOM, from which the file was converted
+
+    @property
+    def origin(self) -> Path:
+        """File or folder that was given."""
+        return self.folder or self.file
 
     @property
     def home(self) -> Path:
@@ -52,8 +74,10 @@ class InputImage:
     @property
     def fault(self) -> str:
         """Reason why it cannot be worked on, as far as its name tells; "" if it can."""
-        kind = stem(self.file).rpartition("_")[2]
-        if kind.upper() in NOT_T2W:
+        if OWN in self.file.name:
+            return "it is a result of this program; give the image that was acquired"
+        if is_other_contrast(self.file):
+            kind = re.split("[^A-Za-z0-9]", stem(self.file))[-1]
             return f"its name says {kind}, and the network was trained on T2w images alone; give the T2w image"
         if len(self.path("probseg", ".nii.gz", "hippocampi_amygdala").name) > LONGEST_NAME:
             return f"its outputs would have names of more than {LONGEST_NAME} letters, too long; give it a shorter one"
@@ -66,47 +90,73 @@ def entities_of(name: str) -> dict[str, str]:
     return dict(pair.split("-", 1) for pair in name.split("_"))
 
 
-def name_of_file(path: str | Path) -> str:
-    """Return the BIDS entities of a file's name, or `sub-` and its letters and digits if it has none.
+def is_other_contrast(path: Path) -> bool:
+    """Tell whether a file's name ends with the name of a contrast other than T2w."""
+    return re.split("[^A-Za-z0-9]", stem(path))[-1].upper() in NOT_T2W
 
-    Parts that BIDS does not know go into `acq-`, so that different files keep different names.
+
+def entities_of_file(path: str | Path) -> dict[str, str]:
+    """Return the BIDS entities of a file, or make them from its name and folders; not yet plain, see `joined`.
+
+    Parts that BIDS does not know go into `acq`, so that different files keep different names. Without BIDS names, which
+    scans are of one person cannot be known: each is a subject of its own, but for echoes (`P1_te15`, `P1_te120`).
+
+    Args:
+        path: file, relative to the folder that was given.
     """
-    name = stem(path)
-    if not re.match(r"sub-[A-Za-z0-9]+(_|$)", name):
-        return f"sub-{_some(name)}"
-    parts = name.split("_")
-    pairs = dict(part.split("-", 1) for part in parts if "-" in part)
-    known = {key: _plain(pairs[key]) for key in ENTITIES if key in pairs}
-    words = [part for part in parts[:-1] if part.partition("-")[0] not in (*ENTITIES, *DERIVED)]
-    known["acq"] = known.get("acq", "") + "".join(map(_plain, words))
-    return joined(known)
+    name, folders = stem(path), [part for part in Path(path).parts[:-1] if part not in ("images", "anat")]
+    pairs = dict(part.split("-", 1) for part in folders if re.match("(sub|ses)-", part))
+    folders = [part for part in folders if not re.match("(sub|ses)-", part)]
+    if re.match(r"sub-[A-Za-z0-9]+(_|$)", name):
+        words = name.split("_")
+        pairs |= dict(word.split("-", 1) for word in words if word.partition("-")[0] in ENTITIES and "-" in word)
+        words = [word for word in words if word.partition("-")[0] not in ENTITIES]
+    elif "sub" in pairs:
+        words = _words(*folders, name)
+    else:
+        known = _words(*folders)
+        whole = "_".join([*folders, *(word for word in _words(name) if word not in known)]) if folders else name
+        pairs["sub"] = re.sub(TIMES_AND_REST, "", whole) or whole
+        words = [whole.removeprefix(pairs["sub"])]
+    rest = "".join(word for word in words if not re.fullmatch(T2, word))
+    return {**pairs, "acq": pairs.get("acq", "") + rest}
+
+
+def _words(*texts: str) -> list[str]:
+    return [word for word in re.split(r"[\W_]+", "_".join(texts)) if not re.fullmatch(T2, word)]
+
+
+def name_of_file(path: str | Path) -> str:
+    """Return the BIDS entities of a file as a name, its folders left out, see `entities_of_file`."""
+    return joined(entities_of_file(Path(path).name))
 
 
 def joined(entities: dict[str, str]) -> str:
-    """Return entities as a name in BIDS's order; empty ones are left out."""
-    return "_".join(f"{key}-{entities[key]}" for key in ENTITIES if entities.get(key))
+    """Return entities as a name in BIDS's order, of Latin letters and digits alone; empty ones are left out.
+
+    Raises:
+        UserError: nothing is left of the subject.
+    """
+    plain = {key: _plain(entities.get(key, "")) for key in ENTITIES}
+    if not plain["sub"]:
+        given = entities.get("sub")
+        raise UserError(f"{given}: no Latin letter or digit is in this name; give a CSV table with a column subject.")
+    return "_".join(f"{key}-{text}" for key, text in plain.items() if text)
 
 
 def name_of_row(subject: str, session: str = "", te_ms: float = float("nan")) -> str:
     """Return the name of a manifest's row."""
-    te = f"te{_plain(f'{te_ms:g}')}" if te_ms == te_ms else ""
-    sub, ses = subject.removeprefix("sub-"), session.removeprefix("ses-")
-    return joined({"sub": _some(sub), "ses": _plain(ses), "acq": te})
+    te = f"te{te_ms:g}" if te_ms == te_ms else ""
+    return joined({"sub": subject.removeprefix("sub-"), "ses": session.removeprefix("ses-"), "acq": te})
 
 
 def label(text: str, column: str) -> str:
     """Return an id of a table as it is, without `sub-` and `ses-`; a UserError where a file's name cannot hold it."""
     bare = text.removeprefix("sub-").removeprefix("ses-")
-    if not re.fullmatch("[A-Za-z0-9]*", bare):
+    if text and not re.fullmatch("[A-Za-z0-9]+", bare):
         raise UserError(f"{column} {text!r} must be of Latin letters and digits alone, for names of files")
     return bare
 
 
-def _some(text: str) -> str:
-    if not _plain(text):
-        raise UserError(f"{text}: no Latin letter or digit is in this name; give a CSV table with a column subject.")
-    return _plain(text)
-
-
 def _plain(text: str) -> str:
-    return re.sub(r"[^A-Za-z0-9]", "", text)
+    return re.sub(r"[^A-Za-z0-9]", "", unicodedata.normalize("NFKD", text))

@@ -5,14 +5,23 @@ from dataclasses import replace
 from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
-from segsrgan_core.errors import UserError
 from segsrgan_core.inference import Walk
 from segsrgan_core.segmenter import Segmenter
 from segsrgan_study.engines import choose_engine, choose_precision, load_segmenter
 from segsrgan_study.environment import versions
 from segsrgan_study.files import load_image
-from segsrgan_study.own_images.bids import Job, as_written, is_done, remove_case, write_case, write_top
-from segsrgan_study.own_images.names import InputImage
+from segsrgan_study.own_images.bids import (
+    Job,
+    as_written,
+    is_anothers,
+    is_done,
+    refuse_inside,
+    remove_case,
+    write_case,
+    write_top,
+)
+from segsrgan_study.own_images.failures import forget, keep
+from segsrgan_study.own_images.names import Failure, InputImage
 from segsrgan_study.own_images.quality import thick_slices
 from segsrgan_study.own_images.tables import write_tables
 from segsrgan_study.pool import map_cases
@@ -31,14 +40,12 @@ class Status(NamedTuple):
     reason: str = ""  # cause of a failure, one sentence
 
 
-def segment_all(
-    images: list[InputImage], failures: Iterable[tuple[str, str]], job: Job, workers: str = "1"
-) -> list[Status]:
+def segment_all(images: list[InputImage], failures: Iterable[Failure], job: Job, workers: str = "1") -> list[Status]:
     """Segment images and write the tables and the page of the whole folder.
 
     Args:
         images: to segment, each with a unique name.
-        failures: source and reason of each input that gave no image.
+        failures: inputs that gave no image.
         job: weights, options and the folder of the derivatives.
         workers: where the images are segmented, see `pool`.
 
@@ -48,11 +55,17 @@ def segment_all(
     Raises:
         UserError: the network cannot be loaded, or `job.out` holds images to segment or another data set.
     """
-    if held := [image.source for image in images if image.file.resolve().is_relative_to(job.out.resolve())]:
-        raise UserError(f"{job.out}: the folder holds the image {held[0]} itself; give --out a folder of its own.")
+    refused = [Failure(*one) for one in failures]
+    refuse_inside(job.out, [one.origin for one in [*images, *refused] if one.origin])
     write_top(job.out)
     identity = job.identity()
     missing = [image for image in images if not is_done(image, job.out, identity)]
+    others = [image for image in missing if is_anothers(image, job.out)]
+    for image in others:
+        reason = f"the results of another image are called {image.name} in {job.out}; give it another subject or run"
+        say(f"{image.file}: {reason}, or give another --out.")
+        refused.append(Failure(image.source, reason.replace(f" in {job.out}", " in --out"), image.origin))
+    missing, images = ([image for image in some if image not in others] for some in (missing, images))
     if missing:
         engine = choose_engine(job.engine)  # once, since parallel processes might choose differently
         job = replace(job, engine=engine, precision=choose_precision(engine, job.precision))
@@ -62,12 +75,17 @@ def segment_all(
     needed = {"memory_gib": 1.5, "cores_each": 2}  # per image
     found = map_cases(work, missing, "segmented", workers, **needed, name=lambda image: str(image.file))
     reasons = {one.item: one.reason.replace(str(one.item.file), one.item.source) for one in found}
-    statuses = [Status("", source, "failed", reason) for source, reason in failures]
+    statuses = [Status("", one.source, "failed", one.reason) for one in refused]
     for image in images:
         reason = reasons.get(image)
         state = "there" if reason is None else "failed" if reason else "done"
         statuses.append(Status(image.name, image.source, state, reason or ""))
-    write_tables(job.out, [(one.name, one.source, one.reason) for one in statuses if one.state == "failed"])
+    forget(job.out, [image for image in images if not reasons.get(image)])
+    keep(
+        job.out,
+        [*refused, *(Failure(one.source, reasons[one], one.file, one.name) for one in images if reasons.get(one))],
+    )
+    write_tables(job.out)
     return statuses
 
 
@@ -99,8 +117,12 @@ def segment_image(image: InputImage, job: Job, identity: dict[str, Any], walk: W
     made_with = versions("nibabel", "numpy", "scipy", job.engine)
     facts = {"Sources": [image.source], **identity, "Versions": made_with, **verdict, "Quality": numbers}
     facts |= {"Options": identity["Options"] | {"Engine": job.engine, "Precision": job.precision}}
-    write_figure(contact_sheet.draw(result, image.name), job.out / image.sheet, dpi=160)
-    write_case(image, result, job, facts)
+    try:
+        write_figure(contact_sheet.draw(result, image.name), job.out / image.sheet, dpi=160)
+        write_case(image, result, job, facts)
+    except BaseException:
+        remove_case(image, job.out)
+        raise
 
 
 @lru_cache(maxsize=1)

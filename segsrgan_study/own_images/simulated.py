@@ -6,12 +6,13 @@ import numpy as np
 from nibabel.nifti1 import Nifti1Image
 
 from segsrgan_core.atomic import write_json
+from segsrgan_core.errors import UserError
 from segsrgan_core.imaging.contrast import exponent
 from segsrgan_core.simulation import Simulation
 from segsrgan_study.files import load_image, save_image
-from segsrgan_study.own_images.bids import write_description
+from segsrgan_study.own_images.bids import refuse_inside, write_description
 from segsrgan_study.own_images.names import InputImage, entities_of, joined
-from segsrgan_study.progress import track
+from segsrgan_study.progress import say, track
 
 
 def simulate_all(
@@ -25,15 +26,24 @@ def simulate_all(
         settings: slices and noise.
         contrast: exponent p > 0 of x^p, applied before the slices are cut; 1 changes nothing.
         seed: of the noise.
+
+    Returns:
+        Paths of the simulated images; one that cannot be read is told on standard error and left out.
     """
-    write_description(out, "Thick-slice images, simulated from high-resolution ones")
+    refuse_inside(out, [image.origin for image in images])
     facts = {"SkullStripped": False, "SliceThickness": settings.slice_mm, "SlicePlane": settings.plane, "Seed": seed}
     facts |= {"SliceProfile": settings.profile, "NoiseShare": settings.noise, "ContrastExponent": contrast}
     paths = []
     for image in track(images, "simulated"):
         # The noise depends on the name of the image, not on its place in the list.
         rng = np.random.default_rng([seed, *image.name.encode()])
-        high = load_image(image.file)
+        try:
+            high = load_image(image.file)
+        except UserError as error:
+            say(str(error))
+            continue
+        if not paths:
+            write_description(out, "Thick-slice images, simulated from high-resolution ones")
         array = np.clip(np.asarray(high.dataobj), 0, None)
         top = np.float32(array.max())
         low = settings.acquire(Nifti1Image(top * exponent(array / top, contrast), high.affine), rng)

@@ -8,6 +8,7 @@ import pandas as pd
 from segsrgan_core.atomic import write_json, write_text
 from segsrgan_study.files import write_csv
 from segsrgan_study.own_images.bids import is_whole, read_record
+from segsrgan_study.own_images.failures import kept_failures, one_at_a_time
 from segsrgan_study.own_images.names import InputImage, entities_of
 from segsrgan_study.own_images.quality import outliers
 from segsrgan_study.verdict.measures import MEASURES
@@ -27,11 +28,17 @@ COLUMNS = {
 }  # of volumes.tsv; the volumes are described by their names
 
 
-def write_tables(out: Path, failed: list[tuple[str, str, str]]) -> None:
-    """Write `volumes.tsv`, `cases.tsv` and `report.html` from all whole cases of a folder, earlier runs' included.
+def write_tables(out: Path) -> None:
+    """Write `volumes.tsv`, `cases.tsv` and `report.html` from all whole cases and failures of a folder.
 
-    `failed` are the failures of this run: case name, source and reason.
+    Those of earlier runs and of other jobs are included, one job writes at a time: the last one has all.
     """
+    with one_at_a_time(out):
+        _write_tables(out)
+
+
+def _write_tables(out: Path) -> None:
+    failed = kept_failures(out)
     found = {path: read_record(path) for path in sorted(out.glob(RECORDS))}
     records = {
         path.name.partition("_desc-")[0]: record

@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 
@@ -7,6 +8,7 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
+from segsrgan_core.atomic import write_text
 from segsrgan_core.networks.generators import build_generator
 from segsrgan_core.segmenter import save_model
 from segsrgan_study import cli
@@ -52,6 +54,24 @@ def test_a_missing_model_is_one_sentence(run, save, tmp_path):
     assert code == 2
     assert said.startswith("segsrgan: model: expected")
     assert said.count("\n") == 1
+
+
+@pytest.mark.parametrize("option", [("--participant-label", "08", "sub-09"), ("--session_label=4",)])
+def test_labels_as_bids_apps_take_them(run, tmp_path, option):
+    (tmp_path / "sub-01_ses-1_T2w.nii").touch()
+    code, said = run("segment", tmp_path, *option, "--out", tmp_path / "out")
+    assert code == 2
+    assert "08 09: not there; give one of: 01" in said or "4: not there; give one of: 1." in said
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_settings_of_other_projects_change_nothing(tmp_path):
+    write_text(tmp_path / ".keras" / "keras.json", '{"backend": "theano", "floatx": "float16", "epsilon": 0.1}')
+    others = {"HOME": str(tmp_path), "KERAS_BACKEND": "jax", "KERAS_MAX_EPOCHS": "1", "KERAS_HOME": str(tmp_path)}
+    code = "import segsrgan_core, keras; c = keras.config; print(c.backend(), c.floatx(), c.epsilon(), c.max_epochs())"
+    environment = {**os.environ, **others}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["tensorflow", "float32", "1e-07", "None"]
 
 
 def test_a_full_disk_is_one_sentence(run, save, model, tmp_path, monkeypatch):

@@ -7,6 +7,7 @@ from segsrgan_study.own_images.dicom import choose, convert
 from segsrgan_study.own_images.inputs import find_images
 from segsrgan_study.own_images.run import segment_all
 
+pydicom = pytest.importorskip("pydicom", reason="no DICOM can be made")
 dicoms = pytest.importorskip("tests.study.own_images.dicoms", reason="pydicom is not installed: no DICOM can be made")
 
 
@@ -62,7 +63,7 @@ def test_a_series_has_the_same_name_in_every_run_unless_a_table_names_the_subjec
     assert first.name.startswith("sub-")
     (tmp_path / "list.csv").write_text("image,subject\nDOE_JANE,P07\n")
     ((case,), _) = find_images([tmp_path / "list.csv"], tmp_path / "third", series="2")
-    assert (case.name, case.source) == ("sub-P07", "DICOM series2te120")
+    assert (case.name, case.source) == ("sub-P07_acq-series2te120", "DICOM series2te120")
 
 
 def test_two_patients_in_one_folder_are_refused_without_their_names(scratch, tmp_path):
@@ -71,6 +72,44 @@ def test_two_patients_in_one_folder_are_refused_without_their_names(scratch, tmp
     with pytest.raises(UserError, match="2 patients") as error:
         convert(tmp_path / "export", scratch)
     assert "Doe" not in str(error.value)
+
+
+def change(folder, **facts):
+    for index, path in enumerate(sorted(folder.rglob("*.dcm"))):
+        one = pydicom.dcmread(path)
+        for name, value in facts.items():
+            setattr(one, name, value(index) if callable(value) else value)
+        one.save_as(path)
+
+
+def test_two_examinations_of_a_patient_are_two_sessions_and_without_an_id_refused(scratch, tmp_path):
+    for name, uid in (("b", "1.2.3"), ("a", "1.2.4")):
+        dicoms.write_series(tmp_path / "P1" / name, int(uid[-1]))
+        change(tmp_path / "P1" / name, StudyInstanceUID=uid, AcquisitionDate=f"2020030{uid[-1]}", SeriesInstanceUID=uid)
+    images, _ = find_images([tmp_path / "P1"], scratch)
+    assert [image.name.partition("_")[2] for image in images] == ["ses-1", "ses-2"]
+    assert len({image.name.partition("_")[0] for image in images}) == 1
+    change(tmp_path / "P1", PatientID="", PatientName="", PatientBirthDate="")
+    (tmp_path / "again").mkdir()
+    with pytest.raises(UserError, match="without a PatientID"):
+        convert(tmp_path / "P1", tmp_path / "again")
+
+
+def test_half_a_stack_and_a_phase_image_are_not_usable(scratch, tmp_path):
+    dicoms.write_series(tmp_path / "half", n_slices=24)
+    change(tmp_path / "half", SeriesInstanceUID=lambda index: f"1.2.{index // 12}")
+    dicoms.write_series(tmp_path / "phase", 4)
+    change(tmp_path / "phase", ImageType=["ORIGINAL", "PRIMARY", "P", "ND"])
+    faults = [one.fault for folder in ("half", "phase") for one in convert(tmp_path / folder, scratch)]
+    assert ["2 parts" in fault for fault in faults[:2]] == [True, True]
+    assert "magnitude" in faults[-1]
+
+
+def test_the_echo_is_chosen_by_its_time(folder, scratch):
+    series = convert(folder, scratch)
+    assert [one.te_ms for one in choose(folder, series, te_ms=285)] == [280]
+    with pytest.raises(UserError, match=r"TE 200 ms.*TE 120 ms"):
+        choose(folder, series, te_ms=200)
 
 
 def test_a_stack_with_missing_slices_is_not_usable(folder, scratch):
@@ -90,6 +129,6 @@ def test_dicom_files_called_img_are_converted(folder, scratch):
 
 def test_a_folder_without_images_does_not_stop_the_others(folder, scratch, tmp_path):
     (tmp_path / "DOE_JOHN").mkdir()
-    images, ((source, reason),) = find_images([tmp_path / "DOE_JOHN", folder], scratch, series="2")
+    images, ((source, reason, *_),) = find_images([tmp_path / "DOE_JOHN", folder], scratch, series="2")
     assert len(images) == 1
     assert "DOE" not in source + reason

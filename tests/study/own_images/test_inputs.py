@@ -64,11 +64,12 @@ def test_a_table_names_subjects_sessions_and_repeated_scans(find, image, tmp_pat
     ("table", "says"),
     [
         ("file\na.nii\n", "column 'image'"),
+        ("image\na\0.nii\n", "line 2: .*cannot be read"),
+        (f"image\n{'a' * 999}.nii\n", "line 2: .*cannot be read"),
         ("image,subject\na.nii,P1\n,P2\n", "line 3: no image"),
         ("image,subject\na.nii,1.0\n", "line 2: subject '1.0'"),
         ("image,subject\na.nii,Анна\n", "line 2: subject 'Анна'"),
     ],
-    ids=["no-column", "empty-cell", "changed-id", "cyrillic-id"],
 )
 def test_a_table_that_would_mix_up_patients_is_refused_by_line(find, tmp_path, table, says):
     (tmp_path / "list.csv").write_text(table)
@@ -101,7 +102,7 @@ def test_nothing_to_work_on_is_an_error(find, image, tmp_path):
     ("name", "says"), [("sub-01_T1w.nii", "T1w"), ("x" * 230 + ".nii", "too long"), ("a\udcff.nii", "UTF-8")]
 )
 def test_an_image_that_its_name_rules_out_fails_alone(tmp_path, name, says):
-    images, ((source, reason),) = find_images([tmp_path / name, tmp_path / "b.nii"], tmp_path)
+    images, ((source, reason, *_),) = find_images([tmp_path / name, tmp_path / "b.nii"], tmp_path)
     assert [image.name for image in images] == ["sub-b"]
     assert source == name
     assert says in reason
@@ -138,9 +139,85 @@ def test_a_cohort_by_its_name_or_its_manifest(find, word):
 
 
 def test_an_image_that_would_share_anothers_outputs_fails_alone(tmp_path):
-    images, ((_, reason),) = find_images([tmp_path / "T2.nii.gz", tmp_path / "a" / "T2.nii.gz"], tmp_path)
+    images, ((_, reason, *_),) = find_images([tmp_path / "T2.nii.gz", tmp_path / "a" / "T2.nii.gz"], tmp_path)
     assert len(images) == 1
     assert "CSV table" in reason
+
+
+@pytest.mark.parametrize(
+    ("files", "names"),
+    [
+        (["T2.nii.gz", "P1/t2.NII.GZ", "P2/2020/t2.nii"], ["sub-P1", "sub-P22020", "sub-T2"]),
+        (["P1/t2.nii", "P1/t2_tse.nii", "P1/T1.nii", "P1/brain_mask.nii"], ["sub-P1", "sub-P1tse"]),
+        (["site/P1.nii", "site/P2.nii"], ["sub-siteP1", "sub-siteP2"]),
+        (["P1_te15.nii", "P1_te120.nii", "masks/P1.nii"], ["sub-P1_acq-te120", "sub-P1_acq-te15"]),
+        (["sub-1/anat/sub-1_T2w.nii", "sub-1/func/sub-1_bold.nii", "derivatives/x/sub-1_T2w.nii"], ["sub-1"]),
+        (["sub-1_desc-a_T2w.nii", "sub-1_desc-b_T2w.nii"], ["sub-1_acq-desca", "sub-1_acq-descb"]),
+        (["sub-1_T2w.nii", "sub-1_desc-segsrgan_T2w.nii", "._sub-1_T2w.nii"], ["sub-1"]),
+        (["sub-1/ses-2/t2.nii", "sub-1/ses-3/t2.nii"], ["sub-1_ses-2", "sub-1_ses-3"]),
+    ],
+)
+def test_every_image_of_a_folder_has_a_name_of_its_own(find, tmp_path, files, names):
+    for file in files:
+        path = tmp_path / "all" / file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    assert sorted(find(tmp_path / "all")) == names
+
+
+def test_links_to_folders_are_followed_and_circles_end(find, image, tmp_path):
+    image("there/P1/t2.nii")
+    (tmp_path / "all").mkdir()
+    for name, target in (("P1", "there/P1"), ("circle", "all"), ("again", "there/P1")):
+        (tmp_path / "all" / name).symlink_to(tmp_path / target)
+    assert len(find(tmp_path / "all")) == 1
+
+
+@pytest.mark.parametrize(
+    ("files", "reason"),
+    [
+        (["P 1/t2.nii", "P1/t2.nii"], "one subject"),
+        (["P1.nii", "p1.nii"], "one subject"),
+        (["Анна.nii", "P1.nii"], "Latin"),
+    ],
+)
+def test_two_people_never_share_a_name(tmp_path, files, reason):
+    for file in files:
+        path = tmp_path / "all" / file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    images, ((_, why, *_),) = find_images([tmp_path / "all"], tmp_path)
+    assert len(images) == 1
+    assert reason in why
+
+
+def test_tables_as_programs_write_them(find, image, tmp_path):
+    path = image("in/Bäby, 1/t2.nii")
+    (tmp_path / "dicom").mkdir()
+    rows = ["Participant_ID,image,site", '007,"in/Bäby, 1",A', f"1e5,{image('a.nii')},", "sub-X,~/x.nii,A"]
+    (tmp_path / "list.csv").write_text("\r\n".join(rows), encoding="utf-8-sig")
+    assert find(tmp_path / "list.csv") == {"sub-007": "in/Bäby, 1/t2.nii", "sub-1e5": "a.nii", "sub-X": "x.nii"}
+    (tmp_path / "twice.csv").write_text(f'image,subject\n"{path}",A\n"{path}",B\n')
+    images, (failure,) = find_images([tmp_path / "twice.csv"], tmp_path / "dicom")
+    assert [one.name for one in images] == ["sub-A"]
+    assert "given as sub-A" in failure.reason
+
+
+def test_echoes_are_chosen_by_time(find, image, tmp_path):
+    for name, te in (("sub-1_echo-1", 0.015), ("sub-1_echo-2", 0.119), ("sub-2_acq-te122", None), ("sub-3", 0.08)):
+        image(f"in/{name}_T2w.nii").with_suffix(".json").write_text(
+            "{broken" if te is None else f'{{"EchoTime": {te}}}'
+        )
+    images, (failure,) = find_images([tmp_path / "in"], tmp_path, te_ms=120)
+    assert [one.name for one in images] == ["sub-1_echo-2", "sub-2_acq-te122"]
+    assert "80 ms" in failure.reason
+
+
+def test_subjects_and_sessions_are_chosen_by_their_labels(find, tmp_path):
+    files = [tmp_path / f"sub-0{sub}_ses-{ses}_T2w.nii" for sub in "123" for ses in "12"]
+    assert list(find(*files, participants=["01", "sub-03"], sessions=["2"])) == ["sub-01_ses-2", "sub-03_ses-2"]
+    with pytest.raises(UserError, match="--participant-label 1: not there; give one of: 01, 02, 03"):
+        find(*files, participants=["1"])
 
 
 @pytest.mark.parametrize("word", ["nothing", "no/such/folder"])

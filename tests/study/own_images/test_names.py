@@ -10,7 +10,7 @@ from segsrgan_study.own_images.names import name_of_file, name_of_row
     ("name", "expected"),
     [
         ("sub-01_ses-2_acq-te120_T2w.nii.gz", "sub-01_ses-2_acq-te120"),
-        ("sub-01_desc-restore_T2w.nii", "sub-01"),
+        ("sub-01_desc-restore_T2w.nii", "sub-01_acq-descrestore"),
         ("sub-01_run-2_ses-1_T2w.mgz", "sub-01_ses-1_run-2"),
         ("sub-01_te-120_T2w.nii", "sub-01_acq-te120"),
         ("sub-01_repeat_T2w.nii", "sub-01_acq-repeat"),

@@ -1,6 +1,7 @@
 import dataclasses
 import json
 import re
+from multiprocessing import get_context
 
 import nibabel as nib
 import numpy as np
@@ -10,9 +11,13 @@ import pytest
 from segsrgan_core.atomic import write_text
 from segsrgan_core.errors import UserError
 from segsrgan_study.files import load_image
+from segsrgan_study.own_images import bids
 from segsrgan_study.own_images import run as running
-from segsrgan_study.own_images.names import InputImage
+from segsrgan_study.own_images.bids import write_top
+from segsrgan_study.own_images.failures import forget, keep
+from segsrgan_study.own_images.names import Failure, InputImage
 from segsrgan_study.own_images.run import segment_all
+from segsrgan_study.own_images.tables import write_tables
 from tests.core.test_segmenter import head
 
 
@@ -124,7 +129,7 @@ def test_one_bad_image_does_not_stop_the_others(cases, job, tmp_path, missing, c
     sources = ["DICOM folder 1", bad.source, missing.source]
     assert table["state"].to_dict() == dict.fromkeys(sources, "failed") | {cases[0].source: "succeeded"}
     assert table["reason"]["bad.nii.gz"].startswith("bad.nii.gz: cannot be read")
-    assert not list(job.out.rglob("*bad*"))
+    assert not list(job.out.glob("sub-*/**/*bad*"))
     assert "3 failed" in page_of(job)
     assert "a&lt;b&gt;.nii" in page_of(job)
     assert "<b>.nii" not in page_of(job)
@@ -165,6 +170,58 @@ def test_a_folder_with_another_data_set_is_left_as_it_is(cases, job):
 def test_the_folder_of_the_images_is_no_place_for_the_results(cases, job):
     with pytest.raises(UserError, match="holds the image"):
         segment_all(cases, [], dataclasses.replace(job, out=cases[0].file.parent.parent))
+
+
+def test_failures_stay_until_their_image_succeeds_whichever_job_ran_last(cases, job, tmp_path, save):
+    content = cases[0].file.read_bytes()
+    cases[0].file.write_bytes(b"broken")
+    segment_all(cases[:1], [Failure("export", "why", tmp_path / "export")], job)
+    segment_all(cases[1:], [], job)
+    assert table_of(job, "cases")["state"].tolist() == ["failed", "failed", "succeeded", "succeeded"]
+    assert "2 failed" in page_of(job)
+    cases[0].file.write_bytes(content)
+    segment_all(cases[:1], [], job)
+    again = dataclasses.replace(cases[1], folder=tmp_path / "export")
+    assert table_of(job, "cases")["image"].tolist()[0] == "export"
+    forget(job.out, [again])
+    write_tables(job.out)
+    assert table_of(job, "cases")["state"].tolist() == ["succeeded"] * 3
+
+
+def test_jobs_that_end_at_one_time_leave_tables_of_all(cases, job):
+    write_top(job.out)
+    names = [f"sub-{letter}{number}" for letter in "ab" for number in range(6)]
+    context = get_context("fork")
+    jobs = [context.Process(target=_fail_all, args=(job.out, names[i : i + 6])) for i in (0, 6)]
+    for one in jobs:
+        one.start()
+    for one in jobs:
+        one.join()
+    assert table_of(job, "cases")["case"].tolist() == names
+
+
+def _fail_all(out, names):
+    for name in names:
+        keep(out, [Failure("a.nii", "why", name=name)])
+        write_tables(out)
+
+
+def test_the_results_of_another_image_are_not_overwritten(cases, job, tmp_path, save):
+    segment_all(cases[:1], [], job)
+    before = content(job.out / "sub-00")
+    other = dataclasses.replace(cases[0], file=save(head(offset=(4, 4, 4)), tmp_path / "b" / cases[0].source))
+    (status,) = segment_all([other], [], job)
+    assert "another image" in status.reason
+    assert content(job.out / "sub-00") == before
+
+
+def test_a_case_that_cannot_be_written_leaves_nothing(cases, job, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(bids, "_source_digest", full)
+    assert states(cases[:1], job) == ["failed"]
+    assert not [path for path in (job.out / "sub-00").rglob("*") if path.is_file()]
 
 
 def test_two_failures_with_one_relative_path_are_two_rows(job, tmp_path):

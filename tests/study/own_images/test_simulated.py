@@ -33,7 +33,7 @@ def test_slices_are_thick_in_their_plane_and_stay_in_place(fine, tmp_path, plane
 
 def test_contrast_is_an_exponent_before_the_slices(fine, tmp_path):
     settings = simulation(slice_mm=1.0, profile="box")
-    (path,) = simulate_all([fine], tmp_path, settings, contrast=2.0)
+    (path,) = simulate_all([fine], tmp_path / "o", settings, contrast=2.0)
     image = load_image(fine.file)
     array = np.asarray(image.dataobj)
     squared = Nifti1Image(array.max() * (array / array.max()) ** 2, image.affine)
@@ -46,3 +46,13 @@ def test_the_seed_decides_the_noise(fine, tmp_path):
     (a,), (b,), (c,) = (simulate_all([fine], tmp_path / n, settings, seed=s) for n, s in (("a", 1), ("b", 1), ("c", 2)))
     assert a.read_bytes() == b.read_bytes()
     assert a.read_bytes() != c.read_bytes()
+
+
+def test_what_cannot_be_read_leaves_nothing_and_does_not_stop_the_others(run, fine, tmp_path):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a.nii").write_bytes(b"broken")
+    assert run("simulate", tmp_path / "in", "--out", tmp_path / "o")[0] == 2
+    assert not (tmp_path / "o").exists()
+    code, said = run("simulate", tmp_path / "in", fine.file, "--out", tmp_path / "o")
+    assert code == 2
+    assert "1 simulated, 1 failed" in said

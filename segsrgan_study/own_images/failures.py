@@ -1,0 +1,57 @@
+"""Failures of all runs and jobs, kept in the folder of the results until their image succeeds."""
+
+import fcntl
+import hashlib
+import json
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from segsrgan_core.atomic import write_json
+from segsrgan_study.own_images.names import Failure, InputImage
+
+FOLDER = ".failures"
+
+
+def place_digest(path: Path | None) -> str:
+    """Return 8 digits of the checksum of an absolute path, which may hold a person's name; "" for None."""
+    return hashlib.sha256(str(path.resolve()).encode(errors="surrogateescape")).hexdigest()[:8] if path else ""
+
+
+def keep(out: Path, failures: Iterable[Failure]) -> None:
+    """Keep failures, one file each, so that jobs do not disturb each other."""
+    for one in failures:
+        facts = {"case": one.name, "image": one.source, "reason": one.reason, "place": place_digest(one.origin)}
+        key = one.name or hashlib.sha256(f"{facts['place']} {one.source}".encode(errors="replace")).hexdigest()[:16]
+        write_json(out / FOLDER / f"{key}.json", facts)
+
+
+def forget(out: Path, images: Iterable[InputImage]) -> None:
+    """Remove the failures of images that succeeded."""
+    images = list(images)
+    names = {image.name for image in images}
+    places = {place_digest(path) for image in images for path in (image.file, image.origin)}
+    for path, one in _kept(out):
+        if one["case"] in names or one["place"] in places:
+            path.unlink(missing_ok=True)
+
+
+def kept_failures(out: Path) -> list[tuple[str, str, str]]:
+    """Return case name, source and reason of each failure that is kept, in order."""
+    return sorted((one["case"], one["image"], one["reason"]) for _, one in _kept(out))
+
+
+def _kept(out: Path) -> Iterator[tuple[Path, dict[str, str]]]:
+    for path in (out / FOLDER).glob("*.json"):
+        with suppress(OSError, ValueError):  # another job has removed it
+            yield path, json.loads(path.read_text(encoding="utf-8"))
+
+
+@contextmanager
+def one_at_a_time(out: Path) -> Iterator[None]:
+    """Let one job at a time do what follows; on a file system without locks all go on."""
+    (out / FOLDER).mkdir(exist_ok=True)
+    with (out / FOLDER / "lock").open("w") as handle:
+        with suppress(OSError):
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
