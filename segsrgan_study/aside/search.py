@@ -25,7 +25,7 @@ from segsrgan_study.progress import track
 from segsrgan_study.steps.data.cases import PreparedCase, prepared_cases
 from segsrgan_study.steps.labels.label import read_atlas
 
-THRESHOLDS = (0.5, 0.6, 0.65, 0.7)
+THRESHOLDS = (0.65, 0.7, 0.75, 0.8, 0.85)
 
 
 def search(study: Study, settings: Settings, name: str, n_targets: int | None = None) -> tuple[Path, dict[str, Any]]:

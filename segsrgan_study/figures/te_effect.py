@@ -6,6 +6,7 @@ from matplotlib.figure import Figure
 from scipy.stats import t
 
 from segsrgan_study.figures.style import BLACK, BLUE, GREY, RED, lettered_panels, require, styled
+from segsrgan_study.statistics.spread import TITLES
 
 
 @styled
@@ -25,7 +26,7 @@ def draw(volumes: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
     truth, icv = (volumes.get(name, pd.Series(np.nan, volumes.index)) for name in ("cortex_true_ml", "icv_true_ml"))
     panels = {
         "cortical volume (ml)": _with_mean(volumes, volumes["cortex_ml"], truth),
-        "cortex / ICV": _with_mean(volumes, volumes["cortex_over_icv"], truth / icv),
+        TITLES["cortex_over_icv"]: _with_mean(volumes, volumes["cortex_over_icv"], truth / icv),
     }
     if truth.notna().any():
         error = 100 * (volumes["cortex_ml"] / truth - 1)

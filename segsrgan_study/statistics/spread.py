@@ -9,9 +9,12 @@ from scipy import stats
 
 from segsrgan_study.statistics.intervals import bootstrap
 
-# The talk's two measures and the columns of volumes.csv that hold them.
+# What is analysed, and the columns of volumes.csv that hold it. ICV is that of the network's own mask.
 MEASURES = {"cortex": "cortex_ml", "cortex_over_icv": "cortex_over_icv"}
-TITLES = {"cortex": "cortex volume", "cortex_over_icv": "cortex / ICV"}
+# Beside them in the talk's table: the talk's own ratio, by BET.
+SPREADS = MEASURES | {"cortex_over_icv_bet": "cortex_over_icv_bet"}
+TITLES = {"cortex": "cortex volume", "cortex_over_icv": "cortex / ICV (network)"}
+TITLES |= {"cortex_over_icv_bet": "cortex / ICV (BET)", "icv": "ICV (network)", "icv_bet": "ICV (BET)"}
 
 
 def wide(volumes: pd.DataFrame, column: str) -> pd.DataFrame:
@@ -40,10 +43,10 @@ STATISTICS = {"sd_over_mean": sd_over_mean, "iqr_over_median": iqr_over_median}
 
 
 def spread(volumes: pd.DataFrame, seed: int = 0) -> dict[str, dict]:
-    """Return both statistics of both measures per TE, with bootstrap intervals (BCa) over patients.
+    """Return both statistics of all measures per TE, with bootstrap intervals (BCa) over patients.
 
     Args:
-        volumes: one row per patient and TE, with subject, te_ms and the columns of `MEASURES`.
+        volumes: one row per patient and TE, with subject, te_ms and the columns of `SPREADS`.
         seed: of the bootstraps.
 
     Returns:
@@ -51,7 +54,7 @@ def spread(volumes: pd.DataFrame, seed: int = 0) -> dict[str, dict]:
         {"cortex": {"120": value, ...}, ...}; "n" by TE; "bootstrap": by statistic, measure and TE its "bias_over_se".
         A value is None where fewer than two patients have the TE.
     """
-    tables = {measure: wide(volumes, column) for measure, column in MEASURES.items()}
+    tables = {measure: wide(volumes, column) for measure, column in SPREADS.items()}
     result: dict[str, dict] = {"n": {str(te): int(n) for te, n in tables["cortex"].count().items()}, "bootstrap": {}}
     for name, statistic in STATISTICS.items():
         found = {m: {str(te): _one(table[te].dropna(), statistic, seed) for te in table} for m, table in tables.items()}
@@ -83,6 +86,7 @@ def true_spread(volumes: pd.DataFrame, seed: int = 0) -> dict[str, Any]:
         return {"reason": "no true volume is known for this cohort"}
     once = volumes.drop_duplicates("subject").dropna(subset=true).assign(te_ms=0)
     cortex, icv = (once[column] for column in true)
-    found = spread(once.assign(cortex_ml=cortex, icv_ml=icv, cortex_over_icv=cortex / icv), seed)
+    ratios = dict.fromkeys(("cortex_over_icv", "cortex_over_icv_bet"), cortex / icv)
+    found = spread(once.assign(cortex_ml=cortex, **ratios), seed)
     names = [f"{name}{end}" for name in STATISTICS for end in ("", "_ci95")]
     return {"n": len(once)} | {name: {m: by_te["0"] for m, by_te in found[name].items()} for name in names}

@@ -15,7 +15,7 @@ Metrics = Mapping[str, Any]
 
 def title(key: str) -> str:
     """A measure, a pair of echo times or an echo time as it is printed."""
-    return TITLES.get(key) or ("ICV" if key == "icv" else key.replace("-", " \N{MINUS SIGN} "))
+    return TITLES.get(key) or key.replace("-", " \N{MINUS SIGN} ")
 
 
 def spread(metrics: Metrics, talk: bool = False) -> pd.DataFrame:
@@ -33,7 +33,7 @@ def spread(metrics: Metrics, talk: bool = False) -> pd.DataFrame:
             table[row,] = {f"TE = {te} ms": text for te, text in found.items()}
             if name in metrics.get("truth", {}):
                 table[row,]["true volumes"] = cell("{v:.4f}", {"v": metrics["truth"][name][measure]})
-            if talk:
+            if talk and measure in TALK[name]:
                 values = {f"TE = {te} ms": f"{value:.4f}" for te, value in TALK[name][measure].items()}
                 table[f"{row}, the talk's value",] = values
     return text_frame(table, ["statistic"])
@@ -50,7 +50,7 @@ def assumptions(metrics: Metrics, analyses: Mapping[str, str], checks: Mapping[s
     found: dict[tuple[str, ...], list[float]] = {}
     for part, analysis in analyses.items():
         for (first, *_), key, p in _p_values(metrics.get(part, {}), checks):
-            measure = title(first) if first in (*TITLES, "icv") else "both"
+            measure = title(first) if first in TITLES else "both"
             found.setdefault((analysis, measure, *checks[key]), []).append(p)
     table = {
         row: {

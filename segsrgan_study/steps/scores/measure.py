@@ -18,6 +18,8 @@ from segsrgan_study.steps.data.cases import PreparedCase, prepared_cases
 from segsrgan_study.steps.scores.segmented import save_segmentation
 
 COLUMNS = ["subject", "te_ms", "age_weeks", "cortex_ml", "icv_ml", "cortex_over_icv"]
+COLUMNS += ["icv_bet_ml", "cortex_over_icv_bet", "icv_differs"]
+DIFFERENCE = 0.1  # between the two intracranial volumes, a share of the network's; above it a case is marked
 OUTSIDE_OF_SKULL = (0, NUMBERS["background"])
 
 
@@ -45,10 +47,10 @@ def measure_case(study: Study, case: PreparedCase, segmenter: Segmenter) -> dict
 
 
 def measure_one(case: PreparedCase, segmenter: Segmenter) -> tuple[Segmentation, dict[str, Any]]:
-    """Segment one image, on the grid of the truth where it is known, by a network that knows the cortex.
+    """Segment one image, on the grid of the truth where it is known, by a network of the cortex and the hemispheres.
 
     Returns:
-        The segmentation and its row of `volumes.csv` without the ICV: volumes and their standard error in ml; true
+        The segmentation and its row of `volumes.csv` without BET's ICV: volumes and their standard error in ml; true
         volumes where labels are known; Dice of the cortex and PSNR (network and spline) where they are known on a grid
         of the network's voxel size.
     """
@@ -59,7 +61,7 @@ def measure_one(case: PreparedCase, segmenter: Segmenter) -> tuple[Segmentation,
     row |= {"cortex_ml": result.volumes_ml["cortex"], "cortex_se_ml": result.standard_errors_ml["cortex"]}
     if result.sides is not None:
         row |= {f"cortex_{side}_ml": result.volumes_ml[f"{side}_cortex"] for side in SIDES}
-        row |= {"icv_mask_ml": result.volumes_ml["intracranial"]}
+        row |= {"icv_ml": result.volumes_ml["intracranial"]}
     if labels is not None:
         numbers, voxel_ml = np.asarray(labels.dataobj), voxel_volume_ml(labels)
         row["cortex_true_ml"] = voxel_ml * float((numbers == NUMBERS["cortex"]).sum())
@@ -74,9 +76,14 @@ def measure_one(case: PreparedCase, segmenter: Segmenter) -> tuple[Segmentation,
 
 
 def volume_table(rows: Sequence[dict[str, Any]]) -> pd.DataFrame:
-    """Return the rows as the table of `volumes.csv`, with the ratios of cortex and intracranial volume."""
+    """Return the rows as the table of `volumes.csv`.
+
+    `icv_ml` is the volume of the network's intracranial mask, `icv_bet_ml` that of BET; `icv_differs` tells where they
+    are more than `DIFFERENCE` apart. The cortex is divided by both; a ratio to an empty mask is NaN.
+    """
     volumes = pd.DataFrame(rows, columns=None if rows else COLUMNS).astype({"te_ms": int})
-    volumes["cortex_over_icv"] = volumes["cortex_ml"] / volumes["icv_ml"]
-    if "icv_mask_ml" in volumes:
-        volumes["cortex_over_icv_mask"] = volumes["cortex_ml"] / volumes["icv_mask_ml"]
+    for end in ("", "_bet"):
+        icv = volumes[f"icv{end}_ml"].astype(float)
+        volumes[f"cortex_over_icv{end}"] = volumes["cortex_ml"] / icv.where(icv > 0)
+    volumes["icv_differs"] = (volumes["icv_bet_ml"] - volumes["icv_ml"]).abs() > DIFFERENCE * volumes["icv_ml"]
     return volumes[[*COLUMNS, *(name for name in volumes if name not in COLUMNS)]]

@@ -13,6 +13,7 @@ from segsrgan_core.imaging.geometry import voxel_volume_ml
 from segsrgan_core.metrics import dice
 from segsrgan_study.bet import extraction as bet
 from segsrgan_study.bet.kernel import fill
+from tests.settings import QUICK
 
 RADIUS_MM = 40.0
 
@@ -37,6 +38,18 @@ def test_noise_in_brain_and_air_does_not_mislead_the_surface():
     mask = bet.bet_mask(Nifti1Image(noisy, image.affine), threshold=0.6)
     assert np.asarray(mask.dataobj).dtype == np.uint8
     assert dice(mask.dataobj, truth) > 0.97
+
+
+@pytest.mark.parametrize("skull", [True, False])
+def test_bright_fluid_does_not_take_the_cortex_for_outside(skull):
+    """As at a long echo time: white matter twice and fluid nine times as bright as grey matter."""
+    r = np.linalg.norm(np.moveaxis(np.indices((60, 60, 60)), 0, -1) * 2.0 - 59, axis=-1)
+    zones = [r < 16, r < 18, r < 28, r < 36, r < RADIUS_MM, r < 45, r < 50]
+    clean = np.select(zones, [90.0, 800.0, 200.0, 90.0, 800.0, 5.0 * skull, 100.0 * skull], 0)
+    noise = np.random.default_rng(0).normal(0, 3, (2, *r.shape))
+    image = Nifti1Image(np.hypot(clean + noise[0], noise[1]).astype(np.float32), np.diag([2.0, 2.0, 2.0, 1.0]))
+    found = np.count_nonzero(bet.bet_mask(image, QUICK.variability.bet_threshold).dataobj)
+    assert found == pytest.approx(np.count_nonzero(r < RADIUS_MM), rel=0.1)
 
 
 def test_a_step_is_brainextractors_own():

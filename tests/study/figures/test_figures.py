@@ -34,6 +34,7 @@ from segsrgan_study.figures.inputs import Inputs
 from segsrgan_study.figures.panels import mask_of
 from segsrgan_study.figures.style import MissingResult
 from segsrgan_study.paths import Study
+from segsrgan_study.statistics.spread import spread
 from tests.settings import ROOT
 from tests.study.figures.conftest import head
 from tests.study.notebook_04 import analyse
@@ -120,6 +121,13 @@ def test_figures_fit_a_page_and_have_values_and_no_cut_text(drawn):
         width, height = fig.get_size_inches() * fig.dpi
         box = fig.get_tightbbox().transformed(fig.dpi_scale_trans)
         assert min(box.x0, box.y0, width - box.x1, height - box.y1) > -2, name
+
+
+def test_volumes_that_are_all_alike_are_drawn_without_a_warning(volumes, recwarn):
+    alike = dict.fromkeys(("cortex_ml", "cortex_over_icv", "cortex_over_icv_bet"), 3.0)
+    _, points = variability_table.draw(spread(volumes.assign(**alike)))
+    assert points["low"].isna().all()
+    assert not [str(one.message) for one in recwarn]
 
 
 def test_files_are_the_same_whatever_the_callers_settings_and_the_last_digits_of_a_layout(

@@ -55,13 +55,24 @@ def test_every_image_is_measured_and_kept(prepared, monkeypatch):
     cases, segmenter = variability_cases(study), Segmenter(CARD, identity, step=16)
     volumes_ml = extraction.intracranial_volumes_ml([case.low for case in cases], 0.65, "brainextractor")
     found = zip(cases, volumes_ml, strict=True)
-    volumes = volume_table([measure_case(study, case, segmenter) | {"icv_ml": icv} for case, icv in found])
+    volumes = volume_table(
+        [measure_case(study, case, segmenter) | {"icv_ml": 1, "icv_bet_ml": icv} for case, icv in found]
+    )
     assert volumes["te_ms"].tolist() == [120, 200, 280, 360]
     assert volumes["cortex_over_icv"].tolist() == volumes["cortex_ml"].tolist()
     assert {"cortex_se_ml", "cortex_dice", "psnr", "psnr_spline"} <= set(volumes)
     files = {path.name for path in (study.work / "measured").iterdir()}
     ends = ("segsrgan_T2w", "segsrgan_dseg", "segsrganuncertainty_probseg")
     assert files == {f"ballsd_acq-te{te}_desc-{end}.nii.gz" for te in (120, 200, 280, 360) for end in ends}
+
+
+def test_a_case_whose_two_intracranial_volumes_are_apart_is_marked():
+    row = {"subject": "p", "age_weeks": 40.0, "cortex_ml": 100.0}
+    found = zip((120, 200, 280, 360), (400.0, 400.0, 400.0, 0.0), (438.0, 442.0, 355.0, 300.0), strict=True)
+    table = volume_table([row | {"te_ms": te, "icv_ml": own, "icv_bet_ml": by_bet} for te, own, by_bet in found])
+    assert table["icv_differs"].tolist() == [False, True, True, True]
+    assert table["cortex_over_icv"].tolist() == pytest.approx([0.25, 0.25, 0.25, np.nan], nan_ok=True)
+    assert table["cortex_over_icv_bet"][3] == pytest.approx(1 / 3)
 
 
 @contextmanager
