@@ -10,14 +10,18 @@ import pytest
 
 from segsrgan_core.atomic import write_text
 from segsrgan_core.errors import UserError
+from segsrgan_study.figures import contact_sheet
+from segsrgan_study.figures.style import write_figure
 from segsrgan_study.files import load_image
-from segsrgan_study.own_images import bids
+from segsrgan_study.own_images import bids, tables
 from segsrgan_study.own_images import run as running
-from segsrgan_study.own_images.bids import write_top
+from segsrgan_study.own_images.bids import as_written, write_top
 from segsrgan_study.own_images.failures import forget, keep
 from segsrgan_study.own_images.names import Failure, InputImage
 from segsrgan_study.own_images.run import segment_all
 from segsrgan_study.own_images.tables import write_tables
+from segsrgan_study.verdict.measures import MEASURES
+from segsrgan_study.verdict.rule import NEVER
 from tests.core.test_segmenter import head
 
 
@@ -57,6 +61,10 @@ def test_every_case_leaves_images_record_sheet_and_volumes(cases, job):
     written = np.asarray(nib.load(job.out / cases[0].path("T2w", ".nii.gz")).dataobj)
     image = np.asarray(running.segmenter_of(job)(load_image(cases[0].file)).image.dataobj)
     np.testing.assert_allclose(written, image, atol=written.max() / 2**14)  # rounded for smaller files
+    assert list(table_of(job, "cases"))[:3] == ["verdict", "case", "image"]
+    record = json.loads((job.out / cases[0].record).read_text())
+    assert (record["Verdict"], record["Probability"], record["Notes"]) == ("good", None, [])
+    assert set(record["Quality"]) == set(MEASURES)
     volumes = table_of(job, "volumes")
     assert volumes["participant_id"].tolist() == ["sub-00", "sub-01", "sub-02"]
     labels = nib.load(f"{base}_desc-segsrgan_dseg.nii.gz")
@@ -158,6 +166,30 @@ def test_the_page_needs_no_network_and_shows_every_case_the_doubtful_first(cases
     for source in re.findall(r'(?:src|href)="([^"#][^"]*)"', page):
         assert (job.out / source).is_file(), source
     assert "//" not in re.sub(r"<!--.*?-->", "", page, flags=re.DOTALL)
+
+
+def test_the_worst_comes_first_and_an_outlier_is_looked_at(cases, job, monkeypatch):
+    monkeypatch.setattr(running, "reasons", lambda volumes, numbers: [NEVER])
+    monkeypatch.setattr(tables, "outliers", lambda numbers: ["", "snr (z +9.0)", ""])
+    segment_all(cases, [], job)
+    found = table_of(job, "cases")
+    assert found["verdict"].tolist() == ["do not use"] * 3
+    monkeypatch.setattr(running, "reasons", lambda volumes, numbers: [])
+    segment_all(cases, [], dataclasses.replace(job, step=4))
+    found = table_of(job, "cases")
+    assert found[["verdict", "case"]].to_numpy().tolist() == [
+        ["look", "sub-01"],
+        ["good", "sub-00"],
+        ["good", "sub-02"],
+    ]
+
+
+def test_a_contact_sheet_does_not_depend_on_the_last_digits(cases, job, tmp_path):
+    result = as_written(running.segmenter_of(job)(load_image(cases[0].file)))
+    other = nib.Nifti1Image(np.asarray(result.image.dataobj) * np.float32(1 - 1e-6), result.image.affine)
+    for name, one in (("a", result), ("b", as_written(dataclasses.replace(result, image=other)))):
+        write_figure(contact_sheet.draw(one, "case"), tmp_path / f"{name}.png", dpi=160)
+    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
 
 
 def test_a_folder_with_another_data_set_is_left_as_it_is(cases, job):
