@@ -24,13 +24,7 @@ def save_state(path: Path, variables: dict[str, list], meta: dict[str, Any]) -> 
 
 
 def read_state(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """Read a file of `save_state`.
-
-    Args:
-        path: `.npz` file.
-
-    Returns:
-        Arrays by name, such as "generator/0", and the plain values.
+    """Return the arrays of a file of `save_state` by name, such as "generator/0", and its plain values.
 
     Raises:
         UserError: the file is missing, damaged, or not finite.
@@ -49,14 +43,7 @@ def read_state(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
 
 
 def load_state(path: Path, variables: dict[str, list]) -> dict[str, Any]:
-    """Read a file of `save_state` into variables.
-
-    Args:
-        path: `.npz` file.
-        variables: lists of variables by name, of the shapes and types that were stored.
-
-    Returns:
-        The plain values.
+    """Read a file of `save_state` into variables of the shapes and types that were stored; return the plain values.
 
     Raises:
         UserError: the file is missing, damaged, of other variables, or not finite; then no variable has changed.

@@ -70,13 +70,7 @@ def predict(
 
 
 def head_box(blocks: np.ndarray, shape: tuple[int, ...], patch: int) -> list[slice]:
-    """Return the smallest box of voxels that contains all blocks of the head and fits a window.
-
-    Args:
-        blocks: bool, from `head_blocks`, not all False.
-        shape: (X, Y, Z) of the image, each at least `patch`.
-        patch: edge of a window in voxels.
-    """
+    """Return the smallest box of voxels of an image (X, Y, Z) that contains all `head_blocks` and fits a window."""
     box = []
     for part, n in zip(ndimage.find_objects(blocks.astype(np.uint8))[0], shape, strict=True):
         first, last = BLOCK * part.start, min(BLOCK * part.stop, n)

@@ -86,7 +86,7 @@ def error_probability(probabilities: dict[str, np.ndarray], labels: np.ndarray, 
 def disagreement_ml(
     classes: Classes, means: np.ndarray, squares: np.ndarray, sides: np.ndarray | None, voxel_ml: float
 ) -> dict[str, float]:
-    """Return the sum of the passes' standard deviations over the voxels, for each volume of a segmentation.
+    """Return the sum of the passes' standard deviations over the voxels in ml, by name as `volumes_ml`.
 
     Args:
         classes: classes of the channels.
@@ -94,9 +94,6 @@ def disagreement_ml(
         squares: float32 (X, Y, Z, q), mean squares of the `spread_channels`.
         sides: uint8 (X, Y, Z), 1 left, 2 right, or None.
         voxel_ml: volume of a voxel in ml.
-
-    Returns:
-        In ml by name, as `Segmentation.volumes_ml`: the standard deviation if all voxels erred together.
     """
     spread = np.sqrt(np.maximum(squares - means[..., spread_channels(classes)] ** 2, 0))
     by_name = {name: spread[..., i] for i, name in enumerate(classes.names)}

@@ -45,6 +45,7 @@ def segment(
     precision: Annotated[Precision, typer.Option(help="Of the network; auto measures which is faster.")] = "auto",
     engine: Annotated[Engine, typer.Option(help="Of the network; auto takes TensorFlow on a GPU only.")] = "auto",
     flips: Annotated[Flips | None, typer.Option(help="Axes to mirror (x: left-right); default: the model's.")] = None,
+    spacing: Annotated[float | None, typer.Option(min=0.3, help="Voxels in mm; default: those in plane.")] = None,
     workers: Annotated[str, typer.Option(help="Images at a time: auto, a number, or slurm:NUMBER.")] = "auto",
 ) -> None:
     """Segment thick-slice images: super-resolved image, labels, uncertainty and volumes.
@@ -60,6 +61,7 @@ def segment(
     - segsrgan segment bids_folder --participant-label 01 02 --session-label 1 --out derivatives
     - segsrgan segment hospital.csv --te 120 --model my_model --out derivatives
     """
+    from segsrgan_core.errors import UserError
     from segsrgan_core.segmenter import read_card
     from segsrgan_study.own_images.bids import Job
     from segsrgan_study.own_images.inputs import find_images
@@ -67,9 +69,12 @@ def segment(
     from segsrgan_study.weights import find_model
 
     folder = find_model(model)
+    card = read_card(folder)
+    if spacing and spacing > card.spacing_mm:
+        raise UserError(f"--spacing {spacing:g}: the network works at {card.spacing_mm:g} mm; choose finer voxels.")
     mirrored = None if flips is None else tuple(flips.replace("none", ""))
-    job = Job(folder, out, step, precision, engine, mirrored)
-    say(f"weights {folder.resolve().name!r}, trained on {read_card(folder).cohort}.")
+    job = Job(folder, out, step, precision, engine, mirrored, spacing)
+    say(f"weights {folder.resolve().name!r}, trained on {card.cohort}.")
     with tempfile.TemporaryDirectory() as scratch:
         chosen = (series, split, te, participant_label or (), session_label or ())
         statuses = segment_all(*find_images(images, Path(scratch), *chosen), job, workers)

@@ -48,6 +48,7 @@ class Job:
     precision: str = "auto"  # "auto", "float32" or "mixed_bfloat16"
     engine: str = "auto"  # "auto", "openvino" or "tensorflow"
     flips: tuple[str, ...] | None = None  # axes along which windows are mirrored in turn; None: those of the card
+    spacing_mm: float | None = None  # voxel size of the results; None: that of each image in plane
 
     def identity(self) -> dict[str, Any]:
         """Return the weights and options that decide the numbers of a result."""
@@ -62,6 +63,7 @@ class Job:
                 "Engine": self.engine,
                 "Precision": self.precision,
                 "Flips": "".join(card.flips if self.flips is None else self.flips) or "none",
+                "Spacing": f"{self.spacing_mm:g} mm" if self.spacing_mm else "in plane",
             },
         }
 

@@ -72,7 +72,7 @@ def segment_all(images: list[InputImage], failures: Iterable[Failure], job: Job,
         segmenter_of(job)  # an error of the network stops the run
     walk = partial(track, label="windows") if len(missing) == 1 else iter  # for many images one bar is enough
     work = partial(segment_image, job=job, identity=identity, walk=walk)
-    needed = {"memory_gib": 1.5, "cores_each": 2}  # per image
+    needed = {"memory_gib": 2.0, "cores_each": 2}  # per image
     found = map_cases(work, missing, "segmented", workers, **needed, name=lambda image: str(image.file))
     reasons = {one.item: one.reason.replace(str(one.item.file), one.item.source) for one in found}
     statuses = [Status("", one.source, "failed", one.reason) for one in refused]
@@ -106,8 +106,9 @@ def segment_image(image: InputImage, job: Job, identity: dict[str, Any], walk: W
 
     remove_case(image, job.out)
     scan, segmenter = load_image(image.file), segmenter_of(job)
-    result = as_written(segmenter(scan, walk=walk))
-    numbers = measures(scan, result)
+    found = segmenter(scan, walk=walk)
+    numbers = measures(scan, as_written(found))  # on the network's grid, for which the verdict was fitted
+    result = as_written(segmenter.refined(found, scan, job.spacing_mm))
     doubts = [*result.notes, *thick_slices(image.file, segmenter.card), *reasons(result.volumes_ml, numbers)]
     as_fitted = job.step is None and job.flips is None  # the passes' disagreement depends on the windows
     logistic = read_logistic(job.model, checksum(identity["Weights"])) if as_fitted else None

@@ -55,7 +55,8 @@ def test_every_case_leaves_images_record_sheet_and_volumes(cases, job):
         assert facts["Sources"] == ["sub-01_T2w.nii.gz"]
         assert facts["Weights"]["Name"] == "tiny"
         assert len(facts["Weights"]["Sha256"]) == 64
-        assert facts["Options"] == {"Step": 8, "Engine": "openvino", "Precision": "float32", "Flips": "none"}
+        options = {"Step": 8, "Engine": "openvino", "Precision": "float32", "Flips": "none", "Spacing": "in plane"}
+        assert facts["Options"] == options
         assert set(facts["Versions"]) >= {"numpy", "openvino"}
     assert (job.out / "sub-01" / "figures" / "sub-01_desc-segsrgan_T2w.png").read_bytes()[:4] == b"\x89PNG"
     written = np.asarray(nib.load(job.out / cases[0].path("T2w", ".nii.gz")).dataobj)
@@ -90,12 +91,14 @@ def test_only_what_is_missing_damaged_or_changed_is_done(cases, job, save):
     assert states(cases, job) == ["done", "there", "done"]
 
 
-@pytest.mark.parametrize("change", ["step", "weights", "card"])
+@pytest.mark.parametrize("change", ["step", "weights", "card", "spacing"])
 def test_other_weights_or_options_do_it_again_and_are_told(cases, job, change):
     segment_all(cases[:2], [], job)
     assert "different weights" not in page_of(job)
     if change == "step":
         job = dataclasses.replace(job, step=4)
+    elif change == "spacing":
+        job = dataclasses.replace(job, spacing_mm=0.8)
     elif change == "weights":
         (job.model / "generator.npz").write_bytes(b"others")
     else:
@@ -103,6 +106,8 @@ def test_other_weights_or_options_do_it_again_and_are_told(cases, job, change):
         path.write_text(path.read_text().replace('"threshold": 0.5', '"threshold": 0.6'))
     assert states(cases[:1], job) == ["done"]
     assert ("different weights" in page_of(job)) == (change != "card")
+    mm = nib.load(job.out / cases[0].path("T2w", ".nii.gz")).header.get_zooms()
+    np.testing.assert_allclose(mm, 0.8 if change == "spacing" else 1.0, rtol=1e-6)
 
 
 @pytest.mark.parametrize("fault", [KeyboardInterrupt, ZeroDivisionError])
