@@ -25,7 +25,7 @@ SKULL_ML = (20.0, 900.0)  # content of the skull
 SHARE = (0.05, 0.5)  # cortex over the content of the skull
 LENGTH, HEIGHT = (0.9, 1.6), (0.65, 1.2)  # over the width
 DARK_SHARE = 0.02
-CUT_CM2 = 2.0  # of brain in a face of the field of view; the spinal cord has less
+CUT_CM2, CUT_MUCH_CM2 = 2.0, 25.0  # of brain in a face of the field of view; the spinal cord has less
 LOWEST = -0.05  # intensity over bright
 TAIL = -0.4  # log of bright over dark spread
 FLICKER = np.log(2)
@@ -46,6 +46,7 @@ def reasons(volumes_ml: Mapping[str, float], numbers: Mapping[str, float]) -> li
     rules = [
         (n.dark > DARK_SHARE, f"{100 * n.dark:.0f} % of what was segmented lies in the dark background: {NEVER}"),
         (n.tail < TAIL, "fluid is darker than tissue, which is not the contrast of a T2w image"),
+        (n.cut_cm2 > CUT_MUCH_CM2, _cut(n.cut_cm2)),
         (n.flicker > FLICKER, "a slice is empty, or much darker or brighter than its neighbours"),
         (n.shift_mm > SHIFT_MM, f"slices are displaced by {n.shift_mm:.1f} mm or more"),
         (
@@ -71,9 +72,15 @@ def reasons(volumes_ml: Mapping[str, float], numbers: Mapping[str, float]) -> li
 def remarks(numbers: Mapping[str, float]) -> list[str]:
     """Return what may or may not make a volume wrong, which the model knows better than a limit, as `reasons` does."""
     n = SimpleNamespace(**numbers)
-    cut = f"the brain reaches the edge of the field of view ({n.cut_cm2:.0f} cm2): its volumes are too small"
-    rules = [(n.lowest < LOWEST, "there are negative intensities, which no scanner makes"), (n.cut_cm2 > CUT_CM2, cut)]
+    rules = [
+        (n.lowest < LOWEST, "there are negative intensities, which no scanner makes"),
+        (CUT_CM2 < n.cut_cm2 <= CUT_MUCH_CM2, _cut(n.cut_cm2)),
+    ]
     return [sentence for holds, sentence in rules if holds]
+
+
+def _cut(area_cm2: float) -> str:
+    return f"the brain reaches the edge of the field of view ({area_cm2:.0f} cm2): its volumes are too small"
 
 
 def _outside(value: float, limits: tuple[float, float]) -> bool:
