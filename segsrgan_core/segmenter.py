@@ -1,7 +1,7 @@
 """A trained network as a method: from a thick-slice image to a high-resolution image, labels and volumes."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -15,7 +15,6 @@ from segsrgan_core.checkpoints import load_state, save_state
 from segsrgan_core.classes import SIDES, Classes
 from segsrgan_core.errors import UserError
 from segsrgan_core.imaging.geometry import (
-    refine,
     resample_isotropic,
     resample_like,
     spacing_mm,
@@ -32,7 +31,6 @@ FORMAT = 3
 WEIGHTS = "generator.npz"
 FIELD_MM = (10.0, 500.0)  # extent of an image along each axis: at the least a slab, at the most a head with shoulders
 LARGEST_IMAGE_VOXELS = 600**3
-FINEST_MM = 0.4  # of a result
 
 
 @dataclass(frozen=True)
@@ -145,51 +143,6 @@ class Segmenter:
             standard_errors_ml={k: self.card.error_factors.get(k, np.nan) * ml for k, ml in disagreement.items()},
             sides=None if sides is None else back(sides),
             notes=self._notes(canonical, thickness),
-        )
-
-    def refined(self, result: Segmentation, image: Nifti1Image, spacing_mm: float | None = None) -> Segmentation:
-        """Bring a result to finer isotropic voxels.
-
-        The network's correction is added to the image interpolated there, so that its detail in plane is kept, and the
-        probabilities are interpolated. Standard errors stay those of the network's own grid.
-
-        Args:
-            result: of this image.
-            image: float32 (X, Y, Z), any orientation and spacing.
-            spacing_mm: the new voxel size; None: that of the image in plane, 0.4 mm or more. The result is returned as
-                it is where that is not below the card's.
-        """
-        target_mm = spacing_mm or max(FINEST_MM, float(np.sort(nib.affines.voxel_sizes(image.affine))[1]))
-        if target_mm >= self.card.spacing_mm:
-            return result
-        grid, coarse = resample_isotropic(image, target_mm), result.image.affine
-
-        def fine(values: np.ndarray, order: int = 1) -> np.ndarray:
-            return refine(Nifti1Image(values.astype(np.float32), coarse), grid, order)
-
-        correction = np.asarray(result.image.dataobj) - np.asarray(result.interpolated.dataobj)
-        probabilities = {name: fine(np.asarray(p.dataobj)) for name, p in result.probabilities.items()}
-        sides = None
-        if result.sides is not None:
-            left, right = (fine(np.asarray(result.sides.dataobj) == k) for k in (1, 2))
-            sides = np.where(left + right > 0.5, np.where(right > left, np.uint8(2), np.uint8(1)), np.uint8(0))
-            for name, p in probabilities.items():
-                p[(sides == 0) & (name != "background" and sides.any())] = 0
-        classes, labels = self.card.tissues, np.zeros(grid.shape, np.uint8)
-        best = self.card.threshold if len(probabilities) == 1 else 1 - sum(probabilities.values())
-        for name, p in probabilities.items():
-            labels[p > best] = classes.numbers[name]
-            best = np.maximum(best, p)
-        wrong = error_probability(probabilities, labels, classes.numbers)
-        return replace(
-            result,
-            interpolated=grid,
-            image=Nifti1Image(np.asarray(grid.dataobj) + fine(correction, order=3), grid.affine),
-            labels=Nifti1Image(labels, grid.affine),
-            probabilities={name: Nifti1Image(p, grid.affine) for name, p in probabilities.items()},
-            volumes_ml=volumes_ml(classes, labels, sides, voxel_volume_ml(grid)),
-            sides=None if sides is None else Nifti1Image(sides, grid.affine),
-            uncertainty=Nifti1Image(wrong, grid.affine),
         )
 
     @property

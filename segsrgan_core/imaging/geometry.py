@@ -174,18 +174,3 @@ def resample_to(image: Nifti1Image, shape: tuple[int, ...], affine: np.ndarray, 
 def resample_like(image: Nifti1Image, like: Nifti1Image) -> Nifti1Image:
     """Resample an image to the grid of another image whose axes are parallel, see `resample_to`."""
     return resample_to(image, like.shape, like.affine)
-
-
-def refine(image: Nifti1Image, fine: Nifti1Image, order: int = 1) -> np.ndarray:
-    """Resample an image to the finer grid of another one with parallel axes, float32; only where it is not 0."""
-    result, array = np.zeros(fine.shape, np.float32), np.asarray(image.dataobj)
-    occupied = ndimage.find_objects((array != 0).astype(np.uint8))
-    box = [slice(max(part.start - 4, 0), part.stop + 4) for part in (occupied or [[slice(4)] * 3])[0]]
-    array, place, to_image = array[tuple(box)], [], np.linalg.inv(image.affine) @ fine.affine
-    for axis, (part, n) in enumerate(zip(box, array.shape, strict=True)):
-        at = to_image[axis, axis] * np.arange(fine.shape[axis]) + to_image[axis, 3] - part.start
-        rows = np.flatnonzero(np.abs(at - (n - 1) / 2) <= n / 2)
-        array = apply_along(array, spline_matrix(n, at[rows], order), axis)
-        place.append(slice(rows[0], rows[-1] + 1))
-    result[tuple(place)] = array
-    return result

@@ -23,6 +23,7 @@ from segsrgan_study.own_images.bids import (
 from segsrgan_study.own_images.failures import forget, keep
 from segsrgan_study.own_images.names import Failure, InputImage
 from segsrgan_study.own_images.quality import thick_slices
+from segsrgan_study.own_images.refined import refined
 from segsrgan_study.own_images.tables import write_tables
 from segsrgan_study.pool import map_cases
 from segsrgan_study.progress import say, track
@@ -108,7 +109,7 @@ def segment_image(image: InputImage, job: Job, identity: dict[str, Any], walk: W
     scan, segmenter = load_image(image.file), segmenter_of(job)
     found = segmenter(scan, walk=walk)
     numbers = measures(scan, as_written(found))  # on the network's grid, for which the verdict was fitted
-    result = as_written(segmenter.refined(found, scan, job.spacing_mm))
+    result = as_written(refined(found, scan, segmenter.card, job.spacing_mm))
     doubts = [*result.notes, *thick_slices(image.file, segmenter.card), *reasons(result.volumes_ml, numbers)]
     as_fitted = job.step is None and job.flips is None  # the passes' disagreement depends on the windows
     logistic = read_logistic(job.model, checksum(identity["Weights"])) if as_fitted else None
