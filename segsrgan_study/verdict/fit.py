@@ -36,6 +36,7 @@ DISTURBED = 0.08  # share of good volumes that the probability marks, in cross-v
 NEVER = 0.9
 PENALTIES = np.logspace(-3, 0, 7)  # inverse strength of the ridge
 MARGIN_VOXELS = 6
+COLUMNS = ("head", "cohort", "held_out", "kind", "error", "told", "volumes_ml")
 
 
 class KnownHead(NamedTuple):
@@ -97,7 +98,7 @@ def case_table(study: Study, heads: list[KnownHead], model: Path, weights_sha256
     work = partial(_head_cases, study, model, weights_sha256)
     found = map_cases(work, heads, "heads damaged", heads[0].settings.workers, 2.0, name=lambda head: head.row.subject)
     rows = [row for group in results(found, "heads", lambda head: head.row.subject) for row in group]
-    table = pd.DataFrame([{**row, **row.pop("numbers")} for row in rows])
+    table = pd.DataFrame([row | row["numbers"] for row in rows])[[*COLUMNS, *MEASURES]]
     volumes, numbers = table.pop("volumes_ml"), table[list(MEASURES)].astype(float).to_dict("records")
     found = [reasons(ml, n) if ml else [] for ml, n in zip(volumes, numbers, strict=True)]
     doubts = [[*told, *more] for told, more in zip(table["told"], found, strict=True)]
