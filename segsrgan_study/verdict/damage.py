@@ -124,8 +124,8 @@ def noise(array, axis, rng):
 @_on_slices
 def wide_noisy_field(array, axis, rng):
     """A field that is a tenth to a half wider within the slices, and noise all over it."""
-    margins = [(0, 0) if a == axis else tuple((rng.uniform(0.05, 0.25, 2) * n).astype(int)) for a, n in
-               enumerate(array.shape)]  # fmt: skip
+    margins = (rng.uniform(0.05, 0.25, (3, 2)) * np.reshape(array.shape, (3, 1))).astype(int)
+    margins[axis] = 0
     return add_rician(np.pad(array, margins), rng.uniform(0.03, 0.2) * intensity_scale(array), rng)
 
 

@@ -72,8 +72,8 @@ def known_heads(study: Study, settings: Settings) -> list[KnownHead]:
     heads += [KnownHead(atlas, row, True) for split in ("val", "test") for row in image_rows(weeks, split)]
     settings = settings.model_copy(update={"cohort": "embedded"})
     phantoms = make_phantoms(study, settings)
-    heads += [KnownHead(settings, row, row.split == "test") for split in ("train", "val", "test")
-              for row in image_rows(phantoms, split)]  # fmt: skip
+    for split in ("train", "val", "test"):
+        heads += [KnownHead(settings, row, split == "test") for row in image_rows(phantoms, split)]
     patients = image_rows(phantoms, "variability")
     for number, subject in enumerate(sorted({row.subject for row in patients})):
         echoes = [row for row in patients if row.subject == subject]

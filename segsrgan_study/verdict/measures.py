@@ -22,6 +22,9 @@ NORMAL_MAD = 0.67449  # median absolute deviation of a unit Gaussian; scipy.stat
 SHELL_VOXELS = 2
 AIR = 0.05  # of the intensity scale, at the most
 ENDS = 0.15  # share of the slices with a head, at either end
+UPRIGHT = np.array(
+    [0.0, -0.5, -0.87]
+)  # from the skull's middle to cerebellum and brainstem, RAS+; 21 to 44 weeks: 25 deg
 LARGE = 0.25  # share of the largest slice's area from which a slice is measured
 MEASURES = {
     "snr": "signal-to-noise ratio: median of the head over the noise's standard deviation within slices",
@@ -48,6 +51,8 @@ MEASURES = {
     "disagreement": "disagreement of the passes over the volume of the tissue",
     "length": "standard deviation of the skull's content along y over that along x",
     "height": "standard deviation of the skull's content along z over that along x",
+    "stem": "brainstem over the skull's content, unknown to a network that does not know it",
+    "tilt_deg": "angle of an upright head's direction from the skull's middle to the hindbrain with the one found",
     "change": "root mean square of super-resolved minus interpolated image within the skull, over bright",
 }
 
@@ -212,6 +217,12 @@ def segmented(result: Segmentation, inside: np.ndarray) -> dict[str, float]:
     points = nib.affines.apply_affine(result.labels.affine, np.argwhere(inside))
     spread = points.std(0) if len(points) > 1 else np.full(3, np.nan)
     found |= {"length": spread[1] / max(spread[0], 1e-6), "height": spread[2] / max(spread[0], 1e-6)}
+    found |= {"stem": result.volumes_ml.get("brainstem", np.nan) / skull_ml}
+    hindbrain = np.argwhere(np.isin(labels, [NUMBERS["cerebellum"], NUMBERS["brainstem"]]))
+    if len(hindbrain) and len(points):
+        below = nib.affines.apply_affine(result.labels.affine, hindbrain).mean(0) - points.mean(0)
+        cosine = below @ UPRIGHT / (np.linalg.norm(below) * np.linalg.norm(UPRIGHT))
+        found |= {"tilt_deg": np.degrees(np.arccos(np.clip(cosine, -1, 1)))}
     change = np.asarray(result.image.dataobj)[inside] - interpolated[inside]
     return found | {"change": float(np.sqrt(np.mean(np.square(change)))) / bright}
 

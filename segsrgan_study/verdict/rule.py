@@ -32,6 +32,8 @@ FLICKER = np.log(2)
 SHIFT_MM = 3.0
 ASYMMETRY = 0.35
 PIECES = 0.1
+STEM = 0.011  # of the skull's content; 0.014 or more in all heads above
+TILT_DEG = 40.0  # 25 or less in all heads above
 
 
 def reasons(volumes_ml: Mapping[str, float], numbers: Mapping[str, float]) -> list[str]:
@@ -60,7 +62,12 @@ def reasons(volumes_ml: Mapping[str, float], numbers: Mapping[str, float]) -> li
         (
             _outside(n.length, LENGTH) or _outside(n.height, HEIGHT),
             f"the head is {n.length:.2f} times as long and {n.height:.2f} times as high as wide: see whether "
-            "it is whole and the voxel sizes of its header are right",
+            "it is whole and upright (left and right depend on it) and the voxel sizes of its header are right",
+        ),
+        (
+            n.stem < STEM or n.tilt_deg > TILT_DEG,
+            "brainstem and cerebellum are not where they belong: the head is turned in the field, so that left and "
+            "right may be exchanged, or its lower part is missing",
         ),
         (n.asymmetry > ASYMMETRY, f"left and right {tissue} differ by {100 * n.asymmetry:.0f} % of their sum"),
         (n.pieces > PIECES, f"{100 * n.pieces:.0f} % of the {tissue} lies apart from the rest"),

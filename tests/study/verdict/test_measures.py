@@ -15,6 +15,7 @@ from segsrgan_study.verdict.measures import (
     euler_number,
     measures,
     noise_sd,
+    segmented,
 )
 
 AFFINE = np.diag([1.0, 1.0, 3.0, 1.0])
@@ -66,6 +67,22 @@ def test_the_order_of_storage_changes_no_measure(codes):
     images = {name: getattr(result, name).as_reoriented(turn) for name in ("interpolated", "image", "labels", "sides")}
     found = measures(image.as_reoriented(turn), replace(result, **images))
     assert found == pytest.approx(measures(image, result), rel=1e-3, abs=1e-3, nan_ok=True)
+
+
+@pytest.mark.parametrize(
+    ("turn", "tilt_deg"), [(np.eye(3), 0), (np.diag([-1.0, -1, 1]), 60), (np.diag([1.0, -1, -1]), 180)]
+)
+def test_a_head_that_is_turned_in_the_field_has_its_hindbrain_elsewhere(turn, tilt_deg):
+    x, y, z = np.indices((60, 60, 60)) - 29.5
+    labels = 2 * (np.sqrt(x**2 + y**2 + z**2) < 25).astype(np.uint8)
+    labels[np.sqrt(x**2 + (y + 10) ** 2 + (z + 17.4) ** 2) < 4] = 8
+    affine = np.eye(4)
+    affine[:3, :3] = turn
+    head, image = Nifti1Image(labels, affine), Nifti1Image(100.0 * (labels > 0), affine)
+    volumes = {"cortex": 60.0, "brainstem": 0.27, "intracranial": 65.0}
+    found = segmented(Segmentation(image, image, head, {"cortex": image}, volumes, head), labels > 0)
+    assert found["tilt_deg"] == pytest.approx(tilt_deg, abs=2)
+    assert found["stem"] == pytest.approx(0.27 / 65)
 
 
 def test_nothing_found_is_no_fault():

@@ -35,6 +35,8 @@ MODEL = Logistic(
         ({"height": 0.4}, "look"),
         ({"asymmetry": 0.5}, "look"),
         ({"pieces": 0.4}, "look"),
+        ({"stem": 0.005}, "look"),
+        ({"tilt_deg": 90.0}, "look"),
     ],
 )
 def test_each_rule_alone_decides(change, verdict):
@@ -80,12 +82,12 @@ def test_a_model_of_other_weights_is_not_used_and_a_damaged_one_is_told(tmp_path
 
 def test_the_fit_finds_what_makes_volumes_wrong_on_heads_that_it_has_not_seen(tmp_path):
     rng = np.random.default_rng(0)
-    table = pd.DataFrame({name: rng.lognormal(0, 0.3, 400) for name in MEASURES})
-    error = 0.4 * np.log(table["shift_mm"]) + 0.02 * rng.standard_normal(400)
-    table = table.assign(head=np.arange(400) // 20, error=error, doubts=[[]] * 400, remarks=[[]] * 400)
+    table = pd.DataFrame({name: rng.lognormal(0, 0.3, 800) for name in MEASURES})
+    error = 0.4 * np.log(table["shift_mm"]) + 0.02 * rng.standard_normal(800)
+    table = table.assign(head=np.arange(800) // 20, error=error, doubts=[[]] * 800, remarks=[[]] * 800)
     table.loc[7, ["error", "doubt"]] = np.nan  # one that was refused
-    model = fit_logistic(table[:200], "a")
-    found = rates(judged(table[200:], replace(model, look=0.3)))
+    model = fit_logistic(table[:400], "a")
+    found = rates(judged(table[400:], replace(model, look=0.3)))
     assert found["auc"] > 0.9
-    assert found["cases"] == 200
+    assert found["cases"] == 400
     assert found["found"] > found["disturbed"]
