@@ -10,19 +10,29 @@ from segsrgan_study.files import stem
 from segsrgan_study.verdict.measures import NORMAL_MAD
 
 FEWEST_CASES = 5  # for a median and a spread
+APART = 1.3  # slice thickness over distance, or the reverse; above it slices overlap, or leave gaps
 LIMIT = 3.5  # of |z| (Iglewicz and Hoaglin, 1993)
 
 
-def thick_slices(file: Path, card: ModelCard) -> list[str]:
-    """Return a note where the JSON beside an image gives a slice thickness that the network was not trained on."""
+def thick_slices(file: Path, card: ModelCard, distance_mm: float) -> list[str]:
+    """Return a note where the JSON beside an image gives a slice thickness that the network was not trained on.
+
+    Args:
+        file: the image.
+        card: of the network.
+        distance_mm: between the image's slices, for which the network takes their thickness.
+    """
     sidecar = file.with_name(f"{stem(file)}.json")
     try:
         mm = float(json.loads(sidecar.read_text(encoding="utf-8"))["SliceThickness"])
     except (OSError, ValueError, KeyError, TypeError):
         return []
     low, high = card.thickness_mm
-    note = f"the slices are {mm:.3g} mm thick, the network was trained on {low:g} to {high:g} mm"
-    return [] if low - 0.25 <= mm <= high + 0.25 else [note]
+    if not low - 0.25 <= mm <= high + 0.25:
+        return [f"the slices are {mm:.3g} mm thick, the network was trained on {low:g} to {high:g} mm"]
+    if not 1 / APART <= mm / distance_mm <= APART:
+        return [f"the slices are {mm:.3g} mm thick and lie {distance_mm:.3g} mm apart, in training they nearly touch"]
+    return []
 
 
 def outliers(numbers: pd.DataFrame) -> list[str]:

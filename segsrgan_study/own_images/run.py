@@ -110,7 +110,8 @@ def segment_image(image: InputImage, job: Job, identity: dict[str, Any], walk: W
     found = segmenter(scan, walk=walk)
     numbers = measures(scan, as_written(found))  # on the network's grid, for which the verdict was fitted
     result = as_written(refined(found, scan, segmenter.card, job.spacing_mm))
-    doubts = [*result.notes, *thick_slices(image.file, segmenter.card), *reasons(result.volumes_ml, numbers)]
+    doubts = [*result.notes, *thick_slices(image.file, segmenter.card, numbers["slice_mm"])]
+    doubts += reasons(result.volumes_ml, numbers)
     as_fitted = job.step is None and job.flips is None  # the passes' disagreement depends on the windows
     logistic = read_logistic(job.model, checksum(identity["Weights"])) if as_fitted else None
     verdict = judge(doubts, remarks(numbers), numbers, logistic)

@@ -7,6 +7,7 @@ from segsrgan_core.errors import UserError
 
 FOLDER = Path(__file__).parent
 CARD = "model.json"
+DEFAULT = "general"
 
 
 def packaged() -> list[str]:
@@ -19,14 +20,14 @@ def find_model(word: str | Path | None = None) -> Path:
 
     Args:
         word: name of packaged weights, or a folder that `segsrgan train` or the study wrote (`./name` for a folder with
-            the name of packaged weights). None: the first packaged weights.
+            the name of packaged weights). None: the packaged weights `DEFAULT`.
 
     Raises:
         UserError: there is no such network.
     """
     names = packaged()
     if word is None:
-        return FOLDER / names[0]
+        return FOLDER / DEFAULT
     if str(word) in names:
         return FOLDER / str(word)
     if (Path(word) / CARD).is_file():

@@ -24,11 +24,11 @@ def put(folder):
     return folder
 
 
-def test_a_packaged_set_is_found_by_name_and_the_first_is_the_default(place):
-    second, first = put(place / "package" / "second"), put(place / "package" / "first")
-    assert weights.packaged() == ["first", "second"]
-    assert find_model("second") == second
-    assert find_model() == first
+def test_a_packaged_set_is_found_by_name_and_general_is_the_default(place):
+    general, first = put(place / "package" / "general"), put(place / "package" / "first")
+    assert weights.packaged() == ["first", "general"]
+    assert find_model("first") == first
+    assert find_model() == general
 
 
 def test_a_folder_is_found_and_a_name_goes_before_a_folder_of_that_name(place):

@@ -1,16 +1,20 @@
 import numpy as np
 import pandas as pd
+import pytest
 
 from segsrgan_study.own_images.quality import outliers, thick_slices
 from tests.settings import model_card
 
 
-def test_the_thickness_in_the_json_beside_an_image_counts(tmp_path):
-    image = tmp_path / "sub-01_T2w.nii.gz"
-    assert thick_slices(image, model_card()) == []
-    for mm, doubted in ((3.0, False), (6.0, True)):
-        (tmp_path / "sub-01_T2w.json").write_text(f'{{"SliceThickness": {mm}}}')
-        assert ["6 mm thick" in note for note in thick_slices(image, model_card())] == [True] * doubted
+@pytest.mark.parametrize(
+    ("mm", "distance_mm", "says"),
+    [(3.0, 3.0, ""), (2.9, 3.3, ""), (6.0, 6.0, "trained on 2 to 4 mm"), (4.0, 2.0, "2 mm apart"), (2.0, 4.0, "apart")],
+)
+def test_the_thickness_in_the_json_beside_an_image_counts(mm, distance_mm, says, tmp_path):
+    image, card = tmp_path / "sub-01_T2w.nii.gz", model_card(thickness_mm=(2.0, 4.0))
+    assert thick_slices(image, card, distance_mm) == []
+    (tmp_path / "sub-01_T2w.json").write_text(f'{{"SliceThickness": {mm}}}')
+    assert [says in note for note in thick_slices(image, card, distance_mm)] == ([True] if says else [])
 
 
 def test_the_one_that_is_far_from_the_others_is_named():
