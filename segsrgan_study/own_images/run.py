@@ -114,7 +114,7 @@ def segment_image(image: InputImage, job: Job, identity: dict[str, Any], walk: W
     doubts += reasons(result.volumes_ml, numbers)
     as_fitted = job.step is None and job.flips is None  # the passes' disagreement depends on the windows
     logistic = read_logistic(job.model, checksum(identity["Weights"])) if as_fitted else None
-    verdict = judge(doubts, remarks(numbers), numbers, logistic)
+    verdict = judge(doubts, remarks(result.volumes_ml, numbers), numbers, logistic)
     for note in verdict["Notes"]:
         say(f"{image.file}: note: {note}.")
     made_with = versions("nibabel", "numpy", "scipy", job.engine)

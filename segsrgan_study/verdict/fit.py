@@ -100,9 +100,10 @@ def case_table(study: Study, heads: list[KnownHead], model: Path, weights_sha256
     rows = [row for group in results(found, "heads", lambda head: head.row.subject) for row in group]
     table = pd.DataFrame([row | row["numbers"] for row in rows])[[*COLUMNS, *MEASURES]]
     volumes, numbers = table.pop("volumes_ml"), table[list(MEASURES)].astype(float).to_dict("records")
-    found = [reasons(ml, n) if ml else [] for ml, n in zip(volumes, numbers, strict=True)]
+    cases = list(zip(volumes, numbers, strict=True))
+    found = [reasons(*one) if one[0] else [] for one in cases]
     doubts = [[*told, *more] for told, more in zip(table["told"], found, strict=True)]
-    return table.assign(doubts=doubts, remarks=[remarks(n) for n in numbers])
+    return table.assign(doubts=doubts, remarks=[remarks(*one) if one[0] else [] for one in cases])
 
 
 @lru_cache(maxsize=1)

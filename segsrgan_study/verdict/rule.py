@@ -72,14 +72,16 @@ def reasons(volumes_ml: Mapping[str, float], numbers: Mapping[str, float]) -> li
         (n.asymmetry > ASYMMETRY, f"left and right {tissue} differ by {100 * n.asymmetry:.0f} % of their sum"),
         (n.pieces > PIECES, f"{100 * n.pieces:.0f} % of the {tissue} lies apart from the rest"),
     ]
-    missing = [f"no {name.replace('_', ' ')} was found: {NEVER}" for name, ml in volumes_ml.items() if not ml]
+    missing = [] if volumes_ml[tissue_of(volumes_ml)] else [f"no {tissue} was found: {NEVER}"]
     return missing + [sentence for holds, sentence in rules if holds]
 
 
-def remarks(numbers: Mapping[str, float]) -> list[str]:
+def remarks(volumes_ml: Mapping[str, float], numbers: Mapping[str, float]) -> list[str]:
     """Return what may or may not make a volume wrong, which the model knows better than a limit, as `reasons` does."""
     n = SimpleNamespace(**numbers)
+    missing = [name.replace("_", " ") for name, ml in volumes_ml.items() if not ml and name != tissue_of(volumes_ml)]
     rules = [
+        (len(missing) > 0, f"nothing was found of: {', '.join(missing)}"),
         (n.lowest < LOWEST, "there are negative intensities, which no scanner makes"),
         (CUT_CM2 < n.cut_cm2 <= CUT_MUCH_CM2, _cut(n.cut_cm2)),
     ]

@@ -40,7 +40,7 @@ MODEL = Logistic(
     ],
 )
 def test_each_rule_alone_decides(change, verdict):
-    found = judge(reasons(VOLUMES, USUAL | change), remarks(USUAL | change), USUAL | change, None)
+    found = judge(reasons(VOLUMES, USUAL | change), remarks(VOLUMES, USUAL | change), USUAL | change, None)
     assert (found["Verdict"], len(found["Notes"])) == (verdict, len(change))
     assert found["Probability"] is None
     assert "not calibrated" in found["Calibration"]
@@ -48,6 +48,9 @@ def test_each_rule_alone_decides(change, verdict):
 
 def test_a_tissue_that_was_not_found_is_not_used():
     assert judge(reasons(VOLUMES | {"cortex": 0.0}, USUAL), [], USUAL, MODEL)["Verdict"] == "do not use"
+    others = {"hippocampi_amygdala": 0.0, "left_hippocampi_amygdala": 0.0, **VOLUMES}
+    assert reasons(others, USUAL) == []
+    assert "hippocampi amygdala" in remarks(others, USUAL)[0]
 
 
 @pytest.mark.parametrize(
