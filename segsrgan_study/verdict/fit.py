@@ -32,7 +32,7 @@ LOGARITHMS = (
     *("snr", "brightest", "shift_mm", "shift_rms_mm", "slice_mm", "skull_ml", "share", "sheet_mm", "doubt"),
     *("disagreement", "length", "height", "change"),
 )
-DISTURBED = 0.08  # share of good volumes that the probability marks, in cross-validation
+DISTURBED = 0.10  # share of good volumes that the probability marks, in cross-validation
 NEVER = 0.9
 PENALTIES = np.logspace(-3, 0, 7)  # inverse strength of the ridge
 MARGIN_VOXELS = 6

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from pydantic import TypeAdapter
 
+from segsrgan_core.classes import SIDES
 from segsrgan_core.errors import UserError
 from segsrgan_study.verdict.measures import tissue_of
 
@@ -79,7 +80,8 @@ def reasons(volumes_ml: Mapping[str, float], numbers: Mapping[str, float]) -> li
 def remarks(volumes_ml: Mapping[str, float], numbers: Mapping[str, float]) -> list[str]:
     """Return what may or may not make a volume wrong, which the model knows better than a limit, as `reasons` does."""
     n = SimpleNamespace(**numbers)
-    missing = [name.replace("_", " ") for name, ml in volumes_ml.items() if not ml and name != tissue_of(volumes_ml)]
+    others = [name for name in volumes_ml if name != tissue_of(volumes_ml) and name.partition("_")[0] not in SIDES]
+    missing = [name.replace("_", " ") for name in others if not volumes_ml[name]]
     rules = [
         (len(missing) > 0, f"nothing was found of: {', '.join(missing)}"),
         (n.lowest < LOWEST, "there are negative intensities, which no scanner makes"),
