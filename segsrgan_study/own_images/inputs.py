@@ -153,10 +153,8 @@ def _apart(images: list[InputImage]) -> tuple[list[InputImage], list[Failure]]:
         if same:
             reason = f"this image was given as {same.name} already; correct the table"
         elif person.person != image.person:
-            reason = (
-                f"{image.person!r} and {person.person!r} would be one subject in the outputs; rename one, or use a "
-            )
-            reason += "CSV table with a column subject"
+            reason = f"{image.person!r} and {person.person!r} would be one subject in the outputs; rename one, or use "
+            reason += "a CSV table with a column subject"
         elif other := kept.get(image.name.casefold()):
             reason = f"its outputs would have the names of those of {other.source}, {other.name}; {IN_A_TABLE}"
         if reason:

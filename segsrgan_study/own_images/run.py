@@ -75,17 +75,15 @@ def segment_all(images: list[InputImage], failures: Iterable[Failure], job: Job,
     work = partial(segment_image, job=job, identity=identity, walk=walk)
     needed = {"memory_gib": 2.0, "cores_each": 2}  # per image
     found = map_cases(work, missing, "segmented", workers, **needed, name=lambda image: str(image.file))
-    reasons = {one.item: one.reason.replace(str(one.item.file), one.item.source) for one in found}
+    outcomes = {one.item: one.reason.replace(str(one.item.file), one.item.source) for one in found}
     statuses = [Status("", one.source, "failed", one.reason) for one in refused]
     for image in images:
-        reason = reasons.get(image)
+        reason = outcomes.get(image)
         state = "there" if reason is None else "failed" if reason else "done"
         statuses.append(Status(image.name, image.source, state, reason or ""))
-    forget(job.out, [image for image in images if not reasons.get(image)])
-    keep(
-        job.out,
-        [*refused, *(Failure(one.source, reasons[one], one.file, one.name) for one in images if reasons.get(one))],
-    )
+    failed = [image for image in images if outcomes.get(image)]
+    forget(job.out, [image for image in images if image not in failed])
+    keep(job.out, [*refused, *(Failure(one.source, outcomes[one], one.file, one.name) for one in failed)])
     write_tables(job.out)
     return statuses
 
@@ -108,8 +106,10 @@ def segment_image(image: InputImage, job: Job, identity: dict[str, Any], walk: W
     remove_case(image, job.out)
     scan, segmenter = load_image(image.file), segmenter_of(job)
     found = segmenter(scan, walk=walk)
-    numbers = measures(scan, as_written(found))  # on the network's grid, for which the verdict was fitted
-    result = as_written(refined(found, scan, segmenter.card, job.spacing_mm))
+    result = as_written(found)
+    numbers = measures(scan, result)  # on the network's grid, for which the verdict was fitted
+    fine = refined(found, scan, segmenter.card, job.spacing_mm)
+    result = result if fine is found else as_written(fine)
     doubts = [*result.notes, *thick_slices(image.file, segmenter.card, numbers["slice_mm"])]
     doubts += reasons(result.volumes_ml, numbers)
     as_fitted = job.step is None and job.flips is None  # the passes' disagreement depends on the windows
