@@ -50,9 +50,9 @@ def segment(
 ) -> None:
     """Segment thick-slice images: super-resolved image, labels, uncertainty and volumes.
 
-    OUT/report.html shows every case, OUT/volumes.tsv holds the volumes, OUT/cases.tsv lists successes, failures with
-    their reasons, and the cases to look at first. An interrupted run continues with the same command; an image that
-    fails does not stop the others.
+    OUT/report.html shows every case. OUT/cases.tsv has one row a case: verdict, failures with their reasons, volumes.
+    OUT/volumes.tsv has one row a case, tissue and side, with the error of the volume. An interrupted run continues with
+    the same command; an image that fails does not stop the others.
 
     For example:
 

@@ -6,6 +6,7 @@ from typing import Any
 import pandas as pd
 
 from segsrgan_core.atomic import write_json, write_text
+from segsrgan_core.classes import SIDES
 from segsrgan_study.files import write_csv
 from segsrgan_study.own_images.bids import is_whole, read_record
 from segsrgan_study.own_images.failures import kept_failures, one_at_a_time
@@ -15,7 +16,8 @@ from segsrgan_study.verdict.measures import MEASURES
 from segsrgan_study.verdict.rule import CALIBRATED, VERDICTS
 
 RECORDS = "sub-*/**/*_desc-segsrgan_dseg.json"
-TEXT = ["verdict", "case", "image", "state", "reason", "outliers", "notes"]  # the first columns of cases.tsv
+IDS = ["participant_id", "session_id"]
+TEXT = ["verdict", "case", "image", *IDS, "state", "reason", "outliers", "notes"]  # the first columns of cases.tsv
 PROBABILITY = "probability"  # that the volume is wrong by more than 10 %
 GOOD, LOOK, _ = VERDICTS
 COLUMNS = {
@@ -23,9 +25,13 @@ COLUMNS = {
     "session_id": "Visit or scan of the subject.",
     "case": "Name that the case's files start with.",
     "image": "File that was segmented.",
+    "tissue": "Tissue, or intracranial: the content of the skull.",
+    "side": "Both sides together, or the left or right one alone.",
+    "volume_ml": "Volume in mL.",
+    "se_ml": "Standard error of the volume in mL.",
     "weights": "Name of the network.",
     "weights_sha256": "First 12 digits of the checksum of its weights.",
-}  # of volumes.tsv; the volumes are described by their names
+}  # of volumes.tsv
 
 
 def write_tables(out: Path) -> None:
@@ -45,37 +51,40 @@ def _write_tables(out: Path) -> None:
         for path, record in found.items()
         if record is not None and is_whole(record, path.parent.parent)
     }
-    volumes = pd.DataFrame([_volumes(name, record) for name, record in records.items()])
-    cases = _cases(volumes, records, failed)
-    described = {name: {"Description": text} for name, text in COLUMNS.items()}
-    for name in volumes.filter(regex="_ml$"):
-        tissue = name.removesuffix("_ml").removesuffix("_se").replace("_", " ")
-        what = "Standard error of the volume" if name.endswith("_se_ml") else "Volume"
-        described[name] = {"Description": f"{what} of the {tissue}.", "Units": "mL"}
-    write_csv(out / "volumes.tsv", volumes if records else pd.DataFrame(columns=["participant_id"]), sep="\t")
-    write_json(out / "volumes.json", described)
+    volumes = pd.DataFrame([row for one in records.items() for row in _volumes(*one)], columns=list(COLUMNS))
+    cases = _cases(records, failed)
+    write_csv(out / "volumes.tsv", volumes, sep="\t")
+    write_json(out / "volumes.json", {name: {"Description": text} for name, text in COLUMNS.items()})
     write_csv(out / "cases.tsv", cases, sep="\t")
     _write_page(out, cases, records)
 
 
-def _volumes(name: str, record: dict[str, Any]) -> dict[str, Any]:
+def _volumes(name: str, record: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the rows of a case, one a tissue and side."""
+    made_by = {"weights": record["Weights"]["Name"], "weights_sha256": record["Weights"]["Sha256"][:12]}
+    rows = []
+    for key, ml in record["Volumes_ml"].items():
+        side, _, tissue = key.partition("_") if key.startswith(SIDES) else ("both", "", key)
+        numbers = {"volume_ml": ml, "se_ml": record["StandardErrors_ml"].get(key)}
+        rows.append(_ids(name) | {"image": record["Sources"][0], "tissue": tissue, "side": side} | numbers | made_by)
+    return rows
+
+
+def _ids(name: str) -> dict[str, str]:
     entities = entities_of(name)
-    row = {"participant_id": f"sub-{entities['sub']}"}
-    row["session_id"] = f"ses-{entities['ses']}" if "ses" in entities else "n/a"
-    row |= {"case": name, "image": record["Sources"][0]}
-    row |= {f"{tissue}_ml": ml for tissue, ml in record["Volumes_ml"].items()}
-    row |= {f"{tissue}_se_ml": ml for tissue, ml in record["StandardErrors_ml"].items()}
-    return row | {"weights": record["Weights"]["Name"], "weights_sha256": record["Weights"]["Sha256"][:12]}
+    session = f"ses-{entities['ses']}" if "ses" in entities else "n/a"
+    return {"participant_id": f"sub-{entities['sub']}", "session_id": session, "case": name}
 
 
-def _cases(volumes: pd.DataFrame, records: dict[str, dict], failed: list[tuple[str, str, str]]) -> pd.DataFrame:
+def _cases(records: dict[str, dict], failed: list[tuple[str, str, str]]) -> pd.DataFrame:
     """Return one row a case with verdict, state, doubts and all measures; failures come first, then the doubtful."""
     rows = [{"case": name, "image": source, "state": "failed", "reason": why} for name, source, why in failed]
     table = pd.DataFrame(rows).assign(verdict="failed")
-    numbers = volumes.filter(regex="(?<!_se)_ml$")
     if records:
+        numbers = pd.DataFrame([record["Volumes_ml"] for record in records.values()]).add_suffix("_ml")
         done = pd.DataFrame(
-            {"case": name, "image": record["Sources"][0], "notes": "; ".join(record["Notes"]), "verdict": LOOK}
+            _ids(name)
+            | {"image": record["Sources"][0], "notes": "; ".join(record["Notes"]), "verdict": LOOK}
             | {key.lower(): record[key] for key in ("Verdict", "Probability") if key in record}  # not in older records
             for name, record in records.items()
         )

@@ -36,8 +36,15 @@ def test_derivatives_with_hemispheres_are_valid(cases, job, monkeypatch):
     segment_all(cases, [], job)
     assert errors(job.out) == []
     assert len(list(job.out.rglob("*hemispheres_dseg.nii.gz"))) == 3
-    columns = pd.read_csv(job.out / "volumes.tsv", sep="\t").columns
-    assert {"cortex_ml", "left_cortex_ml", "right_cortex_ml", "intracranial_ml"} <= set(columns)
+    rows = pd.read_csv(job.out / "volumes.tsv", sep="\t").query("case == 'sub-01'")
+    both, left, right, _ = rows["volume_ml"]
+    assert rows[["tissue", "side"]].agg(" ".join, axis=1).tolist() == [
+        "cortex both",
+        "cortex left",
+        "cortex right",
+        "intracranial both",
+    ]
+    assert both == left + right > 0
 
 
 def test_simulated_images_and_their_derivatives_are_valid_and_a_fault_is_seen(cases, job, tmp_path):

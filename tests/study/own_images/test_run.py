@@ -70,7 +70,7 @@ def test_every_case_leaves_images_record_sheet_and_volumes(cases, job):
     assert volumes["participant_id"].tolist() == ["sub-00", "sub-01", "sub-02"]
     labels = nib.load(f"{base}_desc-segsrgan_dseg.nii.gz")
     counted = (np.asarray(labels.dataobj) == 2).sum() * abs(np.linalg.det(labels.affine[:3, :3])) / 1000
-    assert volumes["cortex_ml"][1] == pytest.approx(counted, rel=1e-4)
+    assert volumes["volume_ml"][1] == pytest.approx(counted, rel=1e-4)
     assert counted > 0
     assert set(json.loads((job.out / "volumes.json").read_text())) == set(volumes.columns)
 
