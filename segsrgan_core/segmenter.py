@@ -1,5 +1,6 @@
 """A trained network as a method: from a thick-slice image to a high-resolution image, labels and volumes."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -28,6 +29,7 @@ from segsrgan_core.settings import ModelSettings
 from segsrgan_core.uncertainty import Network, disagreement_ml, error_probability, spread_channels, views
 
 FORMAT = 3
+FORMER = ("error_factors", "error_cases")  # of older cards, without meaning now
 WEIGHTS = "generator.npz"
 FIELD_MM = (10.0, 500.0)  # extent of an image along each axis: at the least a slab, at the most a head with shoulders
 LARGEST_IMAGE_VOXELS = 600**3
@@ -46,12 +48,10 @@ class ModelCard:
     thickness_mm: tuple[float, float]  # smallest and largest slice thickness in training
     planes: Annotated[tuple[Literal["axial", "coronal", "sagittal"], ...], Field(min_length=1)]  # in training
     cohort: str  # name of the cohort of the training
-    step: Annotated[int, Field(ge=1)]  # voxels from window to window when threshold and error factors were learnt
+    step: Annotated[int, Field(ge=1)]  # voxels from window to window when the threshold was learnt
     flips: tuple[Literal["x", "y", "z"], ...]  # axes along which windows were mirrored in turn, then
     threshold: Annotated[float, Field(gt=0, lt=1)] = 0.5  # of the probability, for a single class
     networks: Annotated[int, Field(ge=1, le=64)] = 1  # number of networks that vote
-    error_factors: dict[str, float] = field(default_factory=dict)  # by volume, standard error over the disagreement
-    error_cases: Annotated[int, Field(ge=0)] = 0  # number of cases the factors were learnt from
     format: Literal[FORMAT] = FORMAT  # version of this file's format
 
     @property
@@ -75,7 +75,6 @@ class Segmentation:
     sides: Nifti1Image | None = None  # uint8, 1 left, 2 right within the skull; None for a network without hemispheres
     uncertainty: Nifti1Image | None = None  # float32, probability that a voxel's label is wrong
     disagreement_ml: dict[str, float] = field(default_factory=dict)  # see `uncertainty.disagreement_ml`
-    standard_errors_ml: dict[str, float] = field(default_factory=dict)  # nan if the model was not calibrated
     notes: list[str] = field(default_factory=list)  # sentences about this image that its user should read
 
 
@@ -127,7 +126,6 @@ class Segmenter:
         _clear_outside(classes, means, squares, sides)
         labels = classes.decode(means, self.card.threshold)
         probabilities, voxel_ml = classes.of(means), voxel_volume_ml(interpolated)
-        disagreement = disagreement_ml(classes, means, squares, sides, voxel_ml)
 
         def back(values: np.ndarray) -> Nifti1Image:
             return _in_orientation_of(Nifti1Image(values, interpolated.affine), image)
@@ -139,8 +137,7 @@ class Segmenter:
             probabilities={name: back(p) for name, p in probabilities.items()},
             volumes_ml=volumes_ml(classes, labels, sides, voxel_ml),
             uncertainty=back(error_probability(probabilities, labels, classes.numbers)),
-            disagreement_ml=disagreement,
-            standard_errors_ml={k: self.card.error_factors.get(k, np.nan) * ml for k, ml in disagreement.items()},
+            disagreement_ml=disagreement_ml(classes, means, squares, sides, voxel_ml),
             sides=None if sides is None else back(sides),
             notes=self._notes(canonical, thickness),
         )
@@ -176,7 +173,7 @@ class Segmenter:
         if not low - 0.25 <= thickness <= high + 0.25:
             notes.append(f"the slices are {thickness:.3g} mm thick, the network was trained on {low:g} to {high:g} mm")
         if self.windows != (min(self.card.step, self.card.patch), self.card.flips):
-            notes.append("threshold and standard errors were learnt with other windows (--step, --flips)")
+            notes.append("the threshold was learnt with other windows (--step, --flips)")
         return notes
 
 
@@ -265,7 +262,8 @@ def read_card(folder: Path) -> ModelCard:
     """Read `model.json`; see `load_segmenter`."""
     path = folder / "model.json"
     try:
-        card = TypeAdapter(ModelCard).validate_json(path.read_text(encoding="utf-8"))
+        facts = json.loads(path.read_text(encoding="utf-8"))
+        card = TypeAdapter(ModelCard).validate_python({k: v for k, v in facts.items() if k not in FORMER})
         arguments = dict(card.generator)
         channels = arguments.pop("n_classes")
         rest = {"classes": list(card.classes), "critic_width": 1, "precision": "auto"}
@@ -276,7 +274,7 @@ def read_card(folder: Path) -> ModelCard:
         raise UserError(
             f"{path}: not the folder of a trained model ({error.strerror}); name another with --model, or train one."
         ) from error
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise UserError(
             f"{path}: not a model card of format {FORMAT} ({_brief(error)}); copy the model again, or train again."
         ) from error

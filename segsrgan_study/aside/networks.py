@@ -73,11 +73,11 @@ def train_aside(study: Study, settings: Settings, cohorts: Sequence[str], out: P
 
 
 def calibrate_aside(study: Study, settings: Settings, cohorts: Sequence[str], model: Path, out: Path) -> ModelCard:
-    """Choose a network's threshold and estimate its standard errors on other cohorts, with the network's windows.
+    """Choose a network's threshold on other cohorts, with the network's windows.
 
     Cases are of the split val, and of train if there are too few. Without a voxel size in the settings, that of the
     network (a folder) is used. The folder `out` gets a copy of the model with the new card, which is returned, and
-    calibration.json (cohorts and settings).
+    calibration.json (cohorts, number of cases and settings).
     """
     settings = _at_the_spacing_of(model, settings).model_copy(update={"cohort": "+".join(cohorts)})
     bench = _prepared(study, out, settings, cohorts)
@@ -89,7 +89,8 @@ def calibrate_aside(study: Study, settings: Settings, cohorts: Sequence[str], mo
             atomic(out / path.name, lambda part, path=path: shutil.copyfile(path, part))
     write_json(out / "model.json", asdict(card))
     facts = settings.model_dump(mode="json", include={"simulation", "inference"})
-    write_json(out / "calibration.json", {"cohorts": list(cohorts), **facts, "version": segsrgan_core.__version__})
+    facts |= {"cohorts": list(cohorts), "cases": len(cases), "version": segsrgan_core.__version__}
+    write_json(out / "calibration.json", facts)
     shutil.rmtree(out / SCRATCH)
     return card
 

@@ -104,7 +104,7 @@ def calibrate(
     setting: Setting = None,
     params: Params = None,
 ) -> None:
-    """Choose a network's threshold and estimate the standard errors of its volumes on labelled cohorts.
+    """Choose the threshold of a network of one class on labelled cohorts.
 
     The weights do not change. `inference.calibration_cases` cases are used, of the split val first, then of train.
     Calibrate on images like those to segment.
@@ -118,7 +118,7 @@ def calibrate(
     from segsrgan_study.weights import find_model
 
     card = calibrate_aside(study, settings, names, find_model(model), out)
-    say(f"calibrated on {card.error_cases} cases, threshold {card.threshold:g}: {out}")
+    say(f"calibrated, threshold {card.threshold:g}: {out}")
 
 
 def evaluate(

@@ -1,15 +1,12 @@
-"""Trust in a segmentation: its map of uncertainty, the reliability of its probabilities, the errors of volumes."""
+"""Trust in a segmentation: its map of uncertainty, the reliability of its probabilities, its volumes."""
 
-from collections.abc import Mapping
 from itertools import cycle
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from nibabel.nifti1 import Nifti1Image
-from scipy import stats
 
 from segsrgan_core.classes import NUMBERS
 from segsrgan_study.figures.panels import contour, mask_of, scale_bar, show, view_of
@@ -23,7 +20,6 @@ PLANE = "axial"
 def draw(
     bins: pd.DataFrame,
     scores: pd.DataFrame,
-    metrics: Mapping[str, Any],
     image: Nifti1Image,
     labels: Nifti1Image,
     uncertainty: Nifti1Image,
@@ -34,8 +30,6 @@ def draw(
     Args:
         bins: `results/evaluation/calibration.csv`.
         scores: `results/evaluation/per_subject.csv`.
-        metrics: `results/evaluation/metrics.json`; the intervals are Student's t, with a degree of freedom per case
-            that the standard errors were learnt from.
         image: SegSRGAN's image of a test subject.
         labels: its labels.
         uncertainty: its map, probabilities.
@@ -59,10 +53,8 @@ def draw(
     for ax in axes[:2]:
         ax.set_anchor("N")
     _curves(axes[2], bins)
-    true, found, error = (volumes[name] for name in ("volume_true_ml", "volume_ml", "volume_se_ml"))
-    reach = stats.t.ppf(0.975, max(metrics["standard_errors"]["cases"], 1)) * error
-    axes[3].errorbar(true, found, reach, fmt="o", color=BLUE, capsize=2, linewidth=0.9)
-    axes[3].axline((float(true.mean()),) * 2, slope=1, color=BLACK, linestyle=":", linewidth=0.9)
+    axes[3].plot(volumes["volume_true_ml"], volumes["volume_ml"], "o", color=BLUE)
+    axes[3].axline((float(volumes["volume_true_ml"].mean()),) * 2, slope=1, color=BLACK, linestyle=":", linewidth=0.9)
     axes[3].set(xlabel=f"true volume of the {structure} (ml)", ylabel="measured (ml)")
     return fig, pd.concat([bins, volumes], ignore_index=True)
 

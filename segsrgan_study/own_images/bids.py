@@ -150,9 +150,8 @@ def write_case(image: InputImage, result: Segmentation, job: Job, facts: dict[st
     labels = save_image(result.labels, job.out / image.path("dseg", ".nii.gz"))
     home = job.out / image.home
     digests = {path.relative_to(home).as_posix(): sha256(path) for path in (labels, *files)}
-    record = {"Volumes_ml": result.volumes_ml, "StandardErrors_ml": result.standard_errors_ml}
+    record = {"Volumes_ml": result.volumes_ml, "FilesSha256": digests}
     record |= {"SourceSha256": _source_digest(image.file), "SourcePlace": place_digest(image.origin)}
-    record |= {"FilesSha256": digests}
     write_json(job.out / image.record, {**facts, "Description": DESCRIPTIONS["dseg"], **record})
 
 

@@ -28,7 +28,6 @@ COLUMNS = {
     "tissue": "Tissue, or intracranial: the content of the skull.",
     "side": "Both sides together, or the left or right one alone.",
     "volume_ml": "Volume in mL.",
-    "se_ml": "Standard error of the volume in mL.",
     "weights": "Name of the network.",
     "weights_sha256": "First 12 digits of the checksum of its weights.",
 }  # of volumes.tsv
@@ -65,8 +64,8 @@ def _volumes(name: str, record: dict[str, Any]) -> list[dict[str, Any]]:
     rows = []
     for key, ml in record["Volumes_ml"].items():
         side, _, tissue = key.partition("_") if key.startswith(SIDES) else ("both", "", key)
-        numbers = {"volume_ml": ml, "se_ml": record["StandardErrors_ml"].get(key)}
-        rows.append(_ids(name) | {"image": record["Sources"][0], "tissue": tissue, "side": side} | numbers | made_by)
+        volume = {"image": record["Sources"][0], "tissue": tissue, "side": side, "volume_ml": ml}
+        rows.append(_ids(name) | volume | made_by)
     return rows
 
 

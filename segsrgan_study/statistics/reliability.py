@@ -1,4 +1,4 @@
-"""Reliability of probabilities and of standard errors: does each contain the truth as often as it promises?
+"""Reliability of probabilities: is a structure there as often as they promise?
 
 Reliability diagrams and the expected calibration error are those of Guo et al. 2017 ("On calibration of modern neural
 networks", section 2), per structure and voxel.
@@ -8,11 +8,11 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-from scipy import ndimage, stats
+from scipy import ndimage
 
 BINS = 10
 REACH_MM = 5.0
-VOLUMES = ["volume_ml", "volume_true_ml", "volume_se_ml"]
+VOLUMES = ["volume_ml", "volume_true_ml"]
 
 
 def reliability_bins(probability: np.ndarray, truth: np.ndarray, spacing_mm: Sequence[float]) -> pd.DataFrame:
@@ -59,27 +59,3 @@ def volume_table(scores: pd.DataFrame) -> pd.DataFrame:
     chosen = scores[(scores["method"] == "segsrgan") & scores["metric"].isin(VOLUMES)]
     wide = chosen.pivot(index=["subject", "structure"], columns="metric", values="value")
     return wide.reindex(columns=VOLUMES).dropna().reset_index()
-
-
-def coverage(volumes: pd.DataFrame, cases: int, by: str = "structure") -> dict[str, dict]:
-    """Tell how often the intervals of volumes contain the true volume.
-
-    Args:
-        volumes: one row per measured volume, with `by` and the columns of `VOLUMES`; rows without a standard error are
-            left out.
-        cases: that the standard errors were learnt from; the interval is Student's t with as many degrees of freedom.
-        by: column of the groups.
-
-    Returns:
-        Group to "n", "share" inside, "z": root mean square of error over standard error (1 where they are right),
-        "relative_se": mean standard error over the mean volume.
-    """
-    known = volumes[np.isfinite(volumes["volume_se_ml"]) & (volumes["volume_se_ml"] > 0)]
-    reach = stats.t.ppf(0.975, max(cases, 1))
-    result = {}
-    for group, rows in known.groupby(by):
-        z = (rows["volume_ml"] - rows["volume_true_ml"]) / rows["volume_se_ml"]
-        share, spread = float((z.abs() <= reach).mean()), float(np.sqrt((z**2).mean()))
-        relative = float(rows["volume_se_ml"].mean() / (rows["volume_ml"].mean() or np.nan))
-        result[str(group)] = {"n": len(rows), "share": share, "z": spread, "relative_se": relative}
-    return result

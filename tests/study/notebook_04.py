@@ -18,8 +18,6 @@ def analyse(volumes: pd.DataFrame | None, reference_te_ms: int = 120) -> dict[st
     """Return what the notebook writes as metrics.json, for a table of volumes or for none."""
     cells = nbformat.read(ROOT / "notebooks" / "04_epirmex_variability.ipynb", as_version=4).cells
     start = next(i for i, cell in enumerate(cells) if "analysis" in cell.metadata.get("tags", []))
-    if volumes is not None and "cortex_se_ml" not in volumes:
-        volumes = volumes.assign(cortex_se_ml=float("nan"))
     options = SimpleNamespace(reference_te_ms=reference_te_ms)
     with tempfile.TemporaryDirectory() as folder:
         names: dict[str, Any] = {
@@ -27,7 +25,6 @@ def analyse(volumes: pd.DataFrame | None, reference_te_ms: int = 120) -> dict[st
             "not_run": "no images" if volumes is None else "",
             "cases": [],
             "settings": SimpleNamespace(seed=2021, cohort="embedded", variability=options),
-            "segmenter": SimpleNamespace(card=SimpleNamespace(error_cases=9)),
             "study": SimpleNamespace(results=Path(folder)),
             "display": lambda *_: None,
             "new_figure": new_figure,

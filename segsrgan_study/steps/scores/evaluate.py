@@ -15,7 +15,7 @@ from segsrgan_study.files import load_image, load_labels, write_csv
 from segsrgan_study.params import Settings
 from segsrgan_study.paths import Study
 from segsrgan_study.scores import image_scores, label_scores, score_table
-from segsrgan_study.statistics.reliability import coverage, expected_error, pooled, reliability_bins, volume_table
+from segsrgan_study.statistics.reliability import expected_error, pooled, reliability_bins
 from segsrgan_study.statistics.summary import summarise, with_methods
 from segsrgan_study.steps.data.cases import PreparedCase
 from segsrgan_study.steps.labels.labelled import LABELLED, NO_RUNS, labels_path, reasons
@@ -69,8 +69,7 @@ def evaluate_case(
         if not np.any(true == number):
             continue
         part = reliability_bins(np.asarray(result.probabilities[name].dataobj), true == number, spacing)
-        scores = {"ece": expected_error(part), "volume_se_ml": result.standard_errors_ml[name]}
-        rows += [{**network, "structure": name, "metric": key, "value": value} for key, value in scores.items()]
+        rows.append({**network, "structure": name, "metric": "ece", "value": expected_error(part)})
         bins += part.assign(structure=name).to_dict("records")
     return CaseScores(case.name, rows, pd.DataFrame(bins, columns=list(BINS)).astype(BINS), cost)
 
@@ -93,8 +92,6 @@ def write_evaluation(
     note_costs(study.costs, "evaluate", [("SegSRGAN", case.name, case.cost) for case in scored])
     scores = score_table([{"cohort": settings.cohort, **row} for case in scored for row in case.rows])
     summary = with_methods(summarise(scores, seed=settings.seed), methods, reasons(runs), card.classes)
-    covered = coverage(volume_table(scores), card.error_cases)
-    summary["standard_errors"] = {"cases": card.error_cases, "structures": covered}
     folder = study.results / "evaluation"
     write_csv(folder / "per_subject.csv", scores)
     write_csv(folder / "calibration.csv", pooled(pd.concat([case.bins for case in scored])))

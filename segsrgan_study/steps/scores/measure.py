@@ -50,15 +50,15 @@ def measure_one(case: PreparedCase, segmenter: Segmenter) -> tuple[Segmentation,
     """Segment one image, on the grid of the truth where it is known, by a network of the cortex and the hemispheres.
 
     Returns:
-        The segmentation and its row of `volumes.csv` without BET's ICV: volumes and their standard error in ml; true
-        volumes where labels are known; Dice of the cortex and PSNR (network and spline) where they are known on a grid
-        of the network's voxel size.
+        The segmentation and its row of `volumes.csv` without BET's ICV: volumes in ml; true volumes where labels are
+        known; Dice of the cortex and PSNR (network and spline) where they are known on a grid of the network's voxel
+        size.
     """
     labels = load_labels(case.labels) if case.labels else None
     known = labels is not None and np.allclose(spacing_mm(labels), segmenter.card.spacing_mm, rtol=0.02)
     result = segmenter(load_image(case.low), interpolated=load_image(case.interpolated) if known else None)
     row = {"subject": case.name, "te_ms": case.te_ms, "age_weeks": case.age_weeks}
-    row |= {"cortex_ml": result.volumes_ml["cortex"], "cortex_se_ml": result.standard_errors_ml["cortex"]}
+    row["cortex_ml"] = result.volumes_ml["cortex"]
     if result.sides is not None:
         row |= {f"cortex_{side}_ml": result.volumes_ml[f"{side}_cortex"] for side in SIDES}
         row |= {"icv_ml": result.volumes_ml["intracranial"]}

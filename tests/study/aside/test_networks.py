@@ -86,11 +86,12 @@ def test_from_cohort_to_model_to_scores(balls, model, done):
 
 
 def test_a_network_is_calibrated_on_another_cohort(balls, model, done):
-    assert "calibrated on 3 cases" in done(*CALIBRATE)
+    assert "calibrated, threshold" in done(*CALIBRATE)
     before, after = card(model), card(balls / "mine")
-    assert {**after, **{key: before[key] for key in ("threshold", "error_factors", "error_cases")}} == before
+    assert {**after, "threshold": before["threshold"]} == before
     assert (balls / "mine" / "generator.npz").read_bytes() == (model / "generator.npz").read_bytes()
-    assert json.loads((balls / "mine" / "calibration.json").read_text())["cohorts"] == ["balls"]
+    facts = json.loads((balls / "mine" / "calibration.json").read_text())
+    assert (facts["cohorts"], facts["cases"]) == (["balls"], 3)
     assert not (balls / "mine" / ".work").exists()
 
 
@@ -115,7 +116,7 @@ def test_a_network_is_trained_without_a_test_split(balls, trained, monkeypatch, 
 def test_a_network_is_calibrated_without_a_train_split(balls, done):
     splits(balls, train="test")
     done(*CALIBRATE)
-    assert card(balls / "mine")["error_cases"] == 1
+    assert json.loads((balls / "mine" / "calibration.json").read_text())["cases"] == 1
     splits(balls, val="test")
     assert "no images of the splits val and train" in done(*CALIBRATE, code=2)
 

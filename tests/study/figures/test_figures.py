@@ -86,7 +86,6 @@ def drawn(images, scores, volumes, history, bins, compared, models):
     """Each figure and its values, by name."""
     truth, labels, low, spline = (images[name] for name in ("truth", "labels", "low", "spline"))
     doubt = Nifti1Image(0.001 * np.asarray(truth.dataobj), truth.affine)
-    cases = {"standard_errors": {"cases": 4}}
     return {
         "anisotropic": anisotropic.draw(low),
         "simulation": simulation.draw(truth, low, spline),
@@ -94,7 +93,7 @@ def drawn(images, scores, volumes, history, bins, compared, models):
         "learning": learning.draw(history),
         "before_after": before_after.draw(low, spline, spline, truth, labels, labels),
         "methods": methods.draw(scores),
-        "calibration": calibration.draw(bins, scores, cases, spline, labels, doubt),
+        "calibration": calibration.draw(bins, scores, spline, labels, doubt),
         "ablations": ablations.draw(compared),
         "variability_table": variability_table.draw(analyse(volumes), with_talk=True),
         "te_effect": te_effect.draw(volumes),

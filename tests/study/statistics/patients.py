@@ -17,8 +17,7 @@ def patients(n: int = 43, effects: dict[int, float] = EFFECTS_ML, noise_ml: floa
             volume = cortex + effect + noise_ml * rng.normal()
             row = {"subject": f"sub-{patient:02d}", "te_ms": te, "age_weeks": age, "cortex_ml": volume, "icv_ml": icv}
             row |= {"icv_bet_ml": icv, "cortex_over_icv": volume / icv, "cortex_over_icv_bet": volume / icv}
-            row |= {"icv_differs": False, "cortex_se_ml": 5.0}
-            rows.append(row | {"cortex_true_ml": cortex, "icv_true_ml": icv})
+            rows.append(row | {"icv_differs": False, "cortex_true_ml": cortex, "icv_true_ml": icv})
     return pd.DataFrame(rows)
 
 

@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from segsrgan_study.statistics.reliability import coverage, expected_error, pooled, reliability_bins
+from segsrgan_study.statistics.reliability import expected_error, pooled, reliability_bins
 
 
 def test_probabilities_that_hold_have_no_calibration_error_and_those_that_are_too_sure_have_one():
@@ -29,22 +29,3 @@ def test_only_the_neighbourhood_of_the_structure_counts():
     truth = np.zeros((30, 1, 1))
     truth[0] = 1
     assert reliability_bins(truth, truth, (2.0, 1, 1))["n_voxels"].sum() == 3  # 0, 2 and 4 mm away
-
-
-def test_cover_of_volumes_that_err_as_they_say():
-    rng = np.random.default_rng(1)
-    true = rng.uniform(100, 150, 400)
-    volumes = pd.DataFrame({"structure": "cortex", "volume_true_ml": true, "volume_se_ml": 5.0})
-    cover = coverage(volumes.assign(volume_ml=true + rng.normal(0, 5, 400)), cases=1000)["cortex"]
-    assert cover["n"] == 400
-    assert cover["share"] == pytest.approx(0.95, abs=0.03)
-    assert cover["z"] == pytest.approx(1, abs=0.1)
-    assert cover["relative_se"] == pytest.approx(0.04, abs=0.001)
-
-
-def test_few_cases_widen_the_interval_and_unknown_errors_do_not_count():
-    volumes = pd.DataFrame(
-        {"structure": "cortex", "volume_ml": [110.0, 90.0], "volume_true_ml": 100.0, "volume_se_ml": [4.0, np.nan]}
-    )
-    assert coverage(volumes, cases=100)["cortex"]["share"] == 0
-    assert coverage(volumes, cases=4)["cortex"] == {"n": 1, "share": 1, "z": 2.5, "relative_se": 4 / 110}

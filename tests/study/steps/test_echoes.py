@@ -60,7 +60,7 @@ def test_every_image_is_measured_and_kept(prepared, monkeypatch):
     )
     assert volumes["te_ms"].tolist() == [120, 200, 280, 360]
     assert volumes["cortex_over_icv"].tolist() == volumes["cortex_ml"].tolist()
-    assert {"cortex_se_ml", "cortex_dice", "psnr", "psnr_spline"} <= set(volumes)
+    assert {"cortex_dice", "psnr", "psnr_spline"} <= set(volumes)
     files = {path.name for path in (study.work / "measured").iterdir()}
     ends = ("segsrgan_T2w", "segsrgan_dseg", "segsrganuncertainty_probseg")
     assert files == {f"ballsd_acq-te{te}_desc-{end}.nii.gz" for te in (120, 200, 280, 360) for end in ends}
