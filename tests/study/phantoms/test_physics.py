@@ -1,0 +1,83 @@
+"""Scanners for evaluation alone: their signals are no training's, and a mixed voxel has the mixture's signal."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from nibabel.nifti1 import Nifti1Image
+
+from segsrgan_core.imaging import resynthesis
+from segsrgan_core.imaging.contrast import Relaxation
+from segsrgan_core.simulation import Simulation
+from segsrgan_study.phantoms.echoes import TE_MS
+from segsrgan_study.phantoms.physics import PHYSICS, Physics, pure_signals, scan
+
+CSF, GREY, WHITE = 1, 2, 3
+SIMULATION = Simulation(slice_mm=3, distance_mm=None, plane="axial", profile="gaussian", noise=0, spacing_mm=None)
+EASY = Physics(
+    grey=((1.0, Relaxation(2000, 100, 1.0)),),
+    white=((1.0, Relaxation(2000, 200, 1.0)),),
+    fluid=((1.0, Relaxation(2000, 2000, 1.0)),),
+    tr_ms=10000.0,
+    noise=0.0,
+    b1=0.0,
+    blur_mm=0.1,
+    pixel_mm=1.0,
+    profile="box",
+)
+
+
+@pytest.fixture(scope="module")
+def head():
+    """Grey matter and fluid in turn along x, a voxel each, above plain white matter and fluid; bone around."""
+    labels = np.full((32, 32, 30), WHITE, np.uint8)
+    labels[::2, :, 15:], labels[1::2, :, 15:], labels[:, :16, :15] = GREY, CSF, CSF
+    labels[:, :4] = labels[:, -4:] = 4
+    return Nifti1Image(np.where(labels == 4, 300, 900).astype(np.float32), np.eye(4)), Nifti1Image(labels, np.eye(4))
+
+
+def scanned(head, physics, seed=0, **options):
+    images = scan(*head, physics, SIMULATION, np.random.default_rng(seed), **options)
+    return {te: np.asarray(image.dataobj) for te, image in images.items()}
+
+
+def test_a_voxel_of_two_tissues_has_the_mean_of_their_signals_at_every_echo_time(head):
+    images = scanned(head, EASY._replace(pixel_mm=2.0))
+    for te in TE_MS:
+        pure = pure_signals(EASY, te)
+        expected = 900 / pure_signals(EASY, 120)[CSF] * (pure[GREY] + pure[CSF]) / 2
+        assert np.mean(images[te][2:-2, 4:-4, 6:-1]) == pytest.approx(expected, rel=0.03)
+
+
+@pytest.mark.parametrize("name", PHYSICS)
+def test_the_signals_are_none_that_training_draws(name):
+    numbers = (GREY, WHITE, CSF)
+    signals = {te: np.array([pure_signals(PHYSICS[name], te)[n] for n in numbers]) for te in TE_MS}
+    t2_ms = np.array([(b - a) / np.log(signals[a] / signals[b]) for a, b in pairwise(TE_MS)])
+    usual = np.array([resynthesis.TISSUES[n].t2_ms for n in numbers])
+    outside = np.abs(t2_ms / usual - 1) > resynthesis.SPREAD["t2"]
+    bent = np.abs(t2_ms / t2_ms[0] - 1) > 0.05  # not one exponential
+    assert np.any(outside | bent) or PHYSICS[name].noise > 0.03  # the largest of training, see params.yaml
+
+
+def test_echo_times_share_a_head_and_noise_reaches_a_floor(head):
+    noisy = scanned(head, PHYSICS["little contrast, much noise"])
+    air = [np.median(noisy[te][:, :2]) for te in TE_MS]
+    assert air[-1] > 0.03 * 900  # bone has decayed; the noise has not
+    again, other = (scanned(head, PHYSICS["two water pools"], seed)[200] for seed in (0, 1))
+    np.testing.assert_array_equal(again, scanned(head, PHYSICS["two water pools"])[200])
+    assert not np.allclose(again, other, rtol=0.02)
+
+
+def test_without_the_skull_nothing_is_left_outside_and_the_content_is_the_same(head):
+    with_skull, without = scanned(head, EASY)[120], scanned(head, EASY, skull=False)[120]
+    assert with_skull[:, :3].mean() > 250
+    assert without[:, :3].max() < 1
+    np.testing.assert_allclose(with_skull[:, 8:-8], without[:, 8:-8], rtol=1e-3)
+
+
+def test_slices_of_another_grid_keep_every_point_where_it_was(head):
+    image = scan(*head, EASY._replace(pixel_mm=0.7), SIMULATION, np.random.default_rng(0))[120]
+    assert image.shape == (45, 45, 10)
+    border = image.affine[1, 3] + 0.7 * np.argmax(np.abs(np.diff(np.asarray(image.dataobj)[20, 8:-8, 2]))) + 0.7 * 8.5
+    assert border == pytest.approx(15.5, abs=0.7)
