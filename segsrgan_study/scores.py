@@ -1,4 +1,4 @@
-"""Scores of one estimate against its truth: image quality, overlap, surface distance, volume.
+"""Scores of one estimate against its truth: image quality, overlap, surface distance, volume, topology.
 
 Arrays are (X, Y, Z) on one grid. A mask is any array; what is not zero is inside. Distances are in mm and run
 between the centres of border voxels (voxels of the mask with a face neighbour outside it or outside the image).
@@ -14,6 +14,7 @@ from scipy.spatial import cKDTree
 from segsrgan_core.errors import UserError
 from segsrgan_core.metrics import dice, pair, psnr
 from segsrgan_study.boxes import around
+from segsrgan_study.shapes.topology import topology
 
 COLUMNS = ["cohort", "subject", "method", "structure", "metric", "value"]
 
@@ -74,11 +75,6 @@ def volume_error(truth: np.ndarray, estimate: np.ndarray) -> float:
     return (np.count_nonzero(estimate) - expected) / expected if expected else float("nan")
 
 
-def n_components(mask: np.ndarray) -> int:
-    """Number of connected components; voxels that share a face, an edge or a corner are connected."""
-    return int(ndimage.label(np.asarray(mask) != 0, structure=np.ones((3, 3, 3)))[1])
-
-
 def image_scores(truth: np.ndarray, estimate: np.ndarray, who: Mapping[str, str]) -> list[dict]:
     """Rows of the long table for one image: psnr and ssim.
 
@@ -113,6 +109,7 @@ def label_scores(
         truth, estimate = pair(truth_labels == number, labels == number, bool)
         if not (truth.any() or estimate.any()):
             continue
+        found = topology(estimate, voxel_ml)
         distances = surface_distances_mm(truth, estimate, spacing_mm)
         scores = {
             "dice": dice(truth, estimate),
@@ -121,7 +118,8 @@ def label_scores(
             "volume_ml": np.count_nonzero(estimate) * voxel_ml,
             "volume_true_ml": np.count_nonzero(truth) * voxel_ml,
             "volume_error": volume_error(truth, estimate),
-            "n_components": n_components(estimate),
+            **found,
+            "euler_error": abs(found["euler"] - topology(truth, voxel_ml)["euler"]),
         }
         rows += [{**who, "structure": structure, "metric": name, "value": value} for name, value in scores.items()]
     return rows

@@ -14,7 +14,8 @@ from scipy import stats
 from segsrgan_study.statistics.intervals import add_holm, bootstrap
 
 IMAGE_METRICS = ("psnr", "ssim")
-LABEL_METRICS = ("dice", "hd95_mm", "asd_mm", "volume_error", "n_components", "ece")
+TOPOLOGY = ("n_components", "n_handles", "n_cavities", "hole_ratio", "euler_error")
+LABEL_METRICS = ("dice", "hd95_mm", "asd_mm", "volume_error", *TOPOLOGY, "ece")
 NOTHING = {"mean": None, "sd": None, "n": 0, "ci95": None}
 
 

@@ -17,8 +17,12 @@ METRICS = {
     "asd_mm": ("surface distance (mm)", ".3f"),
     "volume_error": ("volume error", ".1%"),
     "n_components": ("components", ".1f"),
+    "n_handles": ("handles", ".0f"),
+    "n_cavities": ("cavities", ".1f"),
+    "hole_ratio": ("hole ratio", ".2%"),
+    "euler_error": ("error of the Euler number", ".0f"),
 }
-IMAGE, LABELS = list(METRICS)[:2], list(METRICS)[2:]
+IMAGE, LABELS, TOPOLOGY = list(METRICS)[:2], list(METRICS)[2:6], list(METRICS)[6:]
 # The talk's means over 8 dHCP test images.
 TALK = {
     "SegSRGAN": {"psnr": "26.96", "dice": "0.855 (0.014)"},
@@ -34,7 +38,7 @@ def by_method(metrics: Metrics, names: Sequence[str]) -> pd.DataFrame:
 
     Args:
         metrics: `results/evaluation/metrics.json`.
-        names: of metrics: IMAGE, or LABELS, which are those of the cortex.
+        names: of metrics: IMAGE, or LABELS or TOPOLOGY, which are those of the cortex.
 
     Returns:
         A table of text: mean (sd) [interval].
@@ -67,7 +71,8 @@ def title(metrics: Metrics, name: str) -> str:
 def tests(metrics: Metrics) -> pd.DataFrame:
     """SegSRGAN against each other method, a row per metric and method, from `results/evaluation/metrics.json`."""
     frames = []
-    for name, (_, spec) in list(METRICS.items())[:-1]:
+    for name in (*IMAGE, *LABELS):
+        spec = METRICS[name][1]
         found = metrics.get("tests", {}).get(name, {})
         columns = {"n": "{n}", "difference": f"{{difference:{spec}}}", "interval": f"{{ci95:{spec}}}"}
         columns |= {"p": "{p:p}", "p (Holm)": "{p_holm:p}", "least p": "{smallest_p:p}"}

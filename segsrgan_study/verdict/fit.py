@@ -112,7 +112,12 @@ def _segmenter(model: Path) -> Segmenter:
 
 
 def _head_cases(study: Study, model: Path, weights_sha256: str, head: KnownHead) -> list[dict[str, Any]]:
-    code = code_digest("segsrgan_core", "segsrgan_study/verdict/damage.py", "segsrgan_study/verdict/measures.py")
+    code = code_digest(
+        "segsrgan_core",
+        "segsrgan_study/shapes",
+        "segsrgan_study/verdict/damage.py",
+        "segsrgan_study/verdict/measures.py",
+    )
     recipe = [
         head.row.sha256,
         head.row.image,

@@ -6,7 +6,6 @@ network's first class.
 """
 
 from collections.abc import Iterable
-from itertools import combinations
 
 import nibabel as nib
 import numpy as np
@@ -17,6 +16,7 @@ from segsrgan_core.classes import NUMBERS
 from segsrgan_core.imaging.geometry import spacing_mm, through_plane_axis, voxel_volume_ml
 from segsrgan_core.imaging.intensity import intensity_scale
 from segsrgan_core.segmenter import Segmentation
+from segsrgan_study.shapes.topology import euler_number
 
 NORMAL_MAD = 0.67449  # median absolute deviation of a unit Gaussian; scipy.stats takes 0.25 s to import
 SHELL_VOXELS = 2
@@ -235,18 +235,3 @@ def edge_contrast(array: np.ndarray, tissue: np.ndarray, box: tuple[slice, ...])
         return float("nan")
     inner, outer = (float(np.median(array[wide][mask])) for mask in (tissue[wide], shell))
     return (outer - inner) / (outer + inner) if outer + inner else float("nan")
-
-
-def euler_number(mask: np.ndarray) -> int:
-    """Return the Euler number of a mask, bool (X, Y, Z), whose voxels touch by faces, edges and corners.
-
-    It is pieces minus handles plus cavities: vertices minus edges plus faces minus voxels of the set of cubes.
-    """
-    cubes, total = np.pad(mask, 1), 0
-    for n in range(4):
-        for axes in combinations(range(3), n):
-            cells = cubes
-            for axis in axes:
-                cells = cells | np.roll(cells, 1, axis)
-            total += (-1) ** (3 - n) * int(cells.sum())
-    return total

@@ -84,8 +84,8 @@ def scores() -> pd.DataFrame:
     values = {
         ("segsrgan", "image"): {"psnr": 27, "ssim": 0.9},
         ("spline", "image"): {"psnr": 24, "ssim": 0.8},
-        ("segsrgan", "cortex"): {"dice": 0.86, "hd95_mm": 1, "asd_mm": 0.4, "volume_error": 0.02, "n_components": 2},
-        ("imapa", "cortex"): {"dice": 0.79, "hd95_mm": 2, "asd_mm": 0.5, "volume_error": -0.1, "n_components": 5},
+        ("segsrgan", "cortex"): {"dice": 0.86, "hd95_mm": 1, "asd_mm": 0.4, "volume_error": 0.02, "euler_error": 2},
+        ("imapa", "cortex"): {"dice": 0.79, "hd95_mm": 2, "asd_mm": 0.5, "volume_error": -0.1, "euler_error": 5},
         ("segsrgan", "white"): {"dice": 0.9},
     }
     for (method, structure), metrics in values.items():

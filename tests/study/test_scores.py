@@ -35,13 +35,6 @@ def test_distances_and_errors_of_an_empty_mask_are_undefined():
     assert np.isnan(metrics.volume_error(np.zeros((3, 3, 3)), np.ones((3, 3, 3))))
 
 
-def test_components_that_touch_at_a_corner_are_one():
-    mask = cube((2, 2, 2)) | cube((5, 5, 5))
-    assert metrics.n_components(mask) == 1
-    assert metrics.n_components(mask | cube((9, 0, 0))) == 2
-    assert metrics.n_components(np.zeros((3, 3, 3))) == 0
-
-
 def test_rows_of_the_long_table():
     image = smooth_image()
     truth = 2 * cube((2, 2, 2)).astype(int) + 5 * cube((7, 7, 7)).astype(int)
@@ -56,12 +49,13 @@ def test_rows_of_the_long_table():
     assert set(table["structure"]) == {"image", "cortex", "ventricles"}  # a structure that is nowhere gives no row
     assert table.index.tolist() == list(range(len(table)))
     cortex = table[table["structure"] == "cortex"].set_index("metric")["value"]
-    kinds = {"dice", "hd95_mm", "asd_mm", "volume_ml", "volume_true_ml", "volume_error", "n_components"}
+    kinds = {"dice", "hd95_mm", "asd_mm", "volume_ml", "volume_true_ml", "volume_error"}
+    kinds |= {"n_components", "n_handles", "n_cavities", "hole_ratio", "euler", "euler_error"}
     assert set(cortex.index) == kinds
     assert cortex["dice"] == pytest.approx(2 / 3)
     assert cortex["volume_ml"] == pytest.approx(27 * 2 / 1000)
     assert cortex["volume_error"] == 0
-    assert cortex["n_components"] == 1
+    assert (cortex["n_components"], cortex["euler"], cortex["euler_error"]) == (1, 1, 0)
     ventricles = table[table["structure"] == "ventricles"].set_index("metric")["value"]
     assert ventricles["dice"] == 0
     assert np.isnan(ventricles["hd95_mm"])

@@ -12,7 +12,6 @@ from segsrgan_study.verdict.measures import (
     brightness_jump,
     coil_gradient,
     displacements_mm,
-    euler_number,
     measures,
     noise_sd,
     segmented,
@@ -91,21 +90,6 @@ def test_nothing_found_is_no_fault():
     found = measures(image, segmentation(image, nothing, nothing))
     assert found["skull_ml"] == 0
     assert np.isnan(found["share"])
-
-
-def torus():
-    i, j, k = np.indices((30, 30, 12)) - np.array([15, 15, 6]).reshape(3, 1, 1, 1)
-    return (np.hypot(i, j) - 9) ** 2 + k**2 < 9
-
-
-@pytest.mark.parametrize(
-    ("mask", "number"),
-    [(RADIUS < 8, 1), ((RADIUS < 9) & (RADIUS > 4), 2), (torus(), 0), (np.eye(5, dtype=bool)[..., None], 1),
-     (np.eye(5, dtype=bool)[::2, ..., None], 3)],
-    ids=["ball", "cavity", "handle", "touching by corners", "pieces"],
-)  # fmt: skip
-def test_the_euler_number(mask, number):
-    assert euler_number(mask) == number
 
 
 def test_displaced_and_dark_slices_are_found():

@@ -1,0 +1,58 @@
+"""Topology of a segmented structure: pieces, handles and cavities."""
+
+from itertools import combinations
+
+import numpy as np
+from scipy import ndimage
+
+TOUCHING = np.ones((3, 3, 3))  # voxels that share a face, an edge or a corner are connected
+LARGEST_HOLE_ML = 1.0
+
+
+def topology(mask: np.ndarray, voxel_ml: float) -> dict[str, float]:
+    """Return the numbers that a closed sheet or a solid body would have as 1, 0 and 0, and how much is missing in it.
+
+    Args:
+        mask: (X, Y, Z), 0 outside the structure. Voxels are connected by faces, edges and corners, those of the
+            background by faces.
+        voxel_ml: volume of a voxel.
+
+    Returns:
+        euler: pieces minus handles plus cavities; n_components, n_handles, n_cavities; hole_ratio: volume of the
+        cavities up to 1 ml each over that of the structure (a larger one is what the cortex encloses), nan if empty.
+    """
+    mask = _boxed(mask)
+    euler, pieces = euler_number(mask), n_components(mask)
+    parts, count = ndimage.label(np.pad(~mask, 1, constant_values=True))
+    sizes = np.bincount(parts.ravel(), minlength=2)[1:]
+    holes = np.delete(sizes, parts[0, 0, 0] - 1) * voxel_ml
+    volume_ml = float(mask.sum()) * voxel_ml
+    ratio = float(holes[holes <= LARGEST_HOLE_ML].sum()) / volume_ml if volume_ml else float("nan")
+    numbers = {"euler": euler, "n_components": pieces, "n_cavities": count - 1}
+    return numbers | {"n_handles": pieces + count - 1 - euler, "hole_ratio": ratio}
+
+
+def n_components(mask: np.ndarray) -> int:
+    """Number of connected components; voxels that share a face, an edge or a corner are connected."""
+    return int(ndimage.label(np.asarray(mask) != 0, structure=TOUCHING)[1])
+
+
+def euler_number(mask: np.ndarray) -> int:
+    """Return the Euler number of a mask, bool (X, Y, Z), whose voxels touch by faces, edges and corners.
+
+    It is pieces minus handles plus cavities: vertices minus edges plus faces minus voxels of the set of cubes.
+    """
+    cubes, total = np.pad(mask, 1), 0
+    for n in range(4):
+        for axes in combinations(range(3), n):
+            cells = cubes
+            for axis in axes:
+                cells = cells | np.roll(cells, 1, axis)
+            total += (-1) ** (3 - n) * int(cells.sum())
+    return total
+
+
+def _boxed(mask: np.ndarray) -> np.ndarray:
+    mask = np.asarray(mask) != 0
+    boxes = ndimage.find_objects(mask.astype(np.uint8))
+    return mask[boxes[0]] if boxes else np.zeros((1, 1, 1), bool)
