@@ -18,15 +18,8 @@ PART = ".part-"
 def atomic(path: str | Path, write: Callable[[Path], None]) -> Path:
     """Write a file so that it is whole or absent.
 
-    It is written in a folder `.part-*` beside its place and moved at the end. The remains of a killed process are
-    removed by the next one that writes in the same folder.
-
-    Args:
-        path: path of the file; missing folders are made.
-        write: function that writes the file at the path it is given (same file system, same name).
-
-    Returns:
-        The path.
+    `write` gets a path of the same name in a folder `.part-*` beside it, and the file is moved at the end. What a killed
+    process leaves is removed by the next one that writes in the same folder. Missing folders are made.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -9,15 +9,11 @@ import numpy as np
 from segsrgan_core.atomic import atomic
 from segsrgan_core.errors import UserError
 
+OTHER_NETWORK = "the weights are of another architecture; remove the file or name the right settings."
+
 
 def save_state(path: Path, variables: dict[str, list], meta: dict[str, Any]) -> None:
-    """Write arrays and plain values, atomically.
-
-    Args:
-        path: `.npz` file.
-        variables: lists of Keras or TensorFlow variables by name, such as the weights of a network.
-        meta: JSON values, such as step and history.
-    """
+    """Write lists of Keras or TensorFlow variables by name, and JSON values `meta`, to an `.npz` file, atomically."""
     arrays = {f"{name}/{i}": np.asarray(v) for name, group in variables.items() for i, v in enumerate(group)}
     arrays["meta"] = np.frombuffer(json.dumps(meta).encode(), np.uint8)
     atomic(path, lambda part: np.savez(part, **arrays))
@@ -52,7 +48,7 @@ def load_state(path: Path, variables: dict[str, list]) -> dict[str, Any]:
     wanted = {f"{name}/{i}": v for name, group in variables.items() for i, v in enumerate(group)}
     now = {name: np.asarray(variable) for name, variable in wanted.items()}
     if {n: (a.shape, a.dtype) for n, a in arrays.items()} != {n: (a.shape, a.dtype) for n, a in now.items()}:
-        raise UserError(f"{path}: the weights are of another architecture; remove the file or name the right settings.")
+        raise UserError(f"{path}: {OTHER_NETWORK}")
     for name, variable in wanted.items():
         variable.assign(arrays[name])
     return meta

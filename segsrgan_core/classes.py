@@ -45,6 +45,12 @@ class Classes:
         return 1 if len(self.names) == 1 else 1 + len(self.names)
 
     @property
+    def channel_names(self) -> list[str]:
+        """What each channel is the probability of; "rest" is whatever is none of several tissues."""
+        rest = ["rest"] if len(self.names) > 1 else []
+        return [*rest, *self.names, *(("outside", *SIDES) if self.hemispheres else ())]
+
+    @property
     def groups(self) -> tuple[int, ...]:
         """Number of channels of each group."""
         return (self.tissue_channels, 1 + len(SIDES)) if self.hemispheres else (self.tissue_channels,)
@@ -62,14 +68,9 @@ class Classes:
         return table[labels]
 
     def one_hot(self, labels: np.ndarray, sides: np.ndarray | None = None) -> np.ndarray:
-        """Return label maps as the truth of the network's segmentation.
+        """Return label maps as the truth of the network's segmentation, float32 (X, Y, Z, channels).
 
-        Args:
-            labels: uint8 (X, Y, Z), drawem9 numbers.
-            sides: uint8 (X, Y, Z), 1 left, 2 right; needed with hemispheres.
-
-        Returns:
-            float32 (X, Y, Z, channels).
+        `labels` are drawem9 numbers, uint8 (X, Y, Z); with hemispheres, `sides` are 1 left, 2 right, uint8 (X, Y, Z).
         """
         n = self.tissue_channels
         truth = self.encode(labels)[..., None] == np.arange(n) + (n == 1)
@@ -78,14 +79,9 @@ class Classes:
         return truth.astype(np.float32)
 
     def decode(self, probabilities: np.ndarray, threshold: float = 0.5) -> np.ndarray:
-        """Return the drawem9 numbers of probabilities.
+        """Return the drawem9 numbers of probabilities (X, Y, Z, channels), uint8, 0 for the background.
 
-        Args:
-            probabilities: float32 (X, Y, Z, channels).
-            threshold: threshold for a single class; of several, the class with the largest probability is taken.
-
-        Returns:
-            uint8 (X, Y, Z), 0 for the background.
+        The threshold is that of a single class; of several, the class with the largest probability is taken.
         """
         if self.tissue_channels == 1:
             indices = (probabilities[..., 0] > threshold).astype(np.uint8)

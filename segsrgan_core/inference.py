@@ -15,12 +15,7 @@ Walk = Callable[[Iterable], Iterable]
 
 
 def line_weights(n: int, patch: int, step: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the windows along one axis and their blending weights, which sum up to 1 at each voxel.
-
-    Args:
-        n: length of the axis in voxels, at least `patch`.
-        patch: length of a window in voxels.
-        step: largest distance between neighbouring windows in voxels.
+    """Return the windows along an axis of n voxels, `step` apart at most, and blending weights that sum up to 1.
 
     Returns:
         Starts, int (m,), evenly spread from edge to edge, and weights, float32 (m, patch): sin^2 over the window,

@@ -17,12 +17,9 @@ Pair = tuple[tf.Tensor, tf.Tensor]  # real and fake
 
 
 def parts(real: tf.Tensor, fake: tf.Tensor, groups: tuple[int, ...]) -> list[Pair]:
-    """Return the pair of images and, for each group of classes, the pair of maps.
+    """Return the pair of images and, for each group of classes (numbers of channels), the pair of maps.
 
-    Args:
-        real: float32 (B, X, Y, Z, 1 + n), the truth.
-        fake: float32 (B, X, Y, Z, 1 + n), the network's output.
-        groups: numbers of channels of the groups of classes, n in total.
+    Truth and output of the network are float32 (B, X, Y, Z, 1 + n).
     """
     sizes = (1, *groups)
     split = (tf.split(tf.transpose(one, (4, 0, 1, 2, 3)), sizes) for one in (real, fake))
@@ -98,11 +95,7 @@ def gradient_penalty(critic, real: tf.Tensor, fake: tf.Tensor, epsilon: tf.Tenso
 
 
 def generator_objective(settings: TrainingSettings, groups: tuple[int, ...]) -> Callable:
-    """Return the generator's objective, a weighted sum of the terms above.
-
-    Args:
-        settings: holds the weights, `lambda_*`.
-        groups: numbers of channels of the groups of classes, see `parts`.
+    """Return the generator's objective, the sum of the terms above weighted by `lambda_*` of the settings.
 
     Returns:
         A function of real and fake, float32 (B, X, Y, Z, 1 + n), and the critic's scores of fake, (B, 1) or None before
@@ -128,9 +121,6 @@ def generator_objective(settings: TrainingSettings, groups: tuple[int, ...]) -> 
 
 def critic_objective(settings: TrainingSettings) -> Callable:
     """Return the critic's objective, lambda_gp L_gp - L_adv.
-
-    Args:
-        settings: holds the weight `lambda_gp`.
 
     Returns:
         A function of the critic, real and fake (B, X, Y, Z, C) and epsilon (B,), see `gradient_penalty`, to a scalar.

@@ -54,11 +54,7 @@ class Simulation(Section):
         return self.model_copy(update={"slice_mm": slice_mm, "distance_mm": distance})
 
     def matrices(self, n: int, voxel_mm: float) -> tuple[np.ndarray, np.ndarray]:
-        """Return the operators of a line of voxels to slices, and of slices back to the voxels.
-
-        Args:
-            n: number of voxels of the line.
-            voxel_mm: their size in mm.
+        """Return the operators of a line of n voxels to slices, and of slices back to the voxels.
 
         Returns:
             `down` (m, n) and `up` (n, m), float64. `up @ down` is what interpolation sees of the object.
@@ -69,23 +65,15 @@ class Simulation(Section):
         return down, up
 
     def slices(self, image: Nifti1Image) -> Nifti1Image:
-        """Cut an image into thick slices, without noise.
-
-        Args:
-            image: float32 (X, Y, Z), any orientation and spacing.
-
-        Returns:
-            float32 with fewer voxels along the stack; its affine keeps every point where it was.
+        """Cut an image, (X, Y, Z) in any orientation, into thick slices, float32, without noise; no point moves.
 
         Raises:
             UserError: a slice thickness or distance below the voxel size along the stack.
         """
         axis, spacing = voxel_axis(image, self.plane), spacing_mm(image)
         if min(self.slice_mm, self.step_mm) < spacing[axis] - 1e-6:
-            raise UserError(
-                f"slice thickness: {min(self.slice_mm, self.step_mm):g} mm is below the image's voxel size of "
-                f"{spacing[axis]:g} mm along the stack; choose thicker slices or a finer image."
-            )
+            said = f"{min(self.slice_mm, self.step_mm):g} mm is below the image's voxel size of {spacing[axis]:g} mm"
+            raise UserError(f"slice thickness: {said} along the stack; choose thicker slices or a finer image.")
         down, _ = self.matrices(image.shape[axis], spacing[axis])
         # In float64, so that rounding to integers gives the same file on every processor.
         array = apply_along(np.asarray(image.dataobj, dtype=np.float64), down, axis)
@@ -93,15 +81,9 @@ class Simulation(Section):
         return Nifti1Image(array.astype(np.float32), centred_grid(image.affine, image.shape, array.shape, spacing))
 
     def acquire(self, image: Nifti1Image, rng: np.random.Generator, noise_sd: float | None = None) -> Nifti1Image:
-        """Cut an image into thick slices and add Rician noise.
+        """Return the `slices` of an image with Rician noise.
 
-        Args:
-            image: float32 (X, Y, Z), any orientation and spacing.
-            rng: source of randomness.
-            noise_sd: standard deviation in the image's units; None: the share `noise` of the brightest value.
-
-        Raises:
-            UserError: as `slices`.
+        Its standard deviation is given in the image's units, or by None: the share `noise` of the brightest value.
         """
         low = self.slices(image)
         array = np.clip(np.asarray(low.dataobj), 0, None)
@@ -110,16 +92,7 @@ class Simulation(Section):
 
 
 def slice_positions(n: int, voxel_mm: float, distance_mm: float) -> np.ndarray:
-    """Return the centres of the slices that cover a line of voxels, in voxels of that line.
-
-    Args:
-        n: number of voxels.
-        voxel_mm: their size in mm.
-        distance_mm: distance between slices in mm.
-
-    Returns:
-        (m,) with m the smallest number of slices that covers all n voxels.
-    """
+    """Return the centres (m,), in voxels, of the fewest slices that cover a line of n voxels."""
     ratio = distance_mm / voxel_mm
     m = max(1, math.ceil(n / ratio - 1e-6))
     return (n - 1) / 2 + (np.arange(m) - (m - 1) / 2) * ratio

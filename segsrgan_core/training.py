@@ -100,11 +100,7 @@ class Trainer:
 
     @tf.function(jit_compile=False)
     def reconstruct(self, x: tf.Tensor, y: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Take one generator step without the adversarial term.
-
-        Args:
-            x: float32 (B, P, P, P, C), the network's inputs.
-            y: float32 (B, P, P, P, 1 + n), the truth.
+        """Take one generator step without the adversarial term; x (B, P, P, P, C), y (B, P, P, P, 1 + n), float32.
 
         Returns:
             The terms of the objective, scalars.
@@ -194,11 +190,7 @@ class Trainer:
 def soften(real: tf.Tensor) -> tf.Tensor:
     """Blur a binary segmentation by one voxel, so that the critic cannot tell it from a soft one by its edges alone.
 
-    Args:
-        real: float32 (B, X, Y, Z, 1 + n), the image, which is kept, and the segmentation.
-
-    Returns:
-        float32 of the same shape.
+    `real` is (B, X, Y, Z, 1 + n): the image, which is kept, and the segmentation.
     """
     segmentation = tf.nn.avg_pool3d(real[..., 1:], 3, 1, "SAME")
     return tf.concat([real[..., :1], segmentation], -1)

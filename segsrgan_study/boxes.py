@@ -8,12 +8,7 @@ Box = tuple[slice, slice, slice]
 
 
 def head_box(array: np.ndarray, margin: int = 0) -> Box:
-    """Return the box around the voxels brighter than a tenth of the head's bright tissue, and `margin` voxels more.
-
-    Args:
-        array: (X, Y, Z) with some voxel above 0.
-        margin: voxels added on each side, as far as the array goes.
-    """
+    """Return the box, see `around`, of the voxels brighter than a tenth of the head's bright tissue (above 0)."""
     return around(array > 0.1 * np.percentile(array[array > 0], 98), margin)
 
 

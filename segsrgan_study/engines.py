@@ -11,7 +11,7 @@ from openvino import Node
 from openvino import opset13 as ops
 
 from segsrgan_core import segmenter as keras_models
-from segsrgan_core.checkpoints import read_state
+from segsrgan_core.checkpoints import OTHER_NETWORK, read_state
 from segsrgan_core.cores import cores
 from segsrgan_core.errors import UserError
 from segsrgan_core.networks.bodies import BODIES, Blocks
@@ -60,10 +60,10 @@ def load_segmenter(
     step: int | None = None,
     flips: Sequence[str] | None = None,
 ) -> Segmenter:
-    """Load a trained model; nothing in the files is executed.
+    """Load a trained model of `segmenter.save_model`; nothing in the files is executed.
 
     Args:
-        folder: that `segmenter.save_model` wrote.
+        folder: of the model.
         engine: see `choose_engine`.
         precision: of the convolutions, see `choose_precision`.
         step: distance between windows in voxels; None: the card's.
@@ -87,18 +87,13 @@ def _load(path: Path, card: ModelCard, precision: str) -> Network:
     try:
         return compile_generator(weights, card.generator, card.patch, precision)
     except ValueError as error:
-        raise UserError(
-            f"{path}: the weights are of another architecture; remove the file or name the right settings."
-        ) from error
+        raise UserError(f"{path}: {OTHER_NETWORK}") from error
 
 
 def as_network(model: Any, card: ModelCard, precision: str = "auto") -> Network:
     """Return a Keras generator as a function on the engine that `load_segmenter` would choose for it.
 
-    Args:
-        model: of `generators.build_generator`.
-        card: its card.
-        precision: see `choose_precision`; on TensorFlow it is the model's own.
+    On TensorFlow the precision is the model's own.
     """
     if choose_engine() == "tensorflow":
         from segsrgan_core.networks.functions import as_function

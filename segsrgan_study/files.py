@@ -51,9 +51,7 @@ def load_image(path: str | Path, data: bytes | None = None) -> Nifti1Image:
     array, affine = _read(Path(path), data)
     bad = int(np.size(array) - np.isfinite(array).sum())
     if bad:
-        raise UserError(
-            f"{path}: NaN, infinity or values beyond 32-bit floating point in {bad} voxels; repair the file."
-        )
+        raise UserError(f"{path}: NaN, infinity or values beyond 32-bit floats in {bad} voxels; repair the file.")
     if array.min() == array.max():
         raise UserError(f"{path}: the one value {array.flat[0]:g} in every voxel is no image; give another file.")
     return Nifti1Image(array, affine)
@@ -75,9 +73,9 @@ def load_labels(path: str | Path, data: bytes | None = None) -> Nifti1Image:
     array, affine = _read(Path(path), data)
     whole = np.round(array)
     if not np.all(np.abs(array - whole) < NEARLY_WHOLE) or whole.min() < 0 or whole.max() > 32767:
+        found = f"(range {np.nanmin(array):g} to {np.nanmax(array):g})"
         raise UserError(
-            f"{path}: labels must be whole numbers from 0 to 32767, but others are there (range {np.nanmin(array):g} "
-            f"to {np.nanmax(array):g}); give the label file, not probabilities."
+            f"{path}: labels must be whole numbers from 0 to 32767 {found}; give labels, not probabilities."
         )
     return Nifti1Image(whole.astype(np.int16), affine)
 
@@ -95,10 +93,8 @@ def _read(path: Path, data: bytes | None) -> tuple[np.ndarray, np.ndarray]:
     while len(shape) > 3 and shape[-1] == 1:
         shape = shape[:-1]
     if len(shape) != 3 or min(shape) < 2:
-        raise UserError(
-            f"{path}: not a 3-D image with 2 voxels or more along each axis but of shape {tuple(source.shape)}; give "
-            "one whole volume per file."
-        )
+        found = f"not a 3-D image with 2 voxels or more along each axis but of shape {tuple(source.shape)}"
+        raise UserError(f"{path}: {found}; give one whole volume per file.")
     if np.prod(shape, dtype=float) > LARGEST_VOXELS:
         raise UserError(f"{path}: shape {shape} exceeds the limit of at most {LARGEST_VOXELS:.0e} voxels; crop it.")
     if source.get_data_dtype().kind not in "iuf":

@@ -32,10 +32,7 @@ DEAD = "Kernel died"  # how the messages begin that tell it, before and after th
 def run_notebook(study: Study, name: str, settings: Settings) -> Path:
     """Execute `notebooks/<name>.ipynb` in the study's root and keep it, normalised, in `results/notebooks/`.
 
-    Args:
-        study: where.
-        name: of the notebook, without suffix.
-        settings: whose values its `parameters` cell gets: of each name that is declared there, whole sections included.
+    Its `parameters` cell gets the settings' value of each name that is declared there, whole sections included.
 
     Raises:
         UserError: no such notebook, a declared parameter that is not in the settings, a UserError inside, or a kernel
@@ -52,10 +49,8 @@ def run_notebook(study: Study, name: str, settings: Settings) -> Path:
         raise UserError(f"notebook: {name!r} is not one of {', '.join(known)}; correct the name.")
     declared, values = papermill.inspect_notebook(source), settings.model_dump(mode="json")
     if unknown := sorted(declared.keys() - values.keys()):
-        raise UserError(
-            f"{source.name}: the parameters cell declares {', '.join(unknown)}, and params.yaml has only "
-            f"{', '.join(values)}; correct the cell."
-        )
+        known = f"and params.yaml has only {', '.join(values)}; correct the cell"
+        raise UserError(f"{source.name}: the parameters cell declares {', '.join(unknown)}, {known}.")
     failed = study.scratch / "notebooks" / f"{name}.ipynb"
     options = {"kernel_name": KERNEL, "cwd": study.root, "progress_bar": False}
     options["parameters"] = {name: values[name] for name in declared}
@@ -70,9 +65,9 @@ def run_notebook(study: Study, name: str, settings: Settings) -> Path:
     except RuntimeError as error:
         if not str(error).startswith(DEAD):
             raise
+        advice = "close other programs or take a larger machine, and run the same command again"
         raise UserError(
-            f"{name}: the notebook's kernel was killed, most often for lack of memory; close other programs or take a "
-            "larger machine, and run the same command again."
+            f"{name}: the notebook's kernel was killed, most often for lack of memory; {advice}."
         ) from error
     except PapermillExecutionError as error:
         number = re.match(r"\[Errno (\d+)\] ", error.evalue)

@@ -86,22 +86,20 @@ class Settings(Section):
         slice_mm = self.simulation.slice_mm
         low, high = self.training.thickness_range_mm(slice_mm)
         if not low <= slice_mm <= high:
-            raise ValueError(
-                f"training.thickness_mm: the range {low:g} to {high:g} mm leaves out simulation.slice_mm, "
-                f"{slice_mm:g} mm, on which the network is validated and tested"
-            )
+            said = f"the range {low:g} to {high:g} mm leaves out simulation.slice_mm, {slice_mm:g} mm"
+            raise ValueError(f"training.thickness_mm: {said}, on which the network is validated and tested")
         return self
 
 
 def read_params(
     path: str | Path, cohort: str | None = None, setting: str | None = None, changes: Mapping[str, Any] | None = None
 ) -> Settings:
-    """Read the settings of the study.
+    """Read the settings of the study, with a cohort and a setting in place of the file's.
 
     Args:
         path: `params.yaml`. Its key `settings` holds named sets of changes; `setting` names the one that is applied.
-        cohort: in place of the file's.
-        setting: in place of the file's.
+        cohort: name of the cohort; None for the file's.
+        setting: name of the set; None for the file's.
         changes: section to changes of its keys, such as {"training": {"epochs": 2}}, or key to value; applied last.
 
     Raises:
@@ -114,11 +112,7 @@ def read_params(
 def notebook_settings(cohort: str = "", setting: str = "", seed: int | None = None, **sections: dict) -> Settings:
     """Return the settings of a notebook: those of the study's `params.yaml` with the changes of its parameters cell.
 
-    Args:
-        cohort: name of the cohort; "" for the file's.
-        setting: set of changes under `settings` in the file; "" for the file's.
-        seed: of everything that is drawn; None for the file's.
-        sections: changes by section, such as `simulation={"slice_mm": 4.0}`; {} for none.
+    "", None and {} change nothing; `sections` are changes such as `simulation={"slice_mm": 4.0}`, see `read_params`.
 
     Raises:
         UserError: no study is found from the working directory, or a key or value is wrong in the file or the cell.

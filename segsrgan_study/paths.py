@@ -82,6 +82,4 @@ def find_study(start: str | Path | None = None) -> Study:
     for folder in (start, *start.parents):
         if (folder / "params.yaml").is_file() and (folder / "dvc.yaml").is_file():
             return Study(folder)
-    raise UserError(
-        f"{start}: this folder is in no study (one with params.yaml and dvc.yaml); go to the repository's folder."
-    )
+    raise UserError(f"{start}: the folder is in no study (with params.yaml and dvc.yaml); go to the repository.")

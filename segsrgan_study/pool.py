@@ -117,9 +117,7 @@ def place(workers: str, cases: int, memory_gib: float = 3.0, cores_each: int = 1
     auto, slurm, number = match.groups()
     if slurm:
         return "slurm", int(number)
-    most = cores() // cores_each if auto else int(number)
-    if auto:
-        most = min(most, int(_free_memory() / (memory_gib * 2**30)))
+    most = min(cores() // cores_each, int(_free_memory() / (memory_gib * 2**30))) if auto else int(number)
     count = min(most, cases)
     return ("local", count) if count > 1 else ("here", 1)
 
@@ -171,11 +169,7 @@ def _attempt(function: Callable, item: Any) -> CaseResult:
 
 @contextmanager
 def processes(n: int, beside: int | None = None) -> Iterator[ProcessPoolExecutor]:
-    """Start a pool of local processes; Ctrl-C ends them at once.
-
-    Args:
-        n: number of processes.
-        beside: number of processes that share the cores of this one; `n` by default.
+    """Start a pool of n local processes, which share the cores with `beside` (n) in all; Ctrl-C ends them at once.
 
     Raises:
         ProcessDiedError: a process was killed, most often by the system for lack of memory.

@@ -19,13 +19,7 @@ _shown: list["Progress"] = []  # the innermost last
 
 
 class Progress:
-    """A count towards a total, shown with the time left; a context manager that removes the bar, also after an error.
-
-    Args:
-        label: what is counted, such as "segmented".
-        total: number of items.
-        unit: of one item, such as "image".
-    """
+    """A count towards a total, shown with the time left; as a context manager it removes the bar also after errors."""
 
     def __init__(self, label: str, total: int, unit: str = "image"):
         self.label, self.total, self.done = label, total, 0
@@ -45,12 +39,7 @@ class Progress:
             self._bar.close()
 
     def reach(self, done: int, note: str = "") -> None:
-        """Show how far the work is; the time left is counted from the first call.
-
-        Args:
-            done: number of items finished, those of an earlier run included.
-            note: shown beside it, such as a score.
-        """
+        """Show how many items are done, those of an earlier run included, and the time left since the first call."""
         if self._begun_at is None:
             self._begun_at = done - 1
         step, self.done = done - self.done, done

@@ -39,15 +39,9 @@ def ssim(truth: np.ndarray, estimate: np.ndarray) -> float:
 
 
 def surface_distances_mm(a: np.ndarray, b: np.ndarray, spacing_mm: Sequence[float]) -> tuple[np.ndarray, np.ndarray]:
-    """Return the distance of each border voxel of `a` to the nearest of `b`, and the reverse.
+    """Return the distance of each border voxel of `a` to the nearest of `b`, and the reverse: (n,) and (m,), in mm.
 
-    Args:
-        a: mask (X, Y, Z).
-        b: mask on the same grid.
-        spacing_mm: voxel size along each axis.
-
-    Returns:
-        Two (n,) arrays in mm, empty where either mask is.
+    Both are empty where either mask is.
     """
     a, b = pair(a, b, bool)
     if not (a.any() and b.any()):
@@ -76,13 +70,7 @@ def volume_error(truth: np.ndarray, estimate: np.ndarray) -> float:
 
 
 def image_scores(truth: np.ndarray, estimate: np.ndarray, who: Mapping[str, str]) -> list[dict]:
-    """Rows of the long table for one image: psnr and ssim.
-
-    Args:
-        truth: the real high-resolution image, (X, Y, Z).
-        estimate: the estimated one on the same grid.
-        who: {"cohort": ..., "subject": ..., "method": ...}.
-    """
+    """Rows of the long table for one image: psnr and ssim; `who` is {"cohort": ..., "subject": ..., "method": ...}."""
     scores = {"psnr": psnr(truth, estimate), "ssim": ssim(truth, estimate)}
     return [{**who, "structure": "image", "metric": name, "value": value} for name, value in scores.items()]
 
@@ -94,15 +82,10 @@ def label_scores(
     names: Mapping[int, str],
     who: Mapping[str, str],
 ) -> list[dict]:
-    """Rows of the long table for one segmentation: every score of every structure.
+    """Rows of the long table for one label map: every score of every structure in `names`, by label number.
 
-    Args:
-        truth_labels: integer labels, (X, Y, Z).
-        labels: the estimated ones on the same grid.
-        spacing_mm: voxel size along each axis.
-        names: label number to structure name. A structure that is in neither map is left out: it is not in this
-            cohort, and counting it as a perfect overlap would flatter the mean.
-        who: {"cohort": ..., "subject": ..., "method": ...}.
+    A structure that is in neither map is left out: it is not in this cohort, and counting it as a perfect overlap would
+    flatter the mean.
     """
     voxel_ml, rows = float(np.prod(spacing_mm)) / 1000, []
     for number, structure in names.items():

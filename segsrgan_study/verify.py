@@ -46,15 +46,9 @@ class Verdict(NamedTuple):
 
 
 def verify(root: Path, folder: Path, data: Path | None = None) -> list[Verdict]:
-    """Clone a repository, run every stage of the study again there, and compare the results.
+    """Clone a repository twice into an empty folder, run every stage of one clone again, and compare the results.
 
-    Args:
-        root: the repository; changes that are not committed are left out.
-        folder: empty folder for the two clones, `committed` and `rerun`; several GB for the default study.
-        data: data root for cohorts that are not made by the study, where SEGSRGAN_DATA is not set.
-
-    Returns:
-        One verdict per file that git keeps of the results.
+    `data` is the data root for cohorts that are not made by the study, where SEGSRGAN_DATA is not set.
 
     Raises:
         UserError: `root` is no git repository, `folder` is not empty, or a stage fails.

@@ -28,23 +28,13 @@ TISSUES_3T = {
 
 
 def spin_echo(m0, t1_ms, t2_ms, te_ms: float, tr_ms: float):
-    """Return the signal of a spin echo, S = M0 (1 - exp(-TR/T1)) exp(-TE/T2).
-
-    Args:
-        m0: equilibrium magnetisation, number or array.
-        t1_ms: T1 in ms, number or array.
-        t2_ms: T2 in ms, number or array.
-        te_ms: echo time in ms.
-        tr_ms: repetition time in ms.
-    """
+    """Return the signal of a spin echo, S = M0 (1 - exp(-TR/T1)) exp(-TE/T2); M0, T1 and T2 may be arrays."""
     return m0 * (1 - np.exp(-tr_ms / np.asarray(t1_ms))) * np.exp(-te_ms / np.asarray(t2_ms))
 
 
 def exponent(array: np.ndarray, power: float) -> np.ndarray:
-    """Return x^p, the contrast augmentation of SegSRGAN.
+    """Return x^p, p > 0, the contrast augmentation of SegSRGAN, of an array (float32) scaled to about [0, 1].
 
-    Args:
-        array: float32, any shape, scaled to about [0, 1]; values below 0 (undershoot of a spline) keep their sign.
-        power: p > 0.
+    Values below 0 (undershoot of a spline) keep their sign.
     """
     return np.sign(array) * np.abs(array) ** np.float32(power)

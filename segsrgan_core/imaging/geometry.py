@@ -45,17 +45,7 @@ def through_plane_axis(image: Nifti1Image) -> int:
 
 
 def centred_grid(affine: np.ndarray, shape: tuple[int, ...], new_shape, new_spacing_mm) -> np.ndarray:
-    """Return the affine of a grid with the same axes and the same centre.
-
-    Args:
-        affine: (4, 4) of the present grid.
-        shape: (3,) of the present grid, in voxels.
-        new_shape: (3,) of the new grid, in voxels.
-        new_spacing_mm: (3,) of the new grid, in mm.
-
-    Returns:
-        (4, 4) float64 affine: new voxel indices to world mm.
-    """
+    """Return the affine (4, 4) of another grid, of `new_shape` and `new_spacing_mm`, with the same axes and centre."""
     scale = np.asarray(new_spacing_mm) / nib.affines.voxel_sizes(affine)
     first = (np.asarray(shape) - 1) / 2 - scale * (np.asarray(new_shape) - 1) / 2
     return affine @ nib.affines.from_matvec(np.diag(scale), first)
@@ -100,18 +90,10 @@ def _spline_matrix(n: int, positions: tuple[float, ...], order: int) -> np.ndarr
 
 
 def box_matrix(n: int, positions: np.ndarray, width: float) -> np.ndarray:
-    """Return the operator that averages over a box around each position.
+    """Return the operator (m, n) that averages n samples over boxes of a width around positions (m,), in voxels.
 
     Between the samples the object is their cubic spline; with a step function a point would move by some hundredths
-    of a millimetre.
-
-    Args:
-        n: number of samples.
-        positions: (m,) box centres in voxels.
-        width: box width in voxels.
-
-    Returns:
-        (m, n) float64; each row sums to 1.
+    of a millimetre. Each row sums to 1.
     """
     k = max(8, int(np.ceil(4 * width)))
     within = width * ((np.arange(k) + 0.5) / k - 0.5)
@@ -127,15 +109,7 @@ def isotropic_grid(image: Nifti1Image, target_mm: float) -> tuple[tuple[int, ...
 
 
 def resample_isotropic(image: Nifti1Image, target_mm: float) -> Nifti1Image:
-    """Resample an image to isotropic voxels with a cubic spline; the centre of the field of view does not move.
-
-    Args:
-        image: float32 (X, Y, Z), any orientation.
-        target_mm: the new voxel size in mm.
-
-    Returns:
-        float32 (X', Y', Z').
-    """
+    """Resample an image to isotropic voxels of a size in mm, see `resample_to`; the centre of the field stays."""
     return resample_to(image, *isotropic_grid(image, target_mm))
 
 

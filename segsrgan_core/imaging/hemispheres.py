@@ -28,16 +28,7 @@ def largest_part(mask: np.ndarray) -> np.ndarray:
 
 
 def split_hemispheres(image: Nifti1Image, mask: np.ndarray, votes: np.ndarray | None = None) -> np.ndarray:
-    """Split a mask along the head's plane of symmetry.
-
-    Args:
-        image: float32 (X, Y, Z), any orientation.
-        mask: bool (X, Y, Z).
-        votes: see `mirror_plane`.
-
-    Returns:
-        uint8 (X, Y, Z): 1 left, 2 right (of the world, RAS+), 0 outside the mask.
-    """
+    """Split a mask along the `mirror_plane` of a head: uint8 (X, Y, Z), 1 left, 2 right (RAS+), 0 outside the mask."""
     normal, offset_mm = mirror_plane(image, mask, votes)
     points = nib.affines.apply_affine(image.affine, np.argwhere(mask))
     result = np.zeros(mask.shape, np.uint8)

@@ -52,10 +52,9 @@ def block_means(array: np.ndarray) -> np.ndarray:
 
 
 def air_level(means: np.ndarray) -> float:
-    """Return the mean intensity of the air around a head: of its noise, and 0 where a mask made it 0.
+    """Return the mean intensity of the air around a head, of its noise, and 0 where a mask made it 0.
 
-    Args:
-        means: of blocks, see `block_means`, in units of the intensity scale.
+    `means` are those of `block_means` in units of the intensity scale.
     """
     seen = means[means > NOTHING]
     low, next_to_it = np.quantile(seen, [0.05, 0.1]) if seen.size else (0, 0)

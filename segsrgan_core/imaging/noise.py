@@ -8,17 +8,9 @@ DARK_SHARE = 0.03  # of moving slices that lose signal
 
 
 def add_rician(array: np.ndarray, sd: float, rng: np.random.Generator) -> np.ndarray:
-    """Add Rician noise: the magnitude of the signal with Gaussian noise in both channels.
+    """Add Rician noise to a signal >= 0 (float32): its magnitude with Gaussian noise of `sd` in both channels.
 
     Source: Gudbjartsson and Patz, Magn Reson Med 34, 1995, eq. 1.
-
-    Args:
-        array: float32, any shape, signal >= 0.
-        sd: standard deviation in each channel, in units of the array; 0 returns the array.
-        rng: source of randomness.
-
-    Returns:
-        float32 of the same shape.
     """
     if sd == 0:
         return array
@@ -27,15 +19,9 @@ def add_rician(array: np.ndarray, sd: float, rng: np.random.Generator) -> np.nda
 
 
 def random_ramp(shape: tuple[int, ...], amplitude: float, rng: np.random.Generator) -> np.ndarray:
-    """Draw a bias field over a patch: the exponential of a random quadratic polynomial.
+    """Draw a bias field over a patch, float32 (X, Y, Z), 1 in the middle: exp of a random quadratic polynomial.
 
-    Args:
-        shape: (X, Y, Z).
-        amplitude: largest slope and curvature of the field's logarithm per axis, over half the patch.
-        rng: source of randomness.
-
-    Returns:
-        float32 (X, Y, Z), positive, 1 in the middle.
+    `amplitude` is the largest slope and curvature of the field's logarithm per axis, over half the patch.
     """
     total = np.zeros((1, 1, 1), np.float32)
     for axis, n in enumerate(shape):
@@ -48,14 +34,7 @@ def random_ramp(shape: tuple[int, ...], amplitude: float, rng: np.random.Generat
 def move_slices(slices: np.ndarray, sd_voxels: float, rng: np.random.Generator, axis: int = 2) -> np.ndarray:
     """Imitate motion between slices: each is displaced within its plane and changes its brightness, a few get dark.
 
-    Args:
-        slices: float32 (X, Y, Z), slices stacked along `axis`.
-        sd_voxels: standard deviation of the displacement along both axes of the plane, in voxels.
-        rng: source of randomness.
-        axis: axis of the stack.
-
-    Returns:
-        float32 of the same shape.
+    Slices are stacked along `axis`; `sd_voxels` is that of the displacement along both axes of their plane.
     """
     stack = np.moveaxis(slices, axis, 0)
     brightness = 1 + UNEVEN * rng.uniform(-1, 1, len(stack))

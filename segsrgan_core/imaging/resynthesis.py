@@ -29,12 +29,8 @@ PARTIAL_VOLUME = (0.2, 0.6, 0.2)  # weights of a voxel and its two neighbours, a
 def tissue_signals(image: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Return the median signal of each label, float32 (10,), > 0.
 
-    A label without voxels or signal gets the mean of the voxels brighter than the image's mean, so that it is not
-    brightened.
-
-    Args:
-        image: float32 (X, Y, Z).
-        labels: uint8 (X, Y, Z), drawem9 numbers.
+    A label (drawem9 number) without voxels or signal gets the mean of the voxels brighter than the image's mean, so as
+    not to be brightened.
     """
     usual = max(float(image[image >= image.mean()].mean()), 1e-6)
     signals = np.full(N_LABELS, usual, np.float32)

@@ -13,9 +13,6 @@ def as_function(model: keras.Model) -> Callable[[np.ndarray], np.ndarray]:
 
     The output is channels first in memory, which suits blending. XLA is off: on CPU it makes these convolutions 10 to
     30 times slower.
-
-    Args:
-        model: a generator.
     """
 
     def channels_first(x: tf.Tensor) -> tf.Tensor:

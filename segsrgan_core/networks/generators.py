@@ -76,14 +76,7 @@ def build_generator(
 
     Returns:
         A Keras model for any patch size that is a multiple of its strides.
-
-    Raises:
-        ValueError: an unknown name, or a width or class number below 1.
     """
-    if name not in BODIES:
-        raise ValueError(f"generator: expected one of {sorted(BODIES)}. Received: name={name!r}")
-    if k < 1 or n_classes < 1:
-        raise ValueError(f"generator: expected k >= 1 and n_classes >= 1. Received: k={k}, n_classes={n_classes}")
     blocks = KerasBlocks(policy, padding, seed)
     inputs = keras.Input((None, None, None, 1 + thickness_channel), name="interpolated")
     features = BODIES[name](blocks, inputs, k, kernel)

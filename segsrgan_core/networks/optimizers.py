@@ -25,15 +25,7 @@ class ConvolutionMuon(keras.optimizers.Muon):
         self.assign_sub(variable, ops.reshape(self.lr_adjust(lr * update), variable.shape))
 
     def zeropower_via_newtonschulz5(self, x, steps):
-        """Return the orthogonalised matrix, iterating on the small matrix of inner products.
-
-        Args:
-            x: float32 (m, n).
-            steps: number of iterations.
-
-        Returns:
-            float32 (m, n), with singular values near 1.
-        """
+        """Return the matrix x, float32 (m, n), with singular values near 1, iterating on the small inner products."""
         tall = x.shape[0] > x.shape[1]
         x = x / (ops.norm(x) + 1e-7)
         products = tf.matmul(x, x, transpose_a=tall, transpose_b=not tall)

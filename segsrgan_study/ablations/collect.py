@@ -40,12 +40,9 @@ def collect_ablations(study: Study) -> dict[str, Any]:
 
 
 def summarised(scores: pd.DataFrame, plan: Plan, slice_mm: float) -> dict[str, Any]:
-    """Summarise the runs' scores over subjects, then over seeds.
+    """Summarise the scores that `run_ablation` gave for all runs over subjects, then over seeds.
 
-    Args:
-        scores: of `run_ablation`, all runs.
-        plan: of the ablations.
-        slice_mm: the thickness at which the runs are compared, in mm.
+    Runs are compared at the slice thickness `slice_mm`.
 
     Returns:
         "factors": {factor: {level: {"run", score: {"mean", "sd", "values"}}}} over the seeds. Scores: "psnr_gain" over

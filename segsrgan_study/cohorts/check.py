@@ -28,12 +28,7 @@ def examine(manifest: pd.DataFrame, root: str | Path, mapping: Mapping[int, int]
 
     A file is at fault if it lies outside the data root, cannot be read, does not have the manifest's checksum, holds
     labels without a meaning, or is not on the grid that it must share: in train, val and test that of the image, in
-    variability `hr` and `sides` that of the labels.
-
-    Args:
-        manifest: the columns of `Row`.
-        root: the data root.
-        mapping: the cohort's label numbers to those of drawem9.
+    variability `hr` and `sides` that of the labels. `mapping` gives the cohort's label numbers in drawem9.
 
     Returns:
         The checksums of each row ("" where a file cannot be read), and the faults of all files.
@@ -85,11 +80,11 @@ def _look(root: Path, mapping: Mapping[int, int], column: str, name: str) -> _Fi
 
 def _check_values(column: str, values: np.ndarray, path: Path, mapping: Mapping[int, int]) -> None:
     if not values.any():
-        raise UserError(f"{path}: expected {column} in some voxel; received 0 in all of them.")
+        raise UserError(f"{path}: {column}: 0 in all voxels; give another file.")
     if column == "labels":
         to_drawem9(values, mapping, str(path))
     if column == "sides" and values.max() > 2:
-        raise UserError(f"{path}: expected 1 (left), 2 (right) and 0; received also {values.max()}; give another file.")
+        raise UserError(f"{path}: {values.max()} is there beside 1 (left), 2 (right) and 0; give another file.")
 
 
 def _grid_faults(split: str, found: Mapping[str, _File]) -> list[str]:
@@ -99,5 +94,5 @@ def _grid_faults(split: str, found: Mapping[str, _File]) -> list[str]:
         a, b = file.grid, found[like].grid
         if a and b and not same_grid(a, b):
             apart = f"up to {grid_distance_mm(a, b):.3g} mm away" if a.shape == b.shape else f"of the shape {a.shape}"
-            faults.append(f"{file.path}: expected the grid of {found[like].path}; received one {apart}; resample it.")
+            faults.append(f"{file.path}: the grid is not that of {found[like].path} but {apart}; resample it.")
     return faults

@@ -17,11 +17,7 @@ PUBLIC = {
 
 
 def fetch_missing(manifest: pd.DataFrame, root: str | Path) -> None:
-    """Download the files of a public cohort that are missing, each checked by its checksum.
-
-    Args:
-        manifest: from `read_manifest`.
-        root: the data root; files go to `<root>/<cohort>`. Files that are there are not touched.
+    """Download the missing files of a public cohort to `<root>/<cohort>`, each checked by the manifest's checksum.
 
     Raises:
         UserError: files are missing and the cohort is not public, the address cannot be reached, the folder cannot be

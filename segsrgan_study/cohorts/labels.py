@@ -28,15 +28,7 @@ CONVENTIONS: dict[str, dict[int, int]] = {
 
 
 def to_drawem9(labels: np.ndarray, mapping: Mapping[int, int], name: str = "labels") -> np.ndarray:
-    """Translate a label array to the drawem9 numbers.
-
-    Args:
-        labels: integer array of any shape.
-        mapping: source number to drawem9 number.
-        name: the file's name, for the error.
-
-    Returns:
-        uint8 array of the same shape.
+    """Translate labels (integers, any shape) to drawem9 numbers, uint8; `name` is the file's, for the error.
 
     Raises:
         UserError: a number stands in `labels` that `mapping` does not know.
@@ -44,10 +36,7 @@ def to_drawem9(labels: np.ndarray, mapping: Mapping[int, int], name: str = "labe
     found = np.unique(labels).tolist()
     unknown = [number for number in found if number not in mapping]
     if unknown:
-        raise UserError(
-            f"{name}: expected only the labels {sorted(mapping)}, received also {unknown}; "
-            "name the right label mapping or correct the file."
-        )
+        raise UserError(f"{name}: the labels {unknown} have no meaning; correct the file, or give another --mapping.")
     table = np.zeros(max(found) + 1, np.uint8)
     table[found] = [mapping[number] for number in found]
     return table[labels]
@@ -65,10 +54,7 @@ def label_mapping(cohort: str, manifests_dir: str | Path) -> dict[int, int]:
     if path.is_file():
         return read_mapping(path)
     if cohort not in CONVENTIONS:
-        raise UserError(
-            f"cohort: expected {', '.join(CONVENTIONS)} or one with {path}; received {cohort!r}; "
-            "make its manifest with `segsrgan manifest`."
-        )
+        raise UserError(f"{path}: the label mapping of {cohort!r} is missing; make its manifest: segsrgan manifest.")
     return CONVENTIONS[cohort]
 
 
@@ -85,13 +71,13 @@ def read_mapping(path: str | Path) -> dict[int, int]:
     try:
         content = yaml.safe_load(read_bytes(path))
     except yaml.YAMLError as error:
-        raise UserError(f"{path}: expected YAML or JSON; it could not be read ({error}).") from error
+        raise UserError(f"{path}: this is not YAML or JSON ({error}); correct it.") from error
     if not isinstance(content, dict) or not content:
-        raise UserError(f"{path}: expected a mapping such as '{{1: csf, 2: cortex}}'; received {content!r}.")
+        raise UserError(f"{path}: {content!r} is not a mapping such as '{{1: csf, 2: cortex}}'; correct it.")
     tissues = {name: number for number, name in DRAWEM9.items()} | {str(number): number for number in _DRAWEM9}
     pairs = {str(number): str(tissue) for number, tissue in content.items()}
     faults = [
-        f"expected a whole number and a tissue ({', '.join(tissues)}); received {number}: {tissue}"
+        f"{number}: {tissue} is not a whole number and a tissue ({', '.join(tissues)})"
         for number, tissue in pairs.items()
         if not re.fullmatch("[0-9]{1,5}", number) or tissue not in tissues
     ]

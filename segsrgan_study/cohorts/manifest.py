@@ -12,10 +12,7 @@ from segsrgan_study.files import write_csv
 
 
 def read_manifest(path: str | Path) -> pd.DataFrame:
-    """Read and validate a manifest.
-
-    Args:
-        path: the CSV file, UTF-8, comma-separated.
+    """Read and validate a manifest, a CSV file in UTF-8.
 
     Returns:
         One row an image, the columns of `Row` in this order; text columns hold "" and number columns NaN where the
@@ -25,7 +22,7 @@ def read_manifest(path: str | Path) -> pd.DataFrame:
         UserError: lists every fault at once, each with its line number as an editor shows it.
     """
     if not Path(path).is_file():
-        raise UserError(f"{path}: expected a manifest; received nothing there; make it with `segsrgan manifest`.")
+        raise UserError(f"{path}: the manifest is missing; make it with `segsrgan manifest`.")
     return _checked(path, read_bytes(path))
 
 
@@ -40,10 +37,7 @@ def _checked(what: str | Path, content: bytes, faults: Sequence[str] = ()) -> pd
 def validated(frame: pd.DataFrame, what: str | Path = "manifest", faults: Sequence[str] = ()) -> pd.DataFrame:
     """Return a manifest made in memory as `read_manifest` would, sorted by subject, session, echo time and image.
 
-    Args:
-        frame: the columns of `Row`; "", None or NaN where nothing is known.
-        what: the manifest's name, for the error.
-        faults: found elsewhere, to be told as well.
+    Its columns are those of `Row`; "", None or NaN where nothing is known. `faults` found elsewhere are told as well.
 
     Raises:
         UserError: lists every fault at once, by the line that each would have in the file.
@@ -64,7 +58,7 @@ def write_manifest(frame: pd.DataFrame, path: str | Path, faults: Sequence[str] 
 def image_rows(manifest: pd.DataFrame, split: str = "") -> list[Row]:
     """Return the images of one split ("train", "val", "test" or "variability"; "" for all), in the manifest's order."""
     if split and split not in SPLITS:
-        raise UserError(f"split: expected one of {', '.join(SPLITS)}; received {split!r}.")
+        raise UserError(f"split: {split!r} is not one of {', '.join(SPLITS)}.")
     chosen = manifest[manifest["split"] == split] if split else manifest
     return [Row(*values) for values in chosen[list(COLUMNS)].itertuples(index=False, name=None)]
 
@@ -78,5 +72,5 @@ def locate(root: str | Path, name: str) -> Path:
     path = Path(root, name)
     home = Path(root, name.partition("/")[0]).resolve()
     if not path.resolve().is_relative_to(home):
-        raise UserError(f"{path}: expected a file inside {home}; received a link to {path.resolve()}.")
+        raise UserError(f"{path}: the link to {path.resolve()} leads out of {home}; copy the file there.")
     return path

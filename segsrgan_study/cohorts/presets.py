@@ -85,12 +85,12 @@ def make_manifest(
         UserError: lists every fault at once; nothing is written then.
     """
     if preset not in PRESETS:
-        raise UserError(f"preset: expected one of {', '.join(PRESETS)}; received {preset!r}.")
+        raise UserError(f"preset: {preset!r} is not one of {', '.join(PRESETS)}.")
     cohort, base = name or preset, PRESETS[preset]
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", cohort):
-        raise UserError(f"name: expected letters, digits, '_' and '-'; received {cohort!r}.")
+        raise UserError(f"name: {cohort!r} is not of letters, digits, '_' and '-'.")
     if cohort in {*PRESETS, "embedded"} and (cohort != preset or cohort == "folder"):
-        raise UserError(f"name: expected a name of your own for this cohort; received {cohort!r}; give another.")
+        raise UserError(f"name: {cohort!r} is taken; give the cohort a name of your own.")
     given = {key: value for key, value in choices.items() if value not in (None, "")}
     mapping = given.pop("mapping", preset if preset in CONVENTIONS else "drawem9")
     numbers = CONVENTIONS.get(str(mapping)) or read_mapping(mapping)
@@ -123,8 +123,6 @@ def _link(folder: Path, data_root: Path, cohort: str) -> bool:
         data_root.mkdir(parents=True, exist_ok=True)
         place.symlink_to(folder.resolve(), target_is_directory=True)
     except OSError as error:
-        raise UserError(
-            f"{place}: the link cannot be made ({error.strerror}); name a data root that you can write to with "
-            "SEGSRGAN_DATA."
-        ) from error
+        advice = "name a data root that you can write to with SEGSRGAN_DATA"
+        raise UserError(f"{place}: the link cannot be made ({error.strerror}); {advice}.") from error
     return True

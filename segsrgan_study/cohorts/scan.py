@@ -47,10 +47,8 @@ def scan(preset: Preset, folder: str | Path) -> pd.DataFrame:
     others = {path for column in FILES[1:] for path in found[column]}
     images = {path: stars for path, stars in found["image"].items() if path not in others}
     if not images:
-        raise UserError(
-            f"{folder}: expected images named {' or '.join(preset.globs['image'])}; received none (links to folders "
-            "are not followed); name the right folder or another glob."
-        )
+        known = " or ".join(preset.globs["image"])
+        raise UserError(f"{folder}: no image is named {known} (links are not followed); name another folder or glob.")
     rows = describe(folder, images, preset.names, preset.metadata)
     faults: list[str] = []
     for row in rows:
@@ -68,23 +66,21 @@ def _check_names(names: str) -> None:
     try:
         groups = re.compile(names).groupindex.keys()
     except re.error as error:
-        raise UserError(f"names: expected a regular expression; received {names!r} ({error}).") from error
+        raise UserError(f"names: {names!r} is not a regular expression ({error}).") from error
     if not groups or not groups <= set(METADATA):
-        raise UserError(f"names: expected groups (?P<name>...) called {', '.join(METADATA)}; received {names!r}.")
+        raise UserError(f"names: {names!r} must have groups (?P<name>...) called {', '.join(METADATA)}.")
 
 
 def _find(folder: Path, globs: Sequence[str]) -> dict[str, tuple[str, ...]]:
     """Return the visible files that the first useful glob finds, in order, each with what its stars stand for."""
     if not folder.is_dir():
-        raise UserError(
-            f"{folder}: expected a folder of images; received {'a file' if folder.exists() else 'nothing'}."
-        )
+        raise UserError(f"{folder}: this is no folder; correct the path.")
     files = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir())
     files = [path for path in files if not re.search(r"(^|/)\.", path)]
     meanings = {"**/": r"((?:[^/]+/)*)", "*": r"([^/]*)", "?": r"([^/])", ".nii*": r"\.nii(?:\.gz)?"}
     for glob in globs:
         if glob.startswith(("/", "~")) or ".." in glob.split("/"):
-            raise UserError(f"glob: expected one relative to the folder, without '..'; received {glob!r}.")
+            raise UserError(f"glob: {glob!r} must be relative to the folder, without '..'.")
         parts = re.split(r"(\*\*/|\.nii\*$|\*|\?)", glob)
         pattern = re.compile("".join(meanings.get(part, re.escape(part)) for part in parts))
         found = {path: match.groups("") for path in files if (match := pattern.fullmatch(path))}
@@ -100,8 +96,7 @@ def _partner(row: Mapping[str, Any], stars: tuple[str, ...], others: Mapping[str
     if not fitting and row["own_name"].removeprefix("sub-") in name:
         fitting = [path for path, found in others.items() if _same_id(name, _without_folders(found))]
     if len(fitting) > 1:
-        received = ", ".join(fitting)
-        faults.append(f"{row['image']}: expected one file that belongs to it; received {received}; narrow the glob")
+        faults.append(f"{row['image']}: several files belong to it: {', '.join(fitting)}; narrow the glob")
     return fitting[0] if len(fitting) == 1 else ""
 
 
@@ -127,5 +122,5 @@ def _splits(preset: Preset, frame: pd.DataFrame) -> pd.Series:
         groups = frame[preset.split_by].astype(str)
         return groups.map(deal(list(groups), preset.seed, preset.val, preset.test))
     if not Path(preset.split).is_file():
-        raise UserError(f"split: expected one of {', '.join(SPLITS)}, or a CSV file; received {str(preset.split)!r}.")
+        raise UserError(f"split: {str(preset.split)!r} is not one of {', '.join(SPLITS)}, and no CSV file.")
     return frame["subject"].map(choose(frame["subject"].unique(), preset.split)).fillna("")

@@ -34,10 +34,8 @@ def deal(groups: Sequence[str], seed: int, val: Share, test: Share) -> dict[str,
         sides |= dict.fromkeys(order[:count], side)
         order = order[count:]
     if not order:
-        raise UserError(
-            f"split: val={val} and test={test} of {len(groups)} leave nobody, but somebody left to train on is needed; "
-            "ask for fewer, or put all in one split by its name."
-        )
+        left = f"val={val} and test={test} of {len(groups)} leave nobody to train on"
+        raise UserError(f"split: {left}; ask for fewer, or put all in one split by its name.")
     return sides | dict.fromkeys(order, "train")
 
 
@@ -53,11 +51,11 @@ def _named(what: str | Path, groups: Sequence[str], wishes: Sequence[tuple[str, 
     for where, name, side in wishes:
         group = next((group for group in groups if name in (group, group.removeprefix("sub-"))), None)
         if side not in SPLITS:
-            faults.append(f"{where}: expected one of {', '.join(SPLITS)}; received {side!r}")
+            faults.append(f"{where}: {side!r} is not one of {', '.join(SPLITS)}")
         if group is None:
             faults.append(f"{where}: {name!r} is not there; there are {', '.join(groups)}")
         elif sides.setdefault(group, side) != side:
-            faults.append(f"{where}: {name!r} is in {sides[group]} already; received also {side!r}")
+            faults.append(f"{where}: {name!r} is in {sides[group]} already, not in {side!r} as well")
     refuse(what, faults)
     return sides
 
@@ -65,7 +63,7 @@ def _named(what: str | Path, groups: Sequence[str], wishes: Sequence[tuple[str, 
 def _count(side: str, share: Share, total: int) -> int:
     number = pd.to_numeric(share or 0, errors="coerce")
     if not 0 <= number <= total or (number > 1 and number % 1):
-        raise UserError(f"{side}: expected a fraction below 1, a count up to {total} or names; received {share!r}.")
+        raise UserError(f"{side}: {share!r} is not a fraction below 1, a count up to {total}, or names.")
     return int(number) if number >= 1 else max(round(number * total), int(number > 0))
 
 

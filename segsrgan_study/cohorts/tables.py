@@ -13,10 +13,7 @@ SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
 
 
 def parse_table(data: bytes) -> tuple[pd.DataFrame, list[str]]:
-    """Read CSV and go on after a fault, so that all faults can be told at once.
-
-    Args:
-        data: the file's bytes.
+    """Read the bytes of a CSV file and go on after a fault, so that all faults can be told at once.
 
     Returns:
         The rows as text (an empty cell is ""), indexed by the line each starts on (the header is line 1), and the
@@ -25,13 +22,10 @@ def parse_table(data: bytes) -> tuple[pd.DataFrame, list[str]]:
     text, faults = data.decode("utf-8-sig", "replace"), []
     if "\ufffd" in text:
         line = text.partition("\ufffd")[0].count("\n") + 1
-        faults.append(f"line {line}: expected UTF-8 text; received another encoding; save it as 'CSV UTF-8'")
+        faults.append(f"line {line}: this is not UTF-8 but another encoding; save it as 'CSV UTF-8'")
     separator = max(SEPARATORS, key=text.partition("\n")[0].count)
     if separator != ",":
-        faults.append(
-            f"expected commas between the fields; received {SEPARATORS[separator]} (Excel writes them in some "
-            "languages); save it as comma-separated CSV"
-        )
+        faults.append(f"{SEPARATORS[separator]} separate the fields, as Excel in some languages has it; use commas")
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
     header = [name.strip() for name in next(reader, [])]
     twice = [name for name in header if header.count(name) > 1]
@@ -44,10 +38,10 @@ def parse_table(data: bytes) -> tuple[pd.DataFrame, list[str]]:
         if any(cells) and len(cells) == len(header):
             rows[line] = cells
         elif any(cells):
-            faults.append(f"line {line}: expected {len(header)} fields; received {len(fields)}")
+            faults.append(f"line {line}: {len(fields)} fields, where the header has {len(header)}")
         line = reader.line_num + 1
     if not rows:
-        faults.append("expected at least one whole row below the header; received none")
+        faults.append("there is no whole row below the header")
     return pd.DataFrame.from_dict(rows, orient="index", columns=header, dtype=str), faults
 
 
@@ -75,7 +69,7 @@ def read_bytes(path: str | Path) -> bytes:
     try:
         return Path(path).read_bytes()
     except OSError as error:
-        raise UserError(f"{path}: expected a readable file; received: {error.strerror}.") from error
+        raise UserError(f"{path}: the file cannot be read ({error.strerror}).") from error
 
 
 def refuse(what: str | Path, faults: list[str], advice: str = "") -> None:

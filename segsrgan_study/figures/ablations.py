@@ -17,10 +17,7 @@ THICKNESS = "thickness"  # the factor whose levels are drawn as curves
 
 @styled
 def draw(metrics: Mapping[str, Any]) -> tuple[Figure, pd.DataFrame]:
-    """Draw the ablations.
-
-    Args:
-        metrics: `results/ablations/metrics.json`.
+    """Draw the ablations of `results/ablations/metrics.json`.
 
     Returns:
         The figure, and the plotted values: factor, level, score, thickness_mm (of the curves), seed, value.

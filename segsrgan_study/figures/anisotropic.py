@@ -12,9 +12,6 @@ from segsrgan_study.figures.style import TWO_COLUMNS_MM, lettered_panels, styled
 def draw(image: nib.Nifti1Image) -> tuple[Figure, pd.DataFrame]:
     """Draw the three planes of a thick-slice image through the middle of its foreground.
 
-    Args:
-        image: thick slices.
-
     Returns:
         The figure, and a row per panel with the slice's position, the voxel size and the grey window.
     """

@@ -20,10 +20,7 @@ Groups = Mapping[str, tuple[np.ndarray, np.ndarray]]  # of points, by TE or pair
 
 @styled
 def draw(volumes: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
-    """Draw the plots.
-
-    Args:
-        volumes: `results/variability/volumes.csv`.
+    """Draw the plots for `results/variability/volumes.csv`.
 
     Returns:
         The figure, and its points: panel, shown (the label), group (TE or pair of TE), x, y.

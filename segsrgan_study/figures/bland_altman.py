@@ -13,10 +13,7 @@ from segsrgan_study.statistics.spread import wide
 
 @styled
 def draw(volumes: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
-    """Draw all pairs of TE that at least three patients have.
-
-    Args:
-        volumes: `results/variability/volumes.csv`.
+    """Draw all pairs of TE in `results/variability/volumes.csv` that at least three patients have.
 
     Returns:
         The figure, and the points: pair, subject, mean, difference, and the pair's bias, lower and upper limits.

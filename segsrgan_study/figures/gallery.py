@@ -15,24 +15,14 @@ from segsrgan_study.figures.style import save
 
 
 class Gallery:
-    """Figures, drawn into a folder; where the results do not allow one, a sentence says why.
-
-    Args:
-        folder: for their files and for `missing.json`.
-    """
+    """Figures, drawn into a folder; where the results do not allow one, a sentence says why, there and in a file."""
 
     def __init__(self, folder: Path):
         self.missing: dict[str, str] = {}  # why figures could not be drawn, by name
         self._folder, self._count = folder, 0
 
     def __call__(self, name: str, caption: str, draw: Callable[[], tuple[Figure, pd.DataFrame]]) -> HTML:
-        """Draw and save a figure, and return it for display.
-
-        Args:
-            name: of its files.
-            caption: what it shows.
-            draw: returns the figure and its plotted values.
-        """
+        """Save the figure that `draw` returns with its plotted values, and return it over its caption for display."""
         self._count, title = self._count + 1, name.replace("_", " ")
         try:
             fig, values = draw()

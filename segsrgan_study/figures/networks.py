@@ -27,10 +27,7 @@ WITHOUT_GRID = ("GlobalAveragePooling3D", "Dense")
 
 
 def layer_summaries(model: Any) -> list[dict[str, Any]]:
-    """Describe the layers of a functional Keras model, in order.
-
-    Args:
-        model: anything with `layers` as Keras 3 has them; Keras itself is not imported.
+    """Describe the layers of a functional Keras 3 model, in order; Keras itself is not imported.
 
     Returns:
         A dict per layer: name, kind (class), channels, kernel, stride, size (of its grid: 1, 1/2, ...), inputs (names
@@ -59,10 +56,7 @@ def layer_summaries(model: Any) -> list[dict[str, Any]]:
 
 @styled
 def draw(networks: Mapping[str, Any]) -> tuple[Figure, pd.DataFrame]:
-    """Draw networks, a row per network.
-
-    Args:
-        networks: title to Keras model, in the order of the rows.
+    """Draw networks (title to Keras model), a row per network.
 
     Returns:
         The figure, and a row per layer: network, and the fields of `layer_summaries`.

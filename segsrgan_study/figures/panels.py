@@ -61,12 +61,7 @@ class View:
         return float(sizes[across]), float(sizes[up])
 
     def at(self, share: float, planes: Sequence[str] = tuple(PLANES)) -> "View":
-        """The view with its slices at a share of the way through the head: 0 right, back, below; 1 left, front, above.
-
-        Args:
-            share: from 0 to 1.
-            planes: whose slices move.
-        """
+        """The view with slices at a share of the way through the head: 0 right, back, below; 1 left, front, above."""
         low, high = self.box_mm.T + np.array([[MARGIN_MM], [-MARGIN_MM]])
         moved = np.isin(np.arange(3), [PLANES[plane][0] for plane in planes])
         return replace(self, position_mm=np.where(moved, low + share * (high - low), self.position_mm))
@@ -122,11 +117,7 @@ def view_of(
 def three_rows(view: View, columns: int, width_mm: float, titles_mm: float) -> tuple[Figure, np.ndarray]:
     """A figure with a row of panels per plane of `PLANES` in true proportions, and its panels (3, columns).
 
-    Args:
-        view: what the panels show.
-        columns: of panels.
-        width_mm: of the figure.
-        titles_mm: height left for titles and legends.
+    `titles_mm` of the height are left for titles and legends.
     """
     heights = [height / width for width, height in map(view.size_mm, PLANES)]
     fig = new_figure(width_mm / columns * sum(heights) + titles_mm, width_mm)
@@ -136,15 +127,7 @@ def three_rows(view: View, columns: int, width_mm: float, titles_mm: float) -> t
 def show(ax: Axes, image: nib.Nifti1Image, plane: str, view: View, **options: Any) -> AxesImage:
     """Draw one plane of an image on black, voxels unsmoothed, in square millimetres with marks of the sides.
 
-    Args:
-        ax: the panel.
-        image: in any orientation.
-        plane: "axial", "coronal" or "sagittal".
-        view: the point and the box that are shown, and the grey window.
-        options: of `Axes.imshow` in place of grey in the view's window.
-
-    Returns:
-        The drawn image, for a colour bar.
+    Options of `Axes.imshow` take the place of grey in the view's window. The drawn image is returned for a colour bar.
     """
     shown, (_, across, up, left, right) = grid(image), PLANES[plane]
     pixels = shown.plane(plane, view.position_mm).T
@@ -187,12 +170,7 @@ def scale_bar(ax: Axes, length_mm: float = 20.0) -> None:
 
 
 def strip(axes: Sequence[Axes], shown: Mapping[str, tuple[nib.Nifti1Image, str]], view: View) -> pd.DataFrame:
-    """Draw images side by side under their titles, see `show`, with a scale bar in the first panel.
-
-    Args:
-        axes: the panels; there may be more than images.
-        shown: title to image and plane.
-        view: the point and the box that are shown, and the grey window.
+    """Draw images (title to image and plane) side by side, see `show`, with a scale bar in the first panel.
 
     Returns:
         A row per panel for a figure's CSV: panel (its title), plane, position_mm of the slice, spacing_x_mm,

@@ -74,15 +74,7 @@ def new_figure(height_mm: float, width_mm: float = TWO_COLUMNS_MM) -> Figure:
 def lettered_panels(
     count: int, row_mm: float, columns: int = 3, width_mm: float = TWO_COLUMNS_MM, **options: Any
 ) -> tuple[Figure, list[Axes]]:
-    """A figure with panels a, b, c ..., row by row.
-
-    Args:
-        count: of the panels, 1 or more.
-        row_mm: height of a row.
-        columns: panels in a row, at most.
-        width_mm: of the figure.
-        options: of `Figure.subplots`, such as sharex.
-    """
+    """A figure with panels a, b, c ..., row by row, `columns` in a row at most; options are of `Figure.subplots`."""
     rows = -(-count // columns)
     fig = new_figure(row_mm * rows, width_mm)
     axes = list(fig.subplots(rows, min(columns, count), squeeze=False, **options).flat)
@@ -111,17 +103,7 @@ def require(condition: bool, missing: str) -> None:
 
 @styled
 def save(fig: Figure, name: str, folder: Path, table: pd.DataFrame) -> list[Path]:
-    """Write a figure as PDF, SVG and PNG (300 dpi), without dates and random ids, and its plotted values as CSV.
-
-    Args:
-        fig: the figure; its layout is fixed.
-        name: of the files, without suffix.
-        folder: for the files.
-        table: the plotted values.
-
-    Returns:
-        The paths of the files.
-    """
+    """Write a figure as PDF, SVG and PNG (300 dpi), see `write_figure`, and its plotted values as CSV."""
     files = [write_figure(fig, folder / f"{name}{suffix}") for suffix in UNDATED]
     return [*files, write_csv(folder / f"{name}.csv", table)]
 

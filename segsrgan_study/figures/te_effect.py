@@ -11,18 +11,12 @@ from segsrgan_study.statistics.spread import TITLES
 
 @styled
 def draw(volumes: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
-    """Draw the volumes over TE.
-
-    Args:
-        volumes: `results/variability/volumes.csv`.
+    """Draw the volumes of `results/variability/volumes.csv` over TE.
 
     Returns:
         The figure, and the plotted rows: panel, subject ("mean" for the mean), te_ms, value, low, high, truth.
     """
-    require(
-        volumes["te_ms"].nunique() > 1,
-        "results/variability/volumes.csv holds one echo time: no effect to draw.",
-    )
+    require(volumes["te_ms"].nunique() > 1, "results/variability/volumes.csv holds one echo time: no effect to draw.")
     truth, icv = (volumes.get(name, pd.Series(np.nan, volumes.index)) for name in ("cortex_true_ml", "icv_true_ml"))
     panels = {
         "cortical volume (ml)": _with_mean(volumes, volumes["cortex_ml"], truth),

@@ -108,9 +108,8 @@ def _has(image: InputImage, labels: Mapping[str, Sequence[str]]) -> bool:
 
 def _know(option: str, wanted: Sequence[str], there: set[str]) -> None:
     if unknown := [one for one in wanted if one not in there]:
-        raise UserError(
-            f"{option} {' '.join(unknown)}: not there; give one of: {_few(sorted(there - {''})) or 'none'}."
-        )
+        known = _few(sorted(there - {""})) or "none"
+        raise UserError(f"{option} {' '.join(unknown)}: not there; give one of: {known}.")
 
 
 def _few(words: Sequence[str]) -> str:
@@ -180,10 +179,8 @@ def _expand(path: Path, split: str) -> list[InputImage]:
         manifest = find_study().manifest(path.name)
     if manifest and len(path.parts) == 1 and manifest.is_file():
         return _manifest(manifest, split)
-    raise UserError(
-        f"{path}: this is not an image ({', '.join(SUFFIXES)}), a folder, a CSV table or the name of a cohort; "
-        "correct the path."
-    )
+    kinds = f"an image ({', '.join(SUFFIXES)}), a folder, a CSV table or the name of a cohort"
+    raise UserError(f"{path}: this is not {kinds}; correct the path.")
 
 
 def _of_file(file: Path, source: str) -> InputImage:

@@ -50,14 +50,7 @@ class InputImage:
         return Path(*(f"{key}-{value}" for key, value in entities_of(self.name).items() if key in ("sub", "ses")))
 
     def path(self, suffix: str, extension: str, label: str = "", desc: str = "segsrgan") -> Path:
-        """Return the path of an output relative to the top of the derivatives.
-
-        Args:
-            suffix: BIDS suffix, such as "dseg".
-            extension: such as ".nii.gz".
-            label: tissue of a map of one class; "" for none.
-            desc: BIDS description.
-        """
+        """Return the path of an output, by BIDS suffix and entities, relative to the top of the derivatives."""
         entity = f"_label-{LABELS.get(label, _plain(label.title()))}" if label else ""
         return self.home / "anat" / f"{self.name}{entity}_desc-{desc}_{suffix}{extension}"
 
@@ -99,10 +92,8 @@ def entities_of_file(path: str | Path) -> dict[str, str]:
     """Return the BIDS entities of a file, or make them from its name and folders; not yet plain, see `joined`.
 
     Parts that BIDS does not know go into `acq`, so that different files keep different names. Without BIDS names, which
-    scans are of one person cannot be known: each is a subject of its own, but for echoes (`P1_te15`, `P1_te120`).
-
-    Args:
-        path: file, relative to the folder that was given.
+    scans are of one person cannot be known: each is a subject of its own, but for echoes (`P1_te15`, `P1_te120`). The
+    path is relative to the folder that was given.
     """
     name, folders = stem(path), [part for part in Path(path).parts[:-1] if part not in ("images", "anat")]
     pairs = dict(part.split("-", 1) for part in folders if re.match("(sub|ses)-", part))

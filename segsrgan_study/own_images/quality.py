@@ -17,10 +17,7 @@ LIMIT = 3.5  # of |z| (Iglewicz and Hoaglin, 1993)
 def thick_slices(file: Path, card: ModelCard, distance_mm: float) -> list[str]:
     """Return a note where the JSON beside an image gives a slice thickness that the network was not trained on.
 
-    Args:
-        file: the image.
-        card: of the network.
-        distance_mm: between the image's slices, for which the network takes their thickness.
+    The network takes the distance between the image's slices for their thickness.
     """
     sidecar = file.with_name(f"{stem(file)}.json")
     try:
@@ -36,10 +33,7 @@ def thick_slices(file: Path, card: ModelCard, distance_mm: float) -> list[str]:
 
 
 def outliers(numbers: pd.DataFrame) -> list[str]:
-    """Find numbers that lie far from the others of their column.
-
-    Args:
-        numbers: a row per case; nan where a case has none.
+    """Find numbers that lie far from the others of their column, in a row per case; nan where a case has none.
 
     Returns:
         For each row its columns with |z| > 3.5, such as "snr (z -4.1)"; "" for none. z is the distance from the median

@@ -42,16 +42,10 @@ class Status(NamedTuple):
 
 
 def segment_all(images: list[InputImage], failures: Iterable[Failure], job: Job, workers: str = "1") -> list[Status]:
-    """Segment images and write the tables and the page of the whole folder.
-
-    Args:
-        images: to segment, each with a unique name.
-        failures: inputs that gave no image.
-        job: weights, options and the folder of the derivatives.
-        workers: where the images are segmented, see `pool`.
+    """Segment images, each with a unique name, and write the tables and the page of the whole folder.
 
     Returns:
-        One status per input; failures are printed on standard error as well.
+        One status per input, also of those that gave no image; failures are printed on standard error as well.
 
     Raises:
         UserError: the network cannot be loaded, or `job.out` holds images to segment or another data set.
@@ -91,11 +85,7 @@ def segment_all(images: list[InputImage], failures: Iterable[Failure], job: Job,
 def segment_image(image: InputImage, job: Job, identity: dict[str, Any], walk: Walk = iter) -> None:
     """Segment one image and write its files; needs only its arguments, so that it can run in any process.
 
-    Args:
-        image: to segment.
-        job: with the engine and precision chosen.
-        identity: of the job as it was asked for, see `Job.identity`.
-        walk: see `inference.predict`.
+    The job has engine and precision chosen; `identity` is that of the job as it was asked for.
 
     Raises:
         UserError: the image cannot be read or segmented; nothing of it is left in the folder.

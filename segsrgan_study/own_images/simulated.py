@@ -23,7 +23,7 @@ def simulate_all(
     Args:
         images: high-resolution images.
         out: top of a BIDS folder, for images such as `sub-01/anat/sub-01_acq-axial3mm_T2w.nii.gz`.
-        settings: slices and noise.
+        settings: of the acquisition.
         contrast: exponent p > 0 of x^p, applied before the slices are cut; 1 changes nothing.
         seed: of the noise.
 
@@ -39,14 +39,14 @@ def simulate_all(
         rng = np.random.default_rng([seed, *image.name.encode()])
         try:
             high = load_image(image.file)
+            array = np.clip(np.asarray(high.dataobj), 0, None)
+            top = np.float32(array.max())
+            low = settings.acquire(Nifti1Image(top * exponent(array / top, contrast), high.affine), rng)
         except UserError as error:
-            say(str(error))
+            say(str(error) if str(image.file) in str(error) else f"{image.file}: {error}")
             continue
         if not paths:
             write_description(out, "Thick-slice images, simulated from high-resolution ones")
-        array = np.clip(np.asarray(high.dataobj), 0, None)
-        top = np.float32(array.max())
-        low = settings.acquire(Nifti1Image(top * exponent(array / top, contrast), high.affine), rng)
         entities = entities_of(image.name)
         acq = f"{entities.get('acq', '')}{settings.plane}{settings.slice_mm:g}mm".replace(".", "p")
         base = f"{out / image.home / 'anat' / joined({**entities, 'acq': acq})}_T2w"

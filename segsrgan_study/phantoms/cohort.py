@@ -6,11 +6,11 @@ times in thick slices, with the true labels at high resolution beside them. They
 
 import json
 import shutil
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from operator import attrgetter
+from functools import partial
+from operator import itemgetter
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -29,6 +29,7 @@ from segsrgan_study.phantoms.shape import draw_traits, draw_warp, place
 from segsrgan_study.pool import map_cases, results
 
 COHORT = "embedded"
+RECORD = "phantom.json"
 VERSION = 3  # raise it when the same settings give other images
 
 
@@ -66,12 +67,7 @@ class PhantomCohort:
 def make_subject(
     config: PhantomCohort, index: int, patient: bool = False
 ) -> tuple[float, dict[float, dict[str, Nifti1Image]]]:
-    """Make one phantom in memory; a few seconds at 0.8 mm.
-
-    Args:
-        config: the cohort's settings; its numbers of subjects do not matter here.
-        index: number among the term phantoms or among the patients, from 0.
-        patient: whether it is one.
+    """Make one phantom in memory, by its number (from 0) among term phantoms or patients; a few seconds at 0.8 mm.
 
     Returns:
         Postmenstrual age in weeks, and by echo time in ms the images, named as the columns of the manifest. `image`:
@@ -108,12 +104,7 @@ def _rounded(image: Nifti1Image) -> Nifti1Image:
 
 
 def write_cohort(config: PhantomCohort, data_root: Path, workers: str = "auto") -> pd.DataFrame:
-    """Make the cohort's files; complete subjects of the same settings are kept.
-
-    Args:
-        config: the cohort's settings.
-        data_root: the files go to its folder `embedded`.
-        workers: where, see `cluster`.
+    """Make the cohort's files in the data root's folder `embedded`; complete subjects of the same settings are kept.
 
     Returns:
         The manifest's rows, one per image, with the columns of `cohorts.schema`.
@@ -122,80 +113,54 @@ def write_cohort(config: PhantomCohort, data_root: Path, workers: str = "auto") 
         UserError: settings whose warp would fold, or a subject could not be made; the others are.
     """
     splits = ["train"] * config.n_train + ["val"] * config.n_val + ["test"] * config.n_test
-    jobs = [_Job(config, index, split, Path(data_root)) for index, split in enumerate(splits)]
-    jobs += [_Job(config, index, "variability", Path(data_root)) for index in range(config.n_patients)]
-    missing = [job for job in jobs if not job.is_complete()]
-    made = map_cases(_Job.write, missing, "phantoms", workers, memory_gib=1.0, name=attrgetter("name"))
-    results(made, "phantoms", attrgetter("name"))
-    return pd.DataFrame([row for job in jobs for row in job.rows()], columns=list(COLUMNS))
+    jobs = {f"sub-{i + 1:02d}": (i, split) for i, split in enumerate(splits)}
+    jobs |= {f"sub-p{i + 1:02d}": (i, "variability") for i in range(config.n_patients)}
+    recipes = {name: _recipe(config, index, split == "variability") for name, (index, split) in jobs.items()}
+    folder = Path(data_root, COHORT)
+    missing = [(name, *jobs[name]) for name in jobs if not _is_complete(folder / name, recipes[name])]
+    work, name_of = partial(_write, config, folder), itemgetter(0)
+    results(map_cases(work, missing, "phantoms", workers, memory_gib=1.0, name=name_of), "phantoms", name_of)
+    rows = [row | {"split": split} for name, (_, split) in jobs.items() for row in _record(folder / name)["rows"]]
+    return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
-class _Job(NamedTuple):
-    """One subject to make and to list."""
+def _recipe(config: PhantomCohort, index: int, patient: bool) -> dict[str, Any]:
+    """Return everything that a subject's files follow from, as JSON holds it."""
+    shared = {k: v for k, v in asdict(config).items() if k not in ("n_train", "n_val", "n_test", "n_patients")}
+    recipe = {**shared, "part": "te" if patient else "term", "index": index, "version": VERSION}
+    return json.loads(json.dumps(recipe, default=Simulation.model_dump))
 
-    config: PhantomCohort
-    index: int  # in its part, from 0
-    split: str
-    data_root: Path
 
-    @property
-    def patient(self) -> bool:
-        return self.split == "variability"
+def _record(folder: Path) -> dict[str, Any]:
+    """Read what a subject was made from, the checksums of its files and its rows of the manifest."""
+    return json.loads((folder / RECORD).read_text(encoding="utf-8"))
 
-    @property
-    def name(self) -> str:
-        """`sub-01` for the first term phantom, `sub-p01` for the first patient."""
-        return f"sub-{'p' if self.patient else ''}{self.index + 1:02d}"
 
-    @property
-    def record(self) -> Path:
-        """What the subject was made from, and the checksums of its files."""
-        return self.data_root / COHORT / self.name / f"{self.name}_phantom.json"
+def _is_complete(folder: Path, recipe: dict[str, Any]) -> bool:
+    try:
+        record = _record(folder)
+        return record["recipe"] == recipe and all(sha256(folder / f) == d for f, d in record["files"].items())
+    except (OSError, ValueError, KeyError):
+        return False
 
-    def recipe(self) -> dict[str, Any]:
-        """Return everything that a subject's files follow from, as JSON holds it."""
-        part = {"part": "te" if self.patient else "term", "index": self.index, "version": VERSION}
-        recipe = {k: v for k, v in asdict(self.config).items() if k not in ("n_train", "n_val", "n_test", "n_patients")}
-        return json.loads(json.dumps({**recipe, **part}, default=Simulation.model_dump))
 
-    def files(self, te_ms: float) -> dict[str, str]:
-        """Return the files of one image by column of the manifest, in the order of its checksums."""
-        echo = f"_acq-te{te_ms:g}" if self.patient else ""
+def _write(config: PhantomCohort, cohort: Path, job: tuple[str, int, str]) -> None:
+    """Make the files of one subject, the record last."""
+    (name, index, split), patient = job, job[2] == "variability"
+    age_weeks, images = make_subject(config, index, patient)
+    folder, rows, digests = cohort / name, [], {}
+    (folder / RECORD).unlink(missing_ok=True)
+    shutil.rmtree(folder, ignore_errors=True)
+    for te, by_column in images.items():
+        echo = f"_acq-te{te:g}" if patient else ""
         ends = {"image": f"{echo}_T2w", "labels": "_desc-drawem9_dseg", "mask": "_desc-brain_mask"}
-        ends |= {"hr": f"{echo}_desc-hr_T2w", "sides": "_desc-hemispheres_dseg"}
-        return {c: f"anat/{self.name}{end}.nii.gz" for c, end in ends.items() if c != "hr" or self.patient}
-
-    def is_complete(self) -> bool:
-        try:
-            record = json.loads(self.record.read_text(encoding="utf-8"))
-            files = record["files"].items()
-            return record["recipe"] == self.recipe() and all(sha256(self.record.parent / f) == d for f, d in files)
-        except (OSError, ValueError, KeyError):
-            return False
-
-    def write(self) -> None:
-        age_weeks, images = make_subject(self.config, self.index, self.patient)
-        folder = self.record.parent
-        self.record.unlink(missing_ok=True)
-        shutil.rmtree(folder, ignore_errors=True)
-        named = {file: images[te][column] for te in images for column, file in self.files(te).items()}
-        digests = {file: sha256(save_image(image, folder / file)) for file, image in named.items()}
-        write_json(self.record, {"age_weeks": age_weeks, "files": digests, "recipe": self.recipe()})
-
-    def rows(self) -> Iterator[dict[str, Any]]:
-        """Yield the rows of the manifest."""
-        record = json.loads(self.record.read_text(encoding="utf-8"))
-        for te in self.config.te_ms if self.patient else (self.config.term_te_ms,):
-            files = self.files(te)
-            yield {
-                **dict.fromkeys(COLUMNS, ""),
-                **{column: f"{COHORT}/{self.name}/{file}" for column, file in files.items()},
-                "cohort": COHORT,
-                "subject": self.name,
-                "split": self.split,
-                "te_ms": float(te),
-                "tr_ms": self.config.tr_ms,
-                "age_weeks": record["age_weeks"],
-                "site": "phantom",
-                "sha256": ";".join(record["files"][file] for file in files.values()),
-            }
+        ends |= {"hr": f"{echo}_desc-hr_T2w"} if patient else {}
+        ends |= {"sides": "_desc-hemispheres_dseg"}
+        files = {column: f"anat/{name}{end}.nii.gz" for column, end in ends.items()}
+        for column, file in files.items():
+            digests[file] = digests.get(file) or sha256(save_image(by_column[column], folder / file))
+        row = dict.fromkeys(COLUMNS, "") | {column: f"{COHORT}/{name}/{file}" for column, file in files.items()}
+        row |= {"cohort": COHORT, "subject": name, "split": split, "site": "phantom"}
+        row |= {"te_ms": float(te), "tr_ms": config.tr_ms, "age_weeks": age_weeks}
+        rows.append(row | {"sha256": ";".join(digests[file] for file in files.values())})
+    write_json(folder / RECORD, {"files": digests, "recipe": _recipe(config, index, patient), "rows": rows})

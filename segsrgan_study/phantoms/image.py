@@ -44,14 +44,7 @@ OTHER_VARIATION = (0.035, 0.03, 0.025)
 
 
 class Body:
-    """A phantom before it is scanned.
-
-    Args:
-        anatomy: the template.
-        traits: the phantom's.
-        points_mm: float64 (3, X, Y, Z), MNI coordinates of the voxels, of `place`.
-        spacing_mm: voxel size.
-        rng: source of randomness.
+    """A phantom before it is scanned, on the grid and with the MNI coordinates that `shape.place` gives.
 
     Attributes:
         labels: uint8 (X, Y, Z), drawem9 numbers, 4 in the head outside of the skull's content, 0 in air.
@@ -84,12 +77,7 @@ class Body:
     def signal(
         self, te_ms: float, tr_ms: float, relaxation: Mapping[int, Relaxation] = MappingProxyType(RELAXATION)
     ) -> np.ndarray:
-        """Scan a phantom without noise.
-
-        Args:
-            te_ms: echo time in ms.
-            tr_ms: repetition time in ms.
-            relaxation: of each drawem9 number within the skull.
+        """Scan a phantom without noise; `relaxation` is that of each drawem9 number within the skull.
 
         Returns:
             float64 (X, Y, Z), >= 0, CSF near 900 with the usual values.

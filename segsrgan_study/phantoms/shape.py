@@ -48,15 +48,8 @@ def draw_traits(
     """Draw a phantom's traits.
 
     Age and size follow a low-discrepancy sequence over the index, so that a small cohort already has the spread of a
-    large one and a subject does not depend on how many there are.
-
-    Args:
-        index: number of the subject in its part, from 0.
-        ages_weeks: youngest and oldest.
-        size_sd: standard deviation of the logarithm of the brain's volume at a given age.
-        thickness_sd: standard deviation of the logarithm of the cortex's thickness at a given size.
-        template_ml: the template's volume of brain tissue.
-        rng: source of randomness.
+    large one and a subject does not depend on how many there are. `template_ml` is the template's volume of brain
+    tissue; ages and standard deviations are those of `cohort.PhantomCohort`.
     """
     u_age, u_size, u_cortex = ((0.5 + (index + 1) * step) % 1 for step in (0.8191725134, 0.6710436067, 0.5497004779))
     age = ages_weeks[0] + (ages_weeks[1] - ages_weeks[0]) * u_age
@@ -78,13 +71,7 @@ def draw_traits(
 def smooth_noise(
     shape: tuple[int, ...], spacing_mm: float, wavelength_mm: float, rng: np.random.Generator
 ) -> np.ndarray:
-    """Draw a smooth random field: a cubic spline through independent normal numbers.
-
-    Args:
-        shape: (X, Y, Z).
-        spacing_mm: voxel size.
-        wavelength_mm: distance of the numbers.
-        rng: source of randomness.
+    """Draw a smooth random field: a cubic spline through independent normal numbers, `wavelength_mm` apart.
 
     Returns:
         float64 (X, Y, Z) with mean 0 and a standard deviation of about 0.7.
@@ -105,7 +92,7 @@ def draw_warp(warp_mm: float, rng: np.random.Generator) -> np.ndarray:
     """Draw a smooth invertible displacement: the exponential of a random velocity (Arsigny et al. 2006).
 
     Args:
-        warp_mm: standard deviation of the velocity's coarse part, in mm.
+        warp_mm: standard deviation of the velocity's coarse part.
         rng: source of randomness.
 
     Returns:
@@ -124,10 +111,7 @@ def draw_warp(warp_mm: float, rng: np.random.Generator) -> np.ndarray:
         displacement += [ndimage.map_coordinates(part, at, order=1, mode="nearest") for part in displacement]
     least = jacobian(knots + displacement / KNOT_MM, 1.0).min()
     if not least > LEAST_JACOBIAN:
-        raise UserError(
-            f"phantom's warp: expected a Jacobian determinant above {LEAST_JACOBIAN}; received {least:.3g}; "
-            "lower warp_mm."
-        )
+        raise UserError(f"phantom's warp: a Jacobian determinant of {least:.3g} (folded); lower warp_mm.")
     return displacement
 
 
@@ -139,13 +123,7 @@ def jacobian(points: np.ndarray, spacing: float) -> np.ndarray:
 def place(
     anatomy: Anatomy, traits: Traits, displacement: np.ndarray, spacing_mm: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Lay the image's grid around the head and map it to the template.
-
-    Args:
-        anatomy: the template.
-        traits: the phantom's.
-        displacement: of `draw_warp`.
-        spacing_mm: voxel size of the grid.
+    """Lay the image's grid around the head, moved by `draw_warp`, and map it to the template.
 
     Returns:
         affine (4, 4), RAS+, isotropic; and MNI coordinates of the voxel centres, float64 (3, X, Y, Z), in mm.

@@ -87,12 +87,7 @@ def describe(values: pd.Series, seed: int = 0) -> dict[str, Any]:
 
 
 def compare(wide: pd.DataFrame, reference: str, seed: int = 0) -> dict[str, dict]:
-    """Test one method against every other, paired by subject, with Holm's correction over the methods.
-
-    Args:
-        wide: one row per subject and one column per method.
-        reference: a column; without it nothing is tested.
-        seed: of the bootstraps.
+    """Test one column (a method) of a row per subject against every other, with Holm's correction over the methods.
 
     Returns:
         By method, the entries of `paired_test` and "p_holm".

@@ -51,11 +51,9 @@ def cell(template: str, entry: Mapping[str, Any]) -> str:
 
 
 def sentences(templates: str, results: Mapping[str, Any]) -> str:
-    """A list in Markdown with values of nested results filled in.
+    """A list in Markdown with values of nested results filled in; an item with a missing value is left out.
 
-    Args:
-        templates: items of a list, each beginning with "- ", as format strings, see `cell`.
-        results: nested results; an item with a missing value is left out.
+    Each item begins with "- " and is a format string, see `cell`.
     """
     items = [" ".join(item.split()) for item in re.split(r"\n\s*(?=- )", templates) if item.strip()]
     filled = [_Cells().format(item, **results) for item in items]
@@ -101,10 +99,7 @@ def text_frame(cells: Mapping[tuple[str, ...], Mapping[str, str]], names: list[s
 def latex(name: str, caption: str, frame: pd.DataFrame) -> str:
     """A table environment, for a document that loads the LaTeX package booktabs.
 
-    Args:
-        name: of its label.
-        caption: HTML.
-        frame: cells as text; the levels of its index are columns of text.
+    `caption` is HTML; the cells of `frame` are text, the levels of its index columns of text.
     """
     flat, left = frame.reset_index(), _left(frame)
     kinds = {column: "p{0.5\\linewidth}" if width > LONG else "l" for column, width in left.items()}
@@ -126,11 +121,7 @@ def _left(frame: pd.DataFrame) -> dict[str, int]:
 
 
 class Tables:
-    """Numbered tables, each kept as LaTeX.
-
-    Args:
-        folder: for `<name>.tex`; files of that kind that are there are removed.
-    """
+    """Numbered tables, each kept as `<name>.tex` in a folder, from which older ones are removed."""
 
     def __init__(self, folder: Path):
         self._folder, self._count = folder, 0
@@ -138,14 +129,7 @@ class Tables:
             old.unlink()
 
     def __call__(self, name: str, title: str, caption: str, frame: pd.DataFrame) -> HTML | None:
-        """Keep a table and return it for display; None where it has no rows.
-
-        Args:
-            name: of its file.
-            title: a few words.
-            caption: what the numbers are.
-            frame: cells as text, see `rows`.
-        """
+        """Keep a table of text cells, see `rows`, and return it for display; None where it has no rows."""
         if frame.empty:
             return None
         self._count, caption = self._count + 1, " ".join(caption.split())

@@ -19,12 +19,7 @@ def title(key: str) -> str:
 
 
 def spread(metrics: Metrics, talk: bool = False) -> pd.DataFrame:
-    """The talk's table: spread between patients at each echo time [interval].
-
-    Args:
-        metrics: `results/variability/metrics.json`.
-        talk: add the talk's values.
-    """
+    """The talk's table: spread between patients at each echo time [interval], with `talk` beside the talk's values."""
     table = {}
     for name, statistic in STATISTICS.items():
         for measure, by_te in metrics.get(name, {}).items():
@@ -42,10 +37,7 @@ def spread(metrics: Metrics, talk: bool = False) -> pd.DataFrame:
 def assumptions(metrics: Metrics, analyses: Mapping[str, str], checks: Mapping[str, Sequence[str]]) -> pd.DataFrame:
     """How each assumption of an analysis was checked and what came out.
 
-    Args:
-        metrics: `results/variability/metrics.json`.
-        analyses: title by the part of the results.
-        checks: what must hold and the test whose p tells, by the key of a check.
+    `analyses` are titles by the part of the results; `checks`, by their key, what must hold and the test that tells.
     """
     found: dict[tuple[str, ...], list[float]] = {}
     for part, analysis in analyses.items():

@@ -51,12 +51,6 @@ def test_a_field_of_view_beyond_any_head_is_refused():
         SEGMENTER(Nifti1Image(np.ones((8, 8, 8), np.float32), np.diag([90.0, 90, 90, 1])))
 
 
-@pytest.fixture
-def folder(tmp_path):
-    save_model(tmp_path, build_generator(**ARGUMENTS, seed=4), CARD)
-    return tmp_path
-
-
 def test_the_networks_of_a_model_survive_saving(tmp_path):
     models = [build_generator(**ARGUMENTS, seed=seed) for seed in (4, 5)]
     card = dataclasses.replace(CARD, networks=2)
@@ -119,24 +113,7 @@ def test_there_is_no_brain_outside_the_skull(skull):
         assert volumes["left_cortex"] + volumes["right_cortex"] == pytest.approx(volumes["cortex"])
 
 
-def test_saving_twice_gives_the_same_bytes(folder, tmp_path):
-    before = (folder / "generator.npz").read_bytes()
-    save_model(tmp_path, build_generator(**ARGUMENTS, seed=4), CARD)
-    assert (folder / "generator.npz").read_bytes() == before
-
-
-@pytest.mark.parametrize(
-    ("name", "content", "says"),
-    [
-        ("model.json", None, "folder of a trained model"),
-        ("model.json", "{", "damaged"),
-        ("generator.npz", None, "missing"),
-        ("generator.npz", "junk", "missing or damaged"),
-    ],
-)
-def test_a_damaged_model_is_named(folder, name, content, says):
-    (folder / name).unlink()
-    if content:
-        (folder / name).write_text(content)
-    with pytest.raises(UserError, match=says):
-        load_segmenter(folder)
+def test_saving_twice_gives_the_same_bytes(tmp_path):
+    for name in "ab":
+        save_model(tmp_path / name, build_generator(**ARGUMENTS, seed=4), CARD)
+    assert (tmp_path / "a" / "generator.npz").read_bytes() == (tmp_path / "b" / "generator.npz").read_bytes()

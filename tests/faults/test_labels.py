@@ -28,15 +28,15 @@ LABELS = [
     fault("negative", "whole numbers", with_voxel, -1, tissues().astype(np.float32)),
     fault("nan", "whole numbers", with_voxel, np.nan, tissues().astype(np.float32)),
     fault("too_large", "whole numbers", with_voxel, 40000, tissues().astype(np.float32)),
-    fault("unknown", r"received also \[77\]", with_voxel, 77, tissues().astype(np.float32)),
-    fault("nothing", "received 0 in all", saved, np.zeros((32, 36, 12), np.int16)),
+    fault("unknown", r"the labels \[77\] have no meaning", with_voxel, 77, tissues().astype(np.float32)),
+    fault("nothing", "0 in all voxels", saved, np.zeros((32, 36, 12), np.int16)),
     fault("half_a_voxel_off", "0.5 mm", _moved, (0.5, 0, 0)),
     fault("a_slice_off", "3 mm", _moved, (0, 0, -1)),
     fault("other_shape", r"\(32, 36, 11\)", saved, tissues()[:, :, :-1]),
     fault("four_dimensions", "3-D", saved, np.stack([tissues()] * 2, -1)),
     fault("text", "cannot be read", Path.write_text, "1 2 3"),
     fault("link_to_nothing", "nothing there", Path.symlink_to, "gone.nii"),
-    fault("link_out_of_the_folder", "received a link to", _elsewhere),
+    fault("link_out_of_the_folder", "the link to .* leads out", _elsewhere),
 ]
 
 

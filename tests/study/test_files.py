@@ -5,7 +5,6 @@ import pytest
 from nibabel.nifti1 import Nifti1Image
 
 from segsrgan_core.atomic import write_json
-from segsrgan_core.errors import UserError
 from segsrgan_study import files
 
 
@@ -25,18 +24,6 @@ def test_an_image_survives_saving(good):
 def test_the_same_image_gives_the_same_bytes(good, tmp_path):
     again = files.save_image(files.load_image(good), tmp_path / "elsewhere" / "other.nii.gz")
     assert files.sha256(again) == files.sha256(files.save_image(files.load_image(again), tmp_path / "third.nii.gz"))
-
-
-@pytest.mark.parametrize(("value", "accepted"), [(0.5, False), (-1, False), (32767, True), (32768, False)])
-def test_labels_are_whole_numbers_of_16_bits(tmp_path, value, accepted):
-    data = np.zeros((3, 3, 3), np.float32)
-    data[1, 1, 1] = value
-    nib.save(Nifti1Image(data, np.eye(4)), tmp_path / "labels.nii")
-    if accepted:
-        assert np.asarray(files.load_labels(tmp_path / "labels.nii").dataobj).max() == value
-    else:
-        with pytest.raises(UserError, match="whole numbers"):
-            files.load_labels(tmp_path / "labels.nii")
 
 
 def test_a_saved_image_says_that_it_is_in_the_scanners_space(good):

@@ -77,15 +77,7 @@ def _on_grid(settings: Settings, image: Nifti1Image, resample: Callable) -> Nift
 
 
 def resample_labels(labels: Nifti1Image, target_mm: float) -> Nifti1Image:
-    """Resample labels to isotropic voxels: the class with the largest share of each new voxel.
-
-    Args:
-        labels: uint8 (X, Y, Z).
-        target_mm: the new voxel size in mm.
-
-    Returns:
-        uint8 (X', Y', Z') on the same grid as `resample_isotropic` gives.
-    """
+    """Resample labels (uint8) to the grid of `resample_isotropic`: each new voxel to the class of its largest share."""
     array = np.asarray(labels.dataobj)
     shape, affine = isotropic_grid(labels, target_mm)
     if shape == array.shape and np.allclose(affine, labels.affine, atol=1e-6):

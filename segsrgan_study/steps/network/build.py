@@ -31,13 +31,7 @@ def build_trainer(
 ) -> Trainer:
     """Build the networks and their optimizers, on as many devices as the settings name.
 
-    Args:
-        settings: model, training and seed.
-        objective: of the generator; None for `losses.generator_objective`.
-        critic_objective: of the critic; None for `losses.critic_objective`.
-
-    Returns:
-        A trainer; its critic is None where the settings never let one take part.
+    Objectives take the place of those of `losses`. The critic is None where the settings never let one take part.
     """
     model, policy = settings.model, choose_policy(settings.model.precision)
     with devices(settings.training.devices).scope():

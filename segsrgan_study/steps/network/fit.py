@@ -94,16 +94,8 @@ def train_networks(
     What is needed to go on lies in `.work/training`, with the curve of the running training for `explore_training`. It
     stays until another training is finished, so that a stage that is killed after its training need not train again.
 
-    Args:
-        study: where the prepared cases are.
-        settings: in force.
-        subjects: to draw patches from.
-        objective: of the generator; None for `losses.generator_objective`.
-        critic_objective: of the critic; None for `losses.critic_objective`.
-        start: folder of a trained model whose weights the networks begin with; None for random ones.
-
-    Returns:
-        The networks; their card is not calibrated.
+    Objectives take the place of those of `losses`; `start` is the folder of a trained model whose weights the networks
+    begin with, in place of random ones. The card that is returned is not calibrated.
     """
     states = state_files(study, settings, objective, critic_objective, start=start)
     card = model_card(settings, subjects[0].spacing_mm)
@@ -145,10 +137,9 @@ def state_files(
     sources = [inspect.getsource(objective) for objective in objectives if objective is not None]
     first = [] if start is None else [start / WEIGHTS]
     code = code_digest("segsrgan_core", "segsrgan_study/steps/network")
-    path = (
-        study.scratch / "training" / f"{digest([settings.model_dump_json(), code, *sources, *cases, *first])[:16]}.npz"
-    )
-    return [path.with_stem(f"{path.stem}-{n}") if n else path for n in range(settings.training.networks)]
+    name = digest([settings.model_dump_json(), code, *sources, *cases, *first])[:16]
+    ends = ["", *(f"-{n}" for n in range(1, settings.training.networks))]
+    return [study.scratch / "training" / f"{name}{end}.npz" for end in ends]
 
 
 def _forget_all_but(states: list[Path]) -> None:

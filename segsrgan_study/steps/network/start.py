@@ -33,18 +33,9 @@ def start_from(generator: keras.Model, classes: Classes, folder: Path) -> None:
     fits = [a.shape for a in trained[:-1]] == [a.shape for a in body] and trained[-1].shape[:-1] == head.shape[:-1]
     if not fits:
         raise UserError(f"{folder}: the layers have other sizes than those of the settings; choose the same `model`.")
-    known = _channels(theirs)
-    for name, channel in _channels(classes).items():
-        if name in known:
-            head[..., channel] = trained[-1][..., known[name]]
+    known = ["image", *theirs.channel_names]
+    for channel, name in enumerate(["image", *classes.channel_names]):
+        if name in known and name != "rest":
+            head[..., channel] = trained[-1][..., known.index(name)]
     for variable, array in zip(variables, [*trained[:-1], head], strict=True):
         variable.assign(array)
-
-
-def _channels(classes: Classes) -> dict[str, int]:
-    """Return the channels of the last convolution by name: image, tissues, outside and hemispheres."""
-    n = classes.tissue_channels
-    names = {"image": 0, **{name: 1 + n - len(classes.names) + i for i, name in enumerate(classes.names)}}
-    return names | (
-        {name: 1 + n + i for i, name in enumerate(("outside", "left", "right"))} if classes.hemispheres else {}
-    )

@@ -65,15 +65,6 @@ def test_bfloat16_is_close_to_float32():
     np.testing.assert_allclose(fast(X), slow(X), atol=0.02)
 
 
-@pytest.mark.parametrize(
-    ("arguments", "says"),
-    [({"name": "resnet"}, "name='resnet'"), ({"k": 0}, "k=0"), ({"padding": "same"}, "padding='same'")],
-)
-def test_bad_arguments_are_named(arguments, says):
-    with pytest.raises(ValueError, match=says):
-        build_generator(**arguments)
-
-
 @pytest.mark.parametrize("size", [16, 48, 64])
 def test_the_critic_scores_patches_of_any_size_divisible_by_16(size):
     assert build_critic(2, width=2)(np.zeros((2, size, size, size, 2), np.float32)).shape == (2, 1)

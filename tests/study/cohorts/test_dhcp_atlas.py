@@ -78,11 +78,9 @@ def test_from_the_download_to_the_cases(study, server, stand_ins, run):
     cases = prepare(study, settings, load_cohort(study, "dhcp_atlas"))
     assert cases.groupby("split").size().to_dict() == {"train": 5, "val": 1, "test": 3, "variability": 12}
     weeks = cases.groupby("split")["age_weeks"].unique()
-    assert (sorted(weeks["test"]), list(weeks["val"]), sorted(weeks["variability"])) == (
-        [37, 40, 43],
-        [41],
-        [37, 40, 43],
-    )
+    assert {split: sorted(found) for split, found in weeks.drop("train").items()} == {
+        "test": [37, 40, 43], "val": [41], "variability": [37, 40, 43]
+    }  # fmt: skip
 
 
 def test_the_manifest_made_from_the_files_is_the_committed_one_but_for_its_checksums(stand_ins, tmp_path):
@@ -103,14 +101,6 @@ def test_another_file_than_the_manifests_is_told_and_not_kept(study, server, run
     assert code == 2
     assert "cohort-36/tpl-dhcpVol_cohort-36_T2w.nii.gz does not have the manifest's checksum" in said
     assert not list((study.work / "dhcp_atlas").rglob("*T2w*"))
-
-
-def test_a_copy_of_ones_own_is_checked(study, server, run):
-    run("download", "dhcp_atlas")
-    copy = study.work / "dhcp_atlas/cohort-40/tpl-dhcpVol_cohort-40_T2w.nii.gz"
-    copy.write_bytes(copy.with_name("tpl-dhcpVol_cohort-40_desc-tissues_dseg.nii.gz").read_bytes())
-    code, said = run("download", "dhcp_atlas")
-    assert (code, "tpl-dhcpVol_cohort-40_T2w.nii.gz: the file has other content" in said) == (2, True)
 
 
 @pytest.mark.parametrize("address", ["http://127.0.0.1:9/", "missing"])

@@ -2,7 +2,6 @@ from pathlib import Path
 
 import pytest
 
-from segsrgan_core.errors import UserError
 from segsrgan_study.own_images.names import name_of_file, name_of_row
 
 
@@ -25,8 +24,3 @@ def test_entities_of_any_file(name, expected):
 def test_entities_of_a_row():
     assert name_of_row("sub-A_1", "ses-2", 120.0) == "sub-A1_ses-2_acq-te120"
     assert name_of_row("fetal.30") == "sub-fetal30"
-
-
-def test_a_name_without_a_latin_letter_is_refused():
-    with pytest.raises(UserError, match="Latin letter"):
-        name_of_file("Анна.nii")
