@@ -18,7 +18,7 @@ PART = ".part-"
 def atomic(path: str | Path, write: Callable[[Path], None]) -> Path:
     """Write a file so that it is whole or absent.
 
-    `write` gets a path of the same name in a folder `.part-*` beside it, and the file is moved at the end. What a killed
+    `write` gets a path of the same name in a folder `.part-*` beside it; at the end the file is moved. What a killed
     process leaves is removed by the next one that writes in the same folder. Missing folders are made.
     """
     path = Path(path)
