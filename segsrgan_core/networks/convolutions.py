@@ -164,12 +164,8 @@ def _convolved_small(inputs: tf.Tensor, kernel: tf.Tensor, padding: str) -> tf.T
 def convolved_by_planes(inputs: tf.Tensor, kernel: tf.Tensor, padding: str) -> tf.Tensor:
     """Convolve a volume; the gradient of the weights is computed plane by plane, from batches of images.
 
-    On large grids with few channels the gradient is 2 times as fast, with one channel 8 times.
-
-    Args:
-        inputs: (1, X, Y, Z, C).
-        kernel: (k, k, k, C, F), k odd.
-        padding: "SAME" or "VALID".
+    On large grids with few channels the gradient is 2 times as fast, with one channel 8 times. `inputs` are
+    (1, X, Y, Z, C), `kernel` (k, k, k, C, F) with odd k.
     """
 
     @tf.custom_gradient

@@ -12,15 +12,14 @@ A third makes it hold out against contrast. BET's threshold is a share of the he
 fluid and white matter pull above the cortex, so that the surface cuts the cortex off. What BET is fed is therefore cut
 at the level of the brain's darkest tissue (`tissue_level`): all tissue is then equally bright, and the threshold lies
 between it and what is outside. BET's own threshold of 0.5 is too small then; 0.8 is used. Error of the volume in 3 mm
-slices at TE 120, 200, 280 and 360 ms, mean over heads (worst), before (whole range, 0.65) and after:
+slices at TE 120, 200, 280 and 360 ms, mean over heads (worst):
 
-    2 phantoms with skull        before +11.0 +5.5 +1.0 -0.2 (+14.6) %    after +1.4 +1.7 +2.7 +4.0 (+8.6) %
-    4 phantoms without skull     before  -0.8 +0.2 -0.3 -1.3 (-3.0) %     after -1.5 +0.6 +2.0 +2.5 (+6.4) %
-    fetal atlas, 24, 27, 30, 34  before  -1.8 -7.0 -14.5 -24.4 (-36.8) %  after -1.8 +1.1 +2.8 +2.8 (+6.6) %
+    2 phantoms with skull        +1.4 +1.7 +2.7 +4.0 (+8.6) %
+    4 phantoms without skull     -1.5 +0.6 +2.0 +2.5 (+6.4) %
+    fetal atlas, 24, 27, 30, 34  -1.8 +1.1 +2.8 +2.8 (+6.6) %; -24 (-37) % at 360 ms by the head's median
 
-It does not hold where grey matter fades into the noise (T2 of 105 ms at TE 360 ms, four heads: -53 to +54 %, before
--70 to -39 %) or is as dark as the scalp (the same T2 at TE 120 ms, with skull: +26 %, before -2 %): one reason why the
-network's mask goes first.
+It does not hold where grey matter fades into the noise (T2 of 105 ms at TE 360 ms, four heads: -53 to +54 %) or is as
+dark as the scalp (the same T2 at TE 120 ms, with skull: +26 %): one reason why the network's mask goes first.
 """
 
 import contextlib
@@ -123,11 +122,9 @@ def head(image: Nifti1Image, spacing_mm: float) -> Nifti1Image:
 
 
 def tissue_level(image: Nifti1Image) -> float:
-    """Return the intensity of the brain's darkest tissue, that BET's input is cut at.
+    """Return the intensity of the brain's darkest tissue in an image of `head`, that BET's input is cut at.
 
-    Args:
-        image: of `head`. The brain's middle is taken to be a ball around the head's centre of mass, of `MIDDLE` times
-            the head's radius, both as BET finds them.
+    The brain's middle is a ball around the head's centre of mass, of `MIDDLE` times its radius, as BET finds both.
     """
     array = np.asarray(image.dataobj)
     bright = np.percentile(array[array > 0], 98)

@@ -83,13 +83,7 @@ def fill(vertices: np.ndarray, faces: np.ndarray, shape: tuple[int, int, int]) -
     A line along the third axis through each (x, y) enters and leaves the surface. Every crossing adds the direction of
     the face; the running sum along the line is the winding number, right even where the surface folds over itself.
 
-    Args:
-        vertices: float64 (V, 3), in voxels.
-        faces: int64 (F, 3), rows of `vertices`.
-        shape: (X, Y, Z) of the grid.
-
-    Returns:
-        uint8 (X, Y, Z): 1 inside, 0 outside.
+    Vertices are float64 (V, 3), in voxels; faces int64 (F, 3), rows of them. The mask is uint8 (X, Y, Z).
     """
     crossings = np.zeros((shape[0], shape[1], shape[2] + 1), np.int32)
     _add_crossings(crossings, vertices + np.array([1.1e-7, 2.3e-7, 0.0]), faces)  # no edge through a voxel's centre

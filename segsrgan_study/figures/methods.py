@@ -24,12 +24,7 @@ PANELS = {
 def draw(
     scores: pd.DataFrame, titles: Mapping[str, str] = METHOD_TITLES, structure: str = "cortex"
 ) -> tuple[Figure, pd.DataFrame]:
-    """Draw a panel per metric, SegSRGAN first in each.
-
-    Args:
-        scores: the long table of `results/evaluation/per_subject.csv`.
-        titles: the methods' names for readers.
-        structure: whose segmentation scores are shown.
+    """Draw a panel per metric of `results/evaluation/per_subject.csv`, SegSRGAN first in each.
 
     Returns:
         The figure, and the rows of `scores` that it shows.

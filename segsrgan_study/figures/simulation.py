@@ -13,12 +13,7 @@ LOOKS = ({"color": BLACK}, {"color": ORANGE, "marker": "o", "linestyle": "none"}
 
 @styled
 def draw(high: nib.Nifti1Image, low: nib.Nifti1Image, interpolated: nib.Nifti1Image) -> tuple[Figure, pd.DataFrame]:
-    """Draw a plane across the slices of the three images, and a line across the slices.
-
-    Args:
-        high: high resolution.
-        low: thick slices, in the same orientation and world space.
-        interpolated: `low` on the grid of `high`.
+    """Draw a plane across the slices of three images of one orientation and world space, and a line across the slices.
 
     Returns:
         The figure, and the line: panel, position_mm, intensity, plane, black, white.

@@ -55,12 +55,7 @@ def side_by_side(
 
 
 def three_dimensions(image: Nifti1Image, labels: Nifti1Image | None = None) -> Any:
-    """Return nilearn's interactive view of an image and its cortex; it needs no network.
-
-    Args:
-        image: (X, Y, Z), the background.
-        labels: drawem9 numbers; None shows the image alone.
-    """
+    """Return nilearn's interactive view of an image and, with labels, of its cortex; it needs no network."""
     from nilearn.plotting import view_img
 
     background = Nifti1Image(np.asarray(image.dataobj, np.float32), image.affine)

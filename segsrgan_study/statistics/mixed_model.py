@@ -21,12 +21,9 @@ def te_formula(volumes: pd.DataFrame, column: str) -> str:
 
 
 def fit_mixed_model(formula: str, volumes: pd.DataFrame, reml: bool = True) -> Any:
-    """Fit a formula with a random intercept per subject.
+    """Fit fixed effects, as `te_formula` gives them, with a random intercept per subject.
 
-    Args:
-        formula: fixed effects in statsmodels' notation, for example "cortex_ml ~ C(te_ms) + age_weeks".
-        volumes: one row per subject and te_ms, with the formula's columns.
-        reml: restricted maximum likelihood, for estimates; maximum likelihood, for likelihood-ratio tests.
+    Restricted maximum likelihood is for estimates, maximum likelihood (`reml` False) for likelihood-ratio tests.
 
     Returns:
         statsmodels' MixedLMResults; its `said` lists the warnings of the optimiser that came last.

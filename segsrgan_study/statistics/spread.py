@@ -43,11 +43,7 @@ STATISTICS = {"sd_over_mean": sd_over_mean, "iqr_over_median": iqr_over_median}
 
 
 def spread(volumes: pd.DataFrame, seed: int = 0) -> dict[str, dict]:
-    """Return both statistics of all measures per TE, with bootstrap intervals (BCa) over patients.
-
-    Args:
-        volumes: one row per patient and TE, with subject, te_ms and the columns of `SPREADS`.
-        seed: of the bootstraps.
+    """Return both statistics of all measures (`SPREADS`) per TE, with bootstrap intervals (BCa) over patients.
 
     Returns:
         By measure and TE "sd_over_mean", "sd_over_mean_ci95", "iqr_over_median" and "iqr_over_median_ci95", such as
@@ -73,10 +69,6 @@ def _one(values: pd.Series, statistic: Callable[..., np.ndarray], seed: int) -> 
 
 def true_spread(volumes: pd.DataFrame, seed: int = 0) -> dict[str, Any]:
     """Return the spread between patients of the true volumes: what a perfect method would find at every TE.
-
-    Args:
-        volumes: as `spread`, with cortex_true_ml and icv_true_ml where they are known.
-        seed: of the bootstraps.
 
     Returns:
         "n", and the statistics and intervals of `spread`, each by measure; or {"reason"}.

@@ -20,12 +20,7 @@ NOTHING = {"mean": None, "sd": None, "n": 0, "ci95": None}
 
 
 def summarise(table: pd.DataFrame, reference: str = "segsrgan", seed: int = 0) -> dict[str, Any]:
-    """Describe and compare the methods on every metric of every structure.
-
-    Args:
-        table: the long table of `scores.score_table`; one cohort, any number of methods.
-        reference: the method that is tested against the others.
-        seed: of the bootstraps.
+    """Describe the methods in a long table of `scores.score_table` and compare `reference` with each of the others.
 
     Returns:
         {"cohort", "psnr": {method: {"mean", "sd", "n", "ci95"}}, "dice": {structure: {method: {...}}}, ...,
@@ -51,11 +46,7 @@ def with_methods(
 ) -> dict[str, Any]:
     """Return a summary with what the methods are, and why some lack scores of some or all subjects.
 
-    Args:
-        summary: of `summarise`.
-        methods: title, version and parameters by method.
-        reasons: by method; they become the "reason" of the method and of its entries.
-        structures: each gets an entry of every method in `reasons`.
+    Reasons, by method, become the "reason" of the method and of its entry for each of the structures.
     """
     why = {method: {"reason": reason} for method, reason in reasons.items()}
     filled = {**summary, "methods": {name: {**facts, **why.get(name, {})} for name, facts in methods.items()}}

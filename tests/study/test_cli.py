@@ -48,14 +48,6 @@ def test_simulated_images_can_be_segmented(run, save, model, tmp_path):
     assert "4 mm thick" in said
 
 
-def test_a_missing_model_is_one_sentence(run, save, tmp_path):
-    image = save(head(), tmp_path / "a.nii")
-    code, said = run("segment", image, "--out", tmp_path / "out", "--model", tmp_path / "none")
-    assert code == 2
-    assert said.startswith("segsrgan: model: expected")
-    assert said.count("\n") == 1
-
-
 @pytest.mark.parametrize("option", [("--participant-label", "08", "sub-09"), ("--session_label=4",)])
 def test_labels_as_bids_apps_take_them(run, tmp_path, option):
     (tmp_path / "sub-01_ses-1_T2w.nii").touch()

@@ -31,27 +31,6 @@ def test_both_files_of_a_pair_are_one_image(find, image, tmp_path):
     assert find(*sorted(tmp_path.glob("a.*"))) == {"sub-a": "a.img"}
 
 
-@pytest.mark.parametrize(
-    ("files", "expected"),
-    [
-        (
-            [
-                "sub-01/ses-1/anat/sub-01_ses-1_T2w.nii.gz",
-                "sub-02/anat/sub-02_acq-x_T2w.nii.gz",
-                "sub-02/sub-02_T1w.nii",
-            ],
-            ["sub-01_ses-1", "sub-02_acq-x"],
-        ),
-        (["P1/t2.nii.gz", "P2/t2.nii.gz"], ["sub-P1", "sub-P2"]),
-    ],
-    ids=["bids", "a-folder-a-patient"],
-)
-def test_a_folder_gives_its_t2w_images(find, image, tmp_path, files, expected):
-    for file in files:
-        image(f"all/{file}")
-    assert find(tmp_path / "all") == dict(zip(expected, files, strict=False))
-
-
 def test_a_table_names_subjects_sessions_and_repeated_scans(find, image, tmp_path):
     image("in/P1/t2.nii.gz")
     image("in/P2/t2.nii.gz")
@@ -152,6 +131,7 @@ def test_an_image_that_would_share_anothers_outputs_fails_alone(tmp_path):
         (["site/P1.nii", "site/P2.nii"], ["sub-siteP1", "sub-siteP2"]),
         (["P1_te15.nii", "P1_te120.nii", "masks/P1.nii"], ["sub-P1_acq-te120", "sub-P1_acq-te15"]),
         (["sub-1/anat/sub-1_T2w.nii", "sub-1/func/sub-1_bold.nii", "derivatives/x/sub-1_T2w.nii"], ["sub-1"]),
+        (["sub-2/anat/sub-2_acq-x_T2w.nii.gz", "sub-2/sub-2_T1w.nii"], ["sub-2_acq-x"]),
         (["sub-1_desc-a_T2w.nii", "sub-1_desc-b_T2w.nii"], ["sub-1_acq-desca", "sub-1_acq-descb"]),
         (["sub-1_T2w.nii", "sub-1_desc-segsrgan_T2w.nii", "._sub-1_T2w.nii"], ["sub-1"]),
         (["sub-1/ses-2/t2.nii", "sub-1/ses-3/t2.nii"], ["sub-1_ses-2", "sub-1_ses-3"]),

@@ -150,8 +150,3 @@ def test_a_fault_of_the_machine_is_no_row_and_the_other_methods_are_done(study, 
 def test_reasons_name_the_subjects_where_a_method_failed_for_some():
     rows = [("a", "m", "labelled"), ("b", "m", "failed: x"), ("a", "n", "labelled"), ("b", "n", "labelled")]
     assert reasons(pd.DataFrame(rows, columns=["subject", "method", "outcome"])) == {"m": "b failed: x"}
-
-
-def test_results_that_are_not_there_are_named(tmp_path):
-    with pytest.raises(UserError, match="run segsrgan baselines"):
-        read_runs(Study(tmp_path))
