@@ -47,9 +47,13 @@ def draw(
 
 def _panel(ax: Axes, scores: pd.DataFrame, colours: Mapping[str, str], titles: Mapping[str, str]) -> None:
     present = [method for method in colours if (scores["method"] == method).any()]
-    what = {"x": "method", "y": "value", "hue": "method", "order": present, "palette": dict(colours), "legend": False}
-    sns.boxplot(scores, **what, ax=ax, fill=False, width=0.55, linewidth=0.8, showfliers=False)
-    sns.swarmplot(scores, **what, ax=ax, size=2.6, alpha=0.75, warn_thresh=1)
+    for position, method in enumerate(present):
+        line = {"color": colours[method], "linewidth": 0.8}
+        looks = {f"{part}props": line for part in ("box", "whisker", "cap", "median")}
+        values = scores.loc[scores["method"] == method, "value"].dropna()
+        ax.boxplot(values, positions=[position], widths=0.55, showfliers=False, **looks)
+    look = {"palette": dict(colours), "legend": False, "size": 2.6, "alpha": 0.75, "warn_thresh": 1}
+    sns.swarmplot(scores, x="method", y="value", hue="method", order=present, ax=ax, **look)
     names = [method_title(method, titles) for method in present]
     turned = any(len(name) > 9 for name in names) and len(names) > 2
     look = {"rotation": 30, "ha": "right", "rotation_mode": "anchor"} if turned else {}
