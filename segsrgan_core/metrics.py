@@ -6,11 +6,7 @@ from segsrgan_core.errors import UserError
 
 
 def psnr(truth: np.ndarray, estimate: np.ndarray) -> float:
-    """Return the peak signal-to-noise ratio, 10 log10(max(truth)^2 / mean((truth - estimate)^2)), in dB.
-
-    Args:
-        truth: (X, Y, Z), with a positive maximum.
-        estimate: (X, Y, Z); infinity is returned if it equals the truth.
+    """Return the peak signal-to-noise ratio, 10 log10(max(truth)^2 / mean((truth - estimate)^2)), in dB; inf if equal.
 
     Raises:
         UserError: the shapes differ, or the truth has no positive value.

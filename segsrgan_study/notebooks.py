@@ -4,10 +4,9 @@ import errno
 import os
 import re
 import tempfile
-import threading
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, wait
+from functools import partial
 from pathlib import Path
 
 import nbformat
@@ -55,13 +54,7 @@ def run_notebook(study: Study, name: str, settings: Settings) -> Path:
     options = {"kernel_name": KERNEL, "cwd": study.root, "progress_bar": False}
     options["parameters"] = {name: values[name] for name in declared}
     try:
-        # In a thread, so that Ctrl-C comes here and not to papermill, which would report a dead kernel.
-        with _relayed(failed.with_suffix(".log")), ThreadPoolExecutor(1) as thread:
-            try:
-                executed = thread.submit(papermill.execute_notebook, source, failed, **options).result()
-            except KeyboardInterrupt:
-                kill_children()
-                raise
+        executed = _execute(partial(papermill.execute_notebook, source, failed, **options), failed.with_suffix(".log"))
     except RuntimeError as error:
         if not str(error).startswith(DEAD):
             raise
@@ -118,25 +111,21 @@ def stripped(notebook: nbformat.NotebookNode) -> str:
     return normalised(clean)
 
 
-@contextmanager
-def _relayed(log: Path) -> Iterator[None]:
-    """While a notebook runs: show its kernel's progress, and put all else that goes to standard error into a log."""
+def _execute(work: Callable[[], nbformat.NotebookNode], log: Path) -> nbformat.NotebookNode:
+    """Run a notebook; show its kernel's progress, and put all else that goes to standard error into a log."""
     log.parent.mkdir(parents=True, exist_ok=True)
-    ended = threading.Event()
     with tempfile.NamedTemporaryFile() as progress, log.open("wb") as said, stderr_into(said) as terminal:
-
-        def show() -> None:
-            last = False
-            while not last:
-                last = ended.wait(0.5)
-                os.write(terminal, b"".join(b"  " + line for line in progress))
-
         os.environ[LOG_VARIABLE] = progress.name
-        thread = threading.Thread(target=show, daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            ended.set()
-            thread.join()
-            del os.environ[LOG_VARIABLE]
+        # In a thread, so that Ctrl-C comes here and not to papermill, which would report a dead kernel.
+        with ThreadPoolExecutor(1) as thread:
+            running, over = thread.submit(work), False
+            try:
+                while not over:
+                    over = bool(wait([running], 0.5).done)
+                    os.write(terminal, b"".join(b"  " + line for line in progress))
+            except KeyboardInterrupt:
+                kill_children()
+                raise
+            finally:
+                del os.environ[LOG_VARIABLE]
+        return running.result()

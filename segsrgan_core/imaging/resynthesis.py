@@ -43,11 +43,8 @@ def tissue_signals(image: np.ndarray, labels: np.ndarray) -> np.ndarray:
 def draw_signals(rng: np.random.Generator, spread: float = 0.0) -> np.ndarray:
     """Draw TE, TR and the T1, T2 and M0 of each label, and return the signals relative to CSF, float32 (10,), > 0.
 
-    TE is uniform in its logarithm. CSF and ventricles share one draw.
-
-    Args:
-        rng: source of randomness.
-        spread: standard deviation of the logarithm of a further factor for each tissue: contrasts beyond the equation.
+    TE is uniform in its logarithm. CSF and ventricles share one draw. `spread` is the standard deviation of the log
+    of a further factor for each tissue: contrasts beyond the equation.
     """
     te_ms, tr_ms = np.exp(rng.uniform(*np.log(TE_MS))), rng.uniform(*TR_MS)
     factors = {name: 1 + width * rng.uniform(-1, 1, N_LABELS) for name, width in SPREAD.items()}

@@ -33,14 +33,10 @@ SCRATCH = ".work"
 
 
 def train_aside(study: Study, settings: Settings, cohorts: Sequence[str], out: Path, start: Path | None = None) -> bool:
-    """Train a network on one or more cohorts, or continue an interrupted training.
+    """Train a network on the splits train and val of one or more cohorts, or continue an interrupted training.
 
-    Args:
-        study: the repository, for manifests and data.
-        settings: of simulation, networks and training.
-        cohorts: names of cohorts with a manifest, whose splits train and val are used.
-        out: folder for generator.npz, model.json, history.csv, training.json and a draft of MODEL_CARD.md.
-        start: folder of a trained model whose weights the network begins with.
+    `out` gets generator.npz, model.json, history.csv, training.json and a draft of MODEL_CARD.md; `start` is the folder
+    of a trained model whose weights the network begins with.
 
     Returns:
         False if the folder holds this network already, else True.

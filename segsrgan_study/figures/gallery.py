@@ -15,7 +15,7 @@ from segsrgan_study.figures.style import save
 
 
 class Gallery:
-    """Figures, drawn into a folder; where the results do not allow one, a sentence says why, there and in a file."""
+    """Figures, drawn into a folder; where the results do not allow one, a sentence says why, also in `missing.json`."""
 
     def __init__(self, folder: Path):
         self.missing: dict[str, str] = {}  # why figures could not be drawn, by name

@@ -20,15 +20,11 @@ def simulate_all(
 ) -> list[Path]:
     """Simulate a thick-slice image of each high-resolution image, as the study does.
 
-    Args:
-        images: high-resolution images.
-        out: top of a BIDS folder, for images such as `sub-01/anat/sub-01_acq-axial3mm_T2w.nii.gz`.
-        settings: of the acquisition.
-        contrast: exponent p > 0 of x^p, applied before the slices are cut; 1 changes nothing.
-        seed: of the noise.
+    `out` is the top of a BIDS folder, for images such as `sub-01/anat/sub-01_acq-axial3mm_T2w.nii.gz`; `contrast` the
+    exponent p > 0 of x^p, applied before the slices are cut.
 
     Returns:
-        Paths of the simulated images; one that cannot be read is told on standard error and left out.
+        Paths of the simulated images; one that fails is told on standard error and left out.
     """
     refuse_inside(out, [image.origin for image in images])
     facts = {"SkullStripped": False, "SliceThickness": settings.slice_mm, "SlicePlane": settings.plane, "Seed": seed}

@@ -15,12 +15,7 @@ def start_from(generator: keras.Model, classes: Classes, folder: Path) -> None:
     """Copy the weights of a trained model into a generator.
 
     The last convolution gets the channels of the image, of the classes that both know and of the hemispheres; those of
-    other classes keep their random start.
-
-    Args:
-        generator: fresh, of `build_generator`.
-        classes: that it segments.
-        folder: of a trained model.
+    other classes keep their random start. The generator is fresh and segments `classes`.
 
     Raises:
         UserError: the folder holds no model, or one whose layers are of another size.
