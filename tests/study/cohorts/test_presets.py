@@ -218,7 +218,7 @@ def test_label_mapping_goes_by_the_cohort(tmp_path):
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("cortex: 2\n1: bone\n2: 12\n", r"3 faults.*\n.*cortex: 2\n.*1: bone\n.*2: 12"),
+        ("cortex: 2\n1: bone\n2: 12\n", r"3 faults.*\n.*cortex: 2 is.*\n.*1: bone is.*\n.*2: 12 is"),
         ("[1, 2]", "not a mapping"),
         ("{1: ", "not YAML or JSON"),
     ],
