@@ -22,12 +22,9 @@ SEED = 1
 
 
 def in_workers(function: Callable[..., Any], jobs: Sequence[tuple], threads: int = 1) -> Iterator[Any]:
-    """Call a function of a module once per job in fresh processes, at most one per core.
+    """Call a function of a module once per job (its arguments) in fresh processes, at most one per core.
 
-    Args:
-        function: defined at the top of a module.
-        jobs: the arguments of each call.
-        threads: ANTs' threads in each process.
+    Each process has so many of ANTs' threads.
 
     Yields:
         The results, in the order in which they are ready.

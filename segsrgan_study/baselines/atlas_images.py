@@ -13,9 +13,7 @@ WARPED = {"interpolated": "interpolated", "high_resolution": "image"}  # keys of
 def matched_atlases(case: Case, atlas_images: str) -> tuple[np.ndarray, np.ndarray]:
     """Return the atlases on the grid of a case's image, with its intensities.
 
-    Args:
-        case: image and atlases.
-        atlas_images: "interpolated" (as degraded as the case's image) or "high_resolution".
+    Their images are "interpolated" (as degraded as the case's image) or of "high_resolution".
 
     Returns:
         Images float32 (N, X, Y, Z) and labels uint8 (N, X, Y, Z).

@@ -28,15 +28,7 @@ DEEP = {(0, 3), (0, 5), (0, 7), (0, 9), (3, 4), (4, 5), (4, 7), (4, 9)}
 
 
 def label(case: Case, prior_sigma_voxels: float, atlas_images: str, bias_correction: bool, **strengths) -> Nifti1Image:
-    """Label an image; result and errors as `Method.run`.
-
-    Args:
-        case: image and atlases.
-        prior_sigma_voxels: as in `label_brain`, like the next two.
-        atlas_images: which images of the atlases.
-        bias_correction: whether to remove the bias field.
-        strengths: as in `expectation_maximisation`.
-    """
+    """Label an image; arguments as in `label_brain` and, `strengths`, in `expectation_maximisation`."""
     estimate = partial(expectation_maximisation, spacing_mm=spacing_mm(case.image), **strengths)
     return label_brain(case, estimate, 2, prior_sigma_voxels, atlas_images, bias_correction)
 

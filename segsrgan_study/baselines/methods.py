@@ -32,7 +32,6 @@ def chosen_methods(names: Sequence[str], parameters: Mapping[str, Mapping[str, A
     """
     unknown = [name for name in [*names, *parameters] if name not in METHODS]
     if unknown:
-        raise UserError(
-            f"params.yaml: baselines: there is no method {', '.join(unknown)}; choose among {', '.join(METHODS)}."
-        )
+        known = f"choose among {', '.join(METHODS)}"
+        raise UserError(f"params.yaml: baselines: there is no method {', '.join(unknown)}; {known}.")
     return [METHODS[name].tuned(**parameters.get(name, {})) for name in names]

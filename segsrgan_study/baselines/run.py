@@ -23,10 +23,7 @@ LABELLED = "labelled"
 def run(method: Method, case: Case, folder: Path) -> tuple[str, Nifti1Image | None, Cost | None]:
     """Label an image, or take the labels that the same method with the same inputs gave before.
 
-    Args:
-        method: the method.
-        case: image and atlases.
-        folder: keeps labels under a digest of all that they depend on, the code of the methods and of imaging included.
+    The folder keeps labels under a digest of all that they depend on, the code of the methods and of imaging included.
 
     Returns:
         The outcome, "labelled", "failed: why" or "not run: why": a fault of the method is a row of the table, and the

@@ -57,16 +57,10 @@ def tune(
     n_targets: int | None = None,
     n_atlases: int | None = None,
 ) -> tuple[dict[str, Any], pd.DataFrame]:
-    """Search a method's parameters on training subjects.
+    """Search a method's parameters, from its own on, by the mean Dice of some tissues on training subjects.
 
-    Args:
-        method: the method; its parameters are the start.
-        subjects: at least two training subjects.
-        cache: folder of the registrations.
-        registration: as in `Case`.
-        tissues: names of the tissues whose mean Dice decides.
-        n_targets: number of subjects to label, spread over their order; None for all.
-        n_atlases: number of atlases, the nearest in age; None for all.
+    Of the subjects, `n_targets` (or all), spread over their order, are labelled, each by the `n_atlases` (or all) others
+    nearest in age.
 
     Returns:
         The parameters of the best run, the first of equal ones; and one row per run: the parameters searched, the mean
