@@ -59,8 +59,8 @@ def tune(
 ) -> tuple[dict[str, Any], pd.DataFrame]:
     """Search a method's parameters, from its own on, by the mean Dice of some tissues on training subjects.
 
-    Of the subjects, `n_targets` (or all), spread over their order, are labelled, each by the `n_atlases` (or all) others
-    nearest in age.
+    Of the subjects, `n_targets` (or all), spread over their order, are labelled, each by the `n_atlases` (or all)
+    others nearest in age.
 
     Returns:
         The parameters of the best run, the first of equal ones; and one row per run: the parameters searched, the mean
