@@ -46,6 +46,9 @@ def segment(
     engine: Annotated[Engine, typer.Option(help="Of the network; auto takes TensorFlow on a GPU only.")] = "auto",
     flips: Annotated[Flips | None, typer.Option(help="Axes to mirror (x: left-right); default: the model's.")] = None,
     spacing: Annotated[float | None, typer.Option(min=0.3, help="Voxels in mm; default: those in plane.")] = None,
+    reference: Annotated[
+        str, typer.Option(help="Growth curve: newborn, fetus, or a table of your own controls (their volumes.tsv).")
+    ] = "newborn",
     workers: Annotated[str, typer.Option(help="Images at a time: auto, a number, or slurm:NUMBER.")] = "auto",
 ) -> None:
     """Segment thick-slice images: super-resolved image, labels, uncertainty and volumes.
@@ -73,7 +76,7 @@ def segment(
     if spacing and spacing > card.spacing_mm:
         raise UserError(f"--spacing {spacing:g}: the network works at {card.spacing_mm:g} mm; choose finer voxels.")
     mirrored = None if flips is None else tuple(flips.replace("none", ""))
-    job = Job(folder, out, step, precision, engine, mirrored, spacing)
+    job = Job(folder, out, step, precision, engine, mirrored, spacing, reference)
     say(f"weights {folder.resolve().name!r}, trained on {card.cohort}.")
     with tempfile.TemporaryDirectory() as scratch:
         chosen = (series, split, te, participant_label or (), session_label or ())

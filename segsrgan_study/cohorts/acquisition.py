@@ -39,7 +39,7 @@ def describe(
         UserError: lists every fault of a kind at once.
     """
     table = _read_metadata(metadata, list(images)) if metadata else {}
-    ages = _bids_ages(folder)
+    ages = bids_ages(folder)
     rows: list[dict[str, Any]] = []
     faults: list[str] = []
     for image, stars in images.items():
@@ -80,15 +80,23 @@ def _times_of_sidecar(image: Path, faults: list[str]) -> dict[str, float]:
     return {key: round(1000.0 * value, 6) for key, value in values.items() if isinstance(value, (int, float))}
 
 
-def _bids_ages(folder: Path) -> dict[tuple[str, str], str]:
-    """Read `sub-*_sessions.tsv`, else `participants.tsv`: age by (subject, session), the session "" if unknown."""
+def bids_ages(folder: Path) -> dict[tuple[str, str], str]:
+    """Return ages in weeks out of `sub-*_sessions.tsv`, else `participants.tsv`, columns scan_age or age_weeks.
+
+    Args:
+        folder: top of a BIDS data set.
+
+    Returns:
+        Age by (subject, session), as written; the session is "" where the table has none.
+    """
     ages = {}
     for path in [folder / "participants.tsv", *sorted(folder.glob("sub-*/sub-*_sessions.tsv"))]:
         for row in csv.DictReader(_lines(path), delimiter="\t"):
             subject = row.get("participant_id") or path.name.partition("_")[0]
             session = row.get("session_id") or ""
-            if re.fullmatch(r"[0-9.]+", row.get("scan_age") or ""):
-                ages[subject.removeprefix("sub-"), session.removeprefix("ses-")] = row["scan_age"]
+            age = row.get("scan_age") or row.get("age_weeks") or ""
+            if re.fullmatch(r"\d+(\.\d+)?", age):
+                ages[subject.removeprefix("sub-"), session.removeprefix("ses-")] = age
     return ages
 
 

@@ -4,15 +4,29 @@ from itertools import cycle
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from nibabel.nifti1 import Nifti1Image
 from scipy import ndimage
 
 from segsrgan_core.classes import NUMBERS
 from segsrgan_core.segmenter import Segmentation
 from segsrgan_study.figures.panels import PLANES, View, contour, mask_of, scale_bar, show, three_rows, view_of
-from segsrgan_study.figures.style import CORTEX, CYCLE, SKY, TWO_COLUMNS_MM, styled
+from segsrgan_study.figures.style import (
+    BLUE,
+    CORTEX,
+    GREEN,
+    ORANGE,
+    PURPLE,
+    RED,
+    SKY,
+    TWO_COLUMNS_MM,
+    WHITE,
+    YELLOW,
+    styled,
+)
 
 SHARES = (0.2, 0.4, 0.6, 0.8)  # where the slices with contours lie, from one end of what is shown to the other
+ON_GREY = (BLUE, YELLOW, GREEN, PURPLE, ORANGE, RED, WHITE)  # of other tissues than the cortex
 SPECK = 0.05  # a piece below this share of the largest one does not decide what is shown
 
 
@@ -28,13 +42,14 @@ def draw(result: Segmentation, title: str) -> Figure:
     fig, axes = three_rows(view, 2 + len(SHARES), TWO_COLUMNS_MM, titles_mm=12)
     axes[0, 0].set_title("interpolated input")
     axes[0, 1].set_title("SegSRGAN")
-    others = (color for color in cycle(CYCLE) if color != SKY)
+    others = cycle(ON_GREY)
     hues = {name: CORTEX if name == "cortex" else next(others) for name in result.probabilities}
     outlines = [(name, hue, mask_of(result.labels, NUMBERS[name])) for name, hue in hues.items()]
     if result.sides is not None:
         outlines.append(("left hemisphere", SKY, mask_of(result.sides, 1)))
-    for ax, (name, hue, _) in zip(axes[0, 2:], outlines, strict=False):
-        ax.set_title(name.replace("_", " "), color=hue)
+    lines = [Line2D([], [], color=hue, label=name.replace("_", " ")) for name, hue, _ in outlines]
+    look = {"frameon": True, "facecolor": "black", "labelcolor": "linecolor", "fontsize": 6, "handlelength": 1}
+    fig.legend(handles=lines, loc="outside lower center", ncols=len(lines), columnspacing=1, **look)
     for row, plane in zip(axes, PLANES, strict=True):
         show(row[0], result.interpolated, plane, view)
         show(row[1], result.image, plane, view)

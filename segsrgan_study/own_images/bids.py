@@ -22,7 +22,7 @@ from segsrgan_core.segmenter import Segmentation, read_card, weight_files
 from segsrgan_study.files import save_image, sha256, write_csv
 from segsrgan_study.own_images.failures import FOLDER, place_digest
 from segsrgan_study.own_images.names import OWN, InputImage
-from segsrgan_study.weights import CARD
+from segsrgan_study.weights import CARD, ages_weeks
 
 DESCRIPTIONS = {
     "T2w": "Super-resolved image, isotropic, in the input's own place and intensities.",
@@ -35,7 +35,7 @@ MAKER = {"Name": "segsrgan_core", "Version": segsrgan_core.__version__}
 IMAGE_BITS, PROBABILITY_BITS = 14, 8  # precision of the files; scanners store 12 bits
 STRIPPED = 2 / 3  # share of voxels that are exactly 0 in an image without its skull
 OTHERS = ("dataset_description.json", "README", ".bidsignore", "report.html", "cases.tsv", "volumes.tsv")
-NOT_BIDS = ("*.html", "cases.tsv", "volumes.tsv", "volumes.json", "figures", FOLDER)
+NOT_BIDS = ("*.html", "growth.png", "cases.tsv", "volumes.tsv", "volumes.json", "figures", FOLDER)
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,7 @@ class Job:
     engine: str = "auto"  # "auto", "openvino" or "tensorflow"
     flips: tuple[str, ...] | None = None  # axes along which windows are mirrored in turn; None: those of the card
     spacing_mm: float | None = None  # voxel size of the results; None: that of each image in plane
+    reference: str = "newborn"  # what volumes are compared with, see `growth.find_reference`; no number depends on it
 
     def identity(self) -> dict[str, Any]:
         """Return the weights and options that decide the numbers of a result."""
@@ -152,7 +153,15 @@ def write_case(image: InputImage, result: Segmentation, job: Job, facts: dict[st
     digests = {path.relative_to(home).as_posix(): sha256(path) for path in (labels, *files)}
     record = {"Volumes_ml": result.volumes_ml, "FilesSha256": digests}
     record |= {"SourceSha256": _source_digest(image.file), "SourcePlace": place_digest(image.origin)}
+    record |= {"AgeWeeks": image.age_weeks, "ModelAgesWeeks": ages_weeks(job.model)}
     write_json(job.out / image.record, {**facts, "Description": DESCRIPTIONS["dseg"], **record})
+
+
+def note_age(image: InputImage, out: Path) -> None:
+    """Write the age of an image into its record, where it is known and another one, or none, stands there."""
+    record = read_record(out / image.record)
+    if record is not None and image.age_weeks is not None and record.get("AgeWeeks") != image.age_weeks:
+        write_json(out / image.record, {**record, "AgeWeeks": image.age_weeks})
 
 
 def _rounded(image: Nifti1Image, bits: int = PROBABILITY_BITS) -> Nifti1Image:

@@ -7,10 +7,11 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 
 from segsrgan_core.errors import UserError
-from segsrgan_study.cohorts.acquisition import echo_time_ms
+from segsrgan_study.cohorts.acquisition import bids_ages, echo_time_ms
 from segsrgan_study.cohorts.download import PUBLIC, fetch_missing
 from segsrgan_study.cohorts.manifest import image_rows, locate, read_manifest
 from segsrgan_study.cohorts.schema import COLUMNS, OPTIONAL, SPLITS, Row
@@ -41,6 +42,8 @@ IN_A_TABLE = "list both in a CSV table with columns image, subject, run"
 NO_LETTER = "no Latin letter or digit is in its name; give a CSV table with a column subject"
 MOST_NAMED = 10  # in one sentence
 ALIASES = {"participant_id": "subject", "session_id": "session", "sub": "subject", "ses": "session"}  # of columns
+ALIASES |= {"scan_age": "age_weeks"}  # as dHCP calls it; BIDS's age is in years
+WEEKS = re.compile(r"(\d{2})(\+([0-6])|\.\d+)?")
 
 
 def find_images(
@@ -56,7 +59,7 @@ def find_images(
 
     Args:
         inputs: image files; folders (of DICOM, or of NIfTI images); CSV files (a manifest, or any table with the column
-            `image`, paths relative to the table, and optionally `subject` and `session`); names of cohorts.
+            `image`, paths relative to the table, and optionally `subject`, `session`, `age_weeks`); names of cohorts.
         scratch: an empty folder for converted DICOM series; the caller removes it.
         series: DICOM series to use, see `dicom.choose`.
         split: of a manifest; "" for all.
@@ -94,7 +97,7 @@ def find_images(
     for key, option in {"sub": "--participant-label", "ses": "--session-label"}.items():
         _know(option, labels[key], {entities_of(one.name).get(key, "") for one in given + converted if one.name})
     images += [image for image in converted if _has(image, labels)]
-    kept, refused = _apart(images)
+    kept, refused = _apart(_with_ages(images))
     failures += refused
     if not kept and not failures:
         raise UserError(f"{', '.join(map(str, inputs))}: there is no image to work on; name another file or folder.")
@@ -115,6 +118,24 @@ def _know(option: str, wanted: Sequence[str], there: set[str]) -> None:
 def _few(words: Sequence[str]) -> str:
     more = f" and {len(words) - MOST_NAMED} more" if len(words) > MOST_NAMED else ""
     return ", ".join(words[:MOST_NAMED]) + more
+
+
+def _with_ages(images: list[InputImage]) -> list[InputImage]:
+    """Return the images with the ages that BIDS's tables give, where nothing else does."""
+    tables = lru_cache(bids_ages)
+    found = []
+    for image in images:
+        home = next((path for path in image.file.absolute().parents if path.name.startswith("sub-")), None)
+        if home and image.age_weeks is None and not image.folder:
+            ages, sub, session = (
+                tables(home.parent),
+                home.name.removeprefix("sub-"),
+                image.file.relative_to(home).parts[0],
+            )
+            age = ages.get((sub, session.removeprefix("ses-"))) or ages.get((sub, ""))
+            image = replace(image, age_weeks=float(age) if age else None)
+        found.append(image)
+    return found
 
 
 def _of_te(images: list[InputImage], te_ms: float) -> tuple[list[InputImage], list[Failure]]:
@@ -252,7 +273,9 @@ def _of_row(row: Row, file: Path, source: str) -> InputImage:
     te_ms = float(row.te_ms or "nan")
     named = stem(file).startswith("sub-")
     name = name_of_file(file.name) if named else name_of_row(row.subject, row.session, te_ms)
-    return InputImage(file, name, source, row.subject.removeprefix("sub-"), te_ms=None if te_ms != te_ms else te_ms)
+    person, age = row.subject.removeprefix("sub-"), float(row.age_weeks or "nan")
+    known = {key: None if value != value else value for key, value in {"te_ms": te_ms, "age_weeks": age}.items()}
+    return InputImage(file, name, source, person, **known)
 
 
 def _table(path: Path, split: str) -> list[InputImage]:
@@ -291,13 +314,24 @@ def _of_line(table: Path, row: Mapping[str, str]) -> InputImage:
         if len(found) != 1:
             raise UserError(f"{row['image']}: there are {len(found)} images in this folder; name one image")
         image = replace(found[0], source=f"{image.source}/{found[0].source}")
+    image = replace(image, age_weeks=_weeks(row.get("age_weeks", "")))
     words = {"sub": "subject", "ses": "session"}
     labels = {key: label(row.get(words.get(key, key), ""), words.get(key, key)) for key in ENTITIES}
     if labels["sub"]:
         return replace(image, name=joined(labels), person=labels["sub"], by_table=True)
     if any(labels.values()):
         raise UserError("session, run and the like name an image together with a subject alone; fill in the subject")
-    return image if image.file.is_dir() else replace(_of_file(image.file, image.file.name), source=image.source)
+    named = image if image.file.is_dir() else _of_file(image.file, image.file.name)
+    return replace(named, source=image.source, age_weeks=image.age_weeks)
+
+
+def _weeks(text: str) -> float | None:
+    """Return an age in weeks, or in weeks and days (`39+2`); None where a cell says nothing."""
+    if text in ("", "n/a"):
+        return None
+    if not (found := WEEKS.fullmatch(text)):
+        raise UserError(f"age_weeks {text!r} must be the postmenstrual age at the scan, such as 39.3 or 39+2")
+    return int(found[1]) + int(found[3]) / 7 if found[3] else float(text)
 
 
 def _converted(folder: InputImage, place: Path, wanted: str, te_ms: float | None) -> list[InputImage]:
@@ -319,7 +353,8 @@ def _converted(folder: InputImage, place: Path, wanted: str, te_ms: float | None
         if len(studies) > 1:
             number = str(studies.index(one.study) + 1)
             entities |= {"acq": f"{entities.get('acq', '')}study{number}"} if "ses" in entities else {"ses": number}
-        images.append(InputImage(one.file, joined(entities), f"DICOM {text}", entities["sub"], folder=folder.file))
+        known = {"folder": folder.file, "age_weeks": folder.age_weeks}
+        images.append(InputImage(one.file, joined(entities), f"DICOM {text}", entities["sub"], **known))
     names = dict(zip(chosen, images, strict=True))
     for one in series:
         say(f"{folder.file}: {one}{f' -> {names[one].name}' if one in names else ''}")

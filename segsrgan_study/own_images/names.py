@@ -37,6 +37,7 @@ class InputImage:
     person: str = ""  # id of the subject as it was spelled
     by_table: bool = False  # a table gives the name
     te_ms: float | None = None  # echo time, where a manifest gives it
+    age_weeks: float | None = None  # postmenstrual age at the scan (before birth: gestational age), where it is known
     folder: Path | None = None  # of DICOM, from which the file was converted
 
     @property

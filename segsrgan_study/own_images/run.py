@@ -15,6 +15,7 @@ from segsrgan_study.own_images.bids import (
     as_written,
     is_anothers,
     is_done,
+    note_age,
     refuse_inside,
     remove_case,
     write_case,
@@ -28,6 +29,7 @@ from segsrgan_study.own_images.tables import write_tables
 from segsrgan_study.pool import map_cases
 from segsrgan_study.progress import say, track
 from segsrgan_study.quiet import start_tensorflow
+from segsrgan_study.statistics.growth import find_reference
 from segsrgan_study.verdict.measures import measures
 from segsrgan_study.verdict.rule import checksum, judge, read_logistic, reasons, remarks
 
@@ -48,9 +50,9 @@ def segment_all(images: list[InputImage], failures: Iterable[Failure], job: Job,
         One status per input, also of those that gave no image; failures are printed on standard error as well.
 
     Raises:
-        UserError: the network cannot be loaded, or `job.out` holds images to segment or another data set.
+        UserError: network or reference cannot be loaded, or `job.out` holds images to segment or another data set.
     """
-    refused = [Failure(*one) for one in failures]
+    refused, reference = [Failure(*one) for one in failures], find_reference(job.reference)
     refuse_inside(job.out, [one.origin for one in [*images, *refused] if one.origin])
     write_top(job.out)
     identity = job.identity()
@@ -72,13 +74,14 @@ def segment_all(images: list[InputImage], failures: Iterable[Failure], job: Job,
     outcomes = {one.item: one.reason.replace(str(one.item.file), one.item.source) for one in found}
     statuses = [Status("", one.source, "failed", one.reason) for one in refused]
     for image in images:
+        note_age(image, job.out)
         reason = outcomes.get(image)
         state = "there" if reason is None else "failed" if reason else "done"
         statuses.append(Status(image.name, image.source, state, reason or ""))
     failed = [image for image in images if outcomes.get(image)]
     forget(job.out, [image for image in images if image not in failed])
     keep(job.out, [*refused, *(Failure(one.source, outcomes[one], one.file, one.name) for one in failed)])
-    write_tables(job.out)
+    write_tables(job.out, reference)
     return statuses
 
 

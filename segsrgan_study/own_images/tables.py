@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from segsrgan_core.atomic import write_json, write_text
@@ -12,6 +13,7 @@ from segsrgan_study.own_images.bids import is_whole, read_record
 from segsrgan_study.own_images.failures import kept_failures, one_at_a_time
 from segsrgan_study.own_images.names import InputImage, entities_of
 from segsrgan_study.own_images.quality import outliers
+from segsrgan_study.statistics.growth import Reference
 from segsrgan_study.verdict.measures import MEASURES
 from segsrgan_study.verdict.rule import CALIBRATED, VERDICTS
 
@@ -20,29 +22,42 @@ IDS = ["participant_id", "session_id"]
 TEXT = ["verdict", "case", "image", *IDS, "state", "reason", "outliers", "notes"]  # the first columns of cases.tsv
 PROBABILITY = "probability"  # that the volume is wrong by more than 10 %
 GOOD, LOOK, _ = VERDICTS
+AGE, GROWTH = "age_weeks", "growth.png"
+FAR_Z = 4.0  # standard deviations of the intracranial volume
 COLUMNS = {
     "participant_id": "Subject.",
     "session_id": "Visit or scan of the subject.",
     "case": "Name that the case's files start with.",
     "image": "File that was segmented.",
+    "verdict": "On the case: good, look or do not use.",
+    "age_weeks": "Postmenstrual age at the scan, where it is known.",
     "tissue": "Tissue, or intracranial: the content of the skull.",
     "side": "Both sides together, or the left or right one alone.",
     "volume_ml": "Volume in mL.",
+    "expected_ml": "Mean or median of the reference at this age.",
+    "expected_low_ml": "Volume that 2.5 % of the reference's subjects of this age are below.",
+    "expected_high_ml": "Volume that 2.5 % of the reference's subjects of this age are above.",
+    "z": "Standard deviations from what is expected; empty outside the reference's ages and tissues.",
+    "reference": "What is expected, and where it comes from.",
     "weights": "Name of the network.",
     "weights_sha256": "First 12 digits of the checksum of its weights.",
 }  # of volumes.tsv
 
 
-def write_tables(out: Path) -> None:
+def write_tables(out: Path, reference: Reference) -> None:
     """Write `volumes.tsv`, `cases.tsv` and `report.html` from all whole cases and failures of a folder.
 
     Those of earlier runs and of other jobs are included, one job writes at a time: the last one has all.
+
+    Args:
+        out: top of the derivatives.
+        reference: what volumes are compared with.
     """
     with one_at_a_time(out):
-        _write_tables(out)
+        _write_tables(out, reference)
 
 
-def _write_tables(out: Path) -> None:
+def _write_tables(out: Path, reference: Reference) -> None:
     failed = kept_failures(out)
     found = {path: read_record(path) for path in sorted(out.glob(RECORDS))}
     records = {
@@ -50,22 +65,29 @@ def _write_tables(out: Path) -> None:
         for path, record in found.items()
         if record is not None and is_whole(record, path.parent.parent)
     }
-    volumes = pd.DataFrame([row for one in records.items() for row in _volumes(*one)], columns=list(COLUMNS))
-    cases = _cases(records, failed)
+    volumes = pd.DataFrame([row for one in records.items() for row in _volumes(*one, reference)], columns=list(COLUMNS))
+    cases = _cases(records, volumes, failed)
+    verdicts = cases[cases["state"] == "succeeded"].set_index("case")["verdict"]
+    volumes["verdict"] = volumes["case"].map(verdicts)
     write_csv(out / "volumes.tsv", volumes, sep="\t")
     write_json(out / "volumes.json", {name: {"Description": text} for name, text in COLUMNS.items()})
     write_csv(out / "cases.tsv", cases, sep="\t")
-    _write_page(out, cases, records)
+    _write_page(out, cases, records, volumes, reference)
 
 
-def _volumes(name: str, record: dict[str, Any]) -> list[dict[str, Any]]:
+def _volumes(name: str, record: dict[str, Any], reference: Reference) -> list[dict[str, Any]]:
     """Return the rows of a case, one a tissue and side."""
     made_by = {"weights": record["Weights"]["Name"], "weights_sha256": record["Weights"]["Sha256"][:12]}
-    rows = []
+    age, rows = record.get("AgeWeeks"), []
+    same = not reference.weights or made_by["weights_sha256"] in reference.weights
     for key, ml in record["Volumes_ml"].items():
         side, _, tissue = key.partition("_") if key.startswith(SIDES) else ("both", "", key)
-        volume = {"image": record["Sources"][0], "tissue": tissue, "side": side, "volume_ml": ml}
-        rows.append(_ids(name) | volume | made_by)
+        row = {"image": record["Sources"][0], "age_weeks": age, "tissue": tissue, "side": side, "volume_ml": ml}
+        if same and age and key in reference.curves:
+            low, middle, high = reference.curves[key].expected(age)
+            row |= {"expected_ml": middle, "expected_low_ml": low, "expected_high_ml": high}
+            row |= {"z": float(reference.curves[key].z(age, ml)), "reference": reference.source}
+        rows.append(_ids(name) | row | made_by)
     return rows
 
 
@@ -75,7 +97,7 @@ def _ids(name: str) -> dict[str, str]:
     return {"participant_id": f"sub-{entities['sub']}", "session_id": session, "case": name}
 
 
-def _cases(records: dict[str, dict], failed: list[tuple[str, str, str]]) -> pd.DataFrame:
+def _cases(records: dict[str, dict], volumes: pd.DataFrame, failed: list[tuple[str, str, str]]) -> pd.DataFrame:
     """Return one row a case with verdict, state, doubts and all measures; failures come first, then the doubtful."""
     rows = [{"case": name, "image": source, "state": "failed", "reason": why} for name, source, why in failed]
     table = pd.DataFrame(rows).assign(verdict="failed")
@@ -83,24 +105,75 @@ def _cases(records: dict[str, dict], failed: list[tuple[str, str, str]]) -> pd.D
         numbers = pd.DataFrame([record["Volumes_ml"] for record in records.values()]).add_suffix("_ml")
         done = pd.DataFrame(
             _ids(name)
-            | {"image": record["Sources"][0], "notes": "; ".join(record["Notes"]), "verdict": LOOK}
+            | {"image": record["Sources"][0], "verdict": LOOK, AGE: record.get("AgeWeeks")}
             | {key.lower(): record[key] for key in ("Verdict", "Probability") if key in record}  # not in older records
             for name, record in records.items()
         )
         quality = pd.DataFrame([record["Quality"] for record in records.values()], dtype=float)
         done = done.assign(state="succeeded", outliers=outliers(numbers.join(quality[["snr", "contrast"]])))
+        z = volumes[volumes["side"] == "both"].dropna(subset=["z"]).pivot(index="case", columns="tissue", values="z")
+        numbers = numbers.join(z.reindex(done["case"]).add_suffix("_z").set_index(done.index))
+        doubts = [
+            _of_age(record, one) for record, one in zip(records.values(), numbers.to_dict("records"), strict=True)
+        ]
+        told = zip((record["Notes"] for record in records.values()), doubts, strict=True)
+        done = done.assign(notes=["; ".join([*notes, *more]) for notes, more in told], **{AGE: done[AGE].astype(float)})
         done[PROBABILITY] = done.get(PROBABILITY, pd.Series(dtype=float)).astype(float)
-        done.loc[(done["outliers"] != "") & (done["verdict"] == GOOD), "verdict"] = LOOK
-        done = done.join(numbers).join(quality).reindex(columns=[*TEXT, PROBABILITY, *numbers, *quality])
+        doubtful = (done["outliers"] != "") | np.array([bool(one) for one in doubts])
+        done.loc[doubtful & (done["verdict"] == GOOD), "verdict"] = LOOK
+        done = done.join(numbers).join(quality).reindex(columns=[*TEXT, AGE, PROBABILITY, *numbers, *quality])
         table = pd.concat([table, done.iloc[(-done["verdict"].map(VERDICTS.index)).argsort(kind="stable")]])
-    table = table.reindex(columns=list(dict.fromkeys([*TEXT, PROBABILITY, *table]))).reset_index(drop=True)
+    table = table.reindex(columns=list(dict.fromkeys([*TEXT, AGE, PROBABILITY, *table]))).reset_index(drop=True)
     return table.assign(**{name: table[name].astype(object).fillna("") for name in TEXT})
 
 
-def _write_page(out: Path, cases: pd.DataFrame, records: dict[str, dict[str, Any]]) -> None:
+def _of_age(record: dict[str, Any], numbers: dict[str, float]) -> list[str]:
+    """Return what is unusual at the age of a case, a sentence each."""
+    age, meant, z = record.get("AgeWeeks"), record.get("ModelAgesWeeks"), numbers.get("intracranial_z", np.nan)
+    told = []
+    if age and meant and not meant[0] <= age <= meant[1]:
+        told.append(f"the age is {age:.3g} weeks, and the weights are meant for {meant[0]:g} to {meant[1]:g} weeks")
+    if abs(z) > FAR_Z:
+        ml = numbers["intracranial_ml"]
+        told.append(f"an intracranial volume of {ml:.0f} mL is not that of {age:.3g} weeks (z {z:+.1f})")
+    return told
+
+
+def _is_shown(name: str) -> bool:
+    """Tell whether a column of `cases.tsv` is a volume of both sides or its z, for the page's table."""
+    return name.endswith(("_ml", "_z")) and name not in MEASURES and not name.startswith(SIDES)
+
+
+def _by_tissue(volumes: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return the volumes of a case for its table on the page, a row a tissue with its sides in columns."""
+    both = volumes[volumes["side"] == "both"].to_dict("records")
+    sides = volumes.pivot(index="tissue", columns="side", values="volume_ml").reindex(columns=list(SIDES))
+    return [row | sides.loc[row["tissue"]].to_dict() for row in both]
+
+
+def _write_growth(out: Path, volumes: pd.DataFrame, reference: Reference) -> bool:
+    """Draw the cases over age; tell whether there is an age and a curve."""
+    from segsrgan_study.figures import growth
+    from segsrgan_study.figures.style import write_figure
+
+    shown = volumes[(volumes["side"] == "both") & volumes["z"].notna()]
+    (out / GROWTH).unlink(missing_ok=True)
+    if len(shown):
+        write_figure(growth.draw(shown.assign(name=shown["tissue"]), reference.curves)[0], out / GROWTH, dpi=160)
+    return len(shown) > 0
+
+
+def _write_page(
+    out: Path,
+    cases: pd.DataFrame,
+    records: dict[str, dict[str, Any]],
+    volumes: pd.DataFrame,
+    reference: Reference,
+) -> None:
     """Write `report.html`; pictures are linked where they lie, so that hundreds of cases make no large file."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
+    grown = _write_growth(out, volumes, reference)
     loader = PackageLoader("segsrgan_study.own_images", ".")
     options = {"undefined": StrictUndefined, "trim_blocks": True, "lstrip_blocks": True}
     rows = cases.to_dict("records")
@@ -109,6 +182,7 @@ def _write_page(out: Path, cases: pd.DataFrame, records: dict[str, dict[str, Any
     for row in done:
         image, record = InputImage(out, row["case"], row["image"]), records[row["case"]]
         files = [f"{image.home}/{name}" for name in record["FilesSha256"] if name.endswith(".nii.gz")]
+        row |= {"volumes": _by_tissue(volumes[volumes["case"] == row["case"]])}
         row |= {"sheet": image.sheet, "files": files, "calibrated": record.get("Calibration") == CALIBRATED}
         made = {**record["Weights"], "options": record["Options"], "version": record["GeneratedBy"][0]["Version"]}
         key = f"{made['Sha256']} {made['options']} {made['version']}"
@@ -117,7 +191,10 @@ def _write_page(out: Path, cases: pd.DataFrame, records: dict[str, dict[str, Any
         failed=[row for row in rows if row["state"] == "failed"],
         done=done,
         counts=cases["verdict"].value_counts().reindex(VERDICTS, fill_value=0).to_dict(),
-        numbers=[name for name in cases if name.endswith("_ml") and name not in MEASURES] + ["snr", "contrast"],
+        numbers=[name for name in cases if _is_shown(name)] + ["snr", "contrast"],
+        reference=reference.source,
+        growth=GROWTH if grown else "",
+        aged=int(cases[AGE].notna().sum()),
         weights=list(weights.values()),
     )  # fmt: skip
     write_text(out / "report.html", page)

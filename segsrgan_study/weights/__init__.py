@@ -8,11 +8,17 @@ from segsrgan_core.errors import UserError
 FOLDER = Path(__file__).parent
 CARD = "model.json"
 DEFAULT = "general"
+AGES_WEEKS = {"general": (29.0, 44.0), "any_plane": (26.0, 44.0)}  # for which they are meant, as their cards say
 
 
 def packaged() -> list[str]:
     """Return the names of the packaged weights in alphabetical order."""
     return sorted(path.parent.name for path in FOLDER.glob(f"*/{CARD}"))
+
+
+def ages_weeks(folder: Path) -> tuple[float, float] | None:
+    """Return the first and last age at scan that packaged weights are meant for; None for other networks."""
+    return AGES_WEEKS.get(folder.name) if folder.resolve().parent == FOLDER.resolve() else None
 
 
 def find_model(word: str | Path | None = None) -> Path:

@@ -20,6 +20,7 @@ from segsrgan_study.own_images.failures import forget, keep
 from segsrgan_study.own_images.names import Failure, InputImage
 from segsrgan_study.own_images.run import segment_all
 from segsrgan_study.own_images.tables import write_tables
+from segsrgan_study.statistics.growth import Curve, Reference, find_reference
 from segsrgan_study.verdict.measures import MEASURES
 from segsrgan_study.verdict.rule import NEVER
 from tests.core.test_segmenter import head
@@ -221,7 +222,7 @@ def test_failures_stay_until_their_image_succeeds_whichever_job_ran_last(cases, 
     again = dataclasses.replace(cases[1], folder=tmp_path / "export")
     assert table_of(job, "cases")["image"].tolist()[0] == "export"
     forget(job.out, [again])
-    write_tables(job.out)
+    write_tables(job.out, find_reference(job.reference))
     assert table_of(job, "cases")["state"].tolist() == ["succeeded"] * 3
 
 
@@ -240,7 +241,7 @@ def test_jobs_that_end_at_one_time_leave_tables_of_all(cases, job):
 def _fail_all(out, names):
     for name in names:
         keep(out, [Failure("a.nii", "why", name=name)])
-        write_tables(out)
+        write_tables(out, find_reference("newborn"))
 
 
 def test_the_results_of_another_image_are_not_overwritten(cases, job, tmp_path, save):
@@ -265,3 +266,45 @@ def test_two_failures_with_one_relative_path_are_two_rows(job, tmp_path):
     cases = [InputImage(tmp_path / site / "t2.nii", f"sub-{site}01", "t2.nii") for site in "AB"]
     segment_all(cases, [], job)
     assert pd.read_csv(job.out / "cases.tsv", sep="\t")["case"].tolist() == ["sub-A01", "sub-B01"]
+
+
+def test_an_age_that_becomes_known_is_compared_without_segmenting_again(cases, job, monkeypatch, network):
+    curve = Curve((30.0, 45.0), lambda age: 0 * age + 4, lambda age: 0 * age + 0.5)
+    monkeypatch.setattr(running, "find_reference", lambda word: Reference("controls", {"cortex": curve}))
+    segment_all(cases, [], job)
+    calls = network.call_count
+    assert table_of(job, "volumes")["z"].isna().all()
+    assert not (job.out / "growth.png").exists()
+    aged = [dataclasses.replace(case, age_weeks=age) for case, age in zip(cases, (40.0, 24.0, None), strict=True)]
+    assert states(aged, job) == ["there"] * 3
+    assert network.call_count == calls
+    found = table_of(job, "volumes")
+    assert found["z"][0] == pytest.approx((found["volume_ml"][0] - 4) / 0.5, abs=1e-3)
+    assert found["age_weeks"].tolist()[:2] == [40, 24]
+    assert found["z"].isna().tolist() == [False, True, True]  # 24 weeks lie outside the curve
+    assert table_of(job, "cases").set_index("case")["cortex_z"].notna().tolist() == [True, False, False]
+    assert 'src="growth.png"' in page_of(job)
+    segment_all(cases, [], job)  # a run that knows no ages forgets none
+    assert table_of(job, "cases")["age_weeks"].tolist()[:2] == [40, 24]
+
+
+@pytest.mark.parametrize(
+    ("age", "ml", "says"),
+    [
+        (40.0, 425.0, None),
+        (40.0, 800.0, "not that of 40 weeks"),
+        (24.0, 425.0, "meant for 29 to 44"),
+        (None, 800.0, None),
+    ],
+)
+def test_the_age_decides_what_is_looked_at(cases, job, age, ml, says):
+    case = dataclasses.replace(cases[0], age_weeks=age)
+    segment_all([case], [], job)
+    path = job.out / case.record
+    record = json.loads(path.read_text())
+    record["Volumes_ml"]["intracranial"] = ml
+    path.write_text(json.dumps(record | {"ModelAgesWeeks": [29, 44]}))
+    write_tables(job.out, find_reference("newborn"))
+    found = table_of(job, "cases").fillna("")
+    assert found["verdict"][0] == ("look" if says else "good")
+    assert (says or "") in found["notes"][0]

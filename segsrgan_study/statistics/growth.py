@@ -1,0 +1,167 @@
+"""Growth curves: volumes against age with their spread between subjects, published or fitted."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from segsrgan_core.classes import SIDES
+from segsrgan_core.errors import UserError
+from segsrgan_study.faults import sentence
+
+LEVELS = (0.025, 0.5, 0.975)  # of the expected range: 95 % of the subjects
+FEWEST, FEWEST_BENT = 10, 20  # subjects for a straight line, and for a quadratic
+COLUMNS = ("age_weeks", "tissue", "volume_ml")  # of a reference table
+
+# Mean and standard deviation (mL) over age (weeks) as quadratics, highest power first: Uus et al. 2026, "Multi-BOUNTI:
+# multi-lobe brain volumetry and segmentation for fetal and neonatal MRI", medRxiv 2026.04.21.26351376, 3 T; numbers of
+# the authors' reports (github.com/SVRTK/perinatal-brain-mri-analysis, scripts/auto-reporting-*-{neo,fetal}.py at
+# cc384d7): total_cortical_GM, total_brain (labels 1 to 43, CSF included), total_WM and brainstem. Their other labels
+# hold other structures than ours: on the fetal atlas their deep grey matter is 0.6 to 0.7 of the atlas's.
+PUBLISHED = {
+    "newborn": {
+        "cortex": ((0.1725, -4.7531, 20.0), (0.0152540143, -0.5717363801, 7.8993396199)),
+        "intracranial": ((0.0665886792, 18.4746534992, -420.3517786286), (0.016149659, 0.4801994219, -8.53834568)),
+        "white": ((-0.1983, 20.447, -350.0), (-0.0026736088, 0.6880030421, -8.7725539181)),
+        "brainstem": ((-0.0016, 0.4348, -8.0), (-0.0011089663, 0.092644865, -1.4562852897)),
+    },
+    "fetus": {
+        "cortex": ((0.2637, -10.563, 115.0), (0.0263547372, -1.1840837694, 14.4135618577)),
+        "intracranial": ((0.0560772599, 18.3842256464, -360.0482741673), (-0.0007142224, 1.1641566302, -16.6440446986)),
+        "white": ((-0.0113602088, 8.7971300682, -165.3627386094), (0.0380689771, -1.5519818292, 19.0096692201)),
+        "brainstem": ((0.0032553332, 0.1084314112, -2.4410304007), (-0.0002512638, 0.0295439063, -0.4358443218)),
+    },
+}
+AGES_WEEKS = {"newborn": (25.0, 45.0), "fetus": (20.0, 40.0)}
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One volume over age: at each age, volume or its logarithm is a t distribution about a mean.
+
+    Attributes:
+        ages_weeks: first and last age for which it holds.
+        mean: of the volume in mL, or of its logarithm, by age in weeks.
+        sd: of a new subject about the mean, by age.
+        freedom: degrees of freedom; inf is the normal distribution.
+        logarithm: whether mean and sd are of the logarithm.
+    """
+
+    ages_weeks: tuple[float, float]
+    mean: Callable[[np.ndarray], np.ndarray]
+    sd: Callable[[np.ndarray], np.ndarray]
+    freedom: float = np.inf
+    logarithm: bool = False
+
+    def expected(self, age_weeks: float | np.ndarray) -> np.ndarray:
+        """Return the volumes in mL below which `LEVELS` of the subjects lie, (3, ...); nan outside its ages."""
+        age = self._inside(age_weeks)
+        volumes = [self.mean(age) + stats.t.ppf(level, self.freedom) * self.sd(age) for level in LEVELS]
+        return np.exp(volumes) if self.logarithm else np.stack(volumes)
+
+    def z(self, age_weeks: float | np.ndarray, volume_ml: float | np.ndarray) -> np.ndarray:
+        """Return how many standard deviations a volume above 0 lies from the mean of its age; nan outside its ages."""
+        age = self._inside(age_weeks)
+        with np.errstate(divide="ignore"):
+            value = np.log(volume_ml) if self.logarithm else np.asarray(volume_ml, float)
+        t = (value - self.mean(age)) / self.sd(age)
+        tail = stats.norm.isf(stats.t.sf(np.abs(t), self.freedom))  # of the upper tail, which keeps its digits
+        return np.sign(t) * tail
+
+    def _inside(self, age_weeks: float | np.ndarray) -> np.ndarray:
+        age, (low, high) = np.asarray(age_weeks, float), self.ages_weeks
+        return np.where((age >= low) & (age <= high), age, np.nan)
+
+
+def fit_curve(ages_weeks: np.ndarray, volumes_ml: np.ndarray) -> Curve:
+    """Fit the logarithm of volumes over age by least squares: a line, or a quadratic from 20 subjects on.
+
+    The curve's spread is that of a new subject's prediction interval: residuals and the fit's own uncertainty.
+
+    Args:
+        ages_weeks: (n,), one a subject, at least 10 and not all equal.
+        volumes_ml: (n,), above 0.
+
+    Raises:
+        ValueError: there are too few subjects or ages, or a volume is not above 0.
+    """
+    ages, volumes = (np.asarray(values, float) for values in (ages_weeks, volumes_ml))
+    if len(ages) < FEWEST or len(np.unique(ages)) < 3 or not (volumes > 0).all():
+        raise ValueError(f"a growth curve needs {FEWEST} subjects of three ages or more, with volumes above 0")
+    degree = 2 if len(ages) >= FEWEST_BENT and len(np.unique(ages)) > 3 else 1
+    centre = ages.mean()
+    coefficients, inverse = np.polyfit(ages - centre, np.log(volumes), degree, cov="unscaled")
+    freedom = len(ages) - degree - 1
+    residuals = np.log(volumes) - np.polyval(coefficients, ages - centre)
+    sigma = np.sqrt((residuals**2).sum() / freedom)
+
+    def sd(age: np.ndarray) -> np.ndarray:
+        powers = np.stack([(np.asarray(age) - centre) ** power for power in range(degree, -1, -1)])
+        return sigma * np.sqrt(1 + np.einsum("i...,ij,j...->...", powers, inverse, powers))
+
+    ends = (float(ages.min()), float(ages.max()))
+    return Curve(ends, lambda age: np.polyval(coefficients, age - centre), sd, freedom, logarithm=True)
+
+
+def left_out_z(ages_weeks: np.ndarray, volumes_ml: np.ndarray) -> np.ndarray:
+    """Return the z of each subject by the curve of all others, (n,); nan where its age lies outside theirs.
+
+    Raises:
+        ValueError: see `fit_curve`.
+    """
+    ages, volumes = (np.asarray(values, float) for values in (ages_weeks, volumes_ml))
+    others = [np.arange(len(ages)) != i for i in range(len(ages))]
+    return np.array([fit_curve(ages[kept], volumes[kept]).z(ages[~kept], volumes[~kept])[0] for kept in others])
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What volumes are compared with."""
+
+    source: str  # in words
+    curves: Mapping[str, Curve]  # by name of the volume, such as `cortex` or `left_cortex`
+    weights: frozenset[str] = frozenset()  # first 12 digits of the weights that made it; empty: any may be compared
+
+
+def find_reference(word: str) -> Reference:
+    """Return the published curves `newborn` or `fetus`, or those fitted to a table.
+
+    Args:
+        word: `newborn`, `fetus`, or a CSV or TSV with the columns age_weeks, tissue and volume_ml, such as the
+            `volumes.tsv` of one's own controls. Of participant_id the first row counts, of side all, and rows whose
+            verdict is "do not use" are left out.
+
+    Raises:
+        UserError: the table cannot be used.
+    """
+    if word in PUBLISHED:
+        source = f"{word}s of Multi-BOUNTI (Uus et al. 2026), 3 T, segmented by another program"
+        quadratics = {name: [np.poly1d(one) for one in pair] for name, pair in PUBLISHED[word].items()}
+        return Reference(source, {name: Curve(AGES_WEEKS[word], *pair) for name, pair in quadratics.items()})
+    path = Path(word)
+    try:
+        rows = pd.read_csv(path, sep="\t" if path.suffix.lower() == ".tsv" else ",")
+        rows = rows.astype({"age_weeks": float, "volume_ml": float, "tissue": str}).dropna(subset=["age_weeks"])
+    except (OSError, ValueError, KeyError) as error:
+        raise UserError(
+            f"{path}: a reference is newborn, fetus, or a table (.csv, .tsv) with the columns {', '.join(COLUMNS)}, "
+            f"ages and volumes being numbers ({sentence(error)})."
+        ) from error
+    rows = rows[rows.get("verdict", pd.Series("", rows.index)) != "do not use"]
+    sides = rows.get("side", pd.Series("both", rows.index))
+    rows = rows.assign(name=np.where(sides.isin(SIDES), sides + "_" + rows["tissue"], rows["tissue"]))
+    if "participant_id" in rows:
+        rows = rows.drop_duplicates(["participant_id", "name"])
+    curves = {}
+    for name, part in rows.groupby("name"):
+        try:
+            curves[name] = fit_curve(part["age_weeks"], part["volume_ml"])
+        except ValueError as error:
+            raise UserError(f"{path}: {name.replace('_', ' ')}: {error}.") from error
+    if not curves:
+        raise UserError(f"{path}: no row gives the age of a subject; fill in the column age_weeks.")
+    made_by = frozenset(rows["weights_sha256"]) if "weights_sha256" in rows else frozenset()
+    return Reference(f"{path.name}, {len(part)} subjects", curves, made_by)
