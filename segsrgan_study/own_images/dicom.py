@@ -18,6 +18,16 @@ from segsrgan_study.progress import say
 FEWEST_SLICES = 8  # fewer are a localiser
 CONVERSION_S = 1800
 TE_TOLERANCE = 0.1  # of the echo time that was asked for
+EVEN = 1.1  # largest over smallest distance between slices
+# Elements of a DICOM file of either little-endian syntax: tag, type and length, or length; value.
+FRAMES, SERIES, PLACE = (
+    re.compile(tag + b"\\x00.{4} *" + value, re.DOTALL)
+    for tag, value in (
+        (rb"\x28\x00\x08", rb"(\d+)"),
+        (rb"\x20\x00\x0e", rb"([\d.]+)"),
+        (rb"\x20\x00\x32", rb" *\\ *".join([rb"([-+.\deE]+)"] * 3)),
+    )
+)
 
 
 @dataclass(frozen=True)
@@ -78,8 +88,9 @@ def convert(folder: Path, scratch: Path) -> list[Series]:
     lines = [line.strip() for line in (done.stdout + done.stderr).decode(errors="replace").splitlines()]
     told = "; ".join(dict.fromkeys(line for line in lines if re.match("W?arning: Unsupported|Error|Only able", line)))
     uneven = _uneven(lines)  # by name; a resampled copy adds `_Eq` to it
+    frames = _frames(folder)
     found = [
-        _series(path, next((why for name, why in uneven.items() if f"{path.stem}_".startswith(f"{name}_")), ""))
+        _series(path, next((why for name, why in uneven.items() if f"{path.stem}_".startswith(f"{name}_")), ""), frames)
         for path in scratch.glob("*.nii")
     ]
     if not found:
@@ -122,7 +133,30 @@ def _uneven(lines: list[str]) -> dict[str, str]:
     return said
 
 
-def _series(path: Path, uneven: str) -> Series:
+def _frames(folder: Path) -> dict[str, list[tuple[bytes, ...]]]:
+    """Return the places of the frames of all multi-frame files, by series: the converter does not look at them."""
+    found: dict[str, list[tuple[bytes, ...]]] = {}
+    for path in folder.rglob("*"):
+        data = path.read_bytes() if path.is_file() else b""
+        count, series = FRAMES.search(data), SERIES.search(data)
+        if count and series and int(count[1]) > 1:
+            found.setdefault(series[1].decode(), []).extend(PLACE.findall(data))
+    return found
+
+
+def _stacking(places: list[tuple[bytes, ...]], slices: int) -> str:
+    """Return why frames at these places (mm) do not make an image of so many slices; "" if they do, or are unknown."""
+    if len(places) < 2:
+        return ""
+    points = np.unique(np.round(np.array(places, dtype=float), 2), axis=0)
+    if len(points) != slices:
+        return f"its {len(places)} frames lie at {len(points)} places, and the converter made {slices} slices of them"
+    along = np.sort(np.linalg.norm(points - points[0], axis=1))  # the first is at one end, being the least
+    gaps = np.diff(along)
+    return "slices are missing or unevenly spaced" if gaps.max() > EVEN * gaps.min() else ""
+
+
+def _series(path: Path, uneven: str, frames: dict[str, list[tuple[bytes, ...]]]) -> Series:
     sidecar = path.with_suffix(".json")
     facts = json.loads(sidecar.read_text(encoding="utf-8")) if sidecar.is_file() else {}
     place, plane = (), ""
@@ -130,6 +164,7 @@ def _series(path: Path, uneven: str) -> Series:
         image = load_image(path)
         place, plane = tuple(np.round(image.affine, 2).flat), str(nib.io_orientation(image.affine)[2, 0])
         fault = "" if min(image.shape) >= FEWEST_SLICES else f"fewer than {FEWEST_SLICES} slices"
+        fault = _stacking(frames.get(facts.get("SeriesInstanceUID"), []), image.shape[2]) or fault
         fault = f"slices are missing or unevenly spaced: {uneven}" if uneven else fault
         sizes = " x ".join(f"{size:.3g}" for size in spacing_mm(image))
         what = f"{' x '.join(map(str, image.shape))} voxels of {sizes} mm"
@@ -179,10 +214,10 @@ def choose(folder: Path, series: list[Series], wanted: str = "", te_ms: float | 
     asked = [f"named {wanted!r}"] if wanted else []
     asked += [] if te_ms is None else [f"within 10 % of TE {te_ms:g} ms"]
     fault = f"no usable series is {' and '.join(asked)}" if asked else "there is not exactly one usable series"
-    raise UserError(
-        f"{folder}: {fault}; found {'; '.join(map(str, series))}; choose with --series, by number or a part of the "
-        "description, and with --te."
-    )
+    advice = "choose with --series, by number or a part of the description, and with --te"
+    if all(one.fault for one in series):
+        advice = "export it again, whole, or convert it to NIfTI by another program"
+    raise UserError(f"{folder}: {fault}; found {'; '.join(map(str, series))}; {advice}.")
 
 
 def nearest_te(items: list, times_ms: list[float], te_ms: float) -> list:

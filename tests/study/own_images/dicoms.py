@@ -3,8 +3,9 @@
 from pathlib import Path
 
 import numpy as np
-from pydicom.dataset import FileDataset, FileMetaDataset
-from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage, generate_uid
+from pydicom import dcmread, dcmwrite
+from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
+from pydicom.uid import EnhancedMRImageStorage, ExplicitVRLittleEndian, MRImageStorage, generate_uid
 
 
 def write_series(
@@ -42,3 +43,62 @@ def write_series(
         one.BitsAllocated, one.BitsStored, one.HighBit, one.PixelRepresentation = 16, 16, 15, 0
         one.PixelData = (800 * inside + rng.integers(20, 60, (32, 32))).astype(np.uint16).tobytes()
         one.save_as(folder / f"{number:03d}_{index:03d}.dcm", enforce_file_format=True)
+
+
+def write_enhanced(folder: Path, missing: tuple[int, ...] = (), repeats: int = 1) -> None:
+    """Write the series of `write_series` as one multi-frame file, without some slices or with each given again."""
+    slices = _slices(folder)
+    kept = [one for index, one in enumerate(slices) if index not in missing] * repeats
+    whole, shared = slices[0], Dataset()
+    whole.SOPClassUID = whole.file_meta.MediaStorageSOPClassUID = EnhancedMRImageStorage
+    facts = {name: whole[name].value for name in ("PixelSpacing", "SliceThickness", "SpacingBetweenSlices")}
+    shared.PixelMeasuresSequence = [_dataset(**facts)]
+    shared.PlaneOrientationSequence = [_dataset(ImageOrientationPatient=[1, 0, 0, 0, 1, 0])]
+    shared.MREchoSequence = [_dataset(EffectiveEchoTime=120.0)]
+    frames = []
+    for number, one in enumerate(kept, start=1):
+        place = [_dataset(ImagePositionPatient=one.ImagePositionPatient)]
+        content = [_dataset(DimensionIndexValues=[1, number], StackID="1", InStackPositionNumber=number)]
+        frames.append(_dataset(PlanePositionSequence=place, FrameContentSequence=content))
+    whole.SharedFunctionalGroupsSequence, whole.PerFrameFunctionalGroupsSequence = [shared], frames
+    whole.NumberOfFrames, whole.PixelData = len(kept), b"".join(one.PixelData for one in kept)
+    for name in (*facts, "ImagePositionPatient", "ImageOrientationPatient", "EchoTime"):
+        delattr(whole, name)
+    dcmwrite(folder / "enhanced.dcm", whole, enforce_file_format=True)
+
+
+def write_mosaic(folder: Path, count: int | None) -> None:
+    """Write the series of `write_series` as one Siemens mosaic of 4 x 4 tiles; None: the header tells no number."""
+    slices = _slices(folder)
+    tiles = np.zeros((4, 32, 4, 32), np.uint16)
+    for index, one in enumerate(slices):
+        tiles[index // 4, :, index % 4] = np.frombuffer(one.PixelData, np.uint16).reshape(32, 32)
+    whole = slices[0]
+    whole.ImageType, whole.Rows, whole.Columns, whole.PixelData = (
+        [*whole.ImageType, "MOSAIC"],
+        128,
+        128,
+        tiles.tobytes(),
+    )
+    whole.ImagePositionPatient = [-64, -64, 0]
+    if count:
+        whole.add_new(0x00190010, "LO", "SIEMENS MR HEADER")
+        whole.add_new(0x0019100A, "US", count)
+    dcmwrite(folder / "mosaic.dcm", whole)
+
+
+def _slices(folder: Path) -> list[Dataset]:
+    """Write a series, and take it from the folder again."""
+    write_series(folder)
+    paths = sorted(folder.glob("003_*.dcm"))
+    slices = [dcmread(path) for path in paths]
+    for path in paths:
+        path.unlink()
+    return slices
+
+
+def _dataset(**elements) -> Dataset:
+    dataset = Dataset()
+    for name, value in elements.items():
+        setattr(dataset, name, value)
+    return dataset

@@ -132,3 +132,32 @@ def test_a_folder_without_images_does_not_stop_the_others(folder, scratch, tmp_p
     images, ((source, reason, *_),) = find_images([tmp_path / "DOE_JOHN", folder], scratch, series="2")
     assert len(images) == 1
     assert "DOE" not in source + reason
+
+
+def test_one_file_of_all_slices_is_the_image_of_its_slices(scratch, tmp_path):
+    dicoms.write_series(tmp_path / "slices", 3)
+    dicoms.write_enhanced(tmp_path / "enhanced")
+    dicoms.write_mosaic(tmp_path / "mosaic", 12)
+    images = []
+    for name in ("slices", "enhanced", "mosaic"):
+        (scratch / name).mkdir()
+        (series,) = convert(tmp_path / name, scratch / name)
+        assert (series.fault, series.te_ms) == ("", 120)
+        images.append(nib.load(series.file))
+    for image in images[1:]:
+        np.testing.assert_allclose(image.affine, images[0].affine, atol=1e-3)
+        np.testing.assert_array_equal(image.dataobj, images[0].dataobj)
+
+
+@pytest.mark.parametrize(
+    ("write", "option", "says"),
+    [
+        ("write_enhanced", {"missing": (5, 6)}, "missing or unevenly spaced"),
+        ("write_enhanced", {"repeats": 2}, "24 frames lie at 12 places"),
+        ("write_mosaic", {"count": None}, "not a 3-D image"),
+    ],
+)
+def test_one_file_that_is_no_stack_is_one_sentence(scratch, tmp_path, write, option, says):
+    getattr(dicoms, write)(tmp_path / "P1", **option)
+    with pytest.raises(UserError, match=f"{says}.*export it again"):
+        choose(tmp_path / "P1", convert(tmp_path / "P1", scratch))
