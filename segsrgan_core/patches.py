@@ -52,18 +52,10 @@ def prepare_subject(
     seed: int,
     sides: np.ndarray | None = None,
 ) -> TrainingSubject:
-    """Scale a subject's image and choose the places of its patches.
+    """Scale a subject's image and choose the places of its patches, around the classes that the network segments.
 
-    Args:
-        name: name of the subject.
-        image: float32 (X, Y, Z), RAS+, high resolution.
-        labels: uint8 (X, Y, Z), drawem9 numbers.
-        classes: classes that the network segments; patches are drawn around them.
-        spacing_mm: isotropic voxel size in mm.
-        simulation: acquisition of which the interpolated image gets the intensity scale 1.
-        patch: edge of a patch in voxels; a smaller image is mirrored to this size.
-        seed: seed of the choice of centres.
-        sides: uint8 (X, Y, Z), 1 left, 2 right; needed if `classes` has hemispheres.
+    Arrays are those of `TrainingSubject`, the image in any scale: what the simulation makes of it, interpolated, gets
+    the intensity scale 1. An image smaller than a patch is mirrored to its size. The seed is that of the choice of centres.
     """
     axis = simulation.axis
     down, up = simulation.matrices(image.shape[axis], spacing_mm)
@@ -89,13 +81,8 @@ def draw_patch(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Draw one patch with its own place, contrast, slice thickness, slice phase, noise and flips.
 
-    Args:
-        subjects: subjects to draw from.
-        settings: augmentation; its noise takes the place of the acquisition's.
-        simulation: acquisition that the patch imitates.
-        classes: classes that the network segments.
-        thickness_channel: add a second input channel with the distance between slices in mm.
-        rng: source of randomness.
+    It imitates the acquisition of `simulation`, with the noise of the settings. `thickness_channel` adds a second input
+    channel with the distance between slices in mm.
 
     Returns:
         The network's input, float32 (P, P, P, 1 or 2), and the truth, float32 (P, P, P, 1 + n): image and class maps.
@@ -215,17 +202,7 @@ def patch_dataset(
     seed: int,
     start: int,
 ) -> tf.data.Dataset:
-    """Return the endless stream of patches, see `draw_patch`.
-
-    Args:
-        subjects: subjects to draw from.
-        settings: augmentation.
-        simulation: acquisition that the patches imitate.
-        classes: classes that the network segments.
-        thickness_channel: see `draw_patch`.
-        seed: seed of the stream.
-        start: number of the first patch.
-    """
+    """Return the endless stream of patches from the number `start` on, see `draw_patch`."""
     size = settings.patch
     shapes = (size, size, size, 1 + thickness_channel), (size, size, size, 1 + classes.channels)
 

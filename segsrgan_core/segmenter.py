@@ -195,14 +195,7 @@ def _clear_outside(classes: Classes, means: np.ndarray, squares: np.ndarray, sid
 
 
 def volumes_ml(classes: Classes, labels: np.ndarray, sides: np.ndarray | None, voxel_ml: float) -> dict[str, float]:
-    """Return the volumes of a label map in ml by name, see `Segmentation.volumes_ml`.
-
-    Args:
-        classes: classes to measure.
-        labels: uint8 (X, Y, Z), drawem9 numbers.
-        sides: uint8 (X, Y, Z), 1 left, 2 right, or None.
-        voxel_ml: volume of a voxel in ml.
-    """
+    """Return the volumes of a label map in ml by name, see `Segmentation`: of drawem9 numbers, and sides 1 and 2."""
     masks = {name: labels == number for name, number in classes.numbers.items()}
     counts = {name: mask.sum() for name, mask in masks.items()}
     if sides is not None:

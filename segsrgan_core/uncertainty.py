@@ -88,12 +88,7 @@ def disagreement_ml(
 ) -> dict[str, float]:
     """Return the sum of the passes' standard deviations over the voxels in ml, by name as `volumes_ml`.
 
-    Args:
-        classes: classes of the channels.
-        means: float32 (X, Y, Z, n), mean probabilities of the passes.
-        squares: float32 (X, Y, Z, q), mean squares of the `spread_channels`.
-        sides: uint8 (X, Y, Z), 1 left, 2 right, or None.
-        voxel_ml: volume of a voxel in ml.
+    Means are those of the n channels, (X, Y, Z, n); squares the mean squares of the q `spread_channels`, (X, Y, Z, q).
     """
     spread = np.sqrt(np.maximum(squares - means[..., spread_channels(classes)] ** 2, 0))
     by_name = {name: spread[..., i] for i, name in enumerate(classes.names)}

@@ -7,7 +7,6 @@ FOLD = 4  # voxels along z that are treated as channels
 FEW = 32  # largest number of channels at which the gradient of the weights is faster plane by plane
 
 
-@keras.saving.register_keras_serializable("segsrgan")
 class Convolution(keras.layers.Layer):
     """Convolution without bias that keeps the grid or halves it.
 
@@ -68,7 +67,6 @@ class Convolution(keras.layers.Layer):
         }
 
 
-@keras.saving.register_keras_serializable("segsrgan")
 class UpsamplingConvolution(Convolution):
     """Nearest-neighbour upsampling by 2 and a 3^3 convolution, as one transposed convolution.
 
@@ -96,7 +94,6 @@ class UpsamplingConvolution(Convolution):
         return tf.nn.conv3d_transpose(inputs, kernel, shape, 2, "SAME")
 
 
-@keras.saving.register_keras_serializable("segsrgan")
 class UpsamplingJoin(Convolution):
     """Nearest-neighbour upsampling by 2, concatenation with a fine grid's channels, and a 3^3 convolution.
 
@@ -130,7 +127,6 @@ class UpsamplingJoin(Convolution):
         return repeated + _convolved_small(fine, of_fine, "SAME")
 
 
-@keras.saving.register_keras_serializable("segsrgan")
 class PatchConv3D(keras.layers.Conv3D):
     """`keras.layers.Conv3D` with kernel 4, stride 2 and padding "same" on small grids, as one matrix product.
 

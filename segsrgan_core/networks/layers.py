@@ -8,7 +8,6 @@ import tensorflow as tf
 tf.config.optimizer.set_experimental_options({"arithmetic_optimization": False})
 
 
-@keras.saving.register_keras_serializable("segsrgan")
 class InstanceNormalization(keras.layers.Layer):
     """Instance normalisation of volumes (Ulyanov et al. 2016), through TensorFlow's fused batch normalisation.
 
@@ -52,7 +51,6 @@ class InstanceNormalization(keras.layers.Layer):
         return {**super().get_config(), "epsilon": self.epsilon, "relu": self.relu}
 
 
-@keras.saving.register_keras_serializable("segsrgan")
 class LeakyReLU(keras.layers.Layer):
     """Leaky ReLU, as `keras.layers.LeakyReLU`, without the second derivative of zeros.
 
@@ -86,7 +84,6 @@ class LeakyReLU(keras.layers.Layer):
         return {**super().get_config(), "slope": self.slope}
 
 
-@keras.saving.register_keras_serializable("segsrgan")
 class ImageAndClasses(keras.layers.Layer):
     """The two heads: the image as a residual on the interpolated image, and class probabilities.
 

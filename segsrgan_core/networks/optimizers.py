@@ -5,7 +5,6 @@ import tensorflow as tf
 from keras import ops
 
 
-@keras.saving.register_keras_serializable("segsrgan")
 class ConvolutionMuon(keras.optimizers.Muon):
     """Muon for convolution kernels, as matrices of receptive field times output channels.
 

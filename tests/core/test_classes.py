@@ -8,11 +8,8 @@ LABELS = np.array([[[0, 2, 3, 4]]], np.uint8)
 SIDES = np.array([[[0, 1, 2, 0]]], np.uint8)
 
 
-def test_one_class_is_one_map():
+def test_groups_are_tissues_and_hemispheres_and_one_class_is_one_map():
     np.testing.assert_array_equal(Classes(("cortex",)).one_hot(LABELS)[0, 0, :, 0], [0, 1, 0, 0])
-
-
-def test_groups_are_tissues_and_hemispheres():
     classes = Classes(("white", "cortex"), hemispheres=True)
     assert classes.groups == (3, 3)
     truth = classes.one_hot(LABELS, SIDES)

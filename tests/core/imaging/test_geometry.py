@@ -44,9 +44,7 @@ def test_spline_matrix_is_exact_at_the_samples_and_for_a_cubic_inside():
     at = np.linspace(25, 35, 23)
     cubic = lambda t: 1 + 0.1 * t - 0.02 * t**2 + 0.001 * t**3  # noqa: E731
     np.testing.assert_allclose(geometry.spline_matrix(60, at) @ cubic(x), cubic(at), rtol=1e-6)
-
-
-def test_spline_matrix_keeps_a_constant_beyond_the_edge():
+    # Beyond the edge a constant is kept.
     np.testing.assert_allclose(geometry.spline_matrix(5, np.array([-0.5, 4.5])) @ np.ones(5), 1, atol=1e-5)
 
 

@@ -35,10 +35,11 @@ def test_a_new_generator_is_nearly_cubic_spline_interpolation(name):
 
 
 @pytest.mark.parametrize("name", sorted(BODIES))
-def test_a_generator_is_saved_and_loaded_without_tricks(name, tmp_path):
+def test_a_generator_can_be_cloned(name):
     model = build_generator(name, k=4, kernel=3)
-    model.save(tmp_path / "model.keras")
-    np.testing.assert_array_equal(keras.models.load_model(tmp_path / "model.keras")(X), model(X))
+    twin = keras.models.clone_model(model)
+    twin.set_weights(model.get_weights())
+    np.testing.assert_array_equal(twin(X), model(X))
 
 
 @pytest.mark.parametrize("build", [partial(build_generator, "unet", k=4, kernel=3), partial(build_critic, 1, width=2)])
