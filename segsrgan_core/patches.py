@@ -55,7 +55,7 @@ def prepare_subject(
     """Scale a subject's image and choose the places of its patches, around the classes that the network segments.
 
     Arrays are those of `TrainingSubject`, the image in any scale: what the simulation makes of it, interpolated, gets
-    the intensity scale 1. An image smaller than a patch is mirrored to its size. The seed is that of the choice of centres.
+    the intensity scale 1. An image smaller than a patch is mirrored to its size. The seed chooses the centres.
     """
     axis = simulation.axis
     down, up = simulation.matrices(image.shape[axis], spacing_mm)
