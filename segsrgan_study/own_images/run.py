@@ -10,6 +10,7 @@ from segsrgan_core.segmenter import Segmenter
 from segsrgan_study.engines import choose_engine, choose_precision, load_segmenter
 from segsrgan_study.environment import versions
 from segsrgan_study.files import load_image
+from segsrgan_study.motion import brought_back
 from segsrgan_study.own_images.bids import (
     Job,
     as_written,
@@ -98,16 +99,18 @@ def segment_image(image: InputImage, job: Job, identity: dict[str, Any], walk: W
 
     remove_case(image, job.out)
     scan, segmenter = load_image(image.file), segmenter_of(job)
-    found = segmenter(scan, walk=walk)
+    still, moved_mm = brought_back(scan)
+    found = segmenter(still, walk=walk)
     result = as_written(found)
     numbers = measures(scan, result)  # on the network's grid, for which the verdict was fitted
-    fine = refined(found, scan, segmenter.card, job.spacing_mm)
+    fine = refined(found, still, segmenter.card, job.spacing_mm)
     result = result if fine is found else as_written(fine)
     doubts = [*result.notes, *thick_slices(image.file, segmenter.card, numbers["slice_mm"])]
     doubts += reasons(result.volumes_ml, numbers)
     as_fitted = job.step is None and job.flips is None  # the passes' disagreement depends on the windows
     logistic = read_logistic(job.model, checksum(identity["Weights"])) if as_fitted else None
-    verdict = judge(doubts, remarks(result.volumes_ml, numbers), numbers, logistic)
+    told = [f"slices displaced by {moved_mm:.1f} mm (sd) in their plane were moved back"] if moved_mm else []
+    verdict = judge(doubts, told + remarks(result.volumes_ml, numbers), numbers, logistic)
     for note in verdict["Notes"]:
         say(f"{image.file}: note: {note}.")
     made_with = versions("nibabel", "numpy", "scipy", job.engine)

@@ -18,6 +18,7 @@ from segsrgan_study.boxes import crop, head_box
 from segsrgan_study.cohorts.manifest import image_rows
 from segsrgan_study.cohorts.schema import Row
 from segsrgan_study.engines import load_segmenter
+from segsrgan_study.motion import brought_back
 from segsrgan_study.params import Settings
 from segsrgan_study.paths import Study, code_digest, digest
 from segsrgan_study.pool import map_cases, results
@@ -114,6 +115,7 @@ def _segmenter(model: Path) -> Segmenter:
 def _head_cases(study: Study, model: Path, weights_sha256: str, head: KnownHead) -> list[dict[str, Any]]:
     code = code_digest(
         "segsrgan_core",
+        "segsrgan_study/motion.py",
         "segsrgan_study/shapes",
         "segsrgan_study/verdict/damage.py",
         "segsrgan_study/verdict/measures.py",
@@ -151,7 +153,7 @@ def _case(high: Head, true_ml: float, kind: str, head: KnownHead, segmenter: Seg
     row = {"head": head.row.subject, "cohort": head.settings.cohort, "held_out": head.held_out, "kind": kind}
     low = damaged(high, kind, head)
     try:
-        result = segmenter(low)
+        result = segmenter(brought_back(low)[0])
         numbers = measures(low, result)
     except UserError as error:
         refused = {"error": None, "told": [f"refused: {error}"], "volumes_ml": {}}

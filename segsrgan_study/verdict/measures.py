@@ -16,6 +16,7 @@ from segsrgan_core.classes import NUMBERS
 from segsrgan_core.imaging.geometry import spacing_mm, through_plane_axis, voxel_volume_ml
 from segsrgan_core.imaging.intensity import intensity_scale
 from segsrgan_core.segmenter import Segmentation
+from segsrgan_study.motion import offsets_mm
 from segsrgan_study.shapes.topology import euler_number
 
 NORMAL_MAD = 0.67449  # median absolute deviation of a unit Gaussian; scipy.stats takes 0.25 s to import
@@ -25,6 +26,7 @@ ENDS = 0.15  # share of the slices with a head, at either end
 UPRIGHT = np.array(
     [0.0, -0.5, -0.87]
 )  # from the skull's middle to cerebellum and brainstem, RAS+; 21 to 44 weeks: 25 deg
+BLUR_MM = 1.0  # within slices, before displacements are measured
 LARGE = 0.25  # share of the largest slice's area from which a slice is measured
 MEASURES = {
     "snr": "signal-to-noise ratio: median of the head over the noise's standard deviation within slices",
@@ -138,30 +140,18 @@ def coil_gradient(array: np.ndarray, inside: np.ndarray, bright: float) -> float
 
 
 def displacements_mm(image: Nifti1Image, inside: np.ndarray) -> np.ndarray:
-    """Return the displacement of each slice against the mean of its two neighbours, of which slow changes cancel.
-
-    By least squares on the in-plane gradient, where both neighbours are inside; above two or three voxels it is
-    underestimated.
+    """Return how far each slice lies from the mean of its two neighbours in mm, of those that are large enough.
 
     Args:
         image: thick slices.
         inside: bool on its grid.
-
-    Returns:
-        In mm, of the slices that are large enough.
     """
-    axis, found = through_plane_axis(image), []
-    stack, masks = (np.moveaxis(one, axis, 0) for one in (np.asarray(image.dataobj, np.float32), inside))
-    both, sizes = masks[:-2] & masks[2:], np.delete(spacing_mm(image), axis)
-    areas = both.sum((1, 2))
-    for k in np.flatnonzero(areas > max(LARGE * areas.max(initial=0), 30)):
-        below, middle, above = (ndimage.gaussian_filter(one, 1.0) for one in stack[k : k + 3])
-        mean, here = (below + above) / 2, both[k]
-        total = middle[here].sum()
-        slopes = np.stack([slope[here] for slope in np.gradient(mean)], -1)
-        difference = mean[here] - middle[here] * (mean[here].sum() / total if total > 0 else 1)
-        found.append(np.linalg.norm(np.linalg.lstsq(slopes, difference, rcond=None)[0] * sizes))
-    return np.array(found)
+    axis = through_plane_axis(image)
+    stack, inside = (np.moveaxis(one, axis, 0) for one in (np.asarray(image.dataobj, np.float32), inside))
+    areas = inside.sum((1, 2))
+    offsets = offsets_mm(stack, inside, np.delete(spacing_mm(image), axis), BLUR_MM)
+    far = np.linalg.norm(offsets[areas > LARGE * areas.max(initial=0)], axis=1)
+    return far[np.isfinite(far)]
 
 
 def brightness_jump(array: np.ndarray, slice_axis: int) -> float:
