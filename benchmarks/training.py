@@ -1,5 +1,9 @@
 """Time of a training iteration, 5 critic steps and one generator step: the published design and ours."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import count, islice
+
 import numpy as np
 import tensorflow as tf
 
@@ -13,6 +17,7 @@ from segsrgan_core.patches import patch_dataset, prepare_subject
 from segsrgan_core.training import Trainer
 from segsrgan_study.params import Settings
 from segsrgan_study.steps.network.build import generator_arguments
+from segsrgan_study.steps.network.drawing import drawing_processes
 
 CORTEX = Classes(("cortex",))
 
@@ -41,7 +46,7 @@ def _compare(size: Size, settings: Settings) -> dict:
     y, epsilon = np.concatenate([x, np.round(x)], axis=-1), rng.random((n, batch), np.float32)
     first = as_first(x), as_first(y), epsilon
     published = PublishedTraining(published_generator(size.k), published_critic(size.critic_width), n)
-    trainer, patches = paper_trainer(settings), _patches(settings)
+    trainer = paper_trainer(settings)
     inside = [tf.constant(array) for array in (x, y, epsilon)]
 
     def with_data() -> np.ndarray:
@@ -53,16 +58,24 @@ def _compare(size: Size, settings: Settings) -> dict:
         "in memory": lambda: trainer.adversarial(*inside)["loss_rec"].numpy(),
         "ours": with_data,
     }
-    times = interleaved(work, size.rounds)
+    with _patches(settings) as patches:
+        times = interleaved(work, size.rounds)
     outside = [1 - a / b for a, b in zip(times["in memory"], times["ours"], strict=True)]
     return {**comparison(times["published"], times["ours"]), "share_outside": spread(outside)}
 
 
-def _patches(settings: Settings):
-    """Return an iterator over the patches of whole iterations, drawn from one head."""
+@contextmanager
+def _patches(settings: Settings) -> Iterator[Iterator]:
+    """Yield an iterator over the patches of whole iterations, drawn from one head in the way of a training here."""
     image = head((2 * settings.training.patch,) * 3)
     labels = np.where(image > 1, 2, np.where(image > 0, 3, 0)).astype(np.uint8)
     options, simulation = settings.training, settings.simulation
-    subject = prepare_subject("head", image, labels, CORTEX, 0.5, simulation, options.patch, seed=0)
-    patches = patch_dataset([subject], options, simulation, CORTEX, thickness_channel=False, seed=0, start=0)
-    return iter(patches.batch((options.n_critic + 1) * options.batch, drop_remainder=True).prefetch(2))
+    subjects = [prepare_subject("head", image, labels, CORTEX, 0.5, simulation, options.patch, seed=0)]
+    arguments, iteration = (options, simulation, CORTEX, False), (options.n_critic + 1) * options.batch
+    if not tf.config.list_physical_devices("GPU"):
+        patches = patch_dataset(subjects, *arguments, seed=0, start=0)
+        yield iter(patches.batch(iteration, drop_remainder=True).prefetch(2))
+        return
+    with drawing_processes(subjects, *arguments, seed=0) as patches_from:
+        stream = patches_from(0)
+        yield ([tf.stack(part) for part in zip(*islice(stream, iteration), strict=True)] for _ in count())

@@ -4,10 +4,9 @@ Patch number i depends on (seed, i) only, so that a resumed training sees the sa
 """
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
-import tensorflow as tf
 from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
@@ -110,6 +109,11 @@ def draw_patch(
     return np.ascontiguousarray(x), np.ascontiguousarray(y)
 
 
+def numbered_patch(seed: int, number: int, *arguments: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Return patch `number` of the stream of a seed; `arguments` are those of `draw_patch` but the last."""
+    return draw_patch(*arguments, np.random.default_rng([seed, number]))
+
+
 def _acquisition(settings: TrainingSettings, simulation: Simulation, rng: np.random.Generator) -> Simulation:
     """Draw the slices' thickness, plane, distance and profile, each as far as the settings vary it."""
     thickness = rng.uniform(*settings.thickness_range_mm(simulation.slice_mm))
@@ -201,14 +205,15 @@ def patch_dataset(
     thickness_channel: bool,
     seed: int,
     start: int,
-) -> tf.data.Dataset:
-    """Return the endless stream of patches from the number `start` on, see `draw_patch`."""
+) -> Any:
+    """Return the endless stream of patches from the number `start` on as a `tf.data.Dataset`, see `draw_patch`."""
+    import tensorflow as tf
+
     size = settings.patch
     shapes = (size, size, size, 1 + thickness_channel), (size, size, size, 1 + classes.channels)
 
     def draw(index: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        rng = np.random.default_rng([seed, int(index)])
-        return draw_patch(subjects, settings, simulation, classes, thickness_channel, rng)
+        return numbered_patch(seed, int(index), subjects, settings, simulation, classes, thickness_channel)
 
     def as_tensors(index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         x, y = tf.numpy_function(draw, [index], (tf.float32, tf.float32), stateful=False)

@@ -6,7 +6,7 @@ devices each takes its share of every batch, so that sums are rounded in another
 
 import math
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -205,6 +205,7 @@ def train(
     state_path: Path,
     seed: int,
     report: Report = lambda step, row: None,
+    patches_from: Callable[[int], Iterable[tuple]] | None = None,
 ) -> list[dict[str, Any]]:
     """Train to the end, from the stored state if there is one.
 
@@ -222,6 +223,7 @@ def train(
         seed: seed of the patches and of the gradient penalty.
         report: called after each step with its number and its losses (scalar tensors), at the end of an epoch with the
             row of the history.
+        patches_from: in place of `patch_dataset`, returns the same stream from the patch of a number on.
 
     Returns:
         The history, one row per epoch: epoch, step, mean losses, learning rate of the last step, validation scores.
@@ -235,8 +237,9 @@ def train(
     total = settings.epochs * settings.steps_per_epoch
     first_adversarial = math.ceil(settings.adversarial_from * total) if trainer.critic else total
     thickness_channel = trainer.generator.input_shape[-1] == 2
-    dataset = patch_dataset(subjects, settings, simulation, classes, thickness_channel, seed, start=meta["patches"])
-    stream, taken = iter(dataset.prefetch(2 * settings.batch * (settings.n_critic + 1))), meta["patches"]
+    taken, ahead = meta["patches"], 2 * settings.batch * (settings.n_critic + 1)
+    arguments = subjects, settings, simulation, classes, thickness_channel, seed, taken
+    stream = iter(patches_from(taken) if patches_from else patch_dataset(*arguments).prefetch(ahead))
     history = meta["history"]
     twin = keras.models.clone_model(trainer.generator)
     network = as_function(twin)

@@ -1,3 +1,4 @@
+from itertools import count
 from unittest.mock import patch
 
 import numpy as np
@@ -10,7 +11,7 @@ from segsrgan_core.classes import Classes
 from segsrgan_core.errors import UserError
 from segsrgan_core.networks.critic import build_critic
 from segsrgan_core.networks.generators import BODIES, build_generator
-from segsrgan_core.patches import prepare_subject
+from segsrgan_core.patches import numbered_patch, prepare_subject
 from segsrgan_core.training import Trainer, soften, train
 from tests.settings import simulation, training
 
@@ -44,11 +45,12 @@ def run(traced, subjects, tmp_path):
     """Train from the first state (or a stored one) on; returns the history."""
     one, start = traced
 
-    def call(name="state", seed=5, report=lambda step, row: None, **changes):
+    def call(name="state", seed=5, report=lambda step, row: None, patches_from=None, **changes):
         for variable, value in zip((w for group in one.state().values() for w in group), start, strict=True):
             variable.assign(value)
         one.settings = SETTINGS.model_copy(update=changes)
-        return train(one, subjects, THREE_MM, CORTEX, validate, tmp_path / f"{name}.npz", seed, report)
+        state = tmp_path / f"{name}.npz"
+        return train(one, subjects, THREE_MM, CORTEX, validate, state, seed, report, patches_from)
 
     return call
 
@@ -77,6 +79,13 @@ def test_a_killed_training_goes_on_bit_by_bit(run, traced):
     assert seen == [5, 6]
     assert again == whole
     np.testing.assert_equal(weights(traced[0]), expected)
+
+
+def test_patches_that_are_drawn_elsewhere_train_the_same(run, subjects):
+    def patches_from(start):
+        return (numbered_patch(5, number, subjects, SETTINGS, THREE_MM, CORTEX, False) for number in count(start))
+
+    assert run("elsewhere", patches_from=patches_from) == run("here")
 
 
 def test_the_seed_decides(run):

@@ -3,12 +3,14 @@
 import inspect
 import json
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import keras
 import numpy as np
 import pandas as pd
+import tensorflow as tf
 
 from segsrgan_core.atomic import write_json
 from segsrgan_core.imaging.geometry import spacing_mm
@@ -27,6 +29,7 @@ from segsrgan_study.scores import ssim
 from segsrgan_study.steps.data.cases import PreparedCase, prepared_cases
 from segsrgan_study.steps.network.build import build_trainer, model_card, model_classes
 from segsrgan_study.steps.network.calibrate import calibrated, calibration_cases, try_thresholds
+from segsrgan_study.steps.network.drawing import drawing_processes
 from segsrgan_study.steps.network.start import start_from
 
 SHOWN = ("val_psnr", "val_psnr_spline", "val_score")  # beside the progress
@@ -118,7 +121,11 @@ def train_networks(
             if start is not None:
                 start_from(trainer.generator, model_classes(own), start)
                 copy_weights(trainer.generator.trainable_variables, trainer.average)
-            rows = train(trainer, subjects, own.simulation, model_classes(own), validation, state, own.seed, report)
+            drawn = own.training, own.simulation, model_classes(own), own.model.thickness_channel
+            gpu = tf.config.list_physical_devices("GPU")
+            with drawing_processes(subjects, *drawn, seed=own.seed) if gpu else nullcontext() as patches_from:
+                rest = model_classes(own), validation, state, own.seed, report, patches_from
+                rows = train(trainer, subjects, own.simulation, *rest)
             copy_weights(trainer.average, trainer.generator.trainable_variables)
             models.append(trainer.generator)
             histories.append(pd.DataFrame(rows).assign(**{"network": number + 1} if len(states) > 1 else {}))
