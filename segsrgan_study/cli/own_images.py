@@ -54,8 +54,8 @@ def segment(
     """Segment thick-slice images: super-resolved image, labels, uncertainty and volumes.
 
     OUT/report.html shows every case. OUT/cases.tsv has one row a case: verdict, failures with their reasons, volumes.
-    OUT/volumes.tsv has one row a case, tissue and side, with the error of the volume. An interrupted run continues with
-    the same command; an image that fails does not stop the others.
+    OUT/volumes.tsv has one row a case, tissue and side: volume, and shape of the cortex. An interrupted run continues
+    with the same command; an image that fails does not stop the others.
 
     For example:
 

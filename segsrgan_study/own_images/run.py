@@ -30,6 +30,7 @@ from segsrgan_study.own_images.tables import write_tables
 from segsrgan_study.pool import map_cases
 from segsrgan_study.progress import say, track
 from segsrgan_study.quiet import start_tensorflow
+from segsrgan_study.shapes.cortex import cortical_shape
 from segsrgan_study.statistics.growth import find_reference
 from segsrgan_study.verdict.measures import measures
 from segsrgan_study.verdict.rule import checksum, judge, read_logistic, reasons, remarks
@@ -115,6 +116,7 @@ def segment_image(image: InputImage, job: Job, identity: dict[str, Any], walk: W
         say(f"{image.file}: note: {note}.")
     made_with = versions("nibabel", "numpy", "scipy", job.engine)
     facts = {"Sources": [image.source], **identity, "Versions": made_with, **verdict, "Quality": numbers}
+    facts |= {"Shape": cortical_shape(found.labels, found.sides)}  # on the network's grid, like the quality
     facts |= {"Options": identity["Options"] | {"Engine": job.engine, "Precision": job.precision}}
     try:
         write_figure(contact_sheet.draw(result, image.name), job.out / image.sheet, dpi=160)

@@ -13,6 +13,7 @@ from segsrgan_study.own_images.bids import is_whole, read_record
 from segsrgan_study.own_images.failures import kept_failures, one_at_a_time
 from segsrgan_study.own_images.names import InputImage, entities_of
 from segsrgan_study.own_images.quality import outliers
+from segsrgan_study.shapes import cortex as shapes
 from segsrgan_study.statistics.growth import Reference
 from segsrgan_study.verdict.measures import MEASURES
 from segsrgan_study.verdict.rule import CALIBRATED, VERDICTS
@@ -34,6 +35,7 @@ COLUMNS = {
     "tissue": "Tissue, or intracranial: the content of the skull.",
     "side": "Both sides together, or the left or right one alone.",
     "volume_ml": "Volume in mL.",
+    **{name: f"Of the left or right cortex: {text}." for name, text in shapes.MEASURES.items()},
     "expected_ml": "Mean or median of the reference at this age.",
     "expected_low_ml": "Volume that 2.5 % of the reference's subjects of this age are below.",
     "expected_high_ml": "Volume that 2.5 % of the reference's subjects of this age are above.",
@@ -87,6 +89,8 @@ def _volumes(name: str, record: dict[str, Any], reference: Reference) -> list[di
             low, middle, high = reference.curves[key].expected(age)
             row |= {"expected_ml": middle, "expected_low_ml": low, "expected_high_ml": high}
             row |= {"z": float(reference.curves[key].z(age, ml)), "reference": reference.source}
+        if tissue == "cortex":
+            row |= {measure: record.get("Shape", {}).get(f"{side}_{measure}") for measure in shapes.MEASURES}
         rows.append(_ids(name) | row | made_by)
     return rows
 

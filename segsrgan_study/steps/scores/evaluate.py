@@ -15,6 +15,7 @@ from segsrgan_study.files import load_image, load_labels, write_csv
 from segsrgan_study.params import Settings
 from segsrgan_study.paths import Study
 from segsrgan_study.scores import image_scores, label_scores, score_table
+from segsrgan_study.shapes.cortex import cortical_shape
 from segsrgan_study.statistics.reliability import expected_error, pooled, reliability_bins
 from segsrgan_study.statistics.summary import summarise, with_methods
 from segsrgan_study.steps.data.cases import PreparedCase
@@ -61,6 +62,14 @@ def evaluate_case(
         found, sides = np.asarray(result.sides.dataobj), np.asarray(load_labels(case.sides).dataobj)
         rows += label_scores(sides, found, spacing, SIDES, network)
         rows += label_scores(sides > 0, found > 0, spacing, {1: "intracranial"}, network)
+    if result.sides is not None and "white" in segmenter.card.classes:
+        shapes = {"": (result.labels, result.sides), "true_": (labels, load_labels(case.sides))}
+        for kind, maps in shapes.items():
+            for name, value in cortical_shape(*maps).items():
+                side, _, measure = name.partition("_")
+                rows.append(
+                    {**network, "structure": f"{side}_hemisphere", "metric": f"{kind}{measure}", "value": value}
+                )
     for method in runs.loc[(runs["subject"] == case.name) & (runs["outcome"] == LABELLED), "method"]:
         other = np.asarray(load_labels(labels_path(study, case.name, method)).dataobj)
         rows += label_scores(true, other, spacing, names, {"subject": case.name, "method": method})

@@ -14,6 +14,7 @@ from segsrgan_core.metrics import dice, psnr
 from segsrgan_core.segmenter import Segmentation, Segmenter
 from segsrgan_study.files import load_image, load_labels
 from segsrgan_study.paths import Study
+from segsrgan_study.shapes.cortex import cortical_shape
 from segsrgan_study.steps.data.cases import PreparedCase, prepared_cases
 from segsrgan_study.steps.scores.segmented import save_segmentation
 
@@ -50,7 +51,8 @@ def measure_one(case: PreparedCase, segmenter: Segmenter) -> tuple[Segmentation,
     """Segment one image, on the grid of the truth where it is known, by a network of the cortex and the hemispheres.
 
     Returns:
-        The segmentation and its row of `volumes.csv` without BET's ICV: volumes in ml; true volumes where labels are
+        The segmentation and its row of `volumes.csv` without BET's ICV: volumes in ml; where white matter is known, the
+        shape of each hemisphere's cortex; true volumes where labels are
         known; Dice of the cortex and PSNR (network and spline) where they are known on a grid of the network's voxel
         size.
     """
@@ -62,6 +64,8 @@ def measure_one(case: PreparedCase, segmenter: Segmenter) -> tuple[Segmentation,
     if result.sides is not None:
         row |= {f"cortex_{side}_ml": result.volumes_ml[f"{side}_cortex"] for side in SIDES}
         row |= {"icv_ml": result.volumes_ml["intracranial"]}
+        if "white" in segmenter.card.classes:
+            row |= cortical_shape(result.labels, result.sides)
     if labels is not None:
         numbers, voxel_ml = np.asarray(labels.dataobj), voxel_volume_ml(labels)
         row["cortex_true_ml"] = voxel_ml * float((numbers == NUMBERS["cortex"]).sum())

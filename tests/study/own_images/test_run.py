@@ -47,6 +47,17 @@ def missing(tmp_path):
     return InputImage(tmp_path / "in" / "a<b>.nii", "sub-ab", "a<b>.nii")
 
 
+def test_the_shape_stands_with_the_cortex_of_each_side(cases, job):
+    segment_all(cases[:1], [], job)
+    record = job.out / cases[0].record
+    facts = json.loads(record.read_text())
+    assert set(facts["Shape"].values()) == {None}  # the network knows no white matter
+    facts["Volumes_ml"] = {"cortex": 5.0, "left_cortex": 2.0, "left_white": 1.0}
+    record.write_text(json.dumps(facts | {"Shape": {"left_thickness_mm": 1.5}}))
+    write_tables(job.out)
+    np.testing.assert_array_equal(table_of(job, "volumes")["thickness_mm"], [np.nan, 1.5, np.nan])
+
+
 def test_every_case_leaves_images_record_sheet_and_volumes(cases, job):
     assert states(cases, job) == ["done"] * 3
     base = job.out / "sub-01" / "anat" / "sub-01"
