@@ -55,10 +55,7 @@ class LeakyReLU(keras.layers.Layer):
     """Leaky ReLU, as `keras.layers.LeakyReLU`, without the second derivative of zeros.
 
     TensorFlow propagates a tensor of zeros, the second derivative, back through the whole network when it computes a
-    gradient penalty; here it stops.
-
-    Args:
-        slope: slope of the negative part.
+    gradient penalty; here it stops. `slope` is that of the negative part.
     """
 
     def __init__(self, slope: float = 0.01, **kwargs):
@@ -78,10 +75,6 @@ class LeakyReLU(keras.layers.Layer):
             return tf.nn.leaky_relu(features, self.slope), lambda outer: sloped(outer, features)
 
         return rectified(inputs)
-
-    def get_config(self):
-        """Return the constructor's arguments."""
-        return {**super().get_config(), "slope": self.slope}
 
 
 class ImageAndClasses(keras.layers.Layer):

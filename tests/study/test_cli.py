@@ -6,17 +6,13 @@ import nibabel as nib
 import numpy as np
 import pandas as pd
 import pytest
-from typer.testing import CliRunner
 
 from segsrgan_core.atomic import write_text
 from segsrgan_core.networks.generators import build_generator
 from segsrgan_core.segmenter import save_model
-from segsrgan_study import cli
 from segsrgan_study.own_images import run as running
 from tests.core.test_segmenter import ARGUMENTS, CARD, head
 from tests.settings import PARAMS
-
-COMMANDS = ("segment", "simulate", "manifest", "download", "train", "evaluate")
 
 
 @pytest.fixture
@@ -80,12 +76,6 @@ def test_an_unknown_cohort_says_how_to_make_it(run, tmp_path):
     code, said = run("train", "nobody", "--out", tmp_path / "model")
     assert code == 2
     assert "segsrgan manifest" in said
-
-
-@pytest.mark.parametrize("command", COMMANDS)
-def test_every_command_has_examples(command):
-    said = CliRunner().invoke(cli.app, [command, "--help"]).output
-    assert f"segsrgan {command} " in said.partition("For example:")[2]
 
 
 def test_help_imports_nothing_heavy():

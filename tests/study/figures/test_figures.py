@@ -201,14 +201,6 @@ def test_layers_follow_a_models_graph(models):
     assert (first["kernel"], first["channels"], first["parameters"]) == (7, 2, 2 * 7**3)
 
 
-def test_no_box_carries_a_class_name(models):
-    kinds = [(name, padding) for name in ("residual", "unet") for padding in ("zero", "reflect")]
-    options = {"k": 2, "kernel": 7, "n_classes": 2}
-    built = {f"{name} {padding}": build_generator(name=name, padding=padding, **options) for name, padding in kinds}
-    texts = [text.get_text() for ax in networks.draw({**models, **built})[0].axes for text in ax.texts]
-    assert not [text for text in texts if re.search("[a-z][A-Z]|_", text)]
-
-
 def test_what_is_missing_is_named(scores, volumes, history, images):
     empty = Nifti1Image(np.zeros(images["low"].shape, np.float32), images["low"].affine)
     one = volumes[volumes["subject"] == "sub-00"]
