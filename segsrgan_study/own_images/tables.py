@@ -35,6 +35,8 @@ COLUMNS = {
     "tissue": "Tissue, or intracranial: the content of the skull.",
     "side": "Both sides together, or the left or right one alone.",
     "volume_ml": "Volume in mL.",
+    "low_ml": "Lower end of the 90 % interval of the true volume in mL; empty where the weights were not calibrated.",
+    "high_ml": "Its upper end.",
     **{name: f"Of the left or right cortex: {text}." for name, text in shapes.MEASURES.items()},
     "expected_ml": "Mean or median of the reference at this age.",
     "expected_low_ml": "Volume that 2.5 % of the reference's subjects of this age are below.",
@@ -85,6 +87,7 @@ def _volumes(name: str, record: dict[str, Any], reference: Reference) -> list[di
     for key, ml in record["Volumes_ml"].items():
         side, _, tissue = key.partition("_") if key.startswith(SIDES) else ("both", "", key)
         row = {"image": record["Sources"][0], "age_weeks": age, "tissue": tissue, "side": side, "volume_ml": ml}
+        row |= dict(zip(("low_ml", "high_ml"), record.get("Intervals_ml", {}).get(key, ()), strict=False))
         if same and age and key in reference.curves:
             low, middle, high = reference.curves[key].expected(age)
             row |= {"expected_ml": middle, "expected_low_ml": low, "expected_high_ml": high}

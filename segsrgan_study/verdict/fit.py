@@ -10,10 +10,10 @@ import pandas as pd
 from nibabel.nifti1 import Nifti1Image
 
 from segsrgan_core.atomic import write_json
-from segsrgan_core.classes import NUMBERS
+from segsrgan_core.classes import Classes
 from segsrgan_core.errors import UserError
 from segsrgan_core.imaging.geometry import voxel_volume_ml
-from segsrgan_core.segmenter import Segmenter
+from segsrgan_core.segmenter import Segmenter, volumes_ml
 from segsrgan_study.boxes import crop, head_box
 from segsrgan_study.cohorts.manifest import image_rows
 from segsrgan_study.cohorts.schema import Row
@@ -22,10 +22,11 @@ from segsrgan_study.motion import brought_back
 from segsrgan_study.params import Settings
 from segsrgan_study.paths import Study, code_digest, digest
 from segsrgan_study.pool import map_cases, results
-from segsrgan_study.steps.data.images import load_truth
+from segsrgan_study.steps.data.images import load_sides, load_truth
 from segsrgan_study.steps.data.prepare import load_cohort, make_phantoms
 from segsrgan_study.verdict.damage import KINDS, Head
-from segsrgan_study.verdict.measures import MEASURES, measures
+from segsrgan_study.verdict.intervals import RATIO
+from segsrgan_study.verdict.measures import MEASURES, measures, tissue_of
 from segsrgan_study.verdict.rule import Logistic, judge, reasons, remarks, standardised, transformed
 
 WRONG, VERY_WRONG = 0.10, 0.20  # errors of the volume over the true volume
@@ -33,11 +34,12 @@ LOGARITHMS = (
     *("snr", "brightest", "shift_mm", "shift_rms_mm", "slice_mm", "skull_ml", "share", "sheet_mm", "doubt"),
     *("disagreement", "length", "height", "change"),
 )
-DISTURBED = 0.10  # share of good volumes that the probability marks, in cross-validation
+FLOOR = 0.02  # of an error, which makes its logarithm finite
+KINDS_A_HEAD = 8
 NEVER = 0.9
-PENALTIES = np.logspace(-3, 0, 7)  # inverse strength of the ridge
+PENALTIES = np.logspace(0.5, 3, 6)  # strength of the ridge
 MARGIN_VOXELS = 6
-COLUMNS = ("head", "cohort", "held_out", "kind", "error", "told", "volumes_ml")
+COLUMNS = ("head", "cohort", "held_out", "kind", "error", "told", "volumes_ml", "ratios")
 
 
 class KnownHead(NamedTuple):
@@ -58,7 +60,7 @@ def known_heads(study: Study, settings: Settings) -> list[KnownHead]:
     """Make phantoms of a seed of their own, and read the fetal atlas; half of the heads are held out.
 
     Phantoms for training and the first half of the patients are for the fit, one echo time a patient. Of the fetal
-    atlas every second week of training is for the fit; the weeks that no network learns from are held out.
+    atlas the weeks of training are for the fit; those that no network learns from are held out.
 
     Args:
         study: where the phantoms are made; the atlas is found, or downloaded, by its repository.
@@ -69,7 +71,7 @@ def known_heads(study: Study, settings: Settings) -> list[KnownHead]:
     """
     atlas = settings.model_copy(update={"cohort": "fetal_atlas"})
     weeks = load_cohort(study, atlas.cohort)
-    heads = [KnownHead(atlas, row, False) for row in image_rows(weeks, "train")[::2]]
+    heads = [KnownHead(atlas, row, False) for row in image_rows(weeks, "train")]
     heads += [KnownHead(atlas, row, True) for split in ("val", "test") for row in image_rows(weeks, split)]
     settings = settings.model_copy(update={"cohort": "embedded"})
     phantoms = make_phantoms(study, settings)
@@ -84,7 +86,7 @@ def known_heads(study: Study, settings: Settings) -> list[KnownHead]:
 
 
 def case_table(study: Study, heads: list[KnownHead], model: Path, weights_sha256: str) -> pd.DataFrame:
-    """Damage each head in all ways, segment it and measure; heads that were done by the same code are not done again.
+    """Damage each head in eight ways, drawn at random, segment it and measure; what the same code did is kept.
 
     Args:
         study: whose scratch keeps what was measured.
@@ -93,18 +95,20 @@ def case_table(study: Study, heads: list[KnownHead], model: Path, weights_sha256
         weights_sha256: checksum of the network.
 
     Returns:
-        A row a case: head, cohort, held_out, kind, error (volume over true volume, minus 1), told (a
-        list: what the segmenter said, or why it refused), doubts and remarks (see `rule.judge`) and the measures.
+        A row a case: head, cohort, held_out, kind, error (volume of the judged tissue over the true one, minus 1), told
+        (a list: what the segmenter said, or why it refused), doubts and remarks (see `rule.judge`), the measures, and
+        by name of each volume `ratio_NAME`, the logarithm of true over found volume, nan where one of them is 0.
     """
     work = partial(_head_cases, study, model, weights_sha256)
     found = map_cases(work, heads, "heads damaged", heads[0].settings.workers, 2.0, name=lambda head: head.row.subject)
     rows = [row for group in results(found, "heads", lambda head: head.row.subject) for row in group]
     table = pd.DataFrame([row | row["numbers"] for row in rows])[[*COLUMNS, *MEASURES]]
+    ratios = pd.DataFrame(table.pop("ratios").tolist(), dtype=float).add_prefix(RATIO)
     volumes, numbers = table.pop("volumes_ml"), table[list(MEASURES)].astype(float).to_dict("records")
     cases = list(zip(volumes, numbers, strict=True))
     found = [reasons(*one) if one[0] else [] for one in cases]
     doubts = [[*told, *more] for told, more in zip(table["told"], found, strict=True)]
-    return table.assign(doubts=doubts, remarks=[remarks(*one) if one[0] else [] for one in cases])
+    return table.assign(doubts=doubts, remarks=[remarks(*one) if one[0] else [] for one in cases]).join(ratios)
 
 
 @lru_cache(maxsize=1)
@@ -130,15 +134,23 @@ def _head_cases(study: Study, model: Path, weights_sha256: str, head: KnownHead)
     ]
     path = study.scratch / "cases" / f"{head.row.subject}_{digest(recipe)[:16]}.json"
     if not path.is_file():
-        high, true_ml = load_head(study, head)
-        write_json(path, [_case(high, true_ml, kind, head, _segmenter(model)) for kind in KINDS])
+        high, true_ml = load_head(study, head, _segmenter(model).card.tissues)
+        write_json(path, [_case(high, true_ml, kind, head, _segmenter(model)) for kind in kinds_of(head)])
     return json.loads(path.read_text())
 
 
-def load_head(study: Study, head: KnownHead) -> tuple[Head, float]:
-    """Return a head, cropped, and the volume of its cortex in mL."""
+def kinds_of(head: KnownHead) -> list[str]:
+    """Return the kinds of damage of a head, drawn by its name and the seed alone."""
+    rng = np.random.default_rng([head.settings.seed, *f"{head.row.subject} kinds".encode()])
+    return sorted(rng.choice(list(KINDS), KINDS_A_HEAD, replace=False), key=list(KINDS).index)
+
+
+def load_head(study: Study, head: KnownHead, classes: Classes) -> tuple[Head, dict[str, float]]:
+    """Return a head, cropped, and the true volumes in mL of the classes, named as those of a `Segmentation`."""
     image, labels = load_truth(study, head.settings, head.row)
-    true_ml = float((np.asarray(labels.dataobj) == NUMBERS["cortex"]).sum() * voxel_volume_ml(labels))
+    sides = load_sides(study, head.settings, head.row, image, labels) if classes.hemispheres else None
+    arrays = [None if one is None else np.asarray(one.dataobj) for one in (labels, sides)]
+    true_ml = volumes_ml(classes, *arrays, voxel_volume_ml(labels))
     array = np.clip(np.asarray(image.dataobj, np.float32), 0, None)
     image = crop(Nifti1Image(array, image.affine), head_box(array, MARGIN_VOXELS))
     return Head(image, head.settings.simulation), true_ml
@@ -149,28 +161,34 @@ def damaged(high: Head, kind: str, head: KnownHead) -> Nifti1Image:
     return KINDS[kind](high, np.random.default_rng([head.settings.seed, *f"{head.row.subject} {kind}".encode()]))
 
 
-def _case(high: Head, true_ml: float, kind: str, head: KnownHead, segmenter: Segmenter) -> dict[str, Any]:
+def _case(high: Head, true_ml: dict[str, float], kind: str, head: KnownHead, segmenter: Segmenter) -> dict[str, Any]:
     row = {"head": head.row.subject, "cohort": head.settings.cohort, "held_out": head.held_out, "kind": kind}
     low = damaged(high, kind, head)
     try:
         result = segmenter(brought_back(low)[0])
         numbers = measures(low, result)
     except UserError as error:
-        refused = {"error": None, "told": [f"refused: {error}"], "volumes_ml": {}}
+        refused = {"error": None, "told": [f"refused: {error}"], "volumes_ml": {}, "ratios": {}}
         return row | refused | {"numbers": dict.fromkeys(MEASURES)}
-    row |= {"error": result.volumes_ml["cortex"] / true_ml - 1, "told": result.notes, "numbers": numbers}
-    return row | {"volumes_ml": result.volumes_ml}
+    found_ml, tissue = result.volumes_ml, tissue_of(true_ml)
+    row |= {"error": found_ml[tissue] / true_ml[tissue] - 1, "told": result.notes, "numbers": numbers}
+    ratios = {name: float(np.log(ml / found_ml[name])) for name, ml in true_ml.items() if ml and found_ml[name]}
+    return row | {"volumes_ml": found_ml, "ratios": ratios}
 
 
 def fit_logistic(table: pd.DataFrame, weights_sha256: str) -> Logistic:
-    """Fit the model by ridge-penalised logistic regression; penalty and threshold by cross-validation over heads.
+    """Fit how wrong volumes are, and the odds that the judged one is wrong by more than 10 %.
+
+    Ridge regression of the logarithm of the error's size, which knows more of a case than on which side of 10 % it
+    lies; then logistic regression on what it predicts for heads that it has not seen. On these predictions depend the
+    penalty, the threshold to look, and the slope of each volume: that of the logarithm of its error's size on the log
+    odds.
 
     Args:
         table: of `case_table`, cases for the fit alone.
         weights_sha256: checksum of the network.
     """
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.metrics import log_loss
+    from sklearn.linear_model import LogisticRegression, Ridge
     from sklearn.model_selection import GroupKFold, cross_val_predict
 
     table = table.dropna(subset="error")
@@ -180,30 +198,62 @@ def fit_logistic(table: pd.DataFrame, weights_sha256: str) -> Logistic:
     means, scales = (np.nan_to_num(of(usual, axis=1)) for of in (np.nanmean, np.nanstd))
     scales = np.where(scales > 1e-6, scales, 1.0)
     z = standardised(known, means, scales).T
-    x, folds = np.hstack([z, z**2]), list(GroupKFold(min(5, table["head"].nunique())).split(z, wrong, table["head"]))
-    models = [LogisticRegression(C=penalty, max_iter=5000) for penalty in PENALTIES]
-    apart = [cross_val_predict(one, x, wrong, cv=folds, method="predict_proba")[:, 1] for one in models]
-    best = int(np.argmin([log_loss(wrong, one) for one in apart]))
-    model = models[best].fit(x, wrong)
-    columns = (means, scales, *np.split(model.coef_[0], 2))
+    x, size = np.hstack([z, z**2]), _log_size(np.log(np.maximum(1 + table["error"], FLOOR)))
+    folds = list(GroupKFold(min(10, table["head"].nunique())).split(x, groups=table["head"]))
+    models = [Ridge(penalty) for penalty in PENALTIES]
+    apart = [cross_val_predict(one, x, size, cv=folds) for one in models]
+    best = int(np.argmin([np.mean(np.square(size - one)) for one in apart]))
+    model, platt = models[best].fit(x, size), LogisticRegression(C=1e3).fit(apart[best][:, None], wrong)
+    steep, odds = float(platt.coef_[0, 0]), platt.decision_function(apart[best][:, None])
+    columns = (means, scales, *np.split(steep * model.coef_, 2))
+    ratios = table.filter(regex=f"^{RATIO}")
     return Logistic(
         weights_sha256,
         tuple(MEASURES),
         LOGARITHMS,
         *(tuple(map(float, column)) for column in columns),
-        intercept=float(model.intercept_[0]),
-        look=float(np.quantile(apart[best][~wrong], 1 - DISTURBED)),
+        intercept=float(steep * model.intercept_ + platt.intercept_[0]),
+        look=float(1 / (1 + np.exp(-_threshold(odds, table)))),
         never=NEVER,
+        slopes={name.removeprefix(RATIO): _slope(odds, ratios[name]) for name in ratios},
     )
 
 
+def _threshold(log_odds: np.ndarray, table: pd.DataFrame) -> float:
+    """Return the log odds from which marking finds most volumes wrong by more than 20 % less good ones marked.
+
+    It is Youden's index (Cancer 3, 1950) of all marks, those by the rules included.
+    """
+    error, ruled = table["error"].abs(), table["doubts"].str.len() > 0
+
+    def index(at: float) -> float:
+        marked = ruled | (log_odds >= at)
+        very, good = (marked[chosen].sum() / max(1, chosen.sum()) for chosen in (error > VERY_WRONG, error <= WRONG))
+        return very - good
+
+    return max(np.sort(log_odds), key=index)
+
+
+def _log_size(log_ratio: pd.Series) -> pd.Series:
+    return np.log(np.minimum(log_ratio.abs(), 1) + FLOOR)
+
+
+def _slope(log_odds: np.ndarray, log_ratio: pd.Series) -> float:
+    """Return the slope of the errors' size on the log odds, not below 0; 0 where too few are known."""
+    known = log_ratio.notna().to_numpy()
+    if known.sum() < 3 or np.ptp(log_odds[known]) == 0:
+        return 0.0
+    return max(0.0, float(np.polyfit(log_odds[known], _log_size(log_ratio[known]), 1)[0]))
+
+
 def judged(table: pd.DataFrame, logistic: Logistic | None) -> pd.DataFrame:
-    """Add the columns verdict, probability and notes to a table of `case_table`."""
+    """Add the columns verdict, probability, notes and log_odds to a table of `case_table`."""
     numbers = table[list(MEASURES)].astype(float).to_dict("records")
     cases = zip(table["doubts"], table["remarks"], numbers, strict=True)
     found = [judge(*case, logistic) for case in cases]
     columns = {"verdict": "Verdict", "probability": "Probability", "notes": "Notes"}
-    return table.assign(**{name: [one[key] for one in found] for name, key in columns.items()})
+    odds = [logistic.log_odds(one) if logistic else np.nan for one in numbers]
+    return table.assign(**{name: [one[key] for one in found] for name, key in columns.items()}, log_odds=odds)
 
 
 def rates(table: pd.DataFrame) -> dict[str, float]:

@@ -1,7 +1,7 @@
 """Good, look or do not use: rules with hard limits, and the probability that the cortical volume is wrong."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,7 +17,9 @@ VERDICTS = ("good", "look", "do not use")
 NEVER = "do not use its volumes"  # in a reason that no volume survives
 FILE = "verdict.json"  # beside the weights
 CALIBRATED = "calibrated for these weights"
-BEYOND = 4.0  # standard deviations from the mean at which a measure stops counting more
+BEYOND = 2.5  # standard deviations from the mean at which a measure stops counting more
+COVERAGE = 0.9  # of the volumes' intervals
+ODDS = 4.0  # log odds beyond which intervals grow no more
 
 # Limits of the rules. Those of volumes and shape are wide on purpose, no published ranges: the fetal atlas of 21 to 34
 # weeks and phantoms of 37 to 44 weeks lie at 52 to 480 mL, shares of 0.11 to 0.25, lengths of 1.1 to 1.35 and
@@ -25,7 +27,7 @@ BEYOND = 4.0  # standard deviations from the mean at which a measure stops count
 SKULL_ML = (20.0, 900.0)  # content of the skull
 SHARE = (0.05, 0.5)  # cortex over the content of the skull
 LENGTH, HEIGHT = (0.9, 1.6), (0.65, 1.2)  # over the width
-DARK_SHARE = 0.02
+DARK_SHARE, DARK_MUCH = 0.02, 0.4  # of what was segmented
 CUT_CM2, CUT_MUCH_CM2 = 2.0, 25.0  # of brain in a face of the field of view; the spinal cord has less
 LOWEST = -0.05  # intensity over bright
 TAIL = -0.4  # log of bright over dark spread
@@ -47,10 +49,9 @@ def reasons(volumes_ml: Mapping[str, float], numbers: Mapping[str, float]) -> li
     n = SimpleNamespace(**numbers)
     tissue = tissue_of(volumes_ml).replace("_", " ")
     rules = [
-        (n.dark > DARK_SHARE, f"{100 * n.dark:.0f} % of what was segmented lies in the dark background: {NEVER}"),
+        (n.dark > DARK_MUCH, f"{_dark(n.dark)}: {NEVER}"),
         (n.tail < TAIL, "fluid is darker than tissue, which is not the contrast of a T2w image"),
         (n.cut_cm2 > CUT_MUCH_CM2, _cut(n.cut_cm2)),
-        (n.flicker > FLICKER, "a slice is empty, or much darker or brighter than its neighbours"),
         (n.shift_mm > SHIFT_MM, f"slices are displaced by {n.shift_mm:.1f} mm or more"),
         (
             _outside(n.skull_ml, SKULL_ML),
@@ -84,10 +85,16 @@ def remarks(volumes_ml: Mapping[str, float], numbers: Mapping[str, float]) -> li
     missing = [name.replace("_", " ") for name in others if not volumes_ml[name]]
     rules = [
         (len(missing) > 0, f"nothing was found of: {', '.join(missing)}"),
+        (n.flicker > FLICKER, "a slice is empty, or much darker or brighter than its neighbours"),
+        (DARK_SHARE < n.dark <= DARK_MUCH, _dark(n.dark)),
         (n.lowest < LOWEST, "there are negative intensities, which no scanner makes"),
         (CUT_CM2 < n.cut_cm2 <= CUT_MUCH_CM2, _cut(n.cut_cm2)),
     ]
     return [sentence for holds, sentence in rules if holds]
+
+
+def _dark(share: float) -> str:
+    return f"{100 * share:.0f} % of what was segmented lies in the dark background"
 
 
 def _cut(area_cm2: float) -> str:
@@ -102,8 +109,9 @@ def _outside(value: float, limits: tuple[float, float]) -> bool:
 class Logistic:
     """A logistic model of "the volume of the tissue is wrong by more than 10 %"; the content of `verdict.json`.
 
-    A measure x enters as z = (f(x) - mean) / scale, at most 4 from 0, and as z squared; an unknown one as 0. f is the
-    logarithm for measures that `logarithm` names, else the identity.
+    A measure x enters as z = (f(x) - mean) / scale, at most 2.5 from 0, and as z squared; an unknown one as 0. f is the
+    logarithm for measures that `logarithm` names, else the identity. With odds o, a volume is v times exp(low o^slope)
+    to v times exp(high o^slope) with 90 %.
 
     Attributes:
         weights_sha256: checksum of the weights and their card for which it holds.
@@ -116,6 +124,8 @@ class Logistic:
         intercept: of the log odds.
         look: probability from which an image is to be looked at.
         never: probability from which its volumes are not to be used.
+        slopes: by name of the volume, how its interval widens with the odds.
+        ends: by name of the volume, low and high.
     """
 
     weights_sha256: str
@@ -128,6 +138,8 @@ class Logistic:
     intercept: float
     look: float
     never: float
+    slopes: dict[str, float] = field(default_factory=dict)
+    ends: dict[str, tuple[float, float]] = field(default_factory=dict)
 
     def terms(self, numbers: Mapping[str, float]) -> np.ndarray:
         """Return what each measure adds to the log odds."""
@@ -136,7 +148,28 @@ class Logistic:
 
     def probability(self, numbers: Mapping[str, float]) -> float:
         """Return the probability that the volume is wrong by more than 10 %."""
-        return float(1 / (1 + np.exp(-self.intercept - self.terms(numbers).sum())))
+        return float(1 / (1 + np.exp(-self.log_odds(numbers))))
+
+    def log_odds(self, numbers: Mapping[str, float]) -> float:
+        """Return the logarithm of the odds that the volume is wrong by more than 10 %."""
+        return float(self.intercept + self.terms(numbers).sum())
+
+    def scale(self, name: str, log_odds: float) -> float:
+        """Return how wrong a volume is expected to be, relative to that at even odds."""
+        return float(np.exp(self.slopes[name] * np.clip(log_odds, -ODDS, ODDS)))
+
+    def intervals_ml(self, volumes_ml: Mapping[str, float], numbers: Mapping[str, float]) -> dict[str, list[float]]:
+        """Return low and high of the true volume in ml, with 90 %, by name of each volume that was found.
+
+        Args:
+            volumes_ml: by name, of one image; those that the model does not know are left out.
+            numbers: its `measures`.
+        """
+        found, odds = {}, self.log_odds(numbers)
+        for name, ends in self.ends.items():
+            if volumes_ml.get(name, 0) > 0:
+                found[name] = [volumes_ml[name] * float(np.exp(end * self.scale(name, odds))) for end in ends]
+        return found
 
     def drivers(self, numbers: Mapping[str, float]) -> list[str]:
         """Return the names of the two measures that raise the probability most, with their values."""
@@ -151,7 +184,7 @@ def transformed(numbers: Mapping[str, Any], names: Sequence[str], logarithm: Seq
 
 
 def standardised(values: np.ndarray, means: Sequence[float], scales: Sequence[float]) -> np.ndarray:
-    """Return values (n, ...) over their scales, unknown ones as 0 and none beyond 4."""
+    """Return values (n, ...) over their scales, unknown ones as 0 and none beyond `BEYOND`."""
     wide = (len(means), *[1] * (values.ndim - 1))
     z = (values - np.reshape(means, wide)) / np.reshape(scales, wide)
     return np.clip(np.nan_to_num(z, nan=0.0, posinf=BEYOND, neginf=-BEYOND), -BEYOND, BEYOND)

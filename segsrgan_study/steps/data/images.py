@@ -45,10 +45,7 @@ def case_images(study: Study, settings: Settings, row: Row, name: str) -> Images
         return images if like is None else images | interpolated_on(like, images["low"], row.image)
     hr, labels = load_truth(study, settings, row)
     low = settings.simulation.acquire(hr, np.random.default_rng([settings.seed, *name.encode()]))
-    if row.sides:
-        sides = _on_grid(settings, _read(study, settings, "sides", row.sides), resample_labels)
-    else:
-        sides = Nifti1Image(split_hemispheres(hr, intracranial(np.asarray(labels.dataobj))), hr.affine)
+    sides = load_sides(study, settings, row, hr, labels)
     return {"low": low, "hr": hr, "labels": labels, "sides": sides, "interpolated": resample_like(low, hr)}
 
 
@@ -69,6 +66,13 @@ def load_truth(study: Study, settings: Settings, row: Row) -> tuple[Nifti1Image,
             "params.yaml to resample the cohort."
         )
     return _on_grid(settings, image, resample_isotropic), _on_grid(settings, labels, resample_labels)
+
+
+def load_sides(study: Study, settings: Settings, row: Row, image: Nifti1Image, labels: Nifti1Image) -> Nifti1Image:
+    """Return left (1) and right (2) within the skull: as the row has them, or by the plane of symmetry of the head."""
+    if row.sides:
+        return _on_grid(settings, _read(study, settings, "sides", row.sides), resample_labels)
+    return Nifti1Image(split_hemispheres(image, intracranial(np.asarray(labels.dataobj))), image.affine)
 
 
 def _on_grid(settings: Settings, image: Nifti1Image, resample: Callable) -> Nifti1Image:

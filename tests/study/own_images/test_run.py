@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from segsrgan_core.atomic import write_text
+from segsrgan_core.atomic import write_json, write_text
 from segsrgan_core.errors import UserError
 from segsrgan_study.figures import contact_sheet
 from segsrgan_study.figures.style import write_figure
@@ -22,8 +22,9 @@ from segsrgan_study.own_images.run import segment_all
 from segsrgan_study.own_images.tables import write_tables
 from segsrgan_study.statistics.growth import Curve, Reference, find_reference
 from segsrgan_study.verdict.measures import MEASURES
-from segsrgan_study.verdict.rule import NEVER
+from segsrgan_study.verdict.rule import FILE, NEVER, checksum
 from tests.core.test_segmenter import head
+from tests.study.verdict.test_rule import MODEL
 
 
 def states(images, job, failures=()):
@@ -85,6 +86,19 @@ def test_every_case_leaves_images_record_sheet_and_volumes(cases, job):
     assert volumes["volume_ml"][1] == pytest.approx(counted, rel=1e-4)
     assert counted > 0
     assert set(json.loads((job.out / "volumes.json").read_text())) == set(volumes.columns)
+    assert volumes[["low_ml", "high_ml"]].isna().all(axis=None)  # these weights were not calibrated
+
+
+def test_volumes_have_intervals_with_the_weights_and_windows_that_were_calibrated(cases, job):
+    of, job = checksum(job.identity()["Weights"]), dataclasses.replace(job, step=None, flips=None)
+    known = dataclasses.replace(MODEL, weights_sha256=of, slopes={"cortex": 0.5}, ends={"cortex": (-0.2, 0.3)})
+    write_json(job.model / FILE, dataclasses.asdict(known))
+    segment_all(cases[:1], [], job)
+    row = table_of(job, "volumes").iloc[0]
+    assert row["low_ml"] < row["volume_ml"] < row["high_ml"]
+    assert f"{row['low_ml']:.1f} to {row['high_ml']:.1f}" in page_of(job)
+    segment_all(cases[:1], [], dataclasses.replace(job, step=4))
+    assert table_of(job, "volumes")["low_ml"].isna().all()
 
 
 def test_what_is_done_is_not_done_again_and_changes_nothing(cases, job, network):

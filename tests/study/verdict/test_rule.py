@@ -21,7 +21,8 @@ MODEL = Logistic(
     ("change", "verdict"),
     [
         ({}, "good"),
-        ({"dark": 0.1}, "do not use"),
+        ({"dark": 0.1}, "look"),
+        ({"dark": 0.6}, "do not use"),
         ({"skull_ml": 2500.0}, "do not use"),
         ({"skull_ml": 12.0}, "do not use"),
         ({"lowest": -1.0}, "look"),
@@ -55,7 +56,7 @@ def test_a_tissue_that_was_not_found_is_not_used():
 
 @pytest.mark.parametrize(
     ("snr", "dark", "log_odds"),
-    [(20.0, 0.0, -2.0), (10.0, 0.01, -2 + 2 * np.log(2) + 0.5 * (2 * np.log(2)) ** 2 + 2), (float("nan"), 1.0, -2 + 8)],
+    [(20.0, 0.0, -2.0), (10.0, 0.01, -2 + 2 * np.log(2) + 0.5 * (2 * np.log(2)) ** 2 + 2), (float("nan"), 1.0, -2 + 5)],
 )
 def test_the_probability_by_hand(snr, dark, log_odds):
     numbers = USUAL | {"snr": snr, "dark": dark}
@@ -74,8 +75,10 @@ def test_with_a_model_an_image_outside_the_training_is_looked_at_and_a_remark_is
 
 def test_a_model_of_other_weights_is_not_used_and_a_damaged_one_is_told(tmp_path):
     assert read_logistic(tmp_path, "a") is None
-    write_json(tmp_path / FILE, asdict(MODEL))
+    known = replace(MODEL, slopes={"cortex": 0.5}, ends={"cortex": (-0.2, 0.3)})
+    write_json(tmp_path / FILE, asdict(known))
     found = read_logistic(tmp_path, "a")
+    assert found.ends == known.ends
     assert found.probability(USUAL) == pytest.approx(MODEL.probability(USUAL), rel=1e-5)
     assert read_logistic(tmp_path, "b") is None
     write_text(tmp_path / FILE, '{"measures": ["snr"]}')
@@ -88,9 +91,13 @@ def test_the_fit_finds_what_makes_volumes_wrong_on_heads_that_it_has_not_seen(tm
     table = pd.DataFrame({name: rng.lognormal(0, 0.3, 800) for name in MEASURES})
     error = 0.4 * np.log(table["shift_mm"]) + 0.02 * rng.standard_normal(800)
     table = table.assign(head=np.arange(800) // 20, error=error, doubts=[[]] * 800, remarks=[[]] * 800)
+    table = table.assign(ratio_cortex=-np.log1p(error), ratio_white=0.05 * rng.standard_normal(800))
     table.loc[7, ["error", "doubt"]] = np.nan  # one that was refused
     model = fit_logistic(table[:400], "a")
-    found = rates(judged(table[400:], replace(model, look=0.3)))
+    found = rates(judged(table[400:], model))
     assert found["auc"] > 0.9
     assert found["cases"] == 400
-    assert found["found"] > found["disturbed"]
+    assert found["found"] > 0.9
+    assert found["disturbed"] < 0.3
+    assert model.slopes["cortex"] > 0.06  # its error follows the odds, that of the white matter does not
+    assert model.slopes["white"] < 0.02

@@ -1,0 +1,77 @@
+"""Intervals of volumes that contain the true volume nine times in ten: split conformal prediction.
+
+On heads of known volume that took no part in the fit, the logarithm of true over found volume is divided by how wrong
+the verdict's model expects it to be; the 5th and 95th percentiles of these residuals, with the correction for n cases,
+are the ends of the interval of a new case (Vovk, Gammerman and Shafer 2005; Lei et al. 2018, "Distribution-free
+predictive inference for regression"; each end apart, so that a bias of the network moves the interval). Cases of one
+head resemble each other, which the guarantee leaves out: `leave_one_head_out` shows what holds for a new head.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+
+from segsrgan_study.verdict.rule import COVERAGE, Logistic
+
+RATIO = "ratio_"  # of columns: logarithm of true over found volume, by name of the volume
+
+
+def fit_ends(table: pd.DataFrame, logistic: Logistic) -> Logistic:
+    """Return the model with the ends of the intervals of each volume.
+
+    Args:
+        table: of `judged`, heads that took no part in the fit; a ratio is nan where nothing was found, or is there.
+        logistic: with the slopes of the volumes.
+    """
+    ends = {name: conformal_ends(table[RATIO + name] / _scale(table, logistic, name)) for name in logistic.slopes}
+    return replace(logistic, ends={name: found for name, found in ends.items() if found})
+
+
+def conformal_ends(residuals: pd.Series) -> tuple[float, float] | None:
+    """Return the ends between which a further residual lies with 90 %, 5 % beyond each; None for fewer than 19."""
+    values = np.sort(residuals.dropna())
+    beyond = int((len(values) + 1) * (1 - COVERAGE) / 2 + 1e-9)
+    return (float(values[beyond - 1]), float(values[-beyond])) if beyond else None
+
+
+def _scale(table: pd.DataFrame, logistic: Logistic, name: str) -> np.ndarray:
+    return np.array([logistic.scale(name, odds) for odds in table["log_odds"]])
+
+
+def leave_one_head_out(table: pd.DataFrame, logistic: Logistic) -> pd.DataFrame:
+    """Return the intervals of each case by the ends that all other heads give.
+
+    Args:
+        table: as in `fit_ends`.
+        logistic: of other heads.
+
+    Returns:
+        A row a case and volume that was found: head, cohort, kind, verdict, volume, true, low and high (over the found
+        volume), inside.
+    """
+    rows = []
+    for head, cases in table.groupby("head"):
+        ends = fit_ends(table[table["head"] != head], logistic).ends
+        for name, (low, high) in ends.items():
+            scale = _scale(cases, logistic, name)
+            found = cases[["head", "cohort", "kind", "verdict"]].assign(volume=name, true=np.exp(cases[RATIO + name]))
+            rows.append(found.assign(low=np.exp(low * scale), high=np.exp(high * scale)))
+    every = pd.concat(rows).dropna(subset="true")
+    return every.assign(inside=every["true"].between(every["low"], every["high"]))
+
+
+def coverage(intervals: pd.DataFrame, by: str) -> pd.DataFrame:
+    """Return of groups of `leave_one_head_out`: number of cases, share inside, below, above, and median width."""
+    return pd.DataFrame(
+        {
+            group: {
+                "n": len(rows),
+                "inside": rows["inside"].mean(),
+                "below": (rows["true"] < rows["low"]).mean(),
+                "above": (rows["true"] > rows["high"]).mean(),
+                "median_width": (rows["high"] - rows["low"]).median(),
+            }
+            for group, rows in intervals.groupby(by, sort=False)
+        }
+    ).T.rename_axis(by)
