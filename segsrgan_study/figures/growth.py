@@ -17,7 +17,7 @@ MOST_NAMED = 12
 
 @styled
 def draw(volumes: pd.DataFrame, curves: Mapping[str, Curve]) -> tuple[Figure, pd.DataFrame]:
-    """Draw a panel for each curve that there are volumes of: mean, 95 % of the subjects, and the cases.
+    """Draw a panel for each curve that there are volumes of: mean, 95 % of the subjects where known, and the cases.
 
     Args:
         volumes: a row a case and volume, with columns case, name (of the volume), age_weeks, volume_ml; verdict and the
@@ -43,8 +43,8 @@ def draw(volumes: pd.DataFrame, curves: Mapping[str, Curve]) -> tuple[Figure, pd
         if "low_ml" in rows:
             ax.vlines(rows["age_weeks"], rows["low_ml"], rows["high_ml"], colors=colors, linewidth=0.7)
         ax.scatter(rows["age_weeks"], rows["volume_ml"], s=14, c=colors, edgecolors="white", linewidths=0.4, zorder=3)
-        far = np.argsort(-np.nan_to_num(np.abs(z), nan=np.inf))[:MOST_NAMED]
-        for i in far[~(np.abs(z[far]) <= NAMED_Z)]:
+        far = np.argsort(-np.nan_to_num(np.abs(z)))[:MOST_NAMED]
+        for i in far[np.abs(z[far]) > NAMED_Z]:
             place = (rows["age_weeks"].iloc[i], rows["volume_ml"].iloc[i])
             ax.annotate(rows["case"].iloc[i], place, (3, 3), textcoords="offset points", fontsize=5)
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))

@@ -146,9 +146,10 @@ def _of_age(record: dict[str, Any], numbers: dict[str, float]) -> list[str]:
     return told
 
 
-def _is_shown(name: str) -> bool:
-    """Tell whether a column of `cases.tsv` is a volume of both sides or its z, for the page's table."""
-    return name.endswith(("_ml", "_z")) and name not in MEASURES and not name.startswith(SIDES)
+def _shown(cases: pd.DataFrame) -> list[str]:
+    """Return the columns of volumes and z for the page's table: those of cortex and skull; without a cortex all."""
+    both = [name for name in cases if name.endswith(("_ml", "_z")) and name not in MEASURES]
+    return [name for name in both if name.startswith(("cortex", "intracranial")) or "cortex_ml" not in both]
 
 
 def _by_tissue(volumes: pd.DataFrame) -> list[dict[str, Any]]:
@@ -163,7 +164,7 @@ def _write_growth(out: Path, volumes: pd.DataFrame, reference: Reference) -> boo
     from segsrgan_study.figures import growth
     from segsrgan_study.figures.style import write_figure
 
-    shown = volumes[(volumes["side"] == "both") & volumes["z"].notna()]
+    shown = volumes[(volumes["side"] == "both") & volumes["expected_ml"].notna()]
     (out / GROWTH).unlink(missing_ok=True)
     if len(shown):
         write_figure(growth.draw(shown.assign(name=shown["tissue"]), reference.curves)[0], out / GROWTH, dpi=160)
@@ -198,7 +199,7 @@ def _write_page(
         failed=[row for row in rows if row["state"] == "failed"],
         done=done,
         counts=cases["verdict"].value_counts().reindex(VERDICTS, fill_value=0).to_dict(),
-        numbers=[name for name in cases if _is_shown(name)] + ["snr", "contrast"],
+        numbers=[*_shown(cases), "snr", "contrast"],
         reference=reference.source,
         growth=GROWTH if grown else "",
         aged=int(cases[AGE].notna().sum()),

@@ -21,10 +21,12 @@ BEYOND = 2.5  # standard deviations from the mean at which a measure stops count
 COVERAGE = 0.9  # of the volumes' intervals
 ODDS = 4.0  # log odds beyond which intervals grow no more
 
-# Limits of the rules. Those of volumes and shape are wide on purpose, no published ranges: the fetal atlas of 21 to 34
-# weeks and phantoms of 37 to 44 weeks lie at 52 to 480 mL, shares of 0.11 to 0.25, lengths of 1.1 to 1.35 and
-# heights of 0.84 to 0.97 widths (standard deviations).
-SKULL_ML = (20.0, 900.0)  # content of the skull
+# Limits of the rules. The skull's content: 4 standard deviations beyond the mean of fetuses of 21 weeks (51 mL, SD
+# 7.5) and of newborns of 45 (546 mL, SD 46; Multi-BOUNTI, see statistics/growth.py). Those of the share, whose means
+# are 0.12 to 0.28 there, and of shape are wide on purpose, no published ranges: the fetal atlas of 21 to 34 weeks and
+# phantoms of 37 to 44 weeks lie at 52 to 480 mL, shares of 0.11 to 0.25, lengths of 1.1 to 1.35 and heights of 0.84 to
+# 0.97 widths (standard deviations).
+SKULL_ML = (20.0, 730.0)  # content of the skull
 SHARE = (0.05, 0.5)  # cortex over the content of the skull
 LENGTH, HEIGHT = (0.9, 1.6), (0.65, 1.2)  # over the width
 DARK_SHARE, DARK_MUCH = 0.02, 0.4  # of what was segmented

@@ -31,6 +31,14 @@ def test_a_fixed_table_gives_the_known_numbers():
     assert {path: entry(metrics, path) for path in known} == pytest.approx(known, rel=1e-4)
 
 
+def test_the_growth_curve_of_the_cohort_holds_for_patients_that_it_has_not_seen(result):
+    for name in ("cortex", "intracranial"):
+        assert result["growth"][name]["sd_z_left_out"] == pytest.approx(1, abs=0.2)
+        low, high = result["growth"][name]["at_mean_age"]["interval95"]
+        assert low < result["growth"][name]["at_mean_age"]["volume_ml"] < high
+    assert result["growth"]["cortex"]["mean_z_published"] is None
+
+
 def test_mixed_model_finds_the_effects(result):
     model = result["mixed_model"]["cortex"]
     assert model["converged"]

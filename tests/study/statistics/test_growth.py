@@ -43,7 +43,8 @@ def test_the_published_curves_grow_and_spread(stage):
     for name, curve in find_reference(stage).curves.items():
         low, middle, high = curve.expected(ages)
         assert (np.diff(middle[ages > 21.5]) > 0).all(), name
-        assert ((middle > 0) & (low < middle) & (middle < high)).all(), name
+        assert (middle > 0).all(), name
+        assert ((low < middle) & (middle < high)).all() if name == "intracranial" else np.isnan([low, high]).all()
         assert np.isnan(curve.z(AGES_WEEKS[stage][1] + 0.1, 100.0))
 
 
@@ -75,7 +76,7 @@ def test_a_table_of_controls_is_a_reference_one_row_a_subject(tmp_path):
     ("changes", "says"),
     [
         ({"volume_ml": "x"}, "numbers"),
-        ({"participant_id": "sub-1"}, "10 subjects"),
+        ({"participant_id": "sub-1"}, "6 subjects"),
         ({"age_weeks": np.nan}, "no row gives the age"),
         ({"volume_ml": 0}, "above 0"),
         ({"verdict": "do not use"}, "no row"),
