@@ -7,6 +7,7 @@ per tissue after the background), then, with hemispheres: outside, left, right.
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import special
 
 from segsrgan_core.errors import UserError
 
@@ -16,6 +17,7 @@ _TISSUES = "csf cortex white background ventricles cerebellum deep_grey brainste
 DRAWEM9: dict[int, str] = dict(enumerate(_TISSUES.split(), start=1))
 NUMBERS = {name: number for number, name in DRAWEM9.items()}
 SIDES = ("left", "right")
+LEAST = 1e-4  # least probability that is told from 0
 
 
 @dataclass(frozen=True)
@@ -78,16 +80,28 @@ class Classes:
             truth = np.concatenate([truth, sides[..., None] == np.arange(1 + len(SIDES))], axis=-1)
         return truth.astype(np.float32)
 
-    def decode(self, probabilities: np.ndarray, threshold: float = 0.5) -> np.ndarray:
-        """Return the drawem9 numbers of probabilities (X, Y, Z, channels), uint8, 0 for the background.
+    def calibrate(self, probabilities: np.ndarray, temperature: float, biases: dict[str, float]) -> None:
+        """Replace the tissues' p by softmax((log p + bias) / temperature), in place (Guo et al. 2017, section 4.2).
 
-        The threshold is that of a single class; of several, the class with the largest probability is taken.
+        Args:
+            probabilities: float32 (X, Y, Z, channels); a background's own channel is not changed.
+            temperature: changes no label; above 1 for a network that is too sure.
+            biases: by class, the background's is 0; -log(t / (1 - t)) of a single class is a threshold of t.
         """
-        if self.tissue_channels == 1:
-            indices = (probabilities[..., 0] > threshold).astype(np.uint8)
-        else:
-            indices = np.argmax(probabilities[..., : self.tissue_channels], axis=-1)
-        return np.array([0, *(NUMBERS[name] for name in self.names)], np.uint8)[indices]
+        named, shift = self._named(probabilities), [0, *(biases.get(name, 0) for name in self.names)]
+        seen = named.sum(-1) > LEAST  # elsewhere all is background
+        p = np.concatenate([1 - named[seen].sum(-1, keepdims=True), named[seen]], -1)
+        logits = (np.log(np.maximum(p, LEAST)) + np.float32(shift)) / np.float32(temperature)
+        named[seen] = special.softmax(logits, -1)[:, 1:]
+
+    def decode(self, probabilities: np.ndarray) -> np.ndarray:
+        """Return the drawem9 number of the largest of probabilities (X, Y, Z, channels), uint8; 0: the background."""
+        named = self._named(probabilities)
+        found = np.where(named.max(-1) > 1 - named.sum(-1), 1 + named.argmax(-1), 0)
+        return np.array([0, *self.numbers.values()], np.uint8)[found]
+
+    def _named(self, probabilities: np.ndarray) -> np.ndarray:
+        return probabilities[..., self.tissue_channels - len(self.names) : self.tissue_channels]
 
     def votes(self, probabilities: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
         """Return what probabilities (X, Y, Z, channels) say about the hemispheres; None without them.
@@ -102,5 +116,4 @@ class Classes:
 
     def of(self, probabilities: np.ndarray) -> dict[str, np.ndarray]:
         """Return the probability of each named class, float32 (X, Y, Z)."""
-        first = 0 if self.tissue_channels == 1 else 1
-        return {name: probabilities[..., first + i] for i, name in enumerate(self.names)}
+        return dict(zip(self.names, np.moveaxis(self._named(probabilities), -1, 0), strict=True))

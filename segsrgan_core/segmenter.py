@@ -10,6 +10,7 @@ import nibabel as nib
 import numpy as np
 from nibabel.nifti1 import Nifti1Image
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from scipy import special
 
 from segsrgan_core.atomic import write_json
 from segsrgan_core.checkpoints import load_state, save_state
@@ -29,7 +30,7 @@ from segsrgan_core.settings import ModelSettings
 from segsrgan_core.uncertainty import Network, disagreement_ml, error_probability, spread_channels, views
 
 FORMAT = 3
-FORMER = ("error_factors", "error_cases")  # of older cards, without meaning now
+FORMER = ("error_factors", "error_cases", "threshold")  # of older cards; a threshold is a bias now
 WEIGHTS = "generator.npz"
 FIELD_MM = (10.0, 500.0)  # extent of an image along each axis: at the least a slab, at the most a head with shoulders
 LARGEST_IMAGE_VOXELS = 600**3
@@ -48,9 +49,10 @@ class ModelCard:
     thickness_mm: tuple[float, float]  # smallest and largest slice thickness in training
     planes: Annotated[tuple[Literal["axial", "coronal", "sagittal"], ...], Field(min_length=1)]  # in training
     cohort: str  # name of the cohort of the training
-    step: Annotated[int, Field(ge=1)]  # voxels from window to window when the threshold was learnt
+    step: Annotated[int, Field(ge=1)]  # voxels from window to window when it was calibrated
     flips: tuple[Literal["x", "y", "z"], ...]  # axes along which windows were mirrored in turn, then
-    threshold: Annotated[float, Field(gt=0, lt=1)] = 0.5  # of the probability, for a single class
+    temperature: Annotated[float, Field(gt=0)] = 1.0  # of the tissues' probabilities, see `Classes.calibrate`
+    biases: dict[str, float] = field(default_factory=dict)  # by class, of their logarithms
     networks: Annotated[int, Field(ge=1, le=64)] = 1  # number of networks that vote
     format: Literal[FORMAT] = FORMAT  # version of this file's format
 
@@ -124,8 +126,10 @@ class Segmenter:
         means, squares = output[..., 1:n], output[..., n:]
         sides = _sides(classes.votes(means), Nifti1Image(output[..., 0], interpolated.affine))
         _clear_outside(classes, means, squares, sides)
-        labels = classes.decode(means, self.card.threshold)
-        probabilities, voxel_ml = classes.of(means), voxel_volume_ml(interpolated)
+        voxel_ml = voxel_volume_ml(interpolated)
+        disagreement = disagreement_ml(classes, means, squares, sides, voxel_ml)
+        classes.calibrate(means, self.card.temperature, self.card.biases)
+        labels, probabilities = classes.decode(means), classes.of(means)
 
         def back(values: np.ndarray) -> Nifti1Image:
             return _in_orientation_of(Nifti1Image(values, interpolated.affine), image)
@@ -136,8 +140,8 @@ class Segmenter:
             labels=back(labels),
             probabilities={name: back(p) for name, p in probabilities.items()},
             volumes_ml=volumes_ml(classes, labels, sides, voxel_ml),
-            uncertainty=back(error_probability(probabilities, labels, classes.numbers)),
-            disagreement_ml=disagreement_ml(classes, means, squares, sides, voxel_ml),
+            uncertainty=back(error_probability(probabilities, labels, classes.numbers, self.card.spacing_mm)),
+            disagreement_ml=disagreement,
             sides=None if sides is None else back(sides),
             notes=self._notes(canonical, thickness),
         )
@@ -173,7 +177,7 @@ class Segmenter:
         if not low - 0.25 <= thickness <= high + 0.25:
             notes.append(f"the slices are {thickness:.3g} mm thick, the network was trained on {low:g} to {high:g} mm")
         if self.windows != (min(self.card.step, self.card.patch), self.card.flips):
-            notes.append("the threshold was learnt with other windows (--step, --flips)")
+            notes.append("the probabilities were calibrated with other windows (--step, --flips)")
         return notes
 
 
@@ -256,6 +260,8 @@ def read_card(folder: Path) -> ModelCard:
     path = folder / "model.json"
     try:
         facts = json.loads(path.read_text(encoding="utf-8"))
+        if (threshold := facts.get("threshold", 0.5)) != 0.5:
+            facts["biases"] = {name: float(-special.logit(threshold)) for name in facts["classes"]}
         card = TypeAdapter(ModelCard).validate_python({k: v for k, v in facts.items() if k not in FORMER})
         arguments = dict(card.generator)
         channels = arguments.pop("n_classes")

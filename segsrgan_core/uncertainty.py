@@ -2,8 +2,7 @@
 
 A voxel is seen several times: in overlapping windows, some of them mirrored, and by several networks. The mean of these
 passes gives the probabilities of each voxel, and with them the probability that its label is wrong. Their disagreement
-gives the standard errors of volumes: if all voxels erred together, the standard deviation of a volume would be the sum
-of theirs; the share of it that is an error is learnt from cases with a known volume.
+tells unusual images.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,11 +10,13 @@ from functools import partial
 from itertools import chain, combinations
 
 import numpy as np
+from scipy import ndimage
 
 from segsrgan_core.classes import SIDES, Classes
 
 Network = Callable[[np.ndarray], np.ndarray]
 AXES = {"x": 0, "y": 1, "z": 2}  # of arrays in RAS+ order: left-right, back-front, foot-head
+SMOOTH_MM = 0.8  # sd of the Gaussian that the map of uncertainty is averaged by
 
 
 def views(networks: Sequence[Network], flips: Sequence[str], classes: Classes) -> list[Network]:
@@ -66,21 +67,24 @@ def spread_channels(classes: Classes) -> list[int]:
     return [*named, n] if classes.hemispheres else named
 
 
-def error_probability(probabilities: dict[str, np.ndarray], labels: np.ndarray, numbers: dict[str, int]) -> np.ndarray:
-    """Return the probability that the label of each voxel is wrong, float32 (X, Y, Z).
+def error_probability(
+    probabilities: dict[str, np.ndarray], labels: np.ndarray, numbers: dict[str, int], spacing_mm: float
+) -> np.ndarray:
+    """Return the probability that the labels around each voxel are wrong, float32 (X, Y, Z).
 
-    Its sum is the expected volume of wrong labels in voxels.
+    It is averaged by a Gaussian, so that it can be read; its sum is the expected volume of wrong labels in voxels.
 
     Args:
         probabilities: by class, float32 (X, Y, Z); the rest to 1 belongs to the background.
         labels: uint8 (X, Y, Z), numbers of the classes, 0 for the background.
         numbers: number of each class.
+        spacing_mm: voxel size; infinity for a map that is not averaged.
     """
     wrong = np.clip(sum(probabilities.values()), 0, 1)
     for name, number in numbers.items():
         here = labels == number
         wrong[here] = 1 - probabilities[name][here]
-    return wrong
+    return ndimage.gaussian_filter(wrong, SMOOTH_MM / spacing_mm, output=np.float32)
 
 
 def disagreement_ml(

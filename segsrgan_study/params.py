@@ -60,7 +60,6 @@ class InferenceSettings(Section):
 
     step: int = Field(ge=1)
     validation_step: int = Field(ge=1)
-    threshold: float | None = Field(gt=0, lt=1)
     flips: list[Literal["x", "y", "z"]]
     calibration_cases: int = Field(ge=1)
 

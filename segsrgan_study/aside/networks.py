@@ -24,7 +24,7 @@ from segsrgan_study.steps.data.cases import CASES, prepared_cases
 from segsrgan_study.steps.data.images import case_name
 from segsrgan_study.steps.data.prepare import load_cohort, make_phantoms, prepare
 from segsrgan_study.steps.labels.labelled import NO_RUNS
-from segsrgan_study.steps.network.calibrate import calibrated, calibration_cases, try_thresholds
+from segsrgan_study.steps.network.calibrate import calibrated, calibration_cases, sample_cases
 from segsrgan_study.steps.network.fit import Trained, fit
 from segsrgan_study.steps.scores.evaluate import evaluate_case, write_evaluation
 
@@ -69,7 +69,7 @@ def train_aside(study: Study, settings: Settings, cohorts: Sequence[str], out: P
 
 
 def calibrate_aside(study: Study, settings: Settings, cohorts: Sequence[str], model: Path, out: Path) -> ModelCard:
-    """Choose a network's threshold on other cohorts, with the network's windows.
+    """Calibrate a network's probabilities on other cohorts, with the network's windows.
 
     Cases are of the split val, and of train if there are too few. Without a voxel size in the settings, that of the
     network (a folder) is used. The folder `out` gets a copy of the model with the new card, which is returned, and
@@ -79,7 +79,7 @@ def calibrate_aside(study: Study, settings: Settings, cohorts: Sequence[str], mo
     bench = _prepared(study, out, settings, cohorts)
     segmenter = load_segmenter(model, precision=settings.model.precision)
     cases = calibration_cases(bench, settings.inference.calibration_cases)
-    card = calibrated(segmenter.card, try_thresholds(segmenter, cases, settings.inference.threshold))
+    card = calibrated(segmenter.card, sample_cases(segmenter, cases))
     if out.resolve() != model.resolve():
         for path in model.iterdir():
             atomic(out / path.name, lambda part, path=path: shutil.copyfile(path, part))

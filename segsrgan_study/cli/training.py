@@ -104,7 +104,7 @@ def calibrate(
     setting: Setting = None,
     params: Params = None,
 ) -> None:
-    """Choose the threshold of a network of one class on labelled cohorts.
+    """Calibrate a network on labelled cohorts: right volumes, and probabilities that hold.
 
     The weights do not change. `inference.calibration_cases` cases are used, of the split val first, then of train.
     Calibrate on images like those to segment.
@@ -118,7 +118,7 @@ def calibrate(
     from segsrgan_study.weights import find_model
 
     card = calibrate_aside(study, settings, names, find_model(model), out)
-    say(f"calibrated, threshold {card.threshold:g}: {out}")
+    say(f"calibrated, temperature {card.temperature:g}, biases {card.biases}: {out}")
 
 
 def evaluate(

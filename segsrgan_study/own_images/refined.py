@@ -44,11 +44,11 @@ def refined(result: Segmentation, image: Nifti1Image, card: ModelCard, spacing_m
         for name, p in probabilities.items():
             p[(sides == 0) & (name != "background" and sides.any())] = 0
     classes, labels = card.tissues, np.zeros(grid.shape, np.uint8)
-    best = card.threshold if len(probabilities) == 1 else 1 - sum(probabilities.values())
+    best = 1 - sum(probabilities.values())
     for name, p in probabilities.items():
         labels[p > best] = classes.numbers[name]
         best = np.maximum(best, p)
-    wrong = error_probability(probabilities, labels, classes.numbers)
+    wrong = error_probability(probabilities, labels, classes.numbers, target_mm)
     return replace(
         result,
         interpolated=grid,

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-from scipy import ndimage
+from scipy import ndimage, stats
 
 BINS = 10
 REACH_MM = 5.0
@@ -52,6 +52,25 @@ def expected_error(bins: pd.DataFrame) -> float:
     """Return the expected calibration error of a structure's bins: mean over voxels of |probability - share inside|."""
     gap = (bins["probability_sum"] - bins["true_sum"]).abs()
     return float(gap.sum() / bins["n_voxels"].sum())
+
+
+def ranking(uncertainty: np.ndarray, truth: np.ndarray, found: np.ndarray, spacing_mm: Sequence[float]) -> float:
+    """Return how well an uncertainty ranks wrong labels before right ones: the area under the ROC curve.
+
+    Args:
+        uncertainty: float (X, Y, Z).
+        truth: (X, Y, Z), the true labels, 0 for the background; voxels within 5 mm of one count.
+        found: (X, Y, Z), the labels.
+        spacing_mm: voxel size along each axis.
+
+    Returns:
+        In [0, 1]; nan where no label or every label is wrong.
+    """
+    near = ndimage.distance_transform_edt(truth == 0, spacing_mm) <= REACH_MM
+    wrong, ranks = (truth != found)[near], stats.rankdata(uncertainty[near])
+    n = np.count_nonzero(wrong)
+    right = len(wrong) - n
+    return float((ranks[wrong].sum() - n * (n + 1) / 2) / (n * right)) if n and right else float("nan")
 
 
 def volume_table(scores: pd.DataFrame) -> pd.DataFrame:

@@ -29,6 +29,34 @@ def test_the_truth_decodes_to_itself(names):
     assert classes.of(truth)["cortex"].sum() == 1
 
 
+@pytest.mark.parametrize("names", [("cortex",), ("cortex", "white", "csf")])
+def test_calibration_by_hand(names):
+    classes, rng = Classes(names, hemispheres=True), np.random.default_rng(0)
+    p = rng.dirichlet(np.ones(1 + len(names)), (9, 9, 9)).astype(np.float32)
+    p[0] = np.eye(1 + len(names))[0]  # nothing but background
+    channels = p[..., -classes.tissue_channels :]
+    given = np.concatenate([channels, np.full((9, 9, 9, 3), 0.3, np.float32)], -1)
+    found = given.copy()
+    classes.calibrate(found, 2.0, {"cortex": 0.7})
+    expected = np.sqrt(p * np.array([1, np.exp(0.7), 1, 1])[: 1 + len(names)])
+    expected /= expected.sum(-1, keepdims=True)
+    doubtful = p.min(-1) > 1e-3
+    np.testing.assert_allclose(classes.of(found)["cortex"][doubtful], expected[doubtful, 1], rtol=1e-4)
+    assert not classes.decode(found)[0].any()
+    np.testing.assert_array_equal(found[0], given[0])
+    np.testing.assert_array_equal(found[..., -3:], given[..., -3:])
+    sharper = given.copy()
+    classes.calibrate(sharper, 0.5, {})
+    np.testing.assert_array_equal(classes.decode(sharper), classes.decode(given))
+
+
+def test_a_threshold_is_a_bias():
+    p = np.random.default_rng(0).random((20, 20, 20, 1), np.float32)
+    expected, classes = p[..., 0] > 0.525, Classes(("cortex",))
+    classes.calibrate(p, 1.0, {"cortex": -np.log(0.525 / 0.475)})
+    np.testing.assert_array_equal(classes.decode(p) == 2, expected)
+
+
 @pytest.mark.parametrize("names", [(), ("cortex", "cortex"), ("cortx",)])
 def test_bad_names_are_refused(names):
     with pytest.raises(UserError, match="not different names"):

@@ -70,11 +70,11 @@ def test_several_networks_vote():
     assert result.disagreement_ml["cortex"] == pytest.approx(0.2 * result.uncertainty.dataobj.size / 1000, rel=1e-3)
 
 
-def test_a_card_that_holds_standard_errors_is_still_read(tmp_path):
+def test_an_older_card_is_still_read(tmp_path):
     save_model(tmp_path, build_generator(**ARGUMENTS), CARD)
     path = tmp_path / "model.json"
-    path.write_text(path.read_text().replace("{", '{"error_cases": 4, "error_factors": {"cortex": 0.5}, ', 1))
-    assert read_card(tmp_path) == CARD
+    path.write_text(path.read_text().replace("{", '{"threshold": 0.6, "error_cases": 4, "error_factors": {}, ', 1))
+    assert read_card(tmp_path) == dataclasses.replace(CARD, biases={"cortex": pytest.approx(-np.log(0.6 / 0.4))})
 
 
 def test_passes_disagree_where_windows_overlap():

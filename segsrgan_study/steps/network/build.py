@@ -56,7 +56,6 @@ def model_card(settings: Settings, spacing_mm: float) -> ModelCard:
         cohort=settings.cohort,
         step=min(settings.inference.step, settings.training.patch),
         flips=tuple(settings.inference.flips),
-        threshold=settings.inference.threshold or 0.5,
         networks=settings.training.networks,
     )
 

@@ -28,7 +28,7 @@ from segsrgan_study.progress import Progress
 from segsrgan_study.scores import ssim
 from segsrgan_study.steps.data.cases import PreparedCase, prepared_cases
 from segsrgan_study.steps.network.build import build_trainer, model_card, model_classes
-from segsrgan_study.steps.network.calibrate import calibrated, calibration_cases, try_thresholds
+from segsrgan_study.steps.network.calibrate import calibrated, calibration_cases, sample_cases
 from segsrgan_study.steps.network.drawing import drawing_processes
 from segsrgan_study.steps.network.start import start_from
 
@@ -63,8 +63,7 @@ def fit(study: Study, settings: Settings, start: Path | None = None) -> Trained:
     """Train, or go on training, with the objectives of `segsrgan_core.losses`, and calibrate; see `train_networks`."""
     trained = train_networks(study, settings, training_subjects(study, settings), start=start)
     cases = calibration_cases(study, settings.inference.calibration_cases)
-    trials = try_thresholds(trained.segmenter(), cases, settings.inference.threshold)
-    return trained._replace(card=calibrated(trained.card, trials))
+    return trained._replace(card=calibrated(trained.card, sample_cases(trained.segmenter(), cases)))
 
 
 def training_subjects(study: Study, settings: Settings) -> list[TrainingSubject]:

@@ -7,16 +7,17 @@ import numpy as np
 import pandas as pd
 
 from segsrgan_core.atomic import write_json
-from segsrgan_core.classes import DRAWEM9
+from segsrgan_core.classes import DRAWEM9, Classes
 from segsrgan_core.imaging.geometry import spacing_mm
 from segsrgan_core.segmenter import ModelCard, Segmenter
+from segsrgan_core.uncertainty import error_probability
 from segsrgan_study.cost import Cost, metered, note_costs
 from segsrgan_study.files import load_image, load_labels, write_csv
 from segsrgan_study.params import Settings
 from segsrgan_study.paths import Study
 from segsrgan_study.scores import image_scores, label_scores, score_table
 from segsrgan_study.shapes.cortex import cortical_shape
-from segsrgan_study.statistics.reliability import expected_error, pooled, reliability_bins
+from segsrgan_study.statistics.reliability import expected_error, pooled, ranking, reliability_bins
 from segsrgan_study.statistics.summary import summarise, with_methods
 from segsrgan_study.steps.data.cases import PreparedCase
 from segsrgan_study.steps.labels.labelled import LABELLED, NO_RUNS, labels_path, reasons
@@ -25,6 +26,9 @@ from segsrgan_study.steps.scores.segmented import save_segmentation
 BINS = {"structure": str, "bin_low": float, "bin_high": float}
 BINS |= {"n_voxels": int, "probability_sum": float, "true_sum": float}
 SIDES = {1: "left_hemisphere", 2: "right_hemisphere"}
+
+
+BEFORE = "_before_calibration"
 
 
 class CaseScores(NamedTuple):
@@ -39,6 +43,17 @@ class CaseScores(NamedTuple):
 def shown_structure(card: ModelCard) -> str:
     """Return the tissue that tables and figures show: the cortex, or the first class of a network without it."""
     return "cortex" if "cortex" in card.classes else card.classes[0]
+
+
+def uncalibrated(card: ModelCard, probabilities: Mapping[str, np.ndarray]) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """Return probabilities, by class, and labels as they were before the card's calibration."""
+    classes = Classes(card.classes)
+    stacked = np.stack([*probabilities.values()], -1)
+    if classes.tissue_channels > 1:
+        stacked = np.concatenate([1 - stacked.sum(-1, keepdims=True), stacked], -1)
+    biases = {name: -bias / card.temperature for name, bias in card.biases.items()}
+    classes.calibrate(stacked, 1 / card.temperature, biases)
+    return classes.of(stacked), classes.decode(stacked)
 
 
 def evaluate_case(
@@ -73,13 +88,23 @@ def evaluate_case(
     for method in runs.loc[(runs["subject"] == case.name) & (runs["outcome"] == LABELLED), "method"]:
         other = np.asarray(load_labels(labels_path(study, case.name, method)).dataobj)
         rows += label_scores(true, other, spacing, names, {"subject": case.name, "method": method})
+    after = {name: np.asarray(p.dataobj) for name, p in result.probabilities.items()}
+    before, former = uncalibrated(segmenter.card, after)
+    sharp = error_probability(before, former, segmenter.card.tissues.numbers, np.inf)
+    wished, labelled = np.where(np.isin(true, list(names)), true, 0), np.asarray(result.labels.dataobj)
+    maps = {"auc_wrong": (np.asarray(result.uncertainty.dataobj), labelled), "auc_wrong_before": (sharp, former)}
+    for metric, (doubt, said) in maps.items() if np.any(wished) else ():
+        value = ranking(doubt, wished, said, spacing)
+        rows.append({**network, "structure": shown_structure(segmenter.card), "metric": metric, "value": value})
     bins = []
     for number, name in names.items():
         if not np.any(true == number):
             continue
-        part = reliability_bins(np.asarray(result.probabilities[name].dataobj), true == number, spacing)
-        rows.append({**network, "structure": name, "metric": "ece", "value": expected_error(part)})
-        bins += part.assign(structure=name).to_dict("records")
+        for metric, structure, probability in (("ece", name, after[name]), ("ece_before", name + BEFORE, before[name])):
+            part = reliability_bins(probability, true == number, spacing)
+            rows.append({**network, "structure": name, "metric": metric, "value": expected_error(part)})
+            if metric == "ece" or name == shown_structure(segmenter.card):
+                bins += part.assign(structure=structure).to_dict("records")
     return CaseScores(case.name, rows, pd.DataFrame(bins, columns=list(BINS)).astype(BINS), cost)
 
 

@@ -86,9 +86,9 @@ def test_from_cohort_to_model_to_scores(balls, model, done):
 
 
 def test_a_network_is_calibrated_on_another_cohort(balls, model, done):
-    assert "calibrated, threshold" in done(*CALIBRATE)
+    assert "calibrated, temperature" in done(*CALIBRATE)
     before, after = card(model), card(balls / "mine")
-    assert {**after, "threshold": before["threshold"]} == before
+    assert {**after, "temperature": 1.0, "biases": {}} == {**before, "temperature": 1.0, "biases": {}}
     assert (balls / "mine" / "generator.npz").read_bytes() == (model / "generator.npz").read_bytes()
     facts = json.loads((balls / "mine" / "calibration.json").read_text())
     assert (facts["cohorts"], facts["cases"]) == (["balls"], 3)

@@ -129,7 +129,7 @@ def test_other_weights_or_options_do_it_again_and_are_told(cases, job, change):
         (job.model / "generator.npz").write_bytes(b"others")
     else:
         path = job.model / "model.json"
-        path.write_text(path.read_text().replace('"threshold": 0.5', '"threshold": 0.6'))
+        path.write_text(path.read_text().replace('"temperature": 1.0', '"temperature": 1.2'))
     assert states(cases[:1], job) == ["done"]
     assert ("different weights" in page_of(job)) == (change != "card")
     mm = nib.load(job.out / cases[0].path("T2w", ".nii.gz")).header.get_zooms()

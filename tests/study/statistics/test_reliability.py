@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from segsrgan_study.statistics.reliability import expected_error, pooled, reliability_bins
+from segsrgan_study.statistics.reliability import expected_error, pooled, ranking, reliability_bins
 
 
 def test_probabilities_that_hold_have_no_calibration_error_and_those_that_are_too_sure_have_one():
@@ -29,3 +29,10 @@ def test_only_the_neighbourhood_of_the_structure_counts():
     truth = np.zeros((30, 1, 1))
     truth[0] = 1
     assert reliability_bins(truth, truth, (2.0, 1, 1))["n_voxels"].sum() == 3  # 0, 2 and 4 mm away
+
+
+def test_ranking_of_wrong_labels_near_the_tissue():
+    truth, found = np.array([[[1, 1, 2, 0, 0]]]), np.array([[[1, 2, 2, 0, 1]]])
+    assert ranking(np.array([[[0.1, 0.4, 0.2, 0.3, 0.5]]]), truth, found, (1, 1, 1)) == 1
+    assert ranking(np.array([[[0.1, 0.1, 0.1, 0.1, 0.1]]]), truth, found, (1, 1, 1)) == 0.5
+    assert np.isnan(ranking(np.zeros((1, 1, 5)), truth, truth, (1, 1, 1)))
