@@ -92,7 +92,7 @@ class Classes:
         seen = named.sum(-1) > LEAST  # elsewhere all is background
         p = np.concatenate([1 - named[seen].sum(-1, keepdims=True), named[seen]], -1)
         logits = (np.log(np.maximum(p, LEAST)) + np.float32(shift)) / np.float32(temperature)
-        named[seen] = special.softmax(logits, -1)[:, 1:]
+        named[seen] = special.softmax(logits, -1)[:, 1:] * (named[seen] > 0)  # outside the skull it stays 0
 
     def decode(self, probabilities: np.ndarray) -> np.ndarray:
         """Return the drawem9 number of the largest of probabilities (X, Y, Z, channels), uint8; 0: the background."""

@@ -11,7 +11,7 @@ from nibabel.nifti1 import Nifti1Image
 from segsrgan_core.classes import NUMBERS
 from segsrgan_study.figures.panels import contour, mask_of, scale_bar, show, view_of
 from segsrgan_study.figures.style import BLACK, BLUE, CORTEX, CYCLE, GREY, lettered_panels, styled
-from segsrgan_study.statistics.reliability import volume_table
+from segsrgan_study.statistics.reliability import BEFORE, volume_table
 
 PLANE = "axial"
 
@@ -61,6 +61,11 @@ def draw(
 
 def _curves(ax: Axes, bins: pd.DataFrame) -> None:
     ax.plot([0, 1], [0, 1], color=GREY, linestyle=":", linewidth=0.9)
+    former = bins["structure"].str.endswith(BEFORE)
+    for name, part in bins[former].groupby("structure", sort=False):
+        label = name.replace("_", " ")
+        ax.plot(part["mean_probability"], part["share_inside"], "--", marker="o", color=GREY, label=label)
+    bins = bins[~former]
     for (name, part), color in zip(bins.groupby("structure", sort=False), cycle(CYCLE), strict=False):
         label = name.replace("_", " ")
         ax.plot(part["mean_probability"], part["share_inside"], marker="o", color=color, label=label)

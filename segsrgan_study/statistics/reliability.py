@@ -12,6 +12,7 @@ from scipy import ndimage, stats
 
 BINS = 10
 REACH_MM = 5.0
+BEFORE = "_before_calibration"  # end of the name of a structure whose probabilities are not calibrated
 VOLUMES = ["volume_ml", "volume_true_ml"]
 
 

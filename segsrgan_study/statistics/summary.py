@@ -14,13 +14,9 @@ from scipy import stats
 from segsrgan_study.statistics.intervals import add_holm, bootstrap
 
 IMAGE_METRICS = ("psnr", "ssim")
-<<<<<<< HEAD
 TOPOLOGY = ("n_components", "n_handles", "n_cavities", "hole_ratio", "euler_error")
 LABEL_METRICS = ("dice", "hd95_mm", "asd_mm", "volume_error", *TOPOLOGY, "ece")
-=======
-LABEL_METRICS = ("dice", "hd95_mm", "asd_mm", "volume_error", "n_components")
-LABEL_METRICS += ("ece", "ece_before", "auc_wrong", "auc_wrong_before")
->>>>>>> f64ca22 (Calibration of all networks in one way: biases for right volumes, a temperature for probabilities that hold; the map of uncertainty can be read)
+LABEL_METRICS += ("ece_before", "auc_wrong", "auc_wrong_before")
 NOTHING = {"mean": None, "sd": None, "n": 0, "ci95": None}
 
 

@@ -34,6 +34,22 @@ def spread(metrics: Metrics, talk: bool = False) -> pd.DataFrame:
     return text_frame(table, ["statistic"])
 
 
+def physics(table: pd.DataFrame) -> pd.DataFrame:
+    """Error of the volumes at each TE, and their variation over TE, under each of the physics of evaluation alone.
+
+    Args:
+        table: `results/variability/physics.csv`.
+    """
+    found = {}
+    for (name, skull), scans in table.groupby(["physics", "skull"], sort=False):
+        for key, volume in (("cortex", "cortex"), ("icv", TITLES["icv"])):
+            errors = scans[f"{key}_ml"] / scans[f"{key}_true_ml"] - 1
+            cells = {f"TE = {te:g} ms": f"{error:+.1%}" for te, error in zip(scans["te_ms"], errors, strict=True)}
+            cells["CV over TE"] = f"{scans[f'{key}_ml'].std(ddof=1) / scans[f'{key}_ml'].mean():.2%}"
+            found[name, "with" if skull else "without", volume] = cells
+    return text_frame(found, ["physics", "skull", "volume"])
+
+
 def assumptions(metrics: Metrics, analyses: Mapping[str, str], checks: Mapping[str, Sequence[str]]) -> pd.DataFrame:
     """How each assumption of an analysis was checked and what came out.
 

@@ -17,7 +17,7 @@ from segsrgan_study.params import Settings
 from segsrgan_study.paths import Study
 from segsrgan_study.scores import image_scores, label_scores, score_table
 from segsrgan_study.shapes.cortex import cortical_shape
-from segsrgan_study.statistics.reliability import expected_error, pooled, ranking, reliability_bins
+from segsrgan_study.statistics.reliability import BEFORE, expected_error, pooled, ranking, reliability_bins
 from segsrgan_study.statistics.summary import summarise, with_methods
 from segsrgan_study.steps.data.cases import PreparedCase
 from segsrgan_study.steps.labels.labelled import LABELLED, NO_RUNS, labels_path, reasons
@@ -26,9 +26,6 @@ from segsrgan_study.steps.scores.segmented import save_segmentation
 BINS = {"structure": str, "bin_low": float, "bin_high": float}
 BINS |= {"n_voxels": int, "probability_sum": float, "true_sum": float}
 SIDES = {1: "left_hemisphere", 2: "right_hemisphere"}
-
-
-BEFORE = "_before_calibration"
 
 
 class CaseScores(NamedTuple):

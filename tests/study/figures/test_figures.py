@@ -23,6 +23,7 @@ from segsrgan_study.figures import (
     learning,
     methods,
     networks,
+    physics,
     simulation,
     style,
     te_effect,
@@ -82,7 +83,15 @@ def compared():
 
 
 @pytest.fixture(scope="module")
-def drawn(images, scores, volumes, history, bins, compared, models):
+def imagined():
+    """Volumes under two physics, with the skull and without."""
+    index = pd.MultiIndex.from_product([("one", "another"), (True, False), (120, 200, 280, 360)])
+    table = index.to_frame(index=False, name=["physics", "skull", "te_ms"]).assign(subject="p", cortex_true_ml=100.0)
+    return table.assign(cortex_ml=90 + table["te_ms"] / 20, icv_ml=390.0, icv_true_ml=400.0)
+
+
+@pytest.fixture(scope="module")
+def drawn(images, scores, volumes, history, bins, compared, models, imagined):
     """Each figure and its values, by name."""
     truth, labels, low, spline = (images[name] for name in ("truth", "labels", "low", "spline"))
     doubt = Nifti1Image(0.001 * np.asarray(truth.dataobj), truth.affine)
@@ -97,6 +106,7 @@ def drawn(images, scores, volumes, history, bins, compared, models):
         "ablations": ablations.draw(compared),
         "variability_table": variability_table.draw(analyse(volumes), with_talk=True),
         "te_effect": te_effect.draw(volumes),
+        "physics": physics.draw(imagined),
         "te_overlay": te_overlay.draw({"sub-01": CORTICES[:2], "sub-02": CORTICES[:2]}),
         "bland_altman": bland_altman.draw(volumes),
         "assumptions": assumptions.draw(volumes),

@@ -2,6 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -11,15 +12,17 @@ from segsrgan_core.errors import UserError
 from segsrgan_core.segmenter import ModelCard, Segmenter
 from segsrgan_study.bet import extraction
 from segsrgan_study.files import load_image, load_labels
+from segsrgan_study.phantoms.physics import PHYSICS
 from segsrgan_study.steps.data.cases import prepared_cases
 from segsrgan_study.steps.scores.measure import (
     measure_case,
     measure_one,
+    measure_physics,
     variability_cases,
     volume_table,
 )
 from tests.core.test_segmenter import identity
-from tests.settings import model_card
+from tests.settings import model_card, simulation
 
 CARD = model_card(thickness_mm=(2.0, 2.0), cohort="balls")
 
@@ -64,6 +67,26 @@ def test_every_image_is_measured_and_kept(prepared, monkeypatch):
     files = {path.name for path in (study.work / "measured").iterdir()}
     ends = ("segsrgan_T2w", "segsrgan_dseg", "segsrganuncertainty_probseg")
     assert files == {f"ballsd_acq-te{te}_desc-{end}.nii.gz" for te in (120, 200, 280, 360) for end in ends}
+
+
+def test_a_patient_is_imaged_by_each_scanner_with_and_without_the_skull(prepared):
+    cases = prepared_cases(prepared[0], "variability")
+    seen = []
+
+    def fake(low, like):
+        seen.append(float(np.asarray(low.dataobj).mean()))
+        return SimpleNamespace(volumes_ml={"cortex": 2.0, "intracranial": 3.0})
+
+    settings = SimpleNamespace(seed=1, simulation=simulation())
+    table = measure_physics(cases, fake, settings)
+    assert len(table) == len(seen) == len(PHYSICS) * 2 * 4
+    labels = np.asarray(load_labels(cases[0].labels).dataobj)
+    assert table["cortex_true_ml"].unique() == pytest.approx([(labels == 2).sum() / 1000])
+    assert table["icv_true_ml"].unique() == pytest.approx([(~np.isin(labels, (0, 4))).sum() / 1000])
+    assert set(table["subject"]) == {"ballsd"}
+    assert measure_physics([], fake, settings).empty
+    unknown = [case._replace(labels=None) for case in cases]
+    assert measure_physics(unknown, fake, settings).empty
 
 
 def test_a_case_whose_two_intracranial_volumes_are_apart_is_marked():

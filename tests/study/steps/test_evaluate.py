@@ -25,4 +25,4 @@ def test_any_class_is_evaluated(prepared, classes):
     assert {"psnr", "ssim"} <= set(scores["metric"])
     folder = study.results / "evaluation"
     assert json.loads((folder / "metrics.json").read_text())["psnr"]["spline"]["n"] == 1
-    assert len(pd.read_csv(folder / "calibration.csv")) == (10 if known else 0)
+    assert len(pd.read_csv(folder / "calibration.csv")) == (20 if known else 0)  # before and after calibration
