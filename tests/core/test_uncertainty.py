@@ -77,7 +77,7 @@ def test_the_map_is_smooth_and_keeps_its_sum():
     p, labels = np.random.default_rng(0).random((20, 20, 20), np.float32), np.zeros((20, 20, 20), np.uint8)
     sharp, smooth = (error_probability({"cortex": p}, labels, {"cortex": 2}, mm) for mm in (np.inf, 0.8))
     assert smooth.sum() == pytest.approx(sharp.sum(), rel=1e-4)
-    assert smooth.std() < 0.4 * sharp.std()
+    assert smooth.std() < 0.6 * sharp.std()
 
 
 def test_disagreement_by_hand():
