@@ -18,6 +18,7 @@ from segsrgan_study.params import Settings
 from segsrgan_study.paths import Study
 from segsrgan_study.phantoms.physics import PHYSICS, scan
 from segsrgan_study.progress import track
+from segsrgan_study.shapes.cortex import cortical_shape
 from segsrgan_study.steps.data.cases import PreparedCase, prepared_cases
 from segsrgan_study.steps.scores.segmented import save_segmentation
 
