@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from itertools import cycle
 from typing import Any
 
 import numpy as np
@@ -14,10 +13,7 @@ from segsrgan_core.imaging.geometry import spacing_mm, voxel_volume_ml
 from segsrgan_core.metrics import dice, psnr
 from segsrgan_core.segmenter import Segmentation, Segmenter
 from segsrgan_study.files import load_image, load_labels
-from segsrgan_study.params import Settings
 from segsrgan_study.paths import Study
-from segsrgan_study.phantoms.physics import PHYSICS, scan
-from segsrgan_study.progress import track
 from segsrgan_study.shapes.cortex import cortical_shape
 from segsrgan_study.steps.data.cases import PreparedCase, prepared_cases
 from segsrgan_study.steps.scores.segmented import save_segmentation
@@ -81,29 +77,6 @@ def measure_one(case: PreparedCase, segmenter: Segmenter) -> tuple[Segmentation,
         images = {"psnr": result.image, "psnr_spline": result.interpolated}
         row |= {name: psnr(real, np.asarray(image.dataobj)) for name, image in images.items()}
     return result, row
-
-
-def measure_physics(cases: Sequence[PreparedCase], segmenter: Segmenter, settings: Settings) -> pd.DataFrame:
-    """Image a patient by each scanner of `phantoms.physics`, with and without the skull, and measure the volumes.
-
-    Patients whose high-resolution image and labels are known take turns, so that each scanner has one.
-
-    Returns:
-        One row per image: physics, subject, skull, te_ms, cortex_ml, icv_ml, cortex_true_ml, icv_true_ml; none where
-        no patient is known.
-    """
-    known = [case for case in {case.name: case for case in reversed(cases)}.values() if case.hr and case.labels][::-1]
-    columns, rows = ["physics", "subject", "skull", "te_ms", "cortex_ml", "icv_ml", "cortex_true_ml", "icv_true_ml"], []
-    jobs = [(*one, skull) for one in zip(PHYSICS.items(), cycle(known), strict=False) for skull in (True, False)]
-    for (name, physics), case, skull in track(jobs, "imagined"):
-        image, labels = load_image(case.hr), load_labels(case.labels)
-        rng, numbers = np.random.default_rng([settings.seed, *case.name.encode()]), np.asarray(labels.dataobj)
-        true = [(numbers == NUMBERS["cortex"]).sum(), (~np.isin(numbers, OUTSIDE_OF_SKULL)).sum()]
-        for te_ms, low in scan(image, labels, physics, settings.simulation, rng, skull).items():
-            found = segmenter(low, like=image).volumes_ml
-            row = [name, case.name, skull, te_ms, found["cortex"], found["intracranial"]]
-            rows.append([*row, *(voxel_volume_ml(labels) * float(n) for n in true)])
-    return pd.DataFrame(rows, columns=columns)
 
 
 def volume_table(rows: Sequence[dict[str, Any]]) -> pd.DataFrame:

@@ -14,10 +14,10 @@ from segsrgan_study.bet import extraction
 from segsrgan_study.files import load_image, load_labels
 from segsrgan_study.phantoms.physics import PHYSICS
 from segsrgan_study.steps.data.cases import prepared_cases
+from segsrgan_study.steps.scores.imagined import measure_physics
 from segsrgan_study.steps.scores.measure import (
     measure_case,
     measure_one,
-    measure_physics,
     variability_cases,
     volume_table,
 )
