@@ -12,6 +12,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
+from segsrgan_core.errors import UserError
 from segsrgan_study.verdict.rule import COVERAGE, Logistic
 
 RATIO = "ratio_"  # of columns: logarithm of true over found volume, by name of the volume
@@ -49,6 +50,9 @@ def leave_one_head_out(table: pd.DataFrame, logistic: Logistic) -> pd.DataFrame:
     Returns:
         A row a case and volume that was found: head, cohort, kind, verdict, volume, true, low and high (over the found
         volume), inside.
+
+    Raises:
+        UserError: there are too few cases.
     """
     rows = []
     for head, cases in table.groupby("head"):
@@ -57,6 +61,8 @@ def leave_one_head_out(table: pd.DataFrame, logistic: Logistic) -> pd.DataFrame:
             scale = _scale(cases, logistic, name)
             found = cases[["head", "cohort", "kind", "verdict"]].assign(volume=name, true=np.exp(cases[RATIO + name]))
             rows.append(found.assign(low=np.exp(low * scale), high=np.exp(high * scale)))
+    if not rows:
+        raise UserError("intervals: other heads than one have too few cases (19 are needed); take more heads.")
     every = pd.concat(rows).dropna(subset="true")
     return every.assign(inside=every["true"].between(every["low"], every["high"]))
 
