@@ -117,7 +117,7 @@ def segment_image(image: InputImage, job: Job, identity: dict[str, Any], walk: W
     made_with = versions("nibabel", "numpy", "scipy", job.engine)
     facts = {"Sources": [image.source], **identity, "Versions": made_with, **verdict, "Quality": numbers}
     facts |= {"Shape": cortical_shape(found.labels, found.sides)}  # on the network's grid, like the quality
-    facts["Intervals_ml"] = logistic.intervals_ml(result.volumes_ml, numbers) if logistic else {}
+    facts["Intervals_ml"] = logistic.intervals_ml(result.volumes_ml, numbers, verdict["Verdict"]) if logistic else {}
     facts |= {"Options": identity["Options"] | {"Engine": job.engine, "Precision": job.precision}}
     try:
         write_figure(contact_sheet.draw(result, image.name), job.out / image.sheet, dpi=160)

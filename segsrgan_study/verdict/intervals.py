@@ -2,18 +2,20 @@
 
 On heads of known volume that took no part in the fit, the logarithm of true over found volume is divided by how wrong
 the verdict's model expects it to be; the 5th and 95th percentiles of these residuals, with the correction for n cases,
-are the ends of the interval of a new case (Vovk, Gammerman and Shafer 2005; Lei et al. 2018, "Distribution-free
-predictive inference for regression"; each end apart, so that a bias of the network moves the interval). Cases of one
-head resemble each other, which the guarantee leaves out: `leave_one_head_out` shows what holds for a new head.
+are the ends of the interval of a new case (Lei et al. 2018, "Distribution-free predictive inference for regression"),
+for good cases and for marked ones apart (Mondrian: Vovk, Gammerman and Shafer 2005, "Algorithmic learning in a random
+world"), and each end apart, so that a bias of the network moves the interval. Cases of one head resemble each other,
+which the guarantee leaves out: `leave_one_head_out` shows what holds for a new head.
 """
 
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 import pandas as pd
 
 from segsrgan_core.errors import UserError
-from segsrgan_study.verdict.rule import COVERAGE, Logistic
+from segsrgan_study.verdict.rule import COVERAGE, Logistic, group_of
 
 RATIO = "ratio_"  # of columns: logarithm of true over found volume, by name of the volume
 
@@ -25,8 +27,12 @@ def fit_ends(table: pd.DataFrame, logistic: Logistic) -> Logistic:
         table: of `judged`, heads that took no part in the fit; a ratio is nan where nothing was found, or is there.
         logistic: with the slopes of the volumes.
     """
-    ends = {name: conformal_ends(table[RATIO + name] / _scale(table, logistic, name)) for name in logistic.slopes}
-    return replace(logistic, ends={name: found for name, found in ends.items() if found})
+    ends = {}
+    for name in logistic.slopes:
+        residuals = table[RATIO + name] / _scale(table, logistic, name)
+        groups = {group: conformal_ends(part) for group, part in residuals.groupby(table["verdict"].map(group_of))}
+        ends[name] = {group: found for group, found in groups.items() if found}
+    return replace(logistic, ends={name: groups for name, groups in ends.items() if groups})
 
 
 def conformal_ends(residuals: pd.Series) -> tuple[float, float] | None:
@@ -57,10 +63,13 @@ def leave_one_head_out(table: pd.DataFrame, logistic: Logistic) -> pd.DataFrame:
     rows = []
     for head, cases in table.groupby("head"):
         ends = fit_ends(table[table["head"] != head], logistic).ends
-        for name, (low, high) in ends.items():
-            scale = _scale(cases, logistic, name)
-            found = cases[["head", "cohort", "kind", "verdict"]].assign(volume=name, true=np.exp(cases[RATIO + name]))
-            rows.append(found.assign(low=np.exp(low * scale), high=np.exp(high * scale)))
+        for name, group in product(ends, ends and cases["verdict"].map(group_of).unique()):
+            if group not in ends[name]:
+                continue
+            chosen = cases[cases["verdict"].map(group_of) == group]
+            low, high = (np.exp(end * _scale(chosen, logistic, name)) for end in ends[name][group])
+            found = chosen[["head", "cohort", "kind", "verdict"]].assign(volume=name, low=low, high=high)
+            rows.append(found.assign(true=np.exp(chosen[RATIO + name])))
     if not rows:
         raise UserError("intervals: other heads than one have too few cases (19 are needed); take more heads.")
     every = pd.concat(rows).dropna(subset="true")

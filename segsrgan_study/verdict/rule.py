@@ -127,7 +127,7 @@ class Logistic:
         look: probability from which an image is to be looked at.
         never: probability from which its volumes are not to be used.
         slopes: by name of the volume, how its interval widens with the odds.
-        ends: by name of the volume, low and high.
+        ends: by name of the volume, low and high of good cases and of marked ones, see `group_of`.
     """
 
     weights_sha256: str
@@ -141,7 +141,7 @@ class Logistic:
     look: float
     never: float
     slopes: dict[str, float] = field(default_factory=dict)
-    ends: dict[str, tuple[float, float]] = field(default_factory=dict)
+    ends: dict[str, dict[str, tuple[float, float]]] = field(default_factory=dict)
 
     def terms(self, numbers: Mapping[str, float]) -> np.ndarray:
         """Return what each measure adds to the log odds."""
@@ -160,16 +160,20 @@ class Logistic:
         """Return how wrong a volume is expected to be, relative to that at even odds."""
         return float(np.exp(self.slopes[name] * np.clip(log_odds, -ODDS, ODDS)))
 
-    def intervals_ml(self, volumes_ml: Mapping[str, float], numbers: Mapping[str, float]) -> dict[str, list[float]]:
+    def intervals_ml(
+        self, volumes_ml: Mapping[str, float], numbers: Mapping[str, float], verdict: str
+    ) -> dict[str, list[float]]:
         """Return low and high of the true volume in ml, with 90 %, by name of each volume that was found.
 
         Args:
             volumes_ml: by name, of one image; those that the model does not know are left out.
             numbers: its `measures`.
+            verdict: on it.
         """
         found, odds = {}, self.log_odds(numbers)
-        for name, ends in self.ends.items():
-            if volumes_ml.get(name, 0) > 0:
+        for name, groups in self.ends.items():
+            ends = groups.get(group_of(verdict))
+            if ends and volumes_ml.get(name, 0) > 0:
                 found[name] = [volumes_ml[name] * float(np.exp(end * self.scale(name, odds))) for end in ends]
         return found
 
@@ -177,6 +181,11 @@ class Logistic:
         """Return the names of the two measures that raise the probability most, with their values."""
         terms = self.terms(numbers)
         return [f"{self.measures[i]} {numbers[self.measures[i]]:.3g}" for i in np.argsort(-terms)[:2] if terms[i] > 0]
+
+
+def group_of(verdict: str) -> str:
+    """Return the group of a case whose intervals have ends of their own: good, or marked."""
+    return verdict if verdict == VERDICTS[0] else "marked"
 
 
 def transformed(numbers: Mapping[str, Any], names: Sequence[str], logarithm: Sequence[str]) -> np.ndarray:

@@ -91,7 +91,8 @@ def test_every_case_leaves_images_record_sheet_and_volumes(cases, job):
 
 def test_volumes_have_intervals_with_the_weights_and_windows_that_were_calibrated(cases, job):
     of, job = checksum(job.identity()["Weights"]), dataclasses.replace(job, step=None, flips=None)
-    known = dataclasses.replace(MODEL, weights_sha256=of, slopes={"cortex": 0.5}, ends={"cortex": (-0.2, 0.3)})
+    ends = {"cortex": dict.fromkeys(("good", "marked"), (-0.2, 0.3))}
+    known = dataclasses.replace(MODEL, weights_sha256=of, slopes={"cortex": 0.5}, ends=ends)
     write_json(job.model / FILE, dataclasses.asdict(known))
     segment_all(cases[:1], [], job)
     row = table_of(job, "volumes").iloc[0]

@@ -7,28 +7,30 @@ import pandas as pd
 import pytest
 
 from segsrgan_study.verdict.intervals import conformal_ends, coverage, fit_ends, leave_one_head_out
-from segsrgan_study.verdict.rule import ODDS
+from segsrgan_study.verdict.rule import ODDS, group_of
 from tests.study.verdict.test_rule import MODEL, USUAL
 
 WIDENING = replace(MODEL, slopes={"cortex": 0.5, "white": 0.0})
 
 
 def cases(heads, each=8, seed=0, bias=0.05):
-    """Cases whose errors grow with the odds as the model says; the white matter was found in a tenth of them."""
+    """Cases whose errors grow with the odds as the model says, marked ones more; white matter in a twentieth."""
     rng, n = np.random.default_rng(seed), heads * each
     odds = rng.normal(0, 1.5, n)
     table = pd.DataFrame({"head": np.arange(n) // each, "cohort": "a", "kind": "noise", "log_odds": odds})
     table["verdict"] = np.where(odds > 1, "look", "good")
-    table["ratio_cortex"] = (bias + 0.1 * rng.standard_normal(n)) * np.exp(0.5 * np.clip(odds, -ODDS, ODDS))
-    return table.assign(ratio_white=np.where(rng.random(n) < 0.1, 0.1 * rng.standard_normal(n), np.nan))
+    sd = np.where(odds > 1, 0.2, 0.1)
+    table["ratio_cortex"] = (bias + sd * rng.standard_normal(n)) * np.exp(0.5 * np.clip(odds, -ODDS, ODDS))
+    return table.assign(ratio_white=np.where(rng.random(n) < 0.05, 0.1 * rng.standard_normal(n), np.nan))
 
 
 def test_they_contain_nine_of_ten_true_volumes_of_new_cases_at_any_odds():
     model, new = fit_ends(cases(60), WIDENING), cases(300, seed=1)
-    low, high = (np.array([end * model.scale("cortex", o) for o in new["log_odds"]]) for end in model.ends["cortex"])
+    ends = [model.ends["cortex"][group_of(one)] for one in new["verdict"]]
+    low, high = (np.array(ends) * [[model.scale("cortex", odds)] for odds in new["log_odds"]]).T
     inside = new["ratio_cortex"].between(low, high)
     assert inside.mean() == pytest.approx(0.9, abs=0.03)
-    for group in (new["log_odds"] < -1, new["log_odds"] > 1):
+    for group in (new["log_odds"] < -1, new["verdict"] == "good", new["verdict"] == "look"):
         assert inside[group].mean() == pytest.approx(0.9, abs=0.05)
     assert (new["ratio_cortex"] < low).mean() == pytest.approx(0.05, abs=0.02)  # the bias is part of them
 
@@ -45,7 +47,7 @@ def test_few_cases_give_wide_ends_and_too_few_none():
 
 
 def test_each_head_is_judged_by_the_others():
-    table = cases(20)
+    table = cases(30)
     table.loc[table["head"] == 3, "ratio_cortex"] = 5.0  # as no other head
     every = leave_one_head_out(table, WIDENING)
     cortex = every[every["volume"] == "cortex"]
@@ -57,12 +59,12 @@ def test_each_head_is_judged_by_the_others():
 
 
 def test_volumes_that_were_not_found_or_not_learnt_have_no_interval():
-    model = fit_ends(cases(20), WIDENING)  # the white matter has too few cases for an interval
+    model = fit_ends(cases(30), WIDENING)  # the white matter has too few cases for an interval
     numbers = USUAL | {"dark": 0.0}
-    found = model.intervals_ml({"cortex": 70.0, "white": 100.0, "intracranial": 350.0}, numbers)
-    assert set(found) == {"cortex"}
-    low, high = model.ends["cortex"]
     scale = np.exp(0.5 * model.log_odds(numbers))
-    assert found["cortex"] == pytest.approx([70 * np.exp(low * scale), 70 * np.exp(high * scale)])
-    assert model.intervals_ml({"cortex": 0.0}, numbers) == {}
-    assert MODEL.intervals_ml({"cortex": 70.0}, numbers) == {}
+    for verdict, group in (("good", "good"), ("look", "marked"), ("do not use", "marked")):
+        found = model.intervals_ml({"cortex": 70.0, "white": 100.0, "intracranial": 350.0}, numbers, verdict)
+        low, high = model.ends["cortex"][group]
+        assert found == {"cortex": pytest.approx([70 * np.exp(low * scale), 70 * np.exp(high * scale)])}
+    assert model.intervals_ml({"cortex": 0.0}, numbers, "good") == {}
+    assert MODEL.intervals_ml({"cortex": 70.0}, numbers, "good") == {}

@@ -75,7 +75,7 @@ def test_with_a_model_an_image_outside_the_training_is_looked_at_and_a_remark_is
 
 def test_a_model_of_other_weights_is_not_used_and_a_damaged_one_is_told(tmp_path):
     assert read_logistic(tmp_path, "a") is None
-    known = replace(MODEL, slopes={"cortex": 0.5}, ends={"cortex": (-0.2, 0.3)})
+    known = replace(MODEL, slopes={"cortex": 0.5}, ends={"cortex": {"good": (-0.2, 0.3)}})
     write_json(tmp_path / FILE, asdict(known))
     found = read_logistic(tmp_path, "a")
     assert found.ends == known.ends
