@@ -1,5 +1,6 @@
 """What a folder of derivatives holds, as tables and as an offline page with the contact sheet of every case."""
 
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from segsrgan_core.atomic import write_json, write_text
-from segsrgan_core.classes import SIDES
+from segsrgan_core.classes import NUMBERS, SIDES
 from segsrgan_study.files import write_csv
 from segsrgan_study.own_images.bids import is_whole, read_record
 from segsrgan_study.own_images.failures import kept_failures, one_at_a_time
@@ -84,8 +85,11 @@ def _volumes(name: str, record: dict[str, Any], reference: Reference) -> list[di
     made_by = {"weights": record["Weights"]["Name"], "weights_sha256": record["Weights"]["Sha256"][:12]}
     age, rows = record.get("AgeWeeks"), []
     same = not reference.weights or made_by["weights_sha256"] in reference.weights
-    for key, ml in record["Volumes_ml"].items():
-        side, _, tissue = key.partition("_") if key.startswith(SIDES) else ("both", "", key)
+    for tissue, side in product((*NUMBERS, "intracranial"), ("both", *SIDES)):
+        key = tissue if side == "both" else f"{side}_{tissue}"
+        if key not in record["Volumes_ml"]:
+            continue
+        ml = record["Volumes_ml"][key]
         row = {"image": record["Sources"][0], "age_weeks": age, "tissue": tissue, "side": side, "volume_ml": ml}
         row |= dict(zip(("low_ml", "high_ml"), record.get("Intervals_ml", {}).get(key, ()), strict=False))
         if same and age and key in reference.curves:
