@@ -35,7 +35,9 @@ Split = Annotated[str, typer.Option(help="Use one split of a manifest only: trai
 def segment(
     images: Inputs,
     out: Annotated[Path, typer.Option(help="Folder for the BIDS derivatives.")],
-    model: Annotated[str | None, typer.Option(help="Folder of a trained model, or name of packaged weights.")] = None,
+    model: Annotated[
+        str | None, typer.Option(help="Folder of a trained model, or packaged weights; default: by the slices' plane.")
+    ] = None,
     series: Annotated[str, typer.Option(help="DICOM series: its number or a part of its description.")] = "",
     te: Te = None,
     participant_label: Participants = None,
@@ -68,19 +70,25 @@ def segment(
     from segsrgan_core.segmenter import read_card
     from segsrgan_study.own_images.bids import Job
     from segsrgan_study.own_images.inputs import find_images
+    from segsrgan_study.own_images.quality import plane_of
     from segsrgan_study.own_images.run import segment_all
-    from segsrgan_study.weights import find_model
+    from segsrgan_study.weights import BY_PLANE, find_model
 
-    folder = find_model(model)
-    card = read_card(folder)
-    if spacing and spacing > card.spacing_mm:
-        raise UserError(f"--spacing {spacing:g}: the network works at {card.spacing_mm:g} mm; choose finer voxels.")
-    mirrored = None if flips is None else tuple(flips.replace("none", ""))
-    job = Job(folder, out, step, precision, engine, mirrored, spacing, reference)
-    say(f"weights {folder.resolve().name!r}, trained on {card.cohort}.")
+    mirrored, statuses = None if flips is None else tuple(flips.replace("none", "")), []
+    for name in {model} if model else set(BY_PLANE.values()):
+        card = read_card(find_model(name))
+        if spacing and spacing > card.spacing_mm:
+            raise UserError(f"--spacing {spacing:g}: the network works at {card.spacing_mm:g} mm; choose finer voxels.")
     with tempfile.TemporaryDirectory() as scratch:
         chosen = (series, split, te, participant_label or (), session_label or ())
-        statuses = segment_all(*find_images(images, Path(scratch), *chosen), job, workers)
+        found, failures = find_images(images, Path(scratch), *chosen)
+        suited = {image: model or BY_PLANE[plane_of(image)] for image in found}
+        for name in sorted({*suited.values()}) or [model]:
+            folder = find_model(name)
+            say(f"weights {folder.resolve().name!r}, trained on {read_card(folder).cohort}.")
+            job = Job(folder, out, step, precision, engine, mirrored, spacing, reference)
+            statuses += segment_all([one for one in found if suited[one] == name], failures, job, workers)
+            failures = []
     count = Counter(one.state for one in statuses)
     say(f"{count['done']} segmented, {count['there']} there already, {count['failed']} failed: {out / 'report.html'}")
     if count["failed"]:

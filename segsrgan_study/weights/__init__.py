@@ -8,6 +8,7 @@ from segsrgan_core.errors import UserError
 FOLDER = Path(__file__).parent
 CARD = "model.json"
 DEFAULT = "general"
+BY_PLANE = {"axial": DEFAULT, "coronal": "any_plane", "sagittal": "any_plane"}  # the better for the cortex
 AGES_WEEKS = {"general": (29.0, 44.0), "any_plane": (26.0, 44.0)}  # for which they are meant, as their cards say
 
 

@@ -36,7 +36,7 @@ PARAMETERS = [
     fault("infinity", "a finite number", _set, "learning_rate", ".inf"),
     fault("negative", "greater than 0", _set, "slice_mm", "-3"),
     fault("zero", "greater than or equal to 1", changed, "batch: 1 ", "batch: 0 "),
-    fault("too_large", "less than 1", _set, "decay", "50"),
+    fault("too_large", "less than or equal to 1", _set, "decay", "50"),
     fault("no_multiple", "multiple of 16", changed, "patch: 64", "patch: 60"),
     fault("unknown_word", "'residual' or 'unet'", changed, "generator: unet", "generator: resnet"),
     fault("range_upside_down", "low <= high", changed, "thickness_mm: null", "thickness_mm: [4.0, 2.0]"),

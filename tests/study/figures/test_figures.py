@@ -20,6 +20,7 @@ from segsrgan_study.figures import (
     before_after,
     bland_altman,
     calibration,
+    growth,
     learning,
     methods,
     networks,
@@ -35,6 +36,7 @@ from segsrgan_study.figures.inputs import Inputs
 from segsrgan_study.figures.panels import mask_of
 from segsrgan_study.figures.style import MissingResult
 from segsrgan_study.paths import Study
+from segsrgan_study.statistics.growth import fit_curve
 from segsrgan_study.statistics.spread import spread
 from tests.settings import ROOT
 from tests.study.figures.conftest import head
@@ -91,7 +93,15 @@ def imagined():
 
 
 @pytest.fixture(scope="module")
-def drawn(images, scores, volumes, history, bins, compared, models, imagined):
+def grown():
+    """Cortical volumes of eight patients, of whom one is far off."""
+    ml = np.array([60, 66, 70, 78, 83, 92, 97, 140.0])
+    rows = {"case": [f"p{i}" for i in range(8)], "name": "cortex", "age_weeks": np.arange(30.0, 46, 2), "volume_ml": ml}
+    return pd.DataFrame(rows)
+
+
+@pytest.fixture(scope="module")
+def drawn(images, scores, volumes, history, bins, compared, models, imagined, grown):
     """Each figure and its values, by name."""
     truth, labels, low, spline = (images[name] for name in ("truth", "labels", "low", "spline"))
     doubt = Nifti1Image(0.001 * np.asarray(truth.dataobj), truth.affine)
@@ -107,6 +117,9 @@ def drawn(images, scores, volumes, history, bins, compared, models, imagined):
         "variability_table": variability_table.draw(analyse(volumes), with_talk=True),
         "te_effect": te_effect.draw(volumes),
         "physics": physics.draw(imagined),
+        "growth": growth.draw(
+            grown, {"cortex": fit_curve(grown["age_weeks"].to_numpy(), grown["volume_ml"].to_numpy())}
+        ),
         "te_overlay": te_overlay.draw({"sub-01": CORTICES[:2], "sub-02": CORTICES[:2]}),
         "bland_altman": bland_altman.draw(volumes),
         "assumptions": assumptions.draw(volumes),

@@ -1,8 +1,11 @@
+import nibabel as nib
 import numpy as np
 import pandas as pd
 import pytest
 
-from segsrgan_study.own_images.quality import outliers, thick_slices
+from segsrgan_study.own_images.names import InputImage
+from segsrgan_study.own_images.quality import outliers, plane_of, thick_slices
+from segsrgan_study.weights import BY_PLANE, packaged
 from tests.settings import model_card
 
 
@@ -27,3 +30,19 @@ def test_the_one_that_is_far_from_the_others_is_named():
 def test_few_cases_or_equal_ones_have_no_outliers():
     for values in ([1.0, 1.1, 1.2, 90.0], [5.0] * 6 + [9.0], [np.nan] * 6):
         assert set(outliers(pd.DataFrame({"snr": values}))) == {""}
+
+
+@pytest.mark.parametrize(
+    ("spacing", "plane"),
+    [((1, 1, 3), "axial"), ((1, 3, 1), "coronal"), ((3, 1, 1), "sagittal"), ((1, 1, 1.2), "axial")],
+    ids=["axial", "coronal", "sagittal", "no plane"],
+)
+def test_the_plane_of_the_slices_chooses_the_weights(tmp_path, spacing, plane):
+    file = tmp_path / "t2.nii"
+    nib.save(nib.Nifti1Image(np.zeros((8, 8, 8), np.float32), np.diag([*spacing, 1.0])), file)
+    assert plane_of(InputImage(file, "sub-1", "t2.nii")) == plane
+    assert set(BY_PLANE.values()) <= set(packaged())
+
+
+def test_an_image_that_cannot_be_read_gets_the_first_weights(tmp_path):
+    assert plane_of(InputImage(tmp_path / "no.nii", "sub-1", "no.nii")) == "axial"
