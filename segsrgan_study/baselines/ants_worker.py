@@ -1,17 +1,13 @@
 """ANTs in processes of its own, each with its number of threads and its folder for temporary files.
 
 ANTs reads the number of threads once, when it is loaded. Registration on several threads gives another result each
-time (Dice changes in the third digit), on one thread always the same. Some functions leave files behind. To start takes
-a process two seconds, so that it is kept for the next call.
+time (Dice changes in the third digit), on one thread always the same. Some functions leave files behind.
 """
 
-import atexit
 import os
-import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor, as_completed
-from contextlib import ExitStack, contextmanager
+from concurrent.futures import as_completed
 from typing import Any
 
 import numpy as np
@@ -23,11 +19,10 @@ from segsrgan_study.pool import processes
 
 RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 SEED = 1
-_kept: dict[tuple[int, int], tuple[ExitStack, Executor]] = {}  # by number of processes and of threads in each
 
 
 def in_workers(function: Callable[..., Any], jobs: Sequence[tuple], threads: int = 1) -> Iterator[Any]:
-    """Call a function of a module once per job (its arguments) in processes of its own, at most one per core.
+    """Call a function of a module once per job (its arguments) in fresh processes, at most one per core.
 
     Each process has so many of ANTs' threads.
 
@@ -36,25 +31,9 @@ def in_workers(function: Callable[..., Any], jobs: Sequence[tuple], threads: int
     """
     if not jobs:
         return
-    with tempfile.TemporaryDirectory(prefix="segsrgan-") as folder, _pool(min(cores(), len(jobs)), threads) as pool:
+    with tempfile.TemporaryDirectory(prefix="segsrgan-") as folder, processes(min(cores(), len(jobs))) as pool:
         for future in as_completed([pool.submit(_call, folder, threads, function, *job) for job in jobs]):
             yield future.result()
-
-
-@contextmanager
-def _pool(n: int, threads: int) -> Iterator[Executor]:
-    """Lend the kept processes; after a fault, and when this process ends, they end."""
-    if (n, threads) not in _kept:
-        stack = ExitStack()
-        _kept[n, threads] = stack, stack.enter_context(processes(n))
-        atexit.register(stack.close)
-    stack, pool = _kept[n, threads]
-    try:
-        yield pool
-    except BaseException:
-        del _kept[n, threads]
-        stack.__exit__(*sys.exc_info())
-        raise
 
 
 def _call(folder: str, threads: int, function: Callable[..., Any], *arguments: Any) -> Any:

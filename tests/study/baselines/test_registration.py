@@ -101,15 +101,6 @@ def test_a_killed_registration_is_no_fault_of_its_atlas(case, tmp_path, monkeypa
         METHODS["majority_vote"].run(replace(case[0], cache=tmp_path))
 
 
-def test_a_process_is_kept_for_the_next_call_until_it_dies():
-    (first,) = ants_worker.in_workers(os.getpid, [()])
-    assert list(ants_worker.in_workers(os.getpid, [()])) == [first]
-    with pytest.raises(ProcessDiedError):
-        list(ants_worker.in_workers(die, [()]))
-    (other,) = ants_worker.in_workers(os.getpid, [()])
-    assert other not in (first, os.getpid())
-
-
 def test_a_full_or_missing_disk_is_no_fault_of_the_atlas(case, tmp_path):
     (tmp_path / "file").write_text("no folder")
     with pytest.raises(NotADirectoryError, match="file"):
