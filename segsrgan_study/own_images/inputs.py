@@ -125,14 +125,12 @@ def _with_ages(images: list[InputImage]) -> list[InputImage]:
     tables = lru_cache(bids_ages)
     found = []
     for image in images:
-        home = next((path for path in image.file.absolute().parents if path.name.startswith("sub-")), None)
+        file = image.file.absolute()
+        home = next((path for path in file.parents if path.name.startswith("sub-")), None)
         if home and image.age_weeks is None and not image.folder:
-            ages, sub, session = (
-                tables(home.parent),
-                home.name.removeprefix("sub-"),
-                image.file.relative_to(home).parts[0],
-            )
-            age = ages.get((sub, session.removeprefix("ses-"))) or ages.get((sub, ""))
+            ages, sub = tables(home.parent), home.name.removeprefix("sub-")
+            session = file.relative_to(home).parts[0].removeprefix("ses-")
+            age = ages.get((sub, session)) or ages.get((sub, ""))
             image = replace(image, age_weeks=float(age) if age else None)
         found.append(image)
     return found

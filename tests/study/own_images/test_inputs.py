@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 
 from segsrgan_core.errors import UserError
@@ -221,10 +223,11 @@ def test_an_age_that_is_none_is_refused_by_its_line(find, tmp_path, cell):
         find(tmp_path / "list.csv")
 
 
-def test_the_ages_of_bids_tables_and_of_a_manifest(image, tmp_path):
+def test_the_ages_of_bids_tables_and_of_a_manifest(image, tmp_path, monkeypatch):
     paths = [image(f"bids/sub-{one}/anat/sub-{one.replace('/', '_')}_T2w.nii") for one in ("01", "02/ses-1", "03")]
     (tmp_path / "bids" / "participants.tsv").write_text("participant_id\tage\tscan_age\nsub-01\t2\t40.5\n")
     (tmp_path / "bids" / "sub-02" / "sub-02_sessions.tsv").write_text("session_id\tscan_age\nses-1\t31.0\n")
-    for given in ([tmp_path / "bids"], paths):
+    monkeypatch.chdir(tmp_path)
+    for given in ([tmp_path / "bids"], paths, [Path("bids")]):
         images, _ = find_images(given, tmp_path)
         assert [one.age_weeks for one in images] == [40.5, 31.0, None]
