@@ -6,6 +6,8 @@ against it, with a covariance of minus the variance of s, where both noise and a
 tells motion from anatomy; s follows by least squares with the variance of s against that of the noise.
 """
 
+from typing import Any
+
 import numpy as np
 from nibabel.nifti1 import Nifti1Image
 from scipy import ndimage
@@ -60,15 +62,12 @@ def brought_back(image: Nifti1Image) -> tuple[Nifti1Image, float]:
     """
     axis, array = through_plane_axis(image), np.asarray(image.dataobj, np.float32)
     sizes, still = np.delete(spacing_mm(image), axis), np.moveaxis(array, axis, 0)
-    stack, inside = still, still > 0.1 * intensity_scale(array)
-    shifts, weight, sd = np.zeros((len(stack), 2)), 0.0, 0.0
+    stack, head = still, still > 0.1 * intensity_scale(array)
+    inside, shifts, weight, sd = head, np.zeros((len(stack), 2)), 0.0, 0.0
     if min(array.shape) < 4:
         return image, 0.0
     for blur_mm in BLURS_MM:
-        moved = [
-            ndimage.shift(one.astype(np.float32), by, order=1) for one, by in zip(inside, -shifts / sizes, strict=True)
-        ]
-        offsets = offsets_mm(still, np.stack(moved) > 0.5, sizes, blur_mm)
+        offsets = offsets_mm(still, inside, sizes, blur_mm)
         known = np.isfinite(offsets[:, 0])
         both = known[1:] & known[:-1]
         if both.sum() < 3:
@@ -82,10 +81,14 @@ def brought_back(image: Nifti1Image) -> tuple[Nifti1Image, float]:
             noise = np.mean(np.square(offsets[known])) - 1.5 * variance
             weight, sd = max(noise, NOISE_MM**2) / variance, float(np.sqrt(variance))
         shifts += _solved(offsets, known, shifts, weight)
-        places = zip(stack, -shifts / sizes, strict=True)
-        still = np.stack([ndimage.shift(one, by, order=3, mode="nearest") for one, by in places])
+        still = _moved(stack, -shifts / sizes, order=3, mode="nearest")
+        inside = _moved(head.astype(np.float32), -shifts / sizes, order=1) > 0.5
     still = np.clip(still, array.min(), None)
     return Nifti1Image(np.ascontiguousarray(np.moveaxis(still, 0, axis)), image.affine), sd
+
+
+def _moved(stack: np.ndarray, by_voxels: np.ndarray, **options: Any) -> np.ndarray:
+    return np.stack([ndimage.shift(one, by, **options) for one, by in zip(stack, by_voxels, strict=True)])
 
 
 def _slow(values: np.ndarray) -> np.ndarray:

@@ -75,18 +75,18 @@ def segment(
     from segsrgan_study.weights import BY_PLANE, find_model
 
     mirrored, statuses = None if flips is None else tuple(flips.replace("none", "")), []
-    for name in {model} if model else set(BY_PLANE.values()):
-        card = read_card(find_model(name))
+    folders = {name: find_model(name) for name in ([model] if model else BY_PLANE.values())}
+    cards = {name: read_card(folder) for name, folder in folders.items()}
+    for card in cards.values():
         if spacing and spacing > card.spacing_mm:
             raise UserError(f"--spacing {spacing:g}: the network works at {card.spacing_mm:g} mm; choose finer voxels.")
     with tempfile.TemporaryDirectory() as scratch:
         chosen = (series, split, te, participant_label or (), session_label or ())
         found, failures = find_images(images, Path(scratch), *chosen)
         suited = {image: model or BY_PLANE[plane_of(image)] for image in found}
-        for name in sorted({*suited.values()}) or [model]:
-            folder = find_model(name)
-            say(f"weights {folder.resolve().name!r}, trained on {read_card(folder).cohort}.")
-            job = Job(folder, out, step, precision, engine, mirrored, spacing, reference)
+        for name in sorted({*suited.values()}) or list(folders)[:1]:
+            say(f"weights {folders[name].resolve().name!r}, trained on {cards[name].cohort}.")
+            job = Job(folders[name], out, step, precision, engine, mirrored, spacing, reference)
             statuses += segment_all([one for one in found if suited[one] == name], failures, job, workers)
             failures = []
     count = Counter(one.state for one in statuses)
