@@ -63,7 +63,7 @@ def _curves(ax: Axes, bins: pd.DataFrame) -> None:
     ax.plot([0, 1], [0, 1], color=GREY, linestyle=":", linewidth=0.9)
     former = bins["structure"].str.endswith(BEFORE)
     for name, part in bins[former].groupby("structure", sort=False):
-        label = name.replace("_", " ")
+        label = f"{name.removesuffix(BEFORE)}, before".replace("_", " ")
         ax.plot(part["mean_probability"], part["share_inside"], "--", marker="o", color=GREY, label=label)
     bins = bins[~former]
     for (name, part), color in zip(bins.groupby("structure", sort=False), cycle(CYCLE), strict=False):

@@ -1,6 +1,7 @@
 """Numbered figures of the report, each kept with its plotted values."""
 
 import base64
+import tempfile
 from collections.abc import Callable
 from html import escape
 from pathlib import Path
@@ -11,7 +12,9 @@ from matplotlib.figure import Figure
 
 from segsrgan_core.atomic import write_json
 from segsrgan_core.errors import UserError
-from segsrgan_study.figures.style import save
+from segsrgan_study.figures.style import save, write_figure
+
+SCREEN_DPI = 200  # of the embedded pictures; the files beside them have 300
 
 
 class Gallery:
@@ -33,7 +36,8 @@ class Gallery:
             return HTML(f"<p><b>Figure {self._count}, {title}: not drawn.</b> {escape(self.missing[name])}</p>")
         finally:
             write_json(self._folder / "missing.json", self.missing)
-        source = base64.b64encode((self._folder / f"{name}.png").read_bytes()).decode()
+        with tempfile.TemporaryDirectory() as folder:
+            source = base64.b64encode(write_figure(fig, Path(folder, "shown.png"), SCREEN_DPI).read_bytes()).decode()
         width = round(fig.get_size_inches()[0] * 25.4 * 1.3)  # larger than on paper, for screens
         image = f'<img src="data:image/png;base64,{source}" alt="{title}" style="width: {width}mm; max-width: 100%">'
         below = f"<b>Figure {self._count}.</b> {escape(' '.join(caption.split()))}"

@@ -4,6 +4,7 @@ Relaxation is drawn here, apart from what training draws (`imaging.resynthesis`)
 within each tissue, so that no network is measured on its own assumptions.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -39,6 +40,14 @@ TISSUES = {
 VARIATION = {8.0: 0.06, 2.5: 0.04}  # of T2 within a tissue: distance in mm to half width
 
 
+def t2_factor(
+    shape: tuple[int, ...], spacing_mm: float, variation: Mapping[float, float], rng: np.random.Generator
+) -> np.ndarray:
+    """Draw how T2 varies within a tissue, (X, Y, Z), 0.7 to 1.3: waves of a distance in mm and a half width."""
+    waves = [width * smooth_noise(shape, spacing_mm, mm, rng) for mm, width in variation.items()]
+    return np.clip(1 + sum(waves), 0.7, 1.3)
+
+
 def at_echo_times(
     image: Nifti1Image, labels: Nifti1Image, rng: np.random.Generator, te_ms: tuple[float, ...] = TE_MS
 ) -> tuple[dict[float, Nifti1Image], float]:
@@ -56,9 +65,7 @@ def at_echo_times(
     """
     array, numbers = np.asarray(image.dataobj, np.float32), np.asarray(labels.dataobj).astype(np.uint8)
     tissues, tr_ms = draw_relaxation(rng, TISSUES), rng.uniform(*TR_MS)
-    spacing = float(spacing_mm(image).mean())
-    waves = [width * smooth_noise(array.shape, spacing, mm, rng) for mm, width in VARIATION.items()]
-    factor = np.clip(1 + sum(waves), 0.7, 1.3)
+    factor = t2_factor(array.shape, float(spacing_mm(image).mean()), VARIATION, rng)
     m0, t1, t2 = (np.array([getattr(tissues[n], key) for n in range(10)])[numbers] for key in ("m0", "t1_ms", "t2_ms"))
     fluid = tissues[CSF]
     brightest = spin_echo(fluid.m0, fluid.t1_ms, fluid.t2_ms, min(te_ms), tr_ms)

@@ -18,13 +18,12 @@ from segsrgan_core.imaging.geometry import centred_grid, resample_to, spacing_mm
 from segsrgan_core.imaging.noise import add_rician
 from segsrgan_core.imaging.resynthesis import CSF, tissue_signals
 from segsrgan_core.simulation import FWHM_PER_SIGMA, Simulation
-from segsrgan_study.phantoms.echoes import TE_MS
+from segsrgan_study.phantoms.echoes import TE_MS, t2_factor
 from segsrgan_study.phantoms.shape import smooth_noise
 
 Pools = tuple[tuple[float, Relaxation], ...]  # share of the water, its relaxation
 OUTER_T2_MS = 90.0  # assumed
-WAVES_MM = (12.0, 4.0)  # of T2 within a tissue
-WAVE = 0.05  # half width of each
+VARIATION = {12.0: 0.05, 4.0: 0.05}  # of T2 within a tissue, see `echoes.t2_factor`
 
 
 class Physics(NamedTuple):
@@ -91,17 +90,17 @@ PHYSICS: dict[str, Physics] = {
 }
 
 
-def pure_signals(physics: Physics, te_ms: float, t2_factor: np.ndarray | float = 1.0) -> Mapping[int, np.ndarray]:
+def pure_signals(physics: Physics, te_ms: float, longer: np.ndarray | float = 1.0) -> Mapping[int, np.ndarray]:
     """Return the signal of each tissue by drawem9 number: the sum over its pools of spin echoes.
 
     Args:
         physics: the scanner.
         te_ms: echo time in ms.
-        t2_factor: number or array by which all T2 are multiplied.
+        longer: number or array by which all T2 are multiplied.
     """
     return {
         number: sum(
-            share * spin_echo(water.m0, water.t1_ms, water.t2_ms * t2_factor, te_ms, physics.tr_ms)
+            share * spin_echo(water.m0, water.t1_ms, water.t2_ms * longer, te_ms, physics.tr_ms)
             for share, water in pools
         )
         for number, pools in physics.tissues().items()
@@ -131,7 +130,7 @@ def scan(
     """
     array, numbers = np.asarray(image.dataobj, np.float32), np.asarray(labels.dataobj).astype(np.uint8)
     spacing = float(spacing_mm(image).mean())
-    factor = np.clip(1 + sum(WAVE * smooth_noise(array.shape, spacing, mm, rng) for mm in WAVES_MM), 0.7, 1.3)
+    factor = t2_factor(array.shape, spacing, VARIATION, rng)
     field = 1 + physics.b1 * np.clip(smooth_noise(array.shape, spacing, 60.0, rng), -1, 1)
     echo = np.sin(np.pi / 2 * field) ** 3
     bright = float(tissue_signals(array, numbers)[CSF])

@@ -9,6 +9,7 @@ from scipy import ndimage
 from segsrgan_core.classes import NUMBERS, SIDES
 from segsrgan_core.imaging.geometry import spacing_mm
 from segsrgan_core.imaging.hemispheres import largest_part
+from segsrgan_study.boxes import around
 from segsrgan_study.shapes.surface import surface
 from segsrgan_study.shapes.thickness import thickness_mm
 
@@ -43,9 +44,11 @@ def cortical_shape(labels: Nifti1Image, sides: Nifti1Image | None) -> dict[str, 
     cortex, cerebrum = array == CORTEX, np.isin(array, (CORTEX, *INSIDE))
     for number, side in enumerate(SIDES, start=1):
         mask = cerebrum & (np.asarray(sides.dataobj) == number)
-        boxes = ndimage.find_objects(mask.astype(np.uint8))
-        solid = largest_part(mask[boxes[0]]) if boxes else mask
-        sheet = solid & cortex[boxes[0]] if boxes else mask
+        if not mask.any():
+            continue
+        box = around(mask)
+        solid = largest_part(mask[box])
+        sheet = solid & cortex[box]
         if sheet.any() and (solid & ~sheet).any():
             of_side = hemisphere_shape(sheet, solid, spacing_mm(labels))
             found |= {f"{side}_{name}": value for name, value in of_side.items()}

@@ -26,7 +26,7 @@ class Surface(NamedTuple):
 def surface(solid: np.ndarray, spacing_mm: np.ndarray) -> Surface:
     """Return the surface of a mask: where its Gaussian-smoothed indicator is 1/2.
 
-    Marching tetrahedra (Doi and Koide, IEICE Transactions E74, 1991) on a field that was smoothed by 0.755 voxels: the
+    Marching tetrahedra (Doi and Koide, IEICE Transactions E74, 1991) on a field that was smoothed by 0.75 voxels: the
     staircase of a binary mask makes an area 9 % too large.
 
     Args:

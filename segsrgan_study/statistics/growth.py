@@ -157,8 +157,8 @@ def find_reference(word: str) -> Reference:
     rows = rows.assign(name=np.where(sides.isin(SIDES), sides + "_" + rows["tissue"], rows["tissue"]))
     if "participant_id" in rows:
         rows = rows.drop_duplicates(["participant_id", "name"])
-    curves = {}
-    for name, part in rows.groupby("name"):
+    curves, parts = {}, rows.groupby("name")
+    for name, part in parts:
         try:
             curves[name] = fit_curve(part["age_weeks"], part["volume_ml"])
         except ValueError as error:
@@ -166,4 +166,4 @@ def find_reference(word: str) -> Reference:
     if not curves:
         raise UserError(f"{path}: no row gives the age of a subject; fill in the column age_weeks.")
     made_by = frozenset(rows["weights_sha256"]) if "weights_sha256" in rows else frozenset()
-    return Reference(f"{path.name}, {len(part)} subjects", curves, made_by)
+    return Reference(f"{path.name}, {parts.size().max()} subjects", curves, made_by)

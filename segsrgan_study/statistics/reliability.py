@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-from scipy import ndimage, stats
+from scipy import ndimage
 
 BINS = 10
 REACH_MM = 5.0
@@ -16,20 +16,25 @@ BEFORE = "_before_calibration"  # end of the name of a structure whose probabili
 VOLUMES = ["volume_ml", "volume_true_ml"]
 
 
-def reliability_bins(probability: np.ndarray, truth: np.ndarray, spacing_mm: Sequence[float]) -> pd.DataFrame:
-    """Sort the voxels within 5 mm of the true structure by their probability.
+def near_truth(truth: np.ndarray, spacing_mm: Sequence[float]) -> np.ndarray:
+    """Return the voxels within 5 mm of a true structure, bool (X, Y, Z); `truth` is not 0 inside, and not empty.
 
     Farther away nothing is in doubt, and the share of such voxels would only tell how large the image is.
+    """
+    return ndimage.distance_transform_edt(truth == 0, spacing_mm) <= REACH_MM
+
+
+def reliability_bins(probability: np.ndarray, truth: np.ndarray, near: np.ndarray) -> pd.DataFrame:
+    """Sort the voxels of a mask by their probability.
 
     Args:
         probability: float (X, Y, Z), in [0, 1].
-        truth: (X, Y, Z), non-zero inside; not empty.
-        spacing_mm: voxel size along each axis.
+        truth: (X, Y, Z), non-zero inside.
+        near: of `near_truth`.
 
     Returns:
         One row per bin: bin_low, bin_high, n_voxels, probability_sum, true_sum.
     """
-    near = ndimage.distance_transform_edt(truth == 0, spacing_mm) <= REACH_MM
     p, inside = probability[near].astype(float), truth[near] != 0
     which = np.minimum((p * BINS).astype(int), BINS - 1)
     edges = np.linspace(0, 1, BINS + 1).round(6)
@@ -55,23 +60,22 @@ def expected_error(bins: pd.DataFrame) -> float:
     return float(gap.sum() / bins["n_voxels"].sum())
 
 
-def ranking(uncertainty: np.ndarray, truth: np.ndarray, found: np.ndarray, spacing_mm: Sequence[float]) -> float:
+def ranking(uncertainty: np.ndarray, truth: np.ndarray, found: np.ndarray, near: np.ndarray) -> float:
     """Return how well an uncertainty ranks wrong labels before right ones: the area under the ROC curve.
 
     Args:
         uncertainty: float (X, Y, Z).
-        truth: (X, Y, Z), the true labels, 0 for the background; voxels within 5 mm of one count.
+        truth: (X, Y, Z), the true labels, 0 for the background.
         found: (X, Y, Z), the labels.
-        spacing_mm: voxel size along each axis.
+        near: of `near_truth`, voxels that count.
 
     Returns:
         In [0, 1]; nan where no label or every label is wrong.
     """
-    near = ndimage.distance_transform_edt(truth == 0, spacing_mm) <= REACH_MM
-    wrong, ranks = (truth != found)[near], stats.rankdata(uncertainty[near])
-    n = np.count_nonzero(wrong)
-    right = len(wrong) - n
-    return float((ranks[wrong].sum() - n * (n + 1) / 2) / (n * right)) if n and right else float("nan")
+    from sklearn.metrics import roc_auc_score
+
+    wrong = (truth != found)[near]
+    return float(roc_auc_score(wrong, uncertainty[near])) if wrong.any() and not wrong.all() else float("nan")
 
 
 def volume_table(scores: pd.DataFrame) -> pd.DataFrame:

@@ -17,7 +17,7 @@ from segsrgan_study.params import Settings
 from segsrgan_study.paths import Study
 from segsrgan_study.scores import image_scores, label_scores, score_table
 from segsrgan_study.shapes.cortex import cortical_shape
-from segsrgan_study.statistics.reliability import BEFORE, expected_error, pooled, ranking, reliability_bins
+from segsrgan_study.statistics.reliability import BEFORE, expected_error, near_truth, pooled, ranking, reliability_bins
 from segsrgan_study.statistics.summary import summarise, with_methods
 from segsrgan_study.steps.data.cases import PreparedCase
 from segsrgan_study.steps.labels.labelled import LABELLED, NO_RUNS, labels_path, reasons
@@ -90,15 +90,17 @@ def evaluate_case(
     sharp = error_probability(before, former, segmenter.card.tissues.numbers, np.inf)
     wished, labelled = np.where(np.isin(true, list(names)), true, 0), np.asarray(result.labels.dataobj)
     maps = {"auc_wrong": (np.asarray(result.uncertainty.dataobj), labelled), "auc_wrong_before": (sharp, former)}
-    for metric, (doubt, said) in maps.items() if np.any(wished) else ():
-        value = ranking(doubt, wished, said, spacing)
-        rows.append({**network, "structure": shown_structure(segmenter.card), "metric": metric, "value": value})
+    if np.any(wished):
+        near, who = near_truth(wished, spacing), {**network, "structure": shown_structure(segmenter.card)}
+        values = {metric: ranking(doubt, wished, said, near) for metric, (doubt, said) in maps.items()}
+        rows += [{**who, "metric": metric, "value": value} for metric, value in values.items()]
     bins = []
     for number, name in names.items():
         if not np.any(true == number):
             continue
+        near = near_truth(true == number, spacing)
         for metric, structure, probability in (("ece", name, after[name]), ("ece_before", name + BEFORE, before[name])):
-            part = reliability_bins(probability, true == number, spacing)
+            part = reliability_bins(probability, true == number, near)
             rows.append({**network, "structure": name, "metric": metric, "value": expected_error(part)})
             if metric == "ece" or name == shown_structure(segmenter.card):
                 bins += part.assign(structure=structure).to_dict("records")

@@ -6,15 +6,13 @@ from itertools import cycle
 import numpy as np
 import pandas as pd
 
-from segsrgan_core.classes import NUMBERS
-from segsrgan_core.imaging.geometry import voxel_volume_ml
 from segsrgan_core.segmenter import Segmenter
 from segsrgan_study.files import load_image, load_labels
 from segsrgan_study.params import Settings
 from segsrgan_study.phantoms.physics import PHYSICS, scan
 from segsrgan_study.progress import track
 from segsrgan_study.steps.data.cases import PreparedCase
-from segsrgan_study.steps.scores.measure import OUTSIDE_OF_SKULL
+from segsrgan_study.steps.scores.measure import true_volumes_ml
 
 
 def measure_physics(cases: Sequence[PreparedCase], segmenter: Segmenter, settings: Settings) -> pd.DataFrame:
@@ -31,10 +29,10 @@ def measure_physics(cases: Sequence[PreparedCase], segmenter: Segmenter, setting
     jobs = [(*one, skull) for one in zip(PHYSICS.items(), cycle(known), strict=False) for skull in (True, False)]
     for (name, physics), case, skull in track(jobs, "imagined"):
         image, labels = load_image(case.hr), load_labels(case.labels)
-        rng, numbers = np.random.default_rng([settings.seed, *case.name.encode()]), np.asarray(labels.dataobj)
-        true = [(numbers == NUMBERS["cortex"]).sum(), (~np.isin(numbers, OUTSIDE_OF_SKULL)).sum()]
+        rng = np.random.default_rng([settings.seed, *case.name.encode()])
+        who = {"physics": name, "subject": case.name, "skull": skull}
         for te_ms, low in scan(image, labels, physics, settings.simulation, rng, skull).items():
             found = segmenter(low, like=image).volumes_ml
-            row = [name, case.name, skull, te_ms, found["cortex"], found["intracranial"]]
-            rows.append([*row, *(voxel_volume_ml(labels) * float(n) for n in true)])
+            volumes = {"cortex_ml": found["cortex"], "icv_ml": found["intracranial"], **true_volumes_ml(labels)}
+            rows.append({**who, "te_ms": te_ms, **volumes})
     return pd.DataFrame(rows, columns=columns)

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from nibabel.nifti1 import Nifti1Image
 
 from segsrgan_core.classes import NUMBERS, SIDES
 from segsrgan_core.errors import UserError
@@ -47,14 +48,20 @@ def measure_case(study: Study, case: PreparedCase, segmenter: Segmenter) -> dict
     return row
 
 
+def true_volumes_ml(labels: Nifti1Image) -> dict[str, float]:
+    """Return the true volumes that drawem9 labels tell, by column of the tables of stage 04."""
+    numbers, voxel_ml = np.asarray(labels.dataobj), voxel_volume_ml(labels)
+    masks = {"cortex": numbers == NUMBERS["cortex"], "icv": ~np.isin(numbers, OUTSIDE_OF_SKULL)}
+    return {f"{name}_true_ml": voxel_ml * float(mask.sum()) for name, mask in masks.items()}
+
+
 def measure_one(case: PreparedCase, segmenter: Segmenter) -> tuple[Segmentation, dict[str, Any]]:
     """Segment one image, on the grid of the truth where it is known, by a network of the cortex and the hemispheres.
 
     Returns:
         The segmentation and its row of `volumes.csv` without BET's ICV: volumes in ml; where white matter is known, the
-        shape of each hemisphere's cortex; true volumes where labels are
-        known; Dice of the cortex and PSNR (network and spline) where they are known on a grid of the network's voxel
-        size.
+        shape of each hemisphere's cortex; true volumes where labels are known; Dice of the cortex and PSNR (network and
+        spline) where they are known on a grid of the network's voxel size.
     """
     labels = load_labels(case.labels) if case.labels else None
     known = labels is not None and np.allclose(spacing_mm(labels), segmenter.card.spacing_mm, rtol=0.02)
@@ -67,9 +74,7 @@ def measure_one(case: PreparedCase, segmenter: Segmenter) -> tuple[Segmentation,
         if "white" in segmenter.card.classes:
             row |= cortical_shape(result.labels, result.sides)
     if labels is not None:
-        numbers, voxel_ml = np.asarray(labels.dataobj), voxel_volume_ml(labels)
-        row["cortex_true_ml"] = voxel_ml * float((numbers == NUMBERS["cortex"]).sum())
-        row["icv_true_ml"] = voxel_ml * float((~np.isin(numbers, OUTSIDE_OF_SKULL)).sum())
+        row |= true_volumes_ml(labels)
     if known:
         row["cortex_dice"] = dice(*(np.asarray(one.dataobj) == NUMBERS["cortex"] for one in (labels, result.labels)))
     if known and case.hr is not None:
