@@ -4,6 +4,7 @@ The channels of a segmentation form groups of probabilities: the tissues (one ch
 per tissue after the background), then, with hemispheres: outside, left, right.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +19,11 @@ DRAWEM9: dict[int, str] = dict(enumerate(_TISSUES.split(), start=1))
 NUMBERS = {name: number for number, name in DRAWEM9.items()}
 SIDES = ("left", "right")
 LEAST = 1e-4  # least probability that is told from 0
+
+
+def log_probabilities(named: np.ndarray) -> np.ndarray:
+    """Return the logarithms (..., 1 + n) of the background's and the n named classes' probabilities (..., n)."""
+    return np.log(np.maximum(np.concatenate([1 - named.sum(-1, keepdims=True), named], -1), LEAST))
 
 
 @dataclass(frozen=True)
@@ -90,15 +96,21 @@ class Classes:
         """
         named, shift = self._named(probabilities), [0, *(biases.get(name, 0) for name in self.names)]
         seen = named.sum(-1) > LEAST  # elsewhere all is background
-        p = np.concatenate([1 - named[seen].sum(-1, keepdims=True), named[seen]], -1)
-        logits = (np.log(np.maximum(p, LEAST)) + np.float32(shift)) / np.float32(temperature)
+        logits = (log_probabilities(named[seen]) + np.float32(shift)) / np.float32(temperature)
         named[seen] = special.softmax(logits, -1)[:, 1:] * (named[seen] > 0)  # outside the skull it stays 0
 
     def decode(self, probabilities: np.ndarray) -> np.ndarray:
         """Return the drawem9 number of the largest of probabilities (X, Y, Z, channels), uint8; 0: the background."""
-        named = self._named(probabilities)
-        found = np.where(named.max(-1) > 1 - named.sum(-1), 1 + named.argmax(-1), 0)
-        return np.array([0, *self.numbers.values()], np.uint8)[found]
+        return self.decode_named(list(np.moveaxis(self._named(probabilities), -1, 0)))
+
+    def decode_named(self, named: Sequence[np.ndarray]) -> np.ndarray:
+        """Return the labels of `decode` for the probability of each named class, (X, Y, Z)."""
+        best = 1 - sum(named)
+        labels = np.zeros(best.shape, np.uint8)
+        for number, p in zip(self.numbers.values(), named, strict=True):
+            labels[p > best] = number
+            best = np.maximum(best, p)
+        return labels
 
     def _named(self, probabilities: np.ndarray) -> np.ndarray:
         return probabilities[..., self.tissue_channels - len(self.names) : self.tissue_channels]

@@ -19,6 +19,7 @@ from segsrgan_core.errors import UserError
 from segsrgan_core.imaging.geometry import (
     resample_isotropic,
     resample_like,
+    slice_plane,
     spacing_mm,
     through_plane_axis,
     voxel_volume_ml,
@@ -169,10 +170,8 @@ class Segmenter:
 
     def _notes(self, canonical: Nifti1Image, thickness: float) -> list[str]:
         low, high = self.card.thickness_mm
-        plane = ("sagittal", "coronal", "axial")[through_plane_axis(canonical)]
-        thick = thickness > 1.5 * self.card.spacing_mm
-        notes = []
-        if thick and plane not in self.card.planes:
+        plane, notes = slice_plane(canonical), []
+        if plane is not None and plane not in self.card.planes:
             notes.append(f"the slices are {plane}, the network was trained on {' and '.join(self.card.planes)} slices")
         if not low - 0.25 <= thickness <= high + 0.25:
             notes.append(f"the slices are {thickness:.3g} mm thick, the network was trained on {low:g} to {high:g} mm")

@@ -43,7 +43,7 @@ def mirror_plane(image: Nifti1Image, mask: np.ndarray, votes: np.ndarray | None 
     minus the mean agreement with the votes, from the sagittal plane through the centre of the mask on.
 
     Args:
-        image: float32 (X, Y, Z), any orientation.
+        image: (X, Y, Z), any orientation.
         mask: bool (X, Y, Z), voxels that are compared.
         votes: float32 (X, Y, Z), from -1 (left) to 1 (right), such as probability of right minus that of left; or None.
 
@@ -52,7 +52,9 @@ def mirror_plane(image: Nifti1Image, mask: np.ndarray, votes: np.ndarray | None 
     """
     to_voxel = np.linalg.inv(image.affine)
     spacing = nib.affines.voxel_sizes(image.affine)
-    blurred = ndimage.gaussian_filter(np.where(mask, np.asarray(image.dataobj), 0), 0.5 * SAMPLE_MM / spacing)
+    blurred = ndimage.gaussian_filter(
+        np.where(mask, np.asarray(image.dataobj, np.float32), 0), 0.5 * SAMPLE_MM / spacing
+    )
     steps = tuple(slice(None, None, max(1, round(SAMPLE_MM / size))) for size in spacing)
     grid = np.stack(np.meshgrid(*(np.arange(n)[s] for n, s in zip(mask.shape, steps, strict=True)), indexing="ij"), -1)
     voxels = grid[mask[steps]]

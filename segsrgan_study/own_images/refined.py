@@ -18,7 +18,7 @@ def refined(result: Segmentation, image: Nifti1Image, card: ModelCard, spacing_m
     """Bring a result to finer isotropic voxels.
 
     The network's correction is added to the image interpolated there, so that its detail in plane is kept, and the
-    probabilities are interpolated. Standard errors stay those of the network's own grid.
+    probabilities are interpolated.
 
     Args:
         result: of this image.
@@ -43,11 +43,8 @@ def refined(result: Segmentation, image: Nifti1Image, card: ModelCard, spacing_m
         sides = np.where(left + right > 0.5, np.where(right > left, np.uint8(2), np.uint8(1)), np.uint8(0))
         for name, p in probabilities.items():
             p[(sides == 0) & (name != "background" and sides.any())] = 0
-    classes, labels = card.tissues, np.zeros(grid.shape, np.uint8)
-    best = 1 - sum(probabilities.values())
-    for name, p in probabilities.items():
-        labels[p > best] = classes.numbers[name]
-        best = np.maximum(best, p)
+    classes = card.tissues
+    labels = classes.decode_named(list(probabilities.values()))
     wrong = error_probability(probabilities, labels, classes.numbers, target_mm)
     return replace(
         result,

@@ -5,6 +5,8 @@ from itertools import combinations
 import numpy as np
 from scipy import ndimage
 
+from segsrgan_study.boxes import around
+
 TOUCHING = np.ones((3, 3, 3))  # voxels that share a face, an edge or a corner are connected
 LARGEST_HOLE_ML = 1.0
 
@@ -21,7 +23,8 @@ def topology(mask: np.ndarray, voxel_ml: float) -> dict[str, float]:
         euler: pieces minus handles plus cavities; n_components, n_handles, n_cavities; hole_ratio: volume of the
         cavities up to 1 ml each over that of the structure (a larger one is what the cortex encloses), nan if empty.
     """
-    mask = _boxed(mask)
+    mask = np.asarray(mask) != 0
+    mask = mask[around(mask)] if mask.any() else mask[:1, :1, :1]
     euler, pieces = euler_number(mask), n_components(mask)
     parts, count = ndimage.label(np.pad(~mask, 1, constant_values=True))
     sizes = np.bincount(parts.ravel(), minlength=2)[1:]
@@ -50,9 +53,3 @@ def euler_number(mask: np.ndarray) -> int:
                 cells = cells | np.roll(cells, 1, axis)
             total += (-1) ** (3 - n) * int(cells.sum())
     return total
-
-
-def _boxed(mask: np.ndarray) -> np.ndarray:
-    mask = np.asarray(mask) != 0
-    boxes = ndimage.find_objects(mask.astype(np.uint8))
-    return mask[boxes[0]] if boxes else np.zeros((1, 1, 1), bool)

@@ -5,6 +5,7 @@ from typing import Any
 
 import pandas as pd
 
+from segsrgan_study.figures.shape import TITLES
 from segsrgan_study.figures.style import method_title
 from segsrgan_study.tables.cells import MISSING, cell, rows, text_frame
 
@@ -60,6 +61,13 @@ def by_method(metrics: Metrics, names: Sequence[str]) -> pd.DataFrame:
         cells = {METRICS[name][0]: values.get(name, MISSING) for name in names}
         table |= {(f"{method}, the talk's value",): {"n": "8", **cells}} if set(cells.values()) != {MISSING} else {}
     return text_frame(table, ["method"])
+
+
+def shape(agreement: pd.DataFrame) -> pd.DataFrame:
+    """Shape of the cortex against the truth and over echo times, of `statistics.shape.shape_agreement`."""
+    columns = {"n": "{n:.0f}", "found / true": "{ratio:.2f}", "range": "{lowest:.2f} to {highest:.2f}"}
+    columns |= {"mean error": "{error:.1%}", "correlation": "{correlation:.3f}", "CV over TE": "{cv_over_te:.1%}"}
+    return rows(agreement.to_dict("index"), ["measure"], columns, TITLES.get)
 
 
 def title(metrics: Metrics, name: str) -> str:

@@ -12,11 +12,12 @@ import numpy as np
 import pandas as pd
 from scipy import optimize, special
 
-from segsrgan_core.classes import LEAST
+from segsrgan_core.classes import LEAST, log_probabilities
 from segsrgan_core.segmenter import ModelCard, Segmenter
 from segsrgan_study.files import load_image, load_labels
 from segsrgan_study.paths import Study
 from segsrgan_study.progress import track
+from segsrgan_study.statistics.reliability import expected_error, reliability_bins
 from segsrgan_study.steps.data.cases import PreparedCase, prepared_cases
 
 VOXELS = 150_000  # that are looked at in each case
@@ -62,8 +63,7 @@ def _sample(segmenter: Segmenter, case: PreparedCase) -> Sample:
     if len(seen) > VOXELS:
         seen = np.random.default_rng(0).choice(seen, VOXELS, replace=False)
     named = named.reshape(-1, named.shape[-1])[seen]
-    p = np.concatenate([1 - named.sum(-1, keepdims=True), named], -1)
-    return Sample(np.log(np.maximum(p, LEAST)), truth.ravel()[seen].astype(int))
+    return Sample(log_probabilities(named), truth.ravel()[seen].astype(int))
 
 
 def calibrated(card: ModelCard, samples: Sequence[Sample]) -> ModelCard:
@@ -129,10 +129,7 @@ def effect(card: ModelCard, samples: Sequence[Sample]) -> pd.DataFrame:
         p = special.softmax(np.concatenate([one.log_p for one in samples]) / temperature + biases / temperature, -1)
         truth = np.concatenate([one.truth for one in samples])
         columns["dice", when], columns["volume", when] = np.nanmean(dices, 0), np.nanmedian(volumes, 0)
-        columns["ece", when] = [_calibration_error(p[:, k], truth == k) for k in range(1, p.shape[1])]
+        columns["ece", when] = [
+            expected_error(reliability_bins(p[:, k], truth == k, np.ones(len(p), bool))) for k in range(1, p.shape[1])
+        ]
     return pd.DataFrame(columns, index=list(card.classes))
-
-
-def _calibration_error(p: np.ndarray, inside: np.ndarray, bins: int = 10) -> float:
-    which = np.minimum((p * bins).astype(int), bins - 1)
-    return float(np.abs(np.bincount(which, p - inside)).sum() / len(p))

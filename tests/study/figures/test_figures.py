@@ -25,6 +25,7 @@ from segsrgan_study.figures import (
     methods,
     networks,
     physics,
+    shape,
     simulation,
     style,
     te_effect,
@@ -101,7 +102,14 @@ def grown():
 
 
 @pytest.fixture(scope="module")
-def drawn(images, scores, volumes, history, bins, compared, models, imagined, grown):
+def shapes():
+    """Found and true shapes of a hemisphere each of three subjects."""
+    rows = pd.DataFrame({"subject": list("abc"), "side": ["left", "right", "left"], "found": [2.0, 2.4, 3.1]})
+    return pd.concat([rows.assign(true=rows["found"] * 0.9, measure=name) for name in ("thickness_mm", "area_cm2")])
+
+
+@pytest.fixture(scope="module")
+def drawn(images, scores, volumes, history, bins, compared, models, imagined, grown, shapes):
     """Each figure and its values, by name."""
     truth, labels, low, spline = (images[name] for name in ("truth", "labels", "low", "spline"))
     doubt = Nifti1Image(0.001 * np.asarray(truth.dataobj), truth.affine)
@@ -117,6 +125,7 @@ def drawn(images, scores, volumes, history, bins, compared, models, imagined, gr
         "variability_table": variability_table.draw(analyse(volumes), with_talk=True),
         "te_effect": te_effect.draw(volumes),
         "physics": physics.draw(imagined),
+        "shape": shape.draw(shapes),
         "growth": growth.draw(
             grown, {"cortex": fit_curve(grown["age_weeks"].to_numpy(), grown["volume_ml"].to_numpy())}
         ),

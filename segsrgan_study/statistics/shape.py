@@ -1,0 +1,58 @@
+"""Agreement of the cortex's shape with the truth, and between echo times; hemispheres are counted one by one."""
+
+import numpy as np
+import pandas as pd
+
+from segsrgan_core.classes import SIDES
+from segsrgan_study.shapes.cortex import MEASURES
+
+COLUMNS = [f"{side}_{measure}" for side in SIDES for measure in MEASURES]  # of a table with a row an image
+KEYS = ["subject", "side", "measure"]
+
+
+def by_hemisphere(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a table with the columns `COLUMNS` and others as one with a row a hemisphere and measure.
+
+    Returns:
+        The other columns, side, measure, value; without the rows that have no value.
+    """
+    columns = [name for name in COLUMNS if name in table]
+    long = table.melt([name for name in table if name not in columns], columns).dropna(subset="value")
+    side = long["variable"].str.split("_", n=1)
+    return long.drop(columns="variable").assign(side=side.str[0], measure=side.str[1])
+
+
+def against_truth(scores: pd.DataFrame) -> pd.DataFrame:
+    """Return the shapes in the long table of scores of the test subjects: subject, side, measure, found, true."""
+    of_side = {f"{side}_hemisphere": side for side in SIDES}
+    rows = scores[(scores["method"] == "segsrgan") & scores["structure"].isin(of_side)]
+    rows = rows.assign(side=rows["structure"].map(of_side))
+    kinds = {"found": "", "true": "true_"}
+    found, true = (
+        rows.assign(measure=rows["metric"].str.removeprefix(start))[rows["metric"].isin([start + m for m in MEASURES])]
+        for start in kinds.values()
+    )
+    return pd.merge(found, true, on=KEYS, suffixes=("_found", "_true"))[[*KEYS, "value_found", "value_true"]].rename(
+        columns={f"value_{kind}": kind for kind in kinds}
+    )
+
+
+def shape_agreement(pairs: pd.DataFrame, echoes: pd.DataFrame) -> pd.DataFrame:
+    """Return how well each measure of shape is found, over all hemispheres.
+
+    Args:
+        pairs: of heads with known labels, with columns subject, side, measure, found, true.
+        echoes: of heads at several echo times, a row an image, with columns subject, side, measure, value.
+
+    Returns:
+        A row a measure: n; ratio (mean of found over true), lowest, highest; error (mean of its distance from 1);
+        correlation of found and true; cv_over_te: mean within a hemisphere of standard deviation over mean.
+    """
+    table = {}
+    for measure, group in pairs.groupby("measure", sort=False):
+        ratio = group["found"] / group["true"]
+        facts = {"n": len(group), "ratio": ratio.mean(), "lowest": ratio.min(), "highest": ratio.max()}
+        facts |= {"error": (ratio - 1).abs().mean(), "correlation": group["found"].corr(group["true"])}
+        values = echoes[echoes["measure"] == measure].groupby(["subject", "side"])["value"]
+        table[measure] = facts | {"cv_over_te": np.mean(values.std() / values.mean()) if len(values) else np.nan}
+    return pd.DataFrame.from_dict(table, orient="index").rename_axis("measure")
