@@ -65,11 +65,13 @@ def _length(neighbours: np.ndarray, direction: np.ndarray, size: np.ndarray, sta
     total = weights.sum(0)
     total = np.where(total > 0, total, np.inf)
     offset = np.where(behind == start, -weights * np.abs(direction) * size[:, None] / 2, 0).sum(0)
-    weights, behind = np.where(behind >= 0, weights, 0) / total, np.maximum(behind, 0)
+    inner = behind >= 0
+    rows = np.broadcast_to(np.arange(len(total)), behind.shape)[inner]
+    links = sparse.csr_array(((weights / total)[inner], (rows, behind[inner])), (len(total), len(total)))
     fixed = (1 + offset) / total
     length = fixed
     for _ in range(MOST_STEPS):
-        before, length = length, fixed + (weights * length[behind]).sum(0)
+        before, length = length, fixed + links @ length
         if np.abs(length - before).sum() < TOLERANCE * length.size:
             break
     return length
