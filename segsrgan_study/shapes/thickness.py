@@ -5,7 +5,8 @@ from scipy import sparse
 from scipy.sparse.linalg import cg
 
 INNER, OUTER = -1, -2  # in place of the number of a neighbour
-TOLERANCE, MOST_STEPS = 1e-3, 200  # mm, of the mean: some lines run in circles
+TOLERANCE, MOST_STEPS = 1e-3, 200  # mm
+CIRCLING = 0.01  # share of the voxels, of which the length need not settle: their lines run in circles
 
 
 def thickness_mm(sheet: np.ndarray, inside: np.ndarray, spacing_mm: np.ndarray) -> np.ndarray:
@@ -23,7 +24,7 @@ def thickness_mm(sheet: np.ndarray, inside: np.ndarray, spacing_mm: np.ndarray) 
 
     Returns:
         float (N,), in the order of `sheet.nonzero()`; nan where a voxel lies on no line between the two boundaries of
-        half a voxel or more.
+        half a voxel or more, or on one that runs in a circle.
     """
     size, neighbours = np.asarray(spacing_mm, float), _neighbours(sheet, inside)
     potential = _potential(neighbours, size)
@@ -54,7 +55,7 @@ def _potential(neighbours: np.ndarray, size: np.ndarray) -> np.ndarray:
     links = sparse.csr_array((weights[inner], (rows, neighbours[inner])), (count, count))
     matrix = sparse.diags_array(total) - links
     right = np.where(neighbours == OUTER, weights, 0).sum((0, 1))
-    return cg(matrix, right, np.full(count, 0.5), rtol=1e-2, maxiter=MOST_STEPS)[0]
+    return cg(matrix, right, np.full(count, 0.5), rtol=1e-4, maxiter=MOST_STEPS)[0]
 
 
 def _length(neighbours: np.ndarray, direction: np.ndarray, size: np.ndarray, start: int) -> np.ndarray:
@@ -72,6 +73,7 @@ def _length(neighbours: np.ndarray, direction: np.ndarray, size: np.ndarray, sta
     length = fixed
     for _ in range(MOST_STEPS):
         before, length = length, fixed + links @ length
-        if np.abs(length - before).sum() < TOLERANCE * length.size:
+        moving = np.abs(length - before) > TOLERANCE
+        if np.mean(moving) < CIRCLING:
             break
-    return length
+    return np.where(moving, np.nan, length)
