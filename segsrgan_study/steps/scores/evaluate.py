@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from nibabel.nifti1 import Nifti1Image
 
 from segsrgan_core.atomic import write_json
 from segsrgan_core.classes import DRAWEM9, Classes
@@ -65,17 +66,21 @@ def evaluate_case(
         result = segmenter(load_image(case.low), interpolated=interpolated)
     save_segmentation(result, study.work / "evaluated", case.name)
     names = {number: name for number, name in DRAWEM9.items() if name in segmenter.card.classes}
-    spacing, true = spacing_mm(truth), np.asarray(labels.dataobj)
+    spacing, true, labelled = spacing_mm(truth), np.asarray(labels.dataobj), np.asarray(result.labels.dataobj)
+    wished = np.where(np.isin(true, list(names)), true, 0).astype(np.uint8)  # of the tissues that the network knows
     spline, network = ({"subject": case.name, "method": method} for method in ("spline", "segsrgan"))
     rows = image_scores(np.asarray(truth.dataobj), np.asarray(interpolated.dataobj), spline)
     rows += image_scores(np.asarray(truth.dataobj), np.asarray(result.image.dataobj), network)
-    rows += label_scores(true, np.asarray(result.labels.dataobj), spacing, names, network)
+    rows += label_scores(true, labelled, spacing, names, network)
     if result.sides is not None:
         found, sides = np.asarray(result.sides.dataobj), np.asarray(load_labels(case.sides).dataobj)
         rows += label_scores(sides, found, spacing, SIDES, network)
         rows += label_scores(sides > 0, found > 0, spacing, {1: "intracranial"}, network)
     if result.sides is not None and "white" in segmenter.card.classes:
-        shapes = {"": (result.labels, result.sides), "true_": (labels, load_labels(case.sides))}
+        shapes = {
+            "": (result.labels, result.sides),
+            "true_": (Nifti1Image(wished, labels.affine), load_labels(case.sides)),
+        }
         for kind, maps in shapes.items():
             for name, value in cortical_shape(*maps).items():
                 side, _, measure = name.partition("_")
@@ -88,7 +93,6 @@ def evaluate_case(
     after = {name: np.asarray(p.dataobj) for name, p in result.probabilities.items()}
     before, former = uncalibrated(segmenter.card, after)
     sharp = error_probability(before, former, segmenter.card.tissues.numbers, np.inf)
-    wished, labelled = np.where(np.isin(true, list(names)), true, 0), np.asarray(result.labels.dataobj)
     maps = {"auc_wrong": (np.asarray(result.uncertainty.dataobj), labelled), "auc_wrong_before": (sharp, former)}
     if np.any(wished):
         near, who = near_truth(wished, spacing), {**network, "structure": shown_structure(segmenter.card)}
