@@ -171,7 +171,7 @@ class Segmenter:
     def _notes(self, canonical: Nifti1Image, thickness: float) -> list[str]:
         low, high = self.card.thickness_mm
         plane, notes = slice_plane(canonical), []
-        if plane is not None and plane not in self.card.planes:
+        if thickness > 1.5 * self.card.spacing_mm and plane not in self.card.planes:
             notes.append(f"the slices are {plane}, the network was trained on {' and '.join(self.card.planes)} slices")
         if not low - 0.25 <= thickness <= high + 0.25:
             notes.append(f"the slices are {thickness:.3g} mm thick, the network was trained on {low:g} to {high:g} mm")

@@ -18,7 +18,6 @@ from threadpoolctl import ThreadpoolController
 from segsrgan_core.errors import UserError
 
 AXES = {"sagittal": 0, "coronal": 1, "axial": 2}
-THICK = 1.5
 _BLAS = ThreadpoolController()
 _ALONE = Lock()  # the number of threads is the process's, not the caller's
 
@@ -45,14 +44,8 @@ def through_plane_axis(image: Nifti1Image) -> int:
     return int(2 - np.argmax(spacing[::-1]))
 
 
-def slice_plane(image: Nifti1Image) -> str | None:
-    """Return "axial", "coronal" or "sagittal" in the world, the plane of thick slices; None where they are not thick.
-
-    Slices are thick if their distance is above 1.5 times the larger voxel size within them.
-    """
-    _, in_plane, between = np.sort(spacing_mm(image))
-    if between <= THICK * in_plane:
-        return None
+def slice_plane(image: Nifti1Image) -> str:
+    """Return "axial", "coronal" or "sagittal": the plane in the world of the slices along `through_plane_axis`."""
     orientation = nib.orientations.io_orientation(image.affine)
     return list(AXES)[int(orientation[through_plane_axis(image), 0])]
 

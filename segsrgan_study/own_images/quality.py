@@ -4,15 +4,17 @@ import json
 from pathlib import Path
 
 import nibabel as nib
+import numpy as np
 import pandas as pd
 
-from segsrgan_core.imaging.geometry import slice_plane
+from segsrgan_core.imaging.geometry import slice_plane, spacing_mm
 from segsrgan_core.segmenter import ModelCard
 from segsrgan_study.files import stem
 from segsrgan_study.own_images.names import InputImage
 from segsrgan_study.verdict.measures import NORMAL_MAD
 
 FEWEST_CASES = 5  # for a median and a spread
+THICK = 1.5  # slice distance over the voxel size in plane; below it no plane is told
 APART = 1.3  # slice thickness over distance, or the reverse; above it slices overlap, or leave gaps
 LIMIT = 3.5  # of |z| (Iglewicz and Hoaglin, 1993)
 
@@ -20,7 +22,9 @@ LIMIT = 3.5  # of |z| (Iglewicz and Hoaglin, 1993)
 def plane_of(image: InputImage) -> str:
     """Return the plane of an image's slices by its header; axial where it cannot be told."""
     try:
-        return slice_plane(nib.load(image.file)) or "axial"
+        scan = nib.load(image.file)
+        sizes = np.sort(spacing_mm(scan))
+        return slice_plane(scan) if sizes[2] > THICK * sizes[1] else "axial"
     except Exception:  # nibabel raises many kinds; segmenting the image will tell
         return "axial"
 

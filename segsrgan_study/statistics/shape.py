@@ -8,6 +8,7 @@ from segsrgan_study.shapes.cortex import MEASURES
 
 COLUMNS = [f"{side}_{measure}" for side in SIDES for measure in MEASURES]  # of a table with a row an image
 KEYS = ["subject", "side", "measure"]
+TRUE = "true_"  # begins the names of the true labels' measures in the scores
 
 
 def by_hemisphere(table: pd.DataFrame) -> pd.DataFrame:
@@ -26,15 +27,11 @@ def against_truth(scores: pd.DataFrame) -> pd.DataFrame:
     """Return the shapes in the long table of scores of the test subjects: subject, side, measure, found, true."""
     of_side = {f"{side}_hemisphere": side for side in SIDES}
     rows = scores[(scores["method"] == "segsrgan") & scores["structure"].isin(of_side)]
-    rows = rows.assign(side=rows["structure"].map(of_side))
-    kinds = {"found": "", "true": "true_"}
-    found, true = (
-        rows.assign(measure=rows["metric"].str.removeprefix(start))[rows["metric"].isin([start + m for m in MEASURES])]
-        for start in kinds.values()
-    )
-    return pd.merge(found, true, on=KEYS, suffixes=("_found", "_true"))[[*KEYS, "value_found", "value_true"]].rename(
-        columns={f"value_{kind}": kind for kind in kinds}
-    )
+    measure = rows["metric"].str.removeprefix(TRUE)
+    kind = np.where(rows["metric"].str.startswith(TRUE), "true", "found")
+    rows = rows.assign(side=rows["structure"].map(of_side), measure=measure, kind=kind)[measure.isin(list(MEASURES))]
+    wide = rows.pivot(index=KEYS, columns="kind", values="value")
+    return wide.reindex(columns=["found", "true"]).dropna().rename_axis(columns=None).reset_index()
 
 
 def shape_agreement(pairs: pd.DataFrame, echoes: pd.DataFrame) -> pd.DataFrame:

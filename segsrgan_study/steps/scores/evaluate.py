@@ -73,14 +73,12 @@ def evaluate_case(
     rows += image_scores(np.asarray(truth.dataobj), np.asarray(result.image.dataobj), network)
     rows += label_scores(true, labelled, spacing, names, network)
     if result.sides is not None:
-        found, sides = np.asarray(result.sides.dataobj), np.asarray(load_labels(case.sides).dataobj)
+        halves = load_labels(case.sides)
+        found, sides = np.asarray(result.sides.dataobj), np.asarray(halves.dataobj)
         rows += label_scores(sides, found, spacing, SIDES, network)
         rows += label_scores(sides > 0, found > 0, spacing, {1: "intracranial"}, network)
     if result.sides is not None and "white" in segmenter.card.classes:
-        shapes = {
-            "": (result.labels, result.sides),
-            "true_": (Nifti1Image(wished, labels.affine), load_labels(case.sides)),
-        }
+        shapes = {"": (result.labels, result.sides), "true_": (Nifti1Image(wished, labels.affine), halves)}
         for kind, maps in shapes.items():
             for name, value in cortical_shape(*maps).items():
                 side, _, measure = name.partition("_")

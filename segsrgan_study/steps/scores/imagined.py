@@ -30,9 +30,9 @@ def measure_physics(cases: Sequence[PreparedCase], segmenter: Segmenter, setting
     for (name, physics), case, skull in track(jobs, "imagined"):
         image, labels = load_image(case.hr), load_labels(case.labels)
         rng = np.random.default_rng([settings.seed, *case.name.encode()])
-        who = {"physics": name, "subject": case.name, "skull": skull}
+        who, true = {"physics": name, "subject": case.name, "skull": skull}, true_volumes_ml(labels)
         for te_ms, low in scan(image, labels, physics, settings.simulation, rng, skull).items():
             found = segmenter(low, like=image).volumes_ml
-            volumes = {"cortex_ml": found["cortex"], "icv_ml": found["intracranial"], **true_volumes_ml(labels)}
-            rows.append({**who, "te_ms": te_ms, **volumes})
+            volumes = {"cortex_ml": found["cortex"], "icv_ml": found["intracranial"]}
+            rows.append({**who, "te_ms": te_ms, **volumes, **true})
     return pd.DataFrame(rows, columns=columns)
