@@ -44,6 +44,8 @@ def test_a_network_used_outside_its_training_says_so():
     assert "5 mm thick" in SEGMENTER(head(thickness=5.0)).notes[0]
     coronal = thick_slices(blob(np.diag([1.0, 1, 1, 1]), (32, 36, 30)), 3.0, "coronal")
     assert "coronal" in SEGMENTER(coronal).notes[0]
+    coarse = thick_slices(blob(np.diag([1.2, 1.2, 1.2, 1]), (32, 36, 30)), 1.7, "coronal")  # of voxels of 1 mm
+    assert "coronal" in SEGMENTER(coarse).notes[0]
 
 
 def test_a_field_of_view_beyond_any_head_is_refused():
