@@ -21,7 +21,7 @@ class Section(BaseModel):
 class ModelSettings(Section):
     """The networks."""
 
-    generator: Literal["residual", "unet"]
+    generator: Literal["residual", "unet", "two_unets"]
     k: int = Field(ge=1, le=256)
     kernel: Literal[3, 5, 7]
     padding: Literal["reflect", "zero"]

@@ -241,7 +241,7 @@ def train(
     arguments = subjects, settings, simulation, classes, thickness_channel, seed, taken
     stream = iter(patches_from(taken) if patches_from else patch_dataset(*arguments).prefetch(ahead))
     history = meta["history"]
-    twin = keras.models.clone_model(trainer.generator)
+    twin = keras.models.clone_model(trainer.generator, recursive=True)
     network = as_function(twin)
     losses_of_epoch: dict[str, list[tf.Tensor]] = defaultdict(list)
     for step in range(meta["step"], total):

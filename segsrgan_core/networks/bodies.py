@@ -73,3 +73,4 @@ def unet_body(blocks: Blocks, x: Any, k: int, kernel: int) -> Any:
 
 
 BODIES: dict[str, Callable[[Blocks, Any, int, int], Any]] = {"residual": residual_body, "unet": unet_body}
+COMMITTEES = {"two_unets": ("unet", "unet")}  # generators of several bodies, whose scores are averaged

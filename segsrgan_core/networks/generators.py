@@ -2,12 +2,12 @@
 
 Input: (B, X, Y, Z, 1), the interpolated image divided by its intensity scale; with `thickness_channel`, a second
 channel that holds the slice thickness in mm in every voxel. Output: float32 (B, X, Y, Z, 1 + n_classes).
-X, Y and Z are multiples of 4 (residual) or 8 (unet).
+X, Y and Z are multiples of 4 (residual) or 8 (the others).
 """
 
 import keras
 
-from segsrgan_core.networks.bodies import BODIES, Blocks
+from segsrgan_core.networks.bodies import BODIES, COMMITTEES, Blocks
 from segsrgan_core.networks.convolutions import Convolution, UpsamplingConvolution, UpsamplingJoin
 from segsrgan_core.networks.layers import ImageAndClasses, InstanceNormalization
 
@@ -64,7 +64,7 @@ def build_generator(
     """Build a generator.
 
     Args:
-        name: "residual" (the published one) or "unet".
+        name: "residual" (the published one), "unet", or "two_unets" (their scores are averaged).
         k: channels at full resolution; multiples of 16 are fastest.
         n_classes: 1 for one structure (sigmoid), or the number of classes including the background (softmax).
         hemispheres: add three channels of probabilities: outside, left, right.
@@ -79,8 +79,16 @@ def build_generator(
     """
     blocks = KerasBlocks(policy, padding, seed)
     inputs = keras.Input((None, None, None, 1 + thickness_channel), name="interpolated")
-    features = BODIES[name](blocks, inputs, k, kernel)
     groups = (n_classes, 3) if hemispheres else (n_classes,)
-    scores = blocks.conv(features, 1 + sum(groups), kernel, scale=HEAD_SCALE)
+
+    def scores_of(body: str, x: keras.KerasTensor) -> keras.KerasTensor:
+        return blocks.conv(BODIES[body](blocks, x, k, kernel), 1 + sum(groups), kernel, scale=HEAD_SCALE)
+
+    if name in COMMITTEES:  # a model each, so that variables come member by member
+        windows = [keras.Input(inputs.shape[1:]) for _ in COMMITTEES[name]]
+        members = [keras.Model(x, scores_of(body, x)) for body, x in zip(COMMITTEES[name], windows, strict=True)]
+        scores = keras.layers.Average(dtype="float32")([member(inputs) for member in members])
+    else:
+        scores = scores_of(name, inputs)
     outputs = ImageAndClasses(groups, dtype="float32", name="image_and_classes")(scores, inputs)
     return keras.Model(inputs, outputs, name=f"generator_{name}")

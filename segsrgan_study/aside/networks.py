@@ -32,11 +32,13 @@ FACTS = "training.json"
 SCRATCH = ".work"
 
 
-def train_aside(study: Study, settings: Settings, cohorts: Sequence[str], out: Path, start: Path | None = None) -> bool:
+def train_aside(
+    study: Study, settings: Settings, cohorts: Sequence[str], out: Path, start: Sequence[Path] = ()
+) -> bool:
     """Train a network on the splits train and val of one or more cohorts, or continue an interrupted training.
 
-    `out` gets generator.npz, model.json, history.csv, training.json and a draft of MODEL_CARD.md; `start` is the folder
-    of a trained model whose weights the network begins with.
+    `out` gets generator.npz, model.json, history.csv, training.json and a draft of MODEL_CARD.md; `start` are
+    folders of trained models whose weights the network begins with, see `start_from`.
 
     Returns:
         False if the folder holds this network already, else True.
@@ -46,8 +48,8 @@ def train_aside(study: Study, settings: Settings, cohorts: Sequence[str], out: P
     """
     settings = settings.model_copy(update={"cohort": "+".join(cohorts)})
     facts = {"settings": settings.model_dump(mode="json"), "manifests_sha256": _manifests(study, cohorts)}
-    if start is not None:
-        facts["start"] = {"name": start.resolve().name, "sha256": sha256(start / WEIGHTS)}
+    if start:
+        facts["start"] = [{"name": one.resolve().name, "sha256": sha256(one / WEIGHTS)} for one in start]
     if (out / FACTS).is_file():
         known = json.loads((out / FACTS).read_text(encoding="utf-8"))
         if {key: known.get(key) for key in facts} != facts:

@@ -73,7 +73,10 @@ def download(cohort: Annotated[str, typer.Argument(help="fetal_atlas or dhcp_atl
 def train(
     cohorts: Cohorts,
     out: Annotated[Path, typer.Option(help="Folder for the trained model.")],
-    start: Annotated[str | None, typer.Option(help="Model whose weights to begin with: a folder or a name.")] = None,
+    start: Annotated[
+        list[str] | None,
+        typer.Option(help="Model whose weights to begin with: a folder or a name. For two_unets, given twice."),
+    ] = None,
     setting: Setting = None,
     params: Params = None,
 ) -> None:
@@ -86,13 +89,13 @@ def train(
 
     - segsrgan train alberts --out model
     - segsrgan train embedded fetal_atlas --out model --setting miniature
-    - segsrgan train hospital --start general --setting general --out model
+    - segsrgan train hospital --start axial --setting axial --out model
     """
     study, names, settings = _start(cohorts, setting, params)
     from segsrgan_study.aside.networks import train_aside
     from segsrgan_study.weights import find_model
 
-    first = None if start is None else find_model(start)
+    first = [find_model(one) for one in start or []]
     state = "trained" if train_aside(study, settings, names, out, first) else "trained before"
     say(f"{state}: {out}; next: segsrgan evaluate {names[0]} --model {out} --out eval")
 
@@ -111,7 +114,7 @@ def calibrate(
 
     For example:
 
-    - segsrgan calibrate alberts --model general --out mine
+    - segsrgan calibrate alberts --model axial --out mine
     """
     study, names, settings = _start(cohorts, setting, params)
     from segsrgan_study.aside.networks import calibrate_aside

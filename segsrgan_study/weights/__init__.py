@@ -7,9 +7,8 @@ from segsrgan_core.errors import UserError
 
 FOLDER = Path(__file__).parent
 CARD = "model.json"
-DEFAULT = "general"
-BY_PLANE = {"axial": DEFAULT, "coronal": "any_plane", "sagittal": "any_plane"}  # the better for the cortex
-AGES_WEEKS = {"general": (29.0, 44.0), "any_plane": (26.0, 44.0)}  # for which they are meant, as their cards say
+BY_PLANE = {"axial": "axial", "coronal": "any_plane", "sagittal": "any_plane"}  # the better one
+AGES_WEEKS = {"axial": (26.0, 44.0), "any_plane": (26.0, 44.0)}  # for which they are meant, as their cards say
 
 
 def packaged() -> list[str]:
@@ -22,19 +21,17 @@ def ages_weeks(folder: Path) -> tuple[float, float] | None:
     return AGES_WEEKS.get(folder.name) if folder.resolve().parent == FOLDER.resolve() else None
 
 
-def find_model(word: str | Path | None = None) -> Path:
+def find_model(word: str | Path) -> Path:
     """Return the folder of a trained network.
 
     Args:
         word: name of packaged weights, or a folder that `segsrgan train` or the study wrote (`./name` for a folder with
-            the name of packaged weights). None: the packaged weights `DEFAULT`.
+            the name of packaged weights).
 
     Raises:
         UserError: there is no such network.
     """
     names = packaged()
-    if word is None:
-        return FOLDER / DEFAULT
     if str(word) in names:
         return FOLDER / str(word)
     if (Path(word) / CARD).is_file():

@@ -38,7 +38,7 @@ PARAMETERS = [
     fault("zero", "greater than or equal to 1", changed, "batch: 1 ", "batch: 0 "),
     fault("too_large", "less than or equal to 1", _set, "decay", "50"),
     fault("no_multiple", "multiple of 16", changed, "patch: 64", "patch: 60"),
-    fault("unknown_word", "'residual' or 'unet'", changed, "generator: unet", "generator: resnet"),
+    fault("unknown_word", "'residual', 'unet' or 'two_unets'", changed, "generator: unet", "generator: resnet"),
     fault("range_upside_down", "low <= high", changed, "thickness_mm: null", "thickness_mm: [4.0, 2.0]"),
     fault("range_of_one", "thickness_mm", changed, "thickness_mm: null", "thickness_mm: [3.0]"),
     fault("word_for_a_list", "a valid list", changed, r"\[cortex\]", "cortex"),

@@ -6,6 +6,7 @@ from segsrgan_study.engines import choose_precision, compile_generator
 
 P = 32
 UNET = {"name": "unet", "k": 4, "n_classes": 1, "hemispheres": True, "thickness_channel": True, "kernel": 3}
+TWO = {**UNET, "name": "two_unets", "n_classes": 4}
 PUBLISHED = {"name": "residual", "k": 4, "n_classes": 4, "hemispheres": False, "thickness_channel": False, "kernel": 7}
 
 
@@ -23,7 +24,7 @@ def windows(arguments, count=2):
 
 
 @pytest.mark.parametrize("padding", ["zero", "reflect"])
-@pytest.mark.parametrize("arguments", [UNET, PUBLISHED], ids=["unet", "published"])
+@pytest.mark.parametrize("arguments", [UNET, TWO, PUBLISHED], ids=["unet", "two", "published"])
 def test_openvino_computes_what_keras_computes(arguments, padding):
     arguments = {**arguments, "padding": padding}
     model, weights = trained(arguments)

@@ -69,7 +69,7 @@ def test_a_notebook_has_the_files_values_and_its_own_changes():
 
 @pytest.mark.usefixtures("study")
 def test_the_values_that_a_notebook_is_given_are_those_that_it_uses():
-    settings = read_params(PARAMS, setting="general")
+    settings = read_params(PARAMS, setting="any_plane")
     assert notebook_settings(**settings.model_dump(mode="json")) == settings
 
 

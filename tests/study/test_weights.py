@@ -24,11 +24,10 @@ def put(folder):
     return folder
 
 
-def test_a_packaged_set_is_found_by_name_and_general_is_the_default(place):
-    general, first = put(place / "package" / "general"), put(place / "package" / "first")
-    assert weights.packaged() == ["first", "general"]
-    assert find_model("first") == first
-    assert find_model() == general
+def test_a_packaged_set_is_found_by_name(place):
+    second, first = put(place / "package" / "second"), put(place / "package" / "first")
+    assert weights.packaged() == ["first", "second"]
+    assert (find_model("first"), find_model("second")) == (first, second)
 
 
 def test_a_folder_is_found_and_a_name_goes_before_a_folder_of_that_name(place):
@@ -41,9 +40,9 @@ def test_a_folder_is_found_and_a_name_goes_before_a_folder_of_that_name(place):
 
 
 def test_a_name_or_folder_that_will_not_do_is_told_with_what_to_do(place):
-    put(place / "package" / "general")
-    with pytest.raises(UserError, match=r"packaged sets general.*did you mean 'general'"):
-        find_model("genral")
+    put(place / "package" / "coronal")
+    with pytest.raises(UserError, match=r"packaged sets coronal.*did you mean 'coronal'"):
+        find_model("cornal")
     (place / "empty").mkdir()
     with pytest.raises(UserError, match="empty"):
         find_model("empty")

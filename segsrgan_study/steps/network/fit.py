@@ -2,7 +2,7 @@
 
 import inspect
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -59,7 +59,7 @@ class Trained(NamedTuple):
         write_json(folder / "environment.json", environment(self.precision) | applied)
 
 
-def fit(study: Study, settings: Settings, start: Path | None = None) -> Trained:
+def fit(study: Study, settings: Settings, start: Sequence[Path] = ()) -> Trained:
     """Train, or go on training, with the objectives of `segsrgan_core.losses`, and calibrate; see `train_networks`."""
     trained = train_networks(study, settings, training_subjects(study, settings), start=start)
     cases = calibration_cases(study, settings.inference.calibration_cases)
@@ -89,15 +89,15 @@ def train_networks(
     subjects: list[TrainingSubject],
     objective: Callable | None = None,
     critic_objective: Callable | None = None,
-    start: Path | None = None,
+    start: Sequence[Path] = (),
 ) -> Trained:
     """Train the networks, or go on where an interrupted training stopped, with the same result bit by bit.
 
     What is needed to go on lies in `.work/training`, with the curve of the running training for `explore_training`. It
     stays until another training is finished, so that a stage that is killed after its training need not train again.
 
-    Objectives take the place of those of `losses`; `start` is the folder of a trained model whose weights the networks
-    begin with, in place of random ones. The card that is returned is not calibrated.
+    Objectives take the place of those of `losses`; `start` are folders of trained models whose weights the networks
+    begin with, see `start_from`, in place of random ones. The card that is returned is not calibrated.
     """
     states = state_files(study, settings, objective, critic_objective, start=start)
     card = model_card(settings, subjects[0].spacing_mm)
@@ -117,7 +117,7 @@ def train_networks(
 
             own = settings.model_copy(update={"seed": settings.seed + number, "model": model})
             trainer = build_trainer(own, objective, critic_objective)
-            if start is not None:
+            if start:
                 start_from(trainer.generator, model_classes(own), start)
                 copy_weights(trainer.generator.trainable_variables, trainer.average)
             drawn = own.training, own.simulation, model_classes(own), own.model.thickness_channel
@@ -133,7 +133,7 @@ def train_networks(
 
 
 def state_files(
-    study: Study, settings: Settings, *objectives: Callable | None, start: Path | None = None
+    study: Study, settings: Settings, *objectives: Callable | None, start: Sequence[Path] = ()
 ) -> list[Path]:
     """Return the file of each network's state; its name stands for settings, code, cases, objectives and first weights.
 
@@ -141,7 +141,7 @@ def state_files(
     """
     cases = sorted(path for path in (study.work / "prepared").rglob("*") if path.is_file())
     sources = [inspect.getsource(objective) for objective in objectives if objective is not None]
-    first = [] if start is None else [start / WEIGHTS]
+    first = [folder / WEIGHTS for folder in start]
     code = code_digest("segsrgan_core", "segsrgan_study/steps/network")
     name = digest([settings.model_dump_json(), code, *sources, *cases, *first])[:16]
     ends = ["", *(f"-{n}" for n in range(1, settings.training.networks))]
