@@ -33,7 +33,7 @@ from segsrgan_study.quiet import start_tensorflow
 from segsrgan_study.shapes.cortex import cortical_shape
 from segsrgan_study.statistics.growth import find_reference
 from segsrgan_study.verdict.measures import measures, turned
-from segsrgan_study.verdict.rule import checksum, judge, read_logistic, reasons, remarks
+from segsrgan_study.verdict.rule import CUT_MUCH_CM2, checksum, judge, read_logistic, reasons, remarks
 
 
 class Status(NamedTuple):
@@ -111,8 +111,8 @@ def segment_image(image: InputImage, job: Job, identity: dict[str, Any], walk: W
     doubts += reasons(result.volumes_ml, numbers)
     if copies := copied_slices(scan):
         doubts.append(f"{copies} slices are exact copies of the one before: what was acquired there is missing")
-    if result.sides is not None and (how := turned(result.sides)):
-        doubts.append(how)
+    whole = result.sides is not None and numbers["cut_cm2"] <= CUT_MUCH_CM2  # the outline of a cut head tells nothing
+    doubts += [how] if whole and (how := turned(result.sides)) else []
     as_fitted = job.step is None and job.flips is None  # the passes' disagreement depends on the windows
     logistic = read_logistic(job.model, checksum(identity["Weights"])) if as_fitted else None
     told = [f"slices displaced by {moved_mm:.1f} mm (sd) in their plane were moved back"] if moved_mm else []
