@@ -4,6 +4,7 @@ import gzip
 import hashlib
 import io
 import itertools
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +22,7 @@ PAIRS = (".img", ".hdr")
 SUFFIXES = (".nii.gz", ".nii", ".mgz", ".mgh", *PAIRS)
 LARGEST_VOXELS = 600**3  # more is a broken header, not a head, and may not fit into memory
 SMALLEST_VOXEL_MM, LARGEST_VOXEL_MM = 0.05, 20.0
+UNITS = {1: "metres", 3: "micrometres"}  # of NIfTI's xyzt_units, other than mm
 NEARLY_WHOLE = 1e-3
 # nibabel guesses at a broken header and logs it; from this level on it raises instead.
 REFUSED_HEADER_FAULTS = 30
@@ -89,11 +91,11 @@ def _read(path: Path, data: bytes | None) -> tuple[np.ndarray, np.ndarray]:
         source = nib.load(path) if path.suffix.lower() in PAIRS else _from_bytes(path, data)
     if not isinstance(source, (nib.Nifti1Pair, nib.MGHImage)):
         raise UserError(f"{path}: {type(source).__name__} is not supported; convert it to NIfTI, with its orientation.")
-    shape = tuple(source.shape)
+    shape = tuple(map(int, source.shape))
     while len(shape) > 3 and shape[-1] == 1:
         shape = shape[:-1]
     if len(shape) != 3 or min(shape) < 2:
-        found = f"not a 3-D image with 2 voxels or more along each axis but of shape {tuple(source.shape)}"
+        found = f"not a 3-D image with 2 voxels or more along each axis but of shape {shape}"
         raise UserError(f"{path}: {found}; give one whole volume per file.")
     if np.prod(shape, dtype=float) > LARGEST_VOXELS:
         raise UserError(f"{path}: shape {shape} exceeds the limit of at most {LARGEST_VOXELS:.0e} voxels; crop it.")
@@ -127,9 +129,17 @@ def _from_bytes(path: Path, data: bytes | None) -> Any:
     if data is None or len(data) > limit:
         raise ValueError("it holds more than any head")
     if name.endswith((".mgh", ".mgz")):
+        if data[28:30] == b"\0\0":  # nibabel would take voxels of 1 mm
+            raise ValueError("its goodRASFlag is 0, so that voxel sizes and place are unknown")
         return nib.MGHImage.from_bytes(data)
     second = nib.Nifti2Header.may_contain_header(data[: nib.Nifti2Header.sizeof_hdr])
-    return (nib.Nifti2Image if second else Nifti1Image).from_bytes(data)
+    image = (nib.Nifti2Image if second else Nifti1Image).from_bytes(data)
+    proxy, header_bytes = image.dataobj, image.header.sizeof_hdr
+    slice_bytes = proxy.dtype.itemsize * math.prod(map(int, proxy.shape[:2]))
+    rest = len(data) - proxy.offset - slice_bytes * math.prod(map(int, proxy.shape[2:]))
+    if 0 < slice_bytes <= rest or 0 <= proxy.offset < header_bytes:
+        raise ValueError(f"its data begin at byte {proxy.offset}, and {rest} bytes more are there than its header says")
+    return image
 
 
 def _check_geometry(affine: np.ndarray, header: Any, shape: tuple[int, ...], path: Path) -> None:
@@ -144,6 +154,8 @@ def _check_geometry(affine: np.ndarray, header: Any, shape: tuple[int, ...], pat
         raise UserError(f"{path}: the affine's axes are not at right angles; resample the image.")
     if not isinstance(header, nib.Nifti1Header):
         return
+    if (unit := int(header["xyzt_units"]) % 8) in UNITS:
+        raise UserError(f"{path}: voxels of {np.round(lengths, 4)} are in {UNITS[unit]} by the header; set it to mm.")
     advice = "set sform and qform to the right one (for example with nibabel or fslorient)"
     codes = int(header["sform_code"]), int(header["qform_code"])
     if not any(codes):
@@ -153,6 +165,9 @@ def _check_geometry(affine: np.ndarray, header: Any, shape: tuple[int, ...], pat
             apart = _farthest_mm(header.get_sform() - header.get_qform(), shape)
         if not apart <= 0.5 * lengths.min():
             raise UserError(f"{path}: sform and qform place the image {apart:.3g} mm apart; {advice}.")
+    elif np.any(np.abs(header["pixdim"][1:4] - lengths) > 0.01 * lengths):
+        told = f"voxels of {np.round(lengths, 4)} mm, and by pixdim of {np.round(header['pixdim'][1:4], 4)} mm"
+        raise UserError(f"{path}: by the sform it has {told}; {advice}.")
 
 
 def same_grid(a: Nifti1Image, b: Nifti1Image, tolerance_mm: float = 0.01) -> bool:

@@ -38,13 +38,14 @@ def offsets_mm(stack: np.ndarray, inside: np.ndarray, sizes: np.ndarray, blur_mm
     Returns:
         (n, 2) in mm along both axes; nan where fewer than 200 voxels are inside, and for the first and the last slice.
     """
-    found, smooth = np.full((len(stack), 2), np.nan), [ndimage.gaussian_filter(one, blur_mm / sizes) for one in stack]
+    found, stack = np.full((len(stack), 2), np.nan), stack - min(float(stack.min()), 0.0)  # for their brightness, below
+    smooth = [ndimage.gaussian_filter(one, blur_mm / sizes) for one in stack]
     for k in range(1, len(stack) - 1):
         here = inside[k - 1] & inside[k] & inside[k + 1]
         if np.count_nonzero(here) < LEAST_VOXELS:
             continue
         mean, middle = (smooth[k - 1] + smooth[k + 1]) / 2, smooth[k]
-        middle = middle * (mean[here].sum() / max(middle[here].sum(), 1e-6))
+        middle = middle * (mean[here].sum() / max(middle[here].sum(), np.finfo(np.float32).tiny))
         slopes = np.stack([slope[here] for slope in np.gradient((mean + middle) / 2, *sizes)], -1)
         found[k] = np.linalg.lstsq(slopes, mean[here] - middle[here], rcond=None)[0]
     return np.clip(found, -FARTHEST_MM, FARTHEST_MM)

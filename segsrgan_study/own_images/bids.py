@@ -22,6 +22,7 @@ from segsrgan_core.segmenter import Segmentation, read_card, weight_files
 from segsrgan_study.files import save_image, sha256, write_csv
 from segsrgan_study.own_images.failures import FOLDER, place_digest
 from segsrgan_study.own_images.names import OWN, InputImage
+from segsrgan_study.own_images.quality import told_beside
 from segsrgan_study.weights import CARD, ages_weeks
 
 DESCRIPTIONS = {
@@ -84,6 +85,8 @@ def is_done(image: InputImage, out: Path, identity: dict[str, Any]) -> bool:
     if record is None or not image.file.is_file() or record.get("SourceSha256") != _source_digest(image.file):
         return False
     made = {key: record.get(key) for key in identity}
+    if record.get("ToldBeside", told_beside(image.file)) != told_beside(image.file):  # notes depend on it
+        return False
     if made["Options"]:
         made["Options"] |= {name: "auto" for name, value in identity["Options"].items() if value == "auto"}
     return made == identity and is_whole(record, out / image.home)
@@ -153,6 +156,7 @@ def write_case(image: InputImage, result: Segmentation, job: Job, facts: dict[st
     digests = {path.relative_to(home).as_posix(): sha256(path) for path in (labels, *files)}
     record = {"Volumes_ml": result.volumes_ml, "FilesSha256": digests}
     record |= {"SourceSha256": _source_digest(image.file), "SourcePlace": place_digest(image.origin)}
+    record |= {"ToldBeside": told_beside(image.file)}
     record |= {"AgeWeeks": image.age_weeks, "ModelAgesWeeks": ages_weeks(job.model)}
     write_json(job.out / image.record, {**facts, "Description": DESCRIPTIONS["dseg"], **record})
 

@@ -6,6 +6,7 @@ import re
 import subprocess
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import nibabel as nib
 import numpy as np
@@ -13,21 +14,32 @@ import numpy as np
 from segsrgan_core.errors import UserError
 from segsrgan_core.imaging.geometry import spacing_mm
 from segsrgan_study.files import load_image, sha256
+from segsrgan_study.own_images.names import other_kind
 from segsrgan_study.progress import say
 
 FEWEST_SLICES = 8  # fewer are a localiser
 CONVERSION_S = 1800
 TE_TOLERANCE = 0.1  # of the echo time that was asked for
-EVEN = 1.1  # largest over smallest distance between slices
+UNEVEN = "slices are missing or unevenly spaced"
+OFF_SLICES, OFF_VOXELS = 0.1, 0.5  # what a slice may lie beside its place, along the stack and within slices
 # Elements of a DICOM file of either little-endian syntax: tag, type and length, or length; value.
-FRAMES, SERIES, PLACE = (
+SERIES, PIXEL, PLACE = (
     re.compile(tag + b"\\x00.{4} *" + value, re.DOTALL)
     for tag, value in (
-        (rb"\x28\x00\x08", rb"(\d+)"),
         (rb"\x20\x00\x0e", rb"([\d.]+)"),
+        (rb"\x28\x00\x30", rb"([-+.\deE]+) *\\ *([-+.\deE]+)"),
         (rb"\x20\x00\x32", rb" *\\ *".join([rb"([-+.\deE]+)"] * 3)),
     )
 )
+LPS = np.diag([-1.0, -1, 1, 1])
+PATIENT = re.compile(rb"\x10\x00\x20\x00(?:LO(.)\x00|(.)\x00\x00\x00)", re.DOTALL)  # length, then the value
+
+
+class Places(NamedTuple):
+    """What the DICOM files of a series say of their geometry; the converter looks at the first file, or at no frame."""
+
+    slices: list[tuple[bytes, ...]]  # x, y, z in mm, LPS
+    pixels: set[tuple[bytes, ...]]  # sizes in mm
 
 
 @dataclass(frozen=True)
@@ -78,30 +90,27 @@ def convert(folder: Path, scratch: Path) -> list[Series]:
     import dcm2niix
 
     # -ba n: the sidecars in the scratch folder tell patients apart; -g i ignores settings of this account, -z n: no
-    # compression.
-    options = ["-b", "y", "-ba", "n", "-g", "i", "-z", "n", "-f", "series%s", "-o", str(scratch)]
+    # compression, -d 9: folders within folders.
+    options = ["-b", "y", "-ba", "n", "-g", "i", "-z", "n", "-d", "9", "-f", "series%s", "-o", str(scratch)]
     command = [dcm2niix.bin, *options, str(folder.resolve())]  # absolute: a folder's name is never taken for an option
     try:
         done = subprocess.run(command, capture_output=True, check=False, timeout=CONVERSION_S)
     except (OSError, subprocess.TimeoutExpired) as error:
         raise UserError(f"{folder}: dcm2niix failed ({error}); convert the folder to NIfTI by hand.") from error
     lines = [line.strip() for line in (done.stdout + done.stderr).decode(errors="replace").splitlines()]
-    told = "; ".join(dict.fromkeys(line for line in lines if re.match("W?arning: Unsupported|Error|Only able", line)))
-    uneven = _uneven(lines)  # by name; a resampled copy adds `_Eq` to it
-    frames = _frames(folder)
-    found = [
-        _series(path, next((why for name, why in uneven.items() if f"{path.stem}_".startswith(f"{name}_")), ""), frames)
-        for path in scratch.glob("*.nii")
-    ]
+    said = "W?arning: (Unsupported|File not)|Error|Only able"
+    told = "; ".join(dict.fromkeys(line for line in lines if re.match(said, line)))
+    places, ids = _places(folder)
+    found = [_series(path, places) for path in scratch.glob("*.nii")]
     if not found:
         raise UserError(
             f"{folder}: there are neither NIfTI images nor a DICOM series that dcm2niix can convert in it (exit code "
             f"{done.returncode}{'; ' if told else ''}{told}); name the folder that holds them."
         )
     patients = {one.patient for one in found if one.patient}
-    if len(patients) > 1:
+    if (count := max(len(patients), len(ids))) > 1:
         raise UserError(
-            f"{folder}: there are images of {len(patients)} patients in it; name the folder of each, or list them in a "
+            f"{folder}: there are images of {count} patients in it; name the folder of each, or list them in a "
             "CSV table with the columns image and subject."
         )
     if len({one.study for one in found if not one.patient} - {""}) > 1:
@@ -122,41 +131,39 @@ def _part(one: Series, found: list[Series]) -> Series:
     return replace(one, fault=f"one of {len(parts)} parts into which the converter split the series")
 
 
-def _uneven(lines: list[str]) -> dict[str, str]:
-    """Return what dcm2niix said of missing or uneven slices by name of the series; it warns before it names one."""
-    warnings, said = [], {}
-    for line in lines:
-        if named := re.match(r"Convert \d+ DICOM as (.+) \(", line):
-            said[Path(named[1]).name], warnings = " ".join(warnings), []
-        elif re.search("Missing images|distance varies|not equidistant", line):
-            warnings.append(line.removeprefix("Warning: "))
-    return said
-
-
-def _frames(folder: Path) -> dict[str, list[tuple[bytes, ...]]]:
-    """Return the places of the frames of all multi-frame files, by series: the converter does not look at them."""
-    found: dict[str, list[tuple[bytes, ...]]] = {}
+def _places(folder: Path) -> tuple[dict[str, Places], set[bytes]]:
+    """Return the places by series, and the ids of all patients."""
+    found: dict[str, Places] = {}
+    patients = set()
     for path in folder.rglob("*"):
         data = path.read_bytes() if path.is_file() else b""
-        count, series = FRAMES.search(data), SERIES.search(data)
-        if count and series and int(count[1]) > 1:
-            found.setdefault(series[1].decode(), []).extend(PLACE.findall(data))
-    return found
+        if (slices := PLACE.findall(data)) or PIXEL.search(data):
+            series = SERIES.search(data)
+            one = found.setdefault(series[1].decode() if series else "", Places([], set()))
+            one.slices.extend(slices)
+            one.pixels.update(PIXEL.findall(data))
+            if patient := PATIENT.search(data):
+                length = (patient[1] or patient[2])[0]
+                patients.add(data[patient.end() : patient.end() + length].strip(b" \0"))
+    return found, patients - {b""}
 
 
-def _stacking(places: list[tuple[bytes, ...]], slices: int) -> str:
-    """Return why frames at these places (mm) do not make an image of so many slices; "" if they do, or are unknown."""
-    if len(places) < 2:
+def _misplaced(places: Places, image: nib.Nifti1Image) -> str:
+    """Return why an image does not lie where its DICOM files say, "" if it does; a mosaic's slices have no places."""
+    if (sizes := len({tuple(map(float, pixel)) for pixel in places.pixels})) != 1:
+        return f"its files give {sizes or 'no'} pixel sizes"
+    if len(places.slices) < 2:
         return ""
-    points = np.unique(np.round(np.array(places, dtype=float), 2), axis=0)
-    if len(points) != slices:
-        return f"its {len(places)} frames lie at {len(points)} places, and the converter made {slices} slices of them"
-    along = np.sort(np.linalg.norm(points - points[0], axis=1))  # the first is at one end, being the least
-    gaps = np.diff(along)
-    return "slices are missing or unevenly spaced" if gaps.max() > EVEN * gaps.min() else ""
+    points = nib.affines.apply_affine(np.linalg.inv(image.affine) @ LPS, np.array(places.slices, float))
+    along, n = np.round(points[:, 2]), image.shape[2]
+    if np.ptp(points[:, :2], axis=0).max() > OFF_VOXELS:
+        return "its slices do not lie above each other"
+    if {*along} == {*range(n)} and np.abs(points[:, 2] - along).max() < OFF_SLICES:
+        return ""
+    return f"{UNEVEN}: {len(set(places.slices))} places for {n} slices"
 
 
-def _series(path: Path, uneven: str, frames: dict[str, list[tuple[bytes, ...]]]) -> Series:
+def _series(path: Path, places: dict[str, Places]) -> Series:
     sidecar = path.with_suffix(".json")
     facts = json.loads(sidecar.read_text(encoding="utf-8")) if sidecar.is_file() else {}
     place, plane = (), ""
@@ -164,8 +171,8 @@ def _series(path: Path, uneven: str, frames: dict[str, list[tuple[bytes, ...]]])
         image = load_image(path)
         place, plane = tuple(np.round(image.affine, 2).flat), str(nib.io_orientation(image.affine)[2, 0])
         fault = "" if min(image.shape) >= FEWEST_SLICES else f"fewer than {FEWEST_SLICES} slices"
-        fault = _stacking(frames.get(facts.get("SeriesInstanceUID"), []), image.shape[2]) or fault
-        fault = f"slices are missing or unevenly spaced: {uneven}" if uneven else fault
+        fault = _misplaced(places.get(facts.get("SeriesInstanceUID", ""), Places([], set())), image) or fault
+        fault = fault if facts else UNEVEN  # of such a stack the converter writes no JSON
         sizes = " x ".join(f"{size:.3g}" for size in spacing_mm(image))
         what = f"{' x '.join(map(str, image.shape))} voxels of {sizes} mm"
     except UserError as error:
@@ -174,6 +181,8 @@ def _series(path: Path, uneven: str, frames: dict[str, list[tuple[bytes, ...]]])
         fault = f"modality {facts['Modality']}, no MRI"
     te_ms = 1000 * float(facts.get("EchoTime", "nan"))
     description = str(facts.get("SeriesDescription") or facts.get("ProtocolName") or "without description")
+    if kind := other_kind(description):
+        fault = f"its description says {kind}, no T2w image"
     ids = "/".join(facts.get(name, "") for name in ("PatientID", "PatientName", "PatientBirthDate"))
     patient = hashlib.sha256(ids.encode()).hexdigest() if ids.strip("/") else ""
     number, study, kind = (facts.get(name, "") for name in ("SeriesNumber", "StudyInstanceUID", "ImageType"))

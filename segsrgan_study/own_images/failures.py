@@ -21,7 +21,8 @@ def place_digest(path: Path | None) -> str:
 def keep(out: Path, failures: Iterable[Failure]) -> None:
     """Keep failures, one file each, so that jobs do not disturb each other."""
     for one in failures:
-        facts = {"case": one.name, "image": one.source, "reason": one.reason, "place": place_digest(one.origin)}
+        source, reason = (text.encode(errors="replace").decode() for text in (one.source, one.reason))
+        facts = {"case": one.name, "image": source, "reason": reason, "place": place_digest(one.origin)}
         key = one.name or hashlib.sha256(f"{facts['place']} {one.source}".encode(errors="replace")).hexdigest()[:16]
         write_json(out / FOLDER / f"{key}.json", facts)
 

@@ -20,23 +20,27 @@ from segsrgan_study.faults import sentence
 from segsrgan_study.files import SUFFIXES, sha256, stem
 from segsrgan_study.own_images.dicom import choose, convert, nearest_te
 from segsrgan_study.own_images.names import (
+    ANYWHERE,
     ENTITIES,
     OWN,
     Failure,
     InputImage,
     entities_of,
     entities_of_file,
-    is_other_contrast,
     joined,
     label,
     name_of_file,
     name_of_row,
+    other_kind,
 )
 from segsrgan_study.paths import find_study
 from segsrgan_study.progress import say, track
 
 NO_IMAGE = re.compile(r"(^|[_.-])(brain)?(mask|d?seg|probseg|labels?|parcellation|tissues?)$", re.IGNORECASE)
-NO_IMAGES = re.compile(r"(derivatives|sourcedata|code|labels?|masks?|segmentations?)", re.IGNORECASE)  # folders
+NO_IMAGES = re.compile(  # folders
+    f"derivatives|sourcedata|code|labels?|masks?|segmentations?|func|fmap|perf|pet|{ANYWHERE}", re.IGNORECASE
+)
+UNREAD = (".nrrd", ".nhdr", ".mha", ".mhd", ".mnc", ".par", ".img", ".gz", ".bz2", ".xz", ".zip", ".tar", ".tgz", ".7z")
 T2W = re.compile(r"sub-.*_T2w", re.IGNORECASE)
 IN_A_TABLE = "list both in a CSV table with columns image, subject, run"
 NO_LETTER = "no Latin letter or digit is in its name; give a CSV table with a column subject"
@@ -73,11 +77,13 @@ def find_images(
     Raises:
         UserError: an input is none of these, a table has faults, a label is unknown, or there is nothing at all.
     """
-    given = [image for word in inputs for image in _expand(Path(word).expanduser(), split)]
+    given = [image for word in inputs for image in _expand(Path(os.path.expanduser(word)), split)]
     labels = {"sub": [one.removeprefix("sub-") for one in participants]}
     labels["ses"] = [one.removeprefix("ses-") for one in sessions]
     folders = [image for image in given if image.file.is_dir() and (not image.name or _has(image, labels))]
     images = [image for image in given if not image.file.is_dir() and _has(image, labels)]
+    if series and not any(image.file.is_dir() for image in given):
+        raise UserError(f"--series {series}: there is no DICOM folder to choose of; leave it out, or name the folder.")
     failures = [Failure(image.source, NO_LETTER, image.file) for image in images if not image.name]
     for failure in failures:
         say(f"{failure.origin}: {failure.reason}.")
@@ -130,7 +136,10 @@ def _with_ages(images: list[InputImage]) -> list[InputImage]:
         if home and image.age_weeks is None and not image.folder:
             ages, sub = tables(home.parent), home.name.removeprefix("sub-")
             session = file.relative_to(home).parts[0].removeprefix("ses-")
-            age = ages.get((sub, session)) or ages.get((sub, ""))
+            once = len(list(home.glob("ses-*"))) < 2  # two visits have two ages
+            age = ages.get((sub, session)) or (ages.get((sub, "")) if once else None)
+            if not age and (sub, "") in ages:
+                say(f"{image.file}: {sub} has one age for several sessions; none is used, give sub-{sub}_sessions.tsv.")
             image = replace(image, age_weeks=float(age) if age else None)
         found.append(image)
     return found
@@ -164,11 +173,15 @@ def _apart(images: list[InputImage]) -> tuple[list[InputImage], list[Failure]]:
     for image in images:
         content = sha256(image.file) if image.folder else str(image.file.resolve())
         same = contents.get(content)
-        if same and (same.name == image.name or not (same.by_table and image.by_table)):
+        as_before = same and (same.name, same.age_weeks) == (image.name, image.age_weeks)
+        if same and (as_before or not (same.by_table and image.by_table)):
             continue
         person = people.setdefault(f"{entities_of(image.name)['sub']}".casefold(), image)
         reason = image.fault
-        if same:
+        if same and same.name == image.name:
+            ages = f"{same.age_weeks or 'none'} and {image.age_weeks or 'none'}"
+            reason = f"the table gives it twice, with different ages ({ages}); correct the table"
+        elif same:
             reason = f"this image was given as {same.name} already; correct the table"
         elif person.person != image.person:
             reason = f"{image.person!r} and {person.person!r} would be one subject in the outputs; rename one, or use "
@@ -217,15 +230,18 @@ def _folder(path: Path) -> list[InputImage]:
     # Scanners call DICOM files .img as well; an image's has a .hdr beside it.
     images = [file for file in images if file.suffix.lower() != ".img" or file.with_suffix(".hdr").is_file()]
     images = [file for file in images if file.suffix.lower() != ".hdr" or not file.with_suffix(".img").is_file()]
-    if not images:
-        return [InputImage(path, "", "")]
-    relative = {file: file.relative_to(path) for file in images}
+    relative = {file: file.relative_to(path) for file in files}
     chosen = [file for file in images if not _is_no_image(relative[file])]
     chosen = [file for file in chosen if T2W.fullmatch(stem(file))] or chosen
+    others = {file: _is_dicom(file) for file in files if file not in images}
+    unread = [file for file, dicom in others.items() if not dicom and file.suffix.lower() in UNREAD]
     left_out = [relative[file].as_posix() for file in images if file not in chosen]
-    left_out += sorted({f"DICOM files in {file.parent}" for file in files if file not in images and _is_dicom(file)})
+    left_out += sorted({f"DICOM files in {file.parent}" for file, dicom in others.items() if dicom and images})
+    left_out += [f"{relative[file].as_posix()} (convert or unpack it)" for file in unread]
     if left_out:
         say(f"{path}: left out: {_few(left_out)}.")
+    if not images:
+        return [InputImage(path, "", "")]
     return [_of_file(file, relative[file].as_posix()) for file in chosen]
 
 
@@ -245,7 +261,7 @@ def _is_no_image(path: Path) -> bool:
     """Tell by its name and folders whether a file is a mask, a map of labels, a result or another contrast."""
     name = stem(path)
     inside = any(NO_IMAGES.fullmatch(folder) for folder in path.parts[:-1])
-    return inside or OWN in name or is_other_contrast(path) or bool(NO_IMAGE.search(name))
+    return inside or OWN in name or bool(other_kind(name) or NO_IMAGE.search(name))
 
 
 def _is_dicom(path: Path) -> bool:
@@ -285,6 +301,9 @@ def _table(path: Path, split: str) -> list[InputImage]:
         refuse(path, [*faults, "line 1: the column 'image' is missing"])
     twice = sorted(set(frame.columns[frame.columns.duplicated()]))
     refuse(path, [*faults, *(f"line 1: there are two columns for {name!r}" for name in twice)])
+    unused = set(frame.columns) - {"image", "subject", "session", "age_weeks", *ENTITIES}
+    if unused:
+        say(f"{path}: columns that are not used: {', '.join(sorted(unused))}.")
     images = []
     for line, row in frame.iterrows():
         try:
@@ -299,7 +318,7 @@ def _of_line(table: Path, row: Mapping[str, str]) -> InputImage:
     """Image of a row; of further columns those that BIDS knows (run, acq, echo ...) become parts of its name."""
     if not row["image"]:
         raise UserError("no image is named in the column 'image'")
-    cell = Path(row["image"]).expanduser()
+    cell = Path(os.path.expanduser(row["image"]))
     image = InputImage(table / cell, "", cell.name if cell.is_absolute() else row["image"])
     try:
         is_folder = stat.S_ISDIR(image.file.stat().st_mode)

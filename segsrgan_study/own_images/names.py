@@ -12,7 +12,12 @@ from segsrgan_study.files import stem
 
 ENTITIES = ("sub", "ses", "acq", "ce", "rec", "run", "echo", "part", "chunk")  # of an anatomical image, in BIDS's order
 LABELS = {"cortex": "CGM", "white": "WM", "csf": "CSF", "brainstem": "BS", "cerebellum": "CBM"}  # BIDS's own words
-NOT_T2W = ("T1", "T1W", "MPRAGE", "PDW", "FLAIR", "T2STARW", "SWI", "INPLANET1", "DWI", "ADC", "BOLD")  # ends of names
+# Words that say that an image is no T2w one: anywhere in a name, at its end, and where no word says T2.
+ANYWHERE = "T1W|MP2?RAGE|FLAIR|SWI|DWI|DTI|BOLD|T2STARW?|PDW|INPLANET[12]|UNIT1|IMAGINARY"
+AT_END = "UNI|ADC|CT|ASL|ANGIO|MRA|TOF|EPI|SBREF|CBV|M0SCAN|MAGNITUDE[12]?|PH|PHASE.*|FIELDMAP|PDT2|B0|.+MAP"
+ALONE = "T1[A-Z]*|PD"
+SAME_SPACE = "orig|T2w|individual|native|scanner|self"
+MADE = re.compile(rf"_(part-(?:phase|real|imag)|space-(?!(?:{SAME_SPACE})(?:_|$))[^_]+|Eq(?=(?:_\d+)?$))")
 T2 = "(?i)t2w?"  # says nothing in a name
 OWN = "desc-segsrgan"  # in the names of this program's results
 LONGEST_NAME = 255  # bytes, of a file on common file systems
@@ -70,9 +75,12 @@ class InputImage:
         """Reason why it cannot be worked on, as far as its name tells; "" if it can."""
         if OWN in self.file.name:
             return "it is a result of this program; give the image that was acquired"
-        if is_other_contrast(self.file):
-            kind = re.split("[^A-Za-z0-9]", stem(self.file))[-1]
+        if kind := other_kind(stem(self.file)):
             return f"its name says {kind}, and the network was trained on T2w images alone; give the T2w image"
+        above = dict(re.findall("(?:^|/)(sub|ses)-([^/]+)(?=/)", self.source))
+        named = dict(re.findall("(?:^|_)(sub|ses)-([^_]+)", self.file.name)) if not self.by_table else {}
+        if any(above.get(key, label) != label for key, label in named.items()):
+            return "its folder and its name say different subjects or sessions; correct one of them"
         if len(self.path("probseg", ".nii.gz", "hippocampi_amygdala").name) > LONGEST_NAME:
             return f"its outputs would have names of more than {LONGEST_NAME} letters, too long; give it a shorter one"
         is_utf8 = self.source.encode(errors="ignore").decode() == self.source
@@ -84,9 +92,15 @@ def entities_of(name: str) -> dict[str, str]:
     return dict(pair.split("-", 1) for pair in name.split("_"))
 
 
-def is_other_contrast(path: Path) -> bool:
-    """Tell whether a file's name ends with the name of a contrast other than T2w."""
-    return re.split("[^A-Za-z0-9]", stem(path))[-1].upper() in NOT_T2W
+def other_kind(name: str) -> str:
+    """Return the word of a name or description that says that it is no T2w image as it was acquired; "" for none."""
+    if made := MADE.search(name):
+        return made[1]
+    words = [word for word in re.split("[^A-Za-z0-9]+", name) if word] or [""]
+    kinds = ANYWHERE if any(re.match(T2, word) for word in words) else f"{ANYWHERE}|{ALONE}"
+    found = [word for word in words if re.fullmatch(kinds, word, re.IGNORECASE)]
+    found += words[-1:] if re.fullmatch(AT_END, words[-1], re.IGNORECASE) else []
+    return found[0] if found else ""
 
 
 def entities_of_file(path: str | Path) -> dict[str, str]:

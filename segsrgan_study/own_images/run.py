@@ -24,7 +24,7 @@ from segsrgan_study.own_images.bids import (
 )
 from segsrgan_study.own_images.failures import forget, keep
 from segsrgan_study.own_images.names import Failure, InputImage
-from segsrgan_study.own_images.quality import thick_slices
+from segsrgan_study.own_images.quality import copied_slices, refuse_labels, unlike_training
 from segsrgan_study.own_images.refined import refined
 from segsrgan_study.own_images.tables import write_tables
 from segsrgan_study.pool import map_cases
@@ -32,8 +32,8 @@ from segsrgan_study.progress import say, track
 from segsrgan_study.quiet import start_tensorflow
 from segsrgan_study.shapes.cortex import cortical_shape
 from segsrgan_study.statistics.growth import find_reference
-from segsrgan_study.verdict.measures import measures
-from segsrgan_study.verdict.rule import checksum, judge, read_logistic, reasons, remarks
+from segsrgan_study.verdict.measures import measures, turned
+from segsrgan_study.verdict.rule import CUT_MUCH_CM2, checksum, judge, read_logistic, reasons, remarks
 
 
 class Status(NamedTuple):
@@ -100,14 +100,19 @@ def segment_image(image: InputImage, job: Job, identity: dict[str, Any], walk: W
 
     remove_case(image, job.out)
     scan, segmenter = load_image(image.file), segmenter_of(job)
+    refuse_labels(scan, image.file)
     still, moved_mm = brought_back(scan)
     found = segmenter(still, walk=walk)
     result = as_written(found)
     numbers = measures(scan, result)  # on the network's grid, for which the verdict was fitted
     fine = refined(found, still, segmenter.card, job.spacing_mm)
     result = result if fine is found else as_written(fine)
-    doubts = [*result.notes, *thick_slices(image.file, segmenter.card, numbers["slice_mm"])]
+    doubts = [*result.notes, *unlike_training(image.file, segmenter.card, numbers["slice_mm"])]
     doubts += reasons(result.volumes_ml, numbers)
+    if copies := copied_slices(scan):
+        doubts.append(f"{copies} slices are exact copies of the one before: what was acquired there is missing")
+    whole = result.sides is not None and numbers["cut_cm2"] <= CUT_MUCH_CM2  # the outline of a cut head tells nothing
+    doubts += [how] if whole and (how := turned(result.sides)) else []
     as_fitted = job.step is None and job.flips is None  # the passes' disagreement depends on the windows
     logistic = read_logistic(job.model, checksum(identity["Weights"])) if as_fitted else None
     told = [f"slices displaced by {moved_mm:.1f} mm (sd) in their plane were moved back"] if moved_mm else []

@@ -142,7 +142,7 @@ def _of_age(record: dict[str, Any], numbers: dict[str, float]) -> list[str]:
     """Return what is unusual at the age of a case, a sentence each."""
     age, meant, z = record.get("AgeWeeks"), record.get("ModelAgesWeeks"), numbers.get("intracranial_z", np.nan)
     told = []
-    if age and meant and not meant[0] <= age <= meant[1]:
+    if age is not None and meant and not meant[0] <= age <= meant[1]:
         told.append(f"the age is {age:.3g} weeks, and the weights are meant for {meant[0]:g} to {meant[1]:g} weeks")
     if abs(z) > FAR_Z:
         ml = numbers["intracranial_ml"]

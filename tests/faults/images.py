@@ -88,7 +88,8 @@ def _mgz_cut(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-3000])
 
 
-_SPREAD = np.full(SHAPE, 5, np.float32)
+_MGH = nib.MGHImage(head(), GRID).to_bytes()
+_SPREAD = head()
 _SPREAD[0, 0, 0] = 1e9
 
 IMAGES = [
@@ -115,6 +116,8 @@ IMAGES = [
     fault("unknown_data_type.nii", "data code 77", _with_header, "h", 70, 77),
     fault("data_far_behind_the_end.nii", "end early", _with_header, "f", 108, 1e9),
     fault("data_at_nan.nii", "NaN|nan", _with_header, "f", 108, np.nan),
+    fault("data_within_the_header.nii", "begin at byte 0", _with_header, "f", 108, 0.0),
+    fault("more_slices_than_the_header_says.nii", "18432 bytes more", _with_header, "h", 46, 8),
     fault("negative_size.nii", "3-D", _with_header, "h", 42, -5),
     fault("zero_size.nii", "3-D", _with_header, "h", 42, 0),
     fault("size_of_a_petabyte.nii", "at most", _with_header, "3h", 42, 32767, 32767, 32767),
@@ -124,6 +127,8 @@ IMAGES = [
     fault("one_slice.nii", "2 voxels or more", saved, head()[:, :, :1]),
     fault("all_zero.nii", "the one value 0", saved, np.zeros(SHAPE, np.int16)),
     fault("constant.nii", "the one value 7", saved, np.full(SHAPE, 7, np.float32)),
+    fault("a_mask.nii", "2 values alone", saved, (head() > 300).astype(np.uint8)),
+    fault("a_map_of_labels.nii", "3 values alone", saved, tissues()),
     fault("a_nan.nii", "in 1 voxels", with_voxel, np.nan, head()),
     fault("infinity.nii", "in 1 voxels", with_voxel, -np.inf, head()),
     fault("beyond_float32.nii", "in 1 voxels", with_voxel, 1e300, head().astype(float)),
@@ -139,6 +144,10 @@ IMAGES = [
     fault("affine_sheared.nii", "right angles", _with_forms, _affine((1, 0, 0), (0.5, 1, 0), (0, 0, 3)), None, (1, 0)),
     fault("affine_with_nan.nii", "nan", _with_header, "f", 300, np.nan),
     fault("affine_in_metres.nii", "0.001", _with_forms, np.diag([0.001, 0.001, 0.003, 1]), None, (1, 0)),
+    fault("unit_of_metres.nii", "in metres by the header", _with_header, "B", 123, 1),
+    fault("unit_of_micrometres.nii", "in micrometres by the header", _with_header, "B", 123, 3),
+    fault("sform_and_pixdim_disagree.nii", r"by pixdim of \[1\. 1\. 1\.\]", _with_forms, GRID, None, (1, 0)),
+    fault("mgh_without_orientation.mgh", "goodRASFlag", Path.write_bytes, _MGH[:28] + b"\0\0" + _MGH[30:]),
     fault("affine_in_micrometres.nii", "3000", _with_forms, np.diag([1000, 1000, 3000, 1]), None, (1, 0)),
     fault("forms_disagree.nii", "20 mm apart", _with_forms, GRID, GRID + 20 * np.eye(4, k=3), (1, 1)),
     fault("no_quaternion.nii", "valid qform", _with_header, "3f", 256, 3, 3, 3),

@@ -47,3 +47,13 @@ def test_what_is_too_small_to_tell_is_returned_as_it_is(head, shape):
         np.diag([1.2, 1.2, 3, 1]),
     )
     assert brought_back(image)[0] is image
+
+
+@pytest.mark.parametrize("change", [lambda image: 1e-33 * image, lambda image: image - 0.7], ids=["scale", "offset"])
+def test_neither_scale_nor_offset_moves_a_slice(head, change):
+    for array in (head, moved(head, 1.5)):
+        found = [
+            brought_back(Nifti1Image(one.astype(np.float32), np.diag([1.2, 1.2, 3, 1])))[1]
+            for one in (array, change(array))
+        ]
+        assert found[1] == pytest.approx(found[0], rel=0.1)

@@ -78,7 +78,7 @@ def change(folder, **facts):
     for index, path in enumerate(sorted(folder.rglob("*.dcm"))):
         one = pydicom.dcmread(path)
         for name, value in facts.items():
-            setattr(one, name, value(index) if callable(value) else value)
+            delattr(one, name) if value is None else setattr(one, name, value(index) if callable(value) else value)
         one.save_as(path)
 
 
@@ -105,6 +105,24 @@ def test_half_a_stack_and_a_phase_image_are_not_usable(scratch, tmp_path):
     assert "magnitude" in faults[-1]
 
 
+@pytest.mark.parametrize(
+    ("facts", "says"),
+    [
+        ({"PixelSpacing": None}, "no pixel sizes"),
+        ({"PixelSpacing": lambda index: [1, 1] if index < 6 else [1.2, 1.2]}, "2 pixel sizes"),
+        ({"ImagePositionPatient": lambda index: [-16, index / 2 - 16, 3 * index]}, "do not lie above each other"),
+        ({"ImagePositionPatient": lambda index: [-16, -16, 3 * index + (index == 5)]}, "unevenly spaced"),
+        ({"SeriesDescription": "T2 FLAIR ax", "ProtocolName": ""}, "says FLAIR"),
+        ({"PatientID": lambda index: str(index // 6)}, "images of 2 patients"),
+    ],
+)
+def test_files_of_a_series_that_do_not_fit_each_other_give_no_image(scratch, tmp_path, facts, says):
+    dicoms.write_series(tmp_path / "P1")
+    change(tmp_path / "P1", **facts)
+    with pytest.raises(UserError, match=says):
+        choose(tmp_path / "P1", convert(tmp_path / "P1", scratch))
+
+
 def test_the_echo_is_chosen_by_its_time(folder, scratch):
     series = convert(folder, scratch)
     assert [one.te_ms for one in choose(folder, series, te_ms=285)] == [280]
@@ -115,9 +133,8 @@ def test_the_echo_is_chosen_by_its_time(folder, scratch):
 def test_a_stack_with_missing_slices_is_not_usable(folder, scratch):
     for path in sorted((folder / "2").iterdir())[5:7]:
         path.unlink()
-    (series,) = (one for one in convert(folder, scratch) if one.fault and "slices are missing" in one.fault)
-    with pytest.raises(UserError, match="unevenly spaced"):
-        choose(folder, [series])
+    with pytest.raises(UserError, match="slices are missing or unevenly spaced"):
+        choose(folder / "2", convert(folder / "2", scratch))
 
 
 def test_dicom_files_called_img_are_converted(folder, scratch):
@@ -153,7 +170,7 @@ def test_one_file_of_all_slices_is_the_image_of_its_slices(scratch, tmp_path):
     ("write", "option", "says"),
     [
         ("write_enhanced", {"missing": (5, 6)}, "missing or unevenly spaced"),
-        ("write_enhanced", {"repeats": 2}, "24 frames lie at 12 places"),
+        ("write_enhanced", {"repeats": 2}, "12 places for 24 slices"),
         ("write_mosaic", {"count": None}, "not a 3-D image"),
     ],
 )

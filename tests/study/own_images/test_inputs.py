@@ -68,6 +68,16 @@ def test_a_folder_gives_images_of_any_format_and_names_what_it_leaves_out(find, 
     assert "left out: P1_T2_mask.nii.gz" in capsys.readouterr().err
 
 
+def test_files_that_may_be_images_are_named_as_well(find, image, tmp_path, capsys):
+    image("in/P1.nii.gz")
+    for name in ("P2.nrrd", "P3.img", "P4.zip", "P5.img.gz", "notes.txt"):
+        (tmp_path / "in" / name).touch()
+    assert list(find(tmp_path / "in")) == ["sub-P1"]
+    said = capsys.readouterr().err
+    assert [f"P{n}." in said for n in range(1, 6)] == [False, True, True, True, True]
+    assert "notes" not in said
+
+
 def test_an_image_by_its_folder_and_by_its_name_is_one(find, image, tmp_path):
     path = image("in/sub-01_T2w.nii.gz")
     assert list(find(tmp_path / "in", path)) == ["sub-01"]
@@ -77,10 +87,22 @@ def test_nothing_to_work_on_is_an_error(find, image, tmp_path):
     image("in/P1_mask.nii.gz")
     with pytest.raises(UserError, match="no image to work on"):
         find(tmp_path / "in")
+    with pytest.raises(UserError, match="no DICOM folder to choose of"):
+        find(tmp_path / "in" / "P1.nii", series="3")
 
 
 @pytest.mark.parametrize(
-    ("name", "says"), [("sub-01_T1w.nii", "T1w"), ("x" * 230 + ".nii", "too long"), ("a\udcff.nii", "UTF-8")]
+    ("name", "says"),
+    [
+        ("x" * 230 + ".nii", "too long"),
+        ("a\udcff.nii", "UTF-8"),
+        *((f"sub-01_{word}.nii", f" {word},") for word in ("T1w", "T2map", "UNIT1", "PDT2", "phasediff")),
+        ("P1_t2_FLAIR_ax.nii", "FLAIR"),
+        ("P1_T1_reoriented.nii", "T1"),
+        ("sub-01_part-phase_T2w.nii", "part-phase"),
+        ("sub-01_space-MNI152_T2w.nii", "space-MNI152"),
+        ("P1_T2_3_Eq_1.nii", "Eq"),
+    ],
 )
 def test_an_image_that_its_name_rules_out_fails_alone(tmp_path, name, says):
     images, ((source, reason, *_),) = find_images([tmp_path / name, tmp_path / "b.nii"], tmp_path)
@@ -137,6 +159,8 @@ def test_an_image_that_would_share_anothers_outputs_fails_alone(tmp_path):
         (["sub-1_desc-a_T2w.nii", "sub-1_desc-b_T2w.nii"], ["sub-1_acq-desca", "sub-1_acq-descb"]),
         (["sub-1_T2w.nii", "sub-1_desc-segsrgan_T2w.nii", "._sub-1_T2w.nii"], ["sub-1"]),
         (["sub-1/ses-2/t2.nii", "sub-1/ses-3/t2.nii"], ["sub-1_ses-2", "sub-1_ses-3"]),
+        (["P1_T1_T2w.nii", "P1_T2_T2w.nii", "fmap/P1_x.nii", "T1w/P1.nii"], ["sub-P1T1T2w", "sub-P1T2T2w"]),
+        (["sub-1_T2w.nii", "sub-1_space-orig_T2w.nii", "sub-1_part-real_T2w.nii"], ["sub-1", "sub-1_acq-spaceorig"]),
     ],
 )
 def test_every_image_of_a_folder_has_a_name_of_its_own(find, tmp_path, files, names):
@@ -161,6 +185,8 @@ def test_links_to_folders_are_followed_and_circles_end(find, image, tmp_path):
         (["P 1/t2.nii", "P1/t2.nii"], "one subject"),
         (["P1.nii", "p1.nii"], "one subject"),
         (["Анна.nii", "P1.nii"], "Latin"),
+        (["sub-1/anat/sub-2_T2w.nii", "sub-2/anat/sub-2_run-2_T2w.nii"], "different subjects"),
+        (["sub-1/ses-1/sub-1_ses-2_T2w.nii", "sub-1/ses-1/sub-1_ses-1_T2w.nii"], "different subjects or sessions"),
     ],
 )
 def test_two_people_never_share_a_name(tmp_path, files, reason):
@@ -183,6 +209,9 @@ def test_tables_as_programs_write_them(find, image, tmp_path):
     images, (failure,) = find_images([tmp_path / "twice.csv"], tmp_path / "dicom")
     assert [one.name for one in images] == ["sub-A"]
     assert "given as sub-A" in failure.reason
+    (tmp_path / "ages.csv").write_text("image,subject,age_weeks\na.nii,A,30\na.nii,A,30\na.nii,A,40\n")
+    _, (failure,) = find_images([tmp_path / "ages.csv", "~nobody/b.nii"], tmp_path / "dicom")
+    assert "different ages (30.0 and 40.0)" in failure.reason
 
 
 def test_echoes_are_chosen_by_time(find, image, tmp_path):
@@ -231,3 +260,6 @@ def test_the_ages_of_bids_tables_and_of_a_manifest(image, tmp_path, monkeypatch)
     for given in ([tmp_path / "bids"], paths, [Path("bids")]):
         images, _ = find_images(given, tmp_path)
         assert [one.age_weeks for one in images] == [40.5, 31.0, None]
+    image("bids/sub-01/ses-2/anat/sub-01_ses-2_T2w.nii")
+    image("bids/sub-01/ses-1/anat/sub-01_ses-1_T2w.nii")  # of two visits, which had the age?
+    assert [one.age_weeks for one in find_images(["bids"], tmp_path)[0]] == [None, None, None, 31.0, None]

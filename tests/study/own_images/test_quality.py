@@ -4,20 +4,51 @@ import pandas as pd
 import pytest
 
 from segsrgan_study.own_images.names import InputImage
-from segsrgan_study.own_images.quality import outliers, plane_of, thick_slices
+from segsrgan_study.own_images.quality import copied_slices, outliers, plane_of, unlike_training
 from segsrgan_study.weights import BY_PLANE, packaged
 from tests.settings import model_card
 
 
 @pytest.mark.parametrize(
-    ("mm", "distance_mm", "says"),
-    [(3.0, 3.0, ""), (2.9, 3.3, ""), (6.0, 6.0, "trained on 2 to 4 mm"), (4.0, 2.0, "2 mm apart"), (2.0, 4.0, "apart")],
+    ("told", "distance_mm", "says"),
+    [
+        ('{"SliceThickness": 3, "SpacingBetweenSlices": 3.01, "EchoTime": 0.12}', 3.0, ""),
+        ('{"SliceThickness": 2.7, "SpacingBetweenSlices": 0.3}', 3.0, ""),
+        ('{"SliceThickness": "2.9"}', 3.3, ""),
+        ('{"SliceThickness": 6}', 6.0, "trained on 2 to 4 mm"),
+        ('{"SliceThickness": 4}', 2.0, "2 mm apart"),
+        ('{"SliceThickness": 2}', 4.0, "apart"),
+        ('{"SpacingBetweenSlices": 3.3}', 3.0, "3 mm apart by the header, and 3.3 mm by its JSON"),
+        ('{"EchoTime": 120}', 3.0, "echo time of 1.2e+05 ms"),
+        ('{"EchoTime": 0.015}', 3.0, "echo time of 15 ms"),
+        ('{"SliceThickness": [3, 3]}', 3.0, "cannot be read"),
+        ("{broken", 3.0, "cannot be read"),
+        ("[1]", 3.0, "cannot be read"),
+    ],
 )
-def test_the_thickness_in_the_json_beside_an_image_counts(mm, distance_mm, says, tmp_path):
+def test_what_the_json_beside_an_image_says_counts(told, distance_mm, says, tmp_path):
     image, card = tmp_path / "sub-01_T2w.nii.gz", model_card(thickness_mm=(2.0, 4.0))
-    assert thick_slices(image, card, distance_mm) == []
-    (tmp_path / "sub-01_T2w.json").write_text(f'{{"SliceThickness": {mm}}}')
-    assert [says in note for note in thick_slices(image, card, distance_mm)] == ([True] if says else [])
+    nib.save(nib.Nifti1Image(np.zeros((8, 8, 8), np.float32), np.eye(4)), image)
+    assert unlike_training(image, card, distance_mm) == []
+    (tmp_path / "sub-01_T2w.json").write_text(told)
+    assert [says in note for note in unlike_training(image, card, distance_mm)] == ([True] if says else [])
+
+
+def test_an_image_in_the_space_of_a_template_is_told(tmp_path):
+    image = nib.Nifti1Image(np.zeros((8, 8, 8), np.float32), np.eye(4))
+    for codes, told in (((4, 0), True), ((0, 3), True), ((4, 1), False)):
+        image.set_sform(np.eye(4), codes[0])
+        image.set_qform(np.eye(4), codes[1])
+        nib.save(image, tmp_path / "t2.nii")
+        notes = unlike_training(tmp_path / "t2.nii", model_card(), 3.0)
+        assert ["template" in note for note in notes] == [True] * told
+
+
+def test_copies_of_slices_are_counted_and_empty_ones_are_not():
+    array = np.random.default_rng(0).random((6, 6, 9), np.float32)
+    array[..., :3] = 0
+    array[..., 5:7] = array[..., 4:5]
+    assert [copied_slices(nib.Nifti1Image(one, np.diag([1, 1, 3, 1]))) for one in (array, array[..., 6:])] == [2, 0]
 
 
 def test_the_one_that_is_far_from_the_others_is_named():

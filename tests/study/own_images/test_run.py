@@ -116,6 +116,9 @@ def test_only_what_is_missing_damaged_or_changed_is_done(cases, job, save):
     (job.out / cases[0].path("probseg", ".nii.gz", "cortex")).write_bytes(b"cut off")
     save(head(offset=(4, 4, 4)), cases[2].file)
     assert states(cases, job) == ["done", "there", "done"]
+    for told, state in (('{"SliceThickness": 6, "EchoTime": NaN}', "done"), ('{"SliceThickness": 6.0}', "there")):
+        cases[1].file.with_name("sub-01_T2w.json").write_text(told)
+        assert states(cases, job) == ["there", state, "there"]
 
 
 @pytest.mark.parametrize("change", ["step", "weights", "card", "spacing"])
@@ -185,6 +188,8 @@ def test_a_case_that_fails_later_leaves_nothing_of_before(cases, job):
 
 def test_nothing_written_tells_where_it_was_made(cases, job, tmp_path, missing):
     segment_all([*cases, missing], [], job)
+    keep(job.out, [Failure("a\udcff.nii", "a\udcff.nii: broken")])
+    write_tables(job.out, find_reference(job.reference))
     for name, data in content(job.out).items():
         assert str(tmp_path).encode() not in data, name
 

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from nibabel.nifti1 import Nifti1Image
 from scipy import ndimage
+from scipy.spatial.transform import Rotation
 
 from segsrgan_core.segmenter import Segmentation
 from segsrgan_study.verdict.measures import (
@@ -15,6 +16,7 @@ from segsrgan_study.verdict.measures import (
     measures,
     noise_sd,
     segmented,
+    turned,
 )
 
 AFFINE = np.diag([1.0, 1.0, 3.0, 1.0])
@@ -109,3 +111,20 @@ def test_the_range_of_the_coil_field_is_found():
     inside = np.zeros(ramp.shape, bool)
     inside[:20] = True
     assert coil_gradient(array.astype(np.float32), inside, 1.0) == pytest.approx(1.2 * 19 / 39, rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("flips", "axis", "degrees", "says"),
+    [
+        *((flips, "x", nod, says) for nod in (-20, 25) for flips, says in (("", ""), ("xy", "faces"), ("xz", "faces"))),
+        ("yz", "x", 0, "faces"),
+        *(("", axis, degrees, says) for axis in "yz" for degrees, says in ((12, ""), (40, "by 40 degrees"))),
+    ],
+)
+def test_a_head_that_is_not_upright_is_told(flips, axis, degrees, says):
+    x, y, z = np.meshgrid(*[np.linspace(-1.2, 1.2, 48)] * 3, indexing="ij")
+    egg = (x / 0.8) ** 2 / (1 - 0.3 * y - 0.3 * z) + y**2 / (1 - 0.3 * z) + (z / 0.75) ** 2 / (1 - 0.3 * y) < 0.9
+    egg = np.flip(egg, ["xyz".index(one) for one in flips]) * np.where(x < 0, 1, 2)
+    affine = nib.affines.from_matvec(Rotation.from_euler(axis, degrees, degrees=True).as_matrix() * 2)
+    found = turned(nib.Nifti1Image(egg.astype(np.uint8), affine))
+    assert (says in found) if says else found == ""
