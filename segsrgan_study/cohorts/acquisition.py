@@ -87,17 +87,24 @@ def bids_ages(folder: Path) -> dict[tuple[str, str], str]:
         folder: top of a BIDS data set.
 
     Returns:
-        Age by (subject, session), as written; the session is "" where the table has none.
+        Age by (subject, session), see `weeks`; the session is "" where the table has none. Rows that contradict each
+        other give "".
     """
     ages = {}
     for path in [folder / "participants.tsv", *sorted(folder.glob("sub-*/sub-*_sessions.tsv"))]:
         for row in csv.DictReader(_lines(path), delimiter="\t"):
             subject = row.get("participant_id") or path.name.partition("_")[0]
             session = row.get("session_id") or ""
-            age = row.get("scan_age") or row.get("age_weeks") or ""
-            if re.fullmatch(r"\d+(\.\d+)?", age):
-                ages[subject.removeprefix("sub-"), session.removeprefix("ses-")] = age
+            who = subject.removeprefix("sub-"), session.removeprefix("ses-")
+            if age := weeks(row.get("scan_age") or row.get("age_weeks") or ""):
+                ages[who] = age if ages.get(who, age) == age else ""
     return ages
+
+
+def weeks(text: str) -> str:
+    """Return an age in weeks (39.3), or in weeks and days (39+2), as a decimal number of weeks; "" for other text."""
+    found = re.fullmatch(r"(\d{2})(\+([0-6])|\.\d+)?", text.strip())
+    return "" if not found else str(round(int(found[1]) + int(found[3]) / 7, 4)) if found[3] else found[0]
 
 
 def _listed_ages(path: Path, subjects: Sequence[str]) -> dict[str, str]:

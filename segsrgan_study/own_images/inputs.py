@@ -11,7 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from segsrgan_core.errors import UserError
-from segsrgan_study.cohorts.acquisition import bids_ages, echo_time_ms
+from segsrgan_study.cohorts.acquisition import bids_ages, echo_time_ms, weeks
 from segsrgan_study.cohorts.download import PUBLIC, fetch_missing
 from segsrgan_study.cohorts.manifest import image_rows, locate, read_manifest
 from segsrgan_study.cohorts.schema import COLUMNS, OPTIONAL, SPLITS, Row
@@ -47,7 +47,6 @@ NO_LETTER = "no Latin letter or digit is in its name; give a CSV table with a co
 MOST_NAMED = 10  # in one sentence
 ALIASES = {"participant_id": "subject", "session_id": "session", "sub": "subject", "ses": "session"}  # of columns
 ALIASES |= {"scan_age": "age_weeks"}  # as dHCP calls it; BIDS's age is in years
-WEEKS = re.compile(r"(\d{2})(\+([0-6])|\.\d+)?")
 
 
 def find_images(
@@ -139,7 +138,7 @@ def _with_ages(images: list[InputImage]) -> list[InputImage]:
             once = len(list(home.glob("ses-*"))) < 2  # two visits have two ages
             age = ages.get((sub, session)) or (ages.get((sub, "")) if once else None)
             if not age and (sub, "") in ages:
-                say(f"{image.file}: {sub} has one age for several sessions; none is used, give sub-{sub}_sessions.tsv.")
+                say(f"{image.file}: no age is used, {sub} has several sessions or ages; give sub-{sub}_sessions.tsv.")
             image = replace(image, age_weeks=float(age) if age else None)
         found.append(image)
     return found
@@ -346,9 +345,9 @@ def _weeks(text: str) -> float | None:
     """Return an age in weeks, or in weeks and days (`39+2`); None where a cell says nothing."""
     if text in ("", "n/a"):
         return None
-    if not (found := WEEKS.fullmatch(text)):
+    if not (age := weeks(text)):
         raise UserError(f"age_weeks {text!r} must be the postmenstrual age at the scan, such as 39.3 or 39+2")
-    return int(found[1]) + int(found[3]) / 7 if found[3] else float(text)
+    return float(age)
 
 
 def _converted(folder: InputImage, place: Path, wanted: str, te_ms: float | None) -> list[InputImage]:

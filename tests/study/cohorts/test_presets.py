@@ -50,7 +50,7 @@ def dhcp(tmp_path, put):
             put(place.with_name(place.name + "drawem9_dseg.nii.gz"), range(10))
             put(place.with_name(place.name + "drawem87_dseg.nii.gz"), range(88))
             put(place.with_name(place.name + "brain_mask.nii.gz"), [0, 1])
-    (folder / "sub-CC0/sub-CC0_sessions.tsv").write_text("session_id\tscan_age\n10\t38.5714\n20\t44\n")
+    (folder / "sub-CC0/sub-CC0_sessions.tsv").write_text("session_id\tscan_age\n10\t38+4\n20\t44\n")
     (folder / "participants.tsv").write_text("participant_id\tscan_age\nCC1\t40.2\nCC2\tn/a\n")
     return folder
 

@@ -238,7 +238,7 @@ def test_a_word_that_is_nothing_is_one_sentence(find, word, tmp_path, monkeypatc
         find(word)
 
 
-@pytest.mark.parametrize(("cell", "weeks"), [("39.5", 39.5), ("39+2", 39 + 2 / 7), ("n/a", None), ("", None)])
+@pytest.mark.parametrize(("cell", "weeks"), [("39.5", 39.5), ("39+2", 39.2857), ("n/a", None), ("", None)])
 def test_the_age_of_a_table(tmp_path, cell, weeks):
     (tmp_path / "list.csv").write_text(f"image,subject,age_weeks\na.nii,P1,{cell}\n")
     ((image,), _) = find_images([tmp_path / "list.csv"], tmp_path)
@@ -254,7 +254,8 @@ def test_an_age_that_is_none_is_refused_by_its_line(find, tmp_path, cell):
 
 def test_the_ages_of_bids_tables_and_of_a_manifest(image, tmp_path, monkeypatch):
     paths = [image(f"bids/sub-{one}/anat/sub-{one.replace('/', '_')}_T2w.nii") for one in ("01", "02/ses-1", "03")]
-    (tmp_path / "bids" / "participants.tsv").write_text("participant_id\tage\tscan_age\nsub-01\t2\t40.5\n")
+    rows = "participant_id\tage\tscan_age\nsub-01\t2\t40.5\nsub-03\t0\t40.5\nsub-03\t0\t30.5\n"  # two ages are none
+    (tmp_path / "bids" / "participants.tsv").write_text(rows)
     (tmp_path / "bids" / "sub-02" / "sub-02_sessions.tsv").write_text("session_id\tscan_age\nses-1\t31.0\n")
     monkeypatch.chdir(tmp_path)
     for given in ([tmp_path / "bids"], paths, [Path("bids")]):
