@@ -48,6 +48,7 @@ class TrainingSettings(Section):
     beta_1: float = Field(ge=0, lt=1)
     decay: float = Field(ge=0, le=1)
     average: float = Field(ge=0, lt=1)
+    keep_start: float = Field(ge=0, lt=1)
     n_critic: int = Field(ge=1)
     adversarial_from: float = Field(ge=0, le=1)
     lambda_rec: float = Field(ge=0)

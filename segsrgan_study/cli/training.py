@@ -89,7 +89,7 @@ def train(
 
     - segsrgan train alberts --out model
     - segsrgan train embedded fetal_atlas --out model --setting miniature
-    - segsrgan train hospital --start axial --setting axial --out model
+    - segsrgan train hospital --start any_plane --setting any_plane --out model
     """
     study, names, settings = _start(cohorts, setting, params)
     from segsrgan_study.aside.networks import train_aside
