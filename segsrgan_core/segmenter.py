@@ -10,7 +10,6 @@ import nibabel as nib
 import numpy as np
 from nibabel.nifti1 import Nifti1Image
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
-from scipy import special
 
 from segsrgan_core.atomic import write_json
 from segsrgan_core.checkpoints import load_state, save_state
@@ -31,7 +30,6 @@ from segsrgan_core.settings import ModelSettings
 from segsrgan_core.uncertainty import Network, disagreement_ml, error_probability, spread_channels, views
 
 FORMAT = 3
-FORMER = ("error_factors", "error_cases", "threshold")  # of older cards; a threshold is a bias now
 WEIGHTS = "generator.npz"
 FIELD_MM = (10.0, 500.0)  # extent of an image along each axis: at the least a slab, at the most a head with shoulders
 LARGEST_IMAGE_VOXELS = 600**3
@@ -258,10 +256,7 @@ def read_card(folder: Path) -> ModelCard:
     """Read `model.json`; see `load_segmenter`."""
     path = folder / "model.json"
     try:
-        facts = json.loads(path.read_text(encoding="utf-8"))
-        if (threshold := facts.get("threshold", 0.5)) != 0.5:
-            facts["biases"] = {name: float(-special.logit(threshold)) for name in facts["classes"]}
-        card = TypeAdapter(ModelCard).validate_python({k: v for k, v in facts.items() if k not in FORMER})
+        card = TypeAdapter(ModelCard).validate_python(json.loads(path.read_text(encoding="utf-8")))
         arguments = dict(card.generator)
         channels = arguments.pop("n_classes")
         rest = {"classes": list(card.classes), "critic_width": 1, "precision": "auto"}

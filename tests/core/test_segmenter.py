@@ -6,7 +6,7 @@ from nibabel.nifti1 import Nifti1Image
 
 from segsrgan_core.errors import UserError
 from segsrgan_core.networks.generators import build_generator
-from segsrgan_core.segmenter import Segmenter, load_segmenter, read_card, save_model
+from segsrgan_core.segmenter import Segmenter, load_segmenter, save_model
 from tests.core.imaging.test_geometry import oblique
 from tests.core.test_simulation import blob
 from tests.settings import model_card, thick_slices
@@ -70,13 +70,6 @@ def test_several_networks_vote():
     np.testing.assert_allclose(np.asarray(result.probabilities["cortex"].dataobj), 0.4, atol=1e-5)
     np.testing.assert_allclose(np.asarray(result.uncertainty.dataobj), 0.4, atol=1e-5)
     assert result.disagreement_ml["cortex"] == pytest.approx(0.2 * result.uncertainty.dataobj.size / 1000, rel=1e-3)
-
-
-def test_an_older_card_is_still_read(tmp_path):
-    save_model(tmp_path, build_generator(**ARGUMENTS), CARD)
-    path = tmp_path / "model.json"
-    path.write_text(path.read_text().replace("{", '{"threshold": 0.6, "error_cases": 4, "error_factors": {}, ', 1))
-    assert read_card(tmp_path) == dataclasses.replace(CARD, biases={"cortex": pytest.approx(-np.log(0.6 / 0.4))})
 
 
 def test_passes_disagree_where_windows_overlap():
