@@ -45,7 +45,8 @@ def offsets_mm(stack: np.ndarray, inside: np.ndarray, sizes: np.ndarray, blur_mm
         if np.count_nonzero(here) < LEAST_VOXELS:
             continue
         mean, middle = (smooth[k - 1] + smooth[k + 1]) / 2, smooth[k]
-        middle = middle * (mean[here].sum() / max(middle[here].sum(), np.finfo(np.float32).tiny))
+        level = mean[here].sum()
+        middle = middle * (level / max(middle[here].sum(), 1e-6 * level, np.finfo(np.float32).tiny))
         slopes = np.stack([slope[here] for slope in np.gradient((mean + middle) / 2, *sizes)], -1)
         found[k] = np.linalg.lstsq(slopes, mean[here] - middle[here], rcond=None)[0]
     return np.clip(found, -FARTHEST_MM, FARTHEST_MM)

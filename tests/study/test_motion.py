@@ -5,7 +5,7 @@ import pytest
 from nibabel.nifti1 import Nifti1Image
 from scipy import ndimage
 
-from segsrgan_study.motion import brought_back
+from segsrgan_study.motion import brought_back, offsets_mm
 
 
 @pytest.fixture(scope="module")
@@ -57,3 +57,10 @@ def test_neither_scale_nor_offset_moves_a_slice(head, change):
             for one in (array, change(array))
         ]
         assert found[1] == pytest.approx(found[0], rel=0.1)
+
+
+def test_an_empty_slice_has_an_offset_that_is_a_number(head):
+    stack = np.moveaxis(head, 2, 0).astype(np.float32)
+    stack[12] = 0
+    found = offsets_mm(stack, np.ones(stack.shape, bool), np.array([1.2, 1.2]), 1.0)
+    assert np.isfinite(found[1:-1]).all()
