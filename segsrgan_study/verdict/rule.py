@@ -100,7 +100,8 @@ def _dark(share: float) -> str:
 
 
 def _cut(area_cm2: float) -> str:
-    return f"the brain reaches the edge of the field of view ({area_cm2:.0f} cm2): its volumes are too small"
+    effect = "its volumes are too small" if area_cm2 > CUT_MUCH_CM2 else "some of it may be missing"
+    return f"the brain reaches the edge of the field of view ({area_cm2:.0f} cm2): {effect}"
 
 
 def _outside(value: float, limits: tuple[float, float]) -> bool:
