@@ -188,7 +188,7 @@ def _apart(images: list[InputImage]) -> tuple[list[InputImage], list[Failure]]:
         elif other := kept.get(image.name.casefold()):
             reason = f"its outputs would have the names of those of {other.source}, {other.name}; {IN_A_TABLE}"
         if reason:
-            say(f"{image.file}: {reason}.")
+            say(f"{image.origin}: {reason}.")
             failures.append(Failure(image.source, reason, image.origin))
         else:
             kept[image.name.casefold()] = contents[content] = image

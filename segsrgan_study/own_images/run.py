@@ -62,7 +62,7 @@ def segment_all(images: list[InputImage], failures: Iterable[Failure], job: Job,
     others = [image for image in missing if is_anothers(image, job.out)]
     for image in others:
         reason = f"the results of another image are called {image.name} in {job.out}; give it another subject or run"
-        say(f"{image.file}: {reason}, or give another --out.")
+        say(f"{image.origin}: {reason}, or give another --out.")
         refused.append(Failure(image.source, reason.replace(f" in {job.out}", " in --out"), image.origin))
     missing, images = ([image for image in some if image not in others] for some in (missing, images))
     if missing:
@@ -118,7 +118,7 @@ def segment_image(image: InputImage, job: Job, identity: dict[str, Any], walk: W
     told = [f"slices displaced by {moved_mm:.1f} mm (sd) in their plane were moved back"] if moved_mm else []
     verdict = judge(doubts, told + remarks(result.volumes_ml, numbers), numbers, logistic)
     for note in verdict["Notes"]:
-        say(f"{image.file}: note: {note}.")
+        say(f"{image.origin}: note: {note}.")
     made_with = versions("nibabel", "numpy", "scipy", job.engine)
     facts = {"Sources": [image.source], **identity, "Versions": made_with, **verdict, "Quality": numbers}
     facts |= {"Shape": cortical_shape(found.labels, found.sides)}  # on the network's grid, like the quality
