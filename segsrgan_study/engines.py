@@ -192,6 +192,7 @@ def compile_generator(
     settings = {
         "INFERENCE_PRECISION_HINT": HINTS[policy],
         "INFERENCE_NUM_THREADS": cores(),
+        "ENABLE_CPU_PINNING": False,  # else the processes of a pool would all sit on the first core
         "PERFORMANCE_HINT": "LATENCY",
     }
     model = openvino.Model([_image_and_classes(scores, inputs, groups)], [inputs], arguments["name"])

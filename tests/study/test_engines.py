@@ -1,3 +1,7 @@
+import os
+from concurrent.futures import ThreadPoolExecutor
+from threading import get_native_id
+
 import numpy as np
 import pytest
 
@@ -49,3 +53,14 @@ def test_weights_of_another_network_are_refused(change):
     _, weights = trained({**UNET, "padding": "zero"})
     with pytest.raises(ValueError, match="weights"):
         compile_generator(weights, {**UNET, "padding": "zero", **change}, P)
+
+
+def test_inference_may_run_on_every_core(monkeypatch):
+    monkeypatch.setattr("segsrgan_study.engines.cores", lambda: 1)  # as in a process of a pool
+    arguments = {**UNET, "padding": "zero"}
+    network, (window,) = compile_generator(trained(arguments)[1], arguments, P), windows(arguments, 1)
+    with ThreadPoolExecutor(1) as pool:
+        thread = pool.submit(get_native_id).result()
+        running = pool.submit(lambda: [network(window) for _ in range(50)])
+        while not running.done():
+            assert os.sched_getaffinity(thread) == os.sched_getaffinity(0)
