@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 Cohort = Annotated[str, typer.Argument(help="Name of the cohort, or path of its manifest.", show_default=False)]
 Cohorts = Annotated[list[str], typer.Argument(help="Names of cohorts, or paths of manifests.", show_default=False)]
 Model = Annotated[str, typer.Option(help="Folder of a trained model, or name of packaged weights.")]
-Setting = Annotated[str | None, typer.Option(help="Set of changes in params.yaml: quick, paper, general or miniature.")]
+Setting = Annotated[str | None, typer.Option(help="Set of changes, by its name under `settings` in params.yaml.")]
 Params = Annotated[Path | None, typer.Option(help="Parameters in place of the repository's params.yaml.")]
 
 

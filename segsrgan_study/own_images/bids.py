@@ -84,9 +84,9 @@ def is_done(image: InputImage, out: Path, identity: dict[str, Any]) -> bool:
     record = read_record(out / image.record)
     if record is None or not image.file.is_file() or record.get("SourceSha256") != _source_digest(image.file):
         return False
-    made = {key: record.get(key) for key in identity}
-    if record.get("ToldBeside", told_beside(image.file)) != told_beside(image.file):  # notes depend on it
+    if "ToldBeside" in record and record["ToldBeside"] != told_beside(image.file):  # notes depend on it
         return False
+    made = {key: record.get(key) for key in identity}
     if made["Options"]:
         made["Options"] |= {name: "auto" for name, value in identity["Options"].items() if value == "auto"}
     return made == identity and is_whole(record, out / image.home)

@@ -232,10 +232,11 @@ def _folder(path: Path) -> list[InputImage]:
     relative = {file: file.relative_to(path) for file in files}
     chosen = [file for file in images if not _is_no_image(relative[file])]
     chosen = [file for file in chosen if T2W.fullmatch(stem(file))] or chosen
-    others = {file: _is_dicom(file) for file in files if file not in images}
-    unread = [file for file, dicom in others.items() if not dicom and file.suffix.lower() in UNREAD]
+    others = [file for file in files if file not in images]
+    unread = [file for file in others if file.suffix.lower() in UNREAD and not _is_dicom(file)]
     left_out = [relative[file].as_posix() for file in images if file not in chosen]
-    left_out += sorted({f"DICOM files in {file.parent}" for file, dicom in others.items() if dicom and images})
+    if images:  # else DICOM is what the folder is for
+        left_out += sorted({f"DICOM files in {file.parent}" for file in others if _is_dicom(file)})
     left_out += [f"{relative[file].as_posix()} (convert or unpack it)" for file in unread]
     if left_out:
         say(f"{path}: left out: {_few(left_out)}.")
