@@ -4,7 +4,7 @@ The channels of a segmentation form groups of probabilities: the tissues (one ch
 per tissue after the background), then, with hemispheres: outside, left, right.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +19,12 @@ DRAWEM9: dict[int, str] = dict(enumerate(_TISSUES.split(), start=1))
 NUMBERS = {name: number for number, name in DRAWEM9.items()}
 SIDES = ("left", "right")
 LEAST = 1e-4  # least probability that is told from 0
+
+
+def main_tissue(names: Iterable[str]) -> str:
+    """Return the tissue out of several by which a result is judged: the cortex, or else the first one."""
+    names = list(names)
+    return "cortex" if "cortex" in names else names[0]
 
 
 def log_probabilities(named: np.ndarray) -> np.ndarray:
@@ -51,6 +57,11 @@ class Classes:
     def tissue_channels(self) -> int:
         """Number of channels of the tissues: 1 (sigmoid) for one class, else with the background (softmax)."""
         return 1 if len(self.names) == 1 else 1 + len(self.names)
+
+    @property
+    def main_channel(self) -> int:
+        """Channel of the `main_tissue`."""
+        return self.tissue_channels - len(self.names) + self.names.index(main_tissue(self.names))
 
     @property
     def channel_names(self) -> list[str]:

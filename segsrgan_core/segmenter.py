@@ -27,7 +27,7 @@ from segsrgan_core.imaging.hemispheres import largest_part, split_hemispheres
 from segsrgan_core.imaging.intensity import intensity_scale
 from segsrgan_core.inference import Walk, predict
 from segsrgan_core.settings import ModelSettings
-from segsrgan_core.uncertainty import Network, disagreement_ml, error_probability, spread_channels, views
+from segsrgan_core.uncertainty import Network, disagreement_ml, error_probability, views
 
 FORMAT = 3
 WEIGHTS = "generator.npz"
@@ -75,7 +75,7 @@ class Segmentation:
     volumes_ml: dict[str, float]  # from the labels
     sides: Nifti1Image | None = None  # uint8, 1 left, 2 right within the skull; None for a network without hemispheres
     uncertainty: Nifti1Image | None = None  # float32, probability that a voxel's label is wrong
-    disagreement_ml: dict[str, float] = field(default_factory=dict)  # see `uncertainty.disagreement_ml`
+    disagreement_ml: float = 0.0  # of the passes about the main tissue, see `uncertainty.disagreement_ml`
     notes: list[str] = field(default_factory=list)  # sentences about this image that its user should read
 
 
@@ -119,14 +119,13 @@ class Segmenter:
         classes = self.card.tissues
         step, flips = self.windows
         networks = views((self.network, *self.others), flips, classes)
-        n, more = 1 + classes.channels, len(spread_channels(classes))
         inputs = self._inputs(array / scale, thickness)
-        output = predict(networks, inputs, self.card.patch, step, n + more, walk)
-        means, squares = output[..., 1:n], output[..., n:]
+        output = predict(networks, inputs, self.card.patch, step, 2 + classes.channels, walk)
+        means, squares = output[..., 1:-1], output[..., -1]
         sides = _sides(classes.votes(means), Nifti1Image(output[..., 0], interpolated.affine))
         _clear_outside(classes, means, squares, sides)
         voxel_ml = voxel_volume_ml(interpolated)
-        disagreement = disagreement_ml(classes, means, squares, sides, voxel_ml)
+        disagreement = disagreement_ml(means[..., classes.main_channel], squares, voxel_ml)
         classes.calibrate(means, self.card.temperature, self.card.biases)
         labels, probabilities = classes.decode(means), classes.of(means)
 
@@ -190,9 +189,11 @@ def _clear_outside(classes: Classes, means: np.ndarray, squares: np.ndarray, sid
     """Set the probabilities of the brain's tissues to 0 outside the skull, in place, if a skull was found."""
     if sides is None or not sides.any():
         return
-    for i, channel in enumerate(spread_channels(classes)[: len(classes.names)]):
-        if classes.names[i] != "background":
-            means[sides == 0, channel] = squares[sides == 0, i] = 0
+    inside = sides > 0
+    for name, tissue in classes.of(means).items():
+        if name != "background":
+            tissue *= inside
+    squares *= inside
 
 
 def volumes_ml(classes: Classes, labels: np.ndarray, sides: np.ndarray | None, voxel_ml: float) -> dict[str, float]:

@@ -12,7 +12,7 @@ from itertools import chain, combinations
 import numpy as np
 from scipy import ndimage
 
-from segsrgan_core.classes import SIDES, Classes
+from segsrgan_core.classes import Classes
 
 Network = Callable[[np.ndarray], np.ndarray]
 AXES = {"x": 0, "y": 1, "z": 2}  # of arrays in RAS+ order: left-right, back-front, foot-head
@@ -28,24 +28,23 @@ def views(networks: Sequence[Network], flips: Sequence[str], classes: Classes) -
         classes: classes of the n channels.
 
     Returns:
-        Functions float32 (B, P, P, P, C) -> float32 (B, P, P, P, 1 + n + q): the mean over the networks, and the mean
-        of the squares of the q `spread_channels`.
+        Functions float32 (B, P, P, P, C) -> float32 (B, P, P, P, 1 + n + 1): the mean over the networks, and the mean
+        of the squares of the `main_channel`.
     """
     axes = [AXES[name] + 1 for name in flips]
     mirrors = chain.from_iterable(combinations(axes, k) for k in range(len(axes) + 1))
-    squared = [1 + c for c in spread_channels(classes)]
+    main = 1 + classes.main_channel
     swapped = [0, *(1 + c for c in mirrored_channels(classes))]
 
     def seen(x: np.ndarray, mirror: tuple[int, ...]) -> np.ndarray:
         mirrored = np.ascontiguousarray(np.flip(x, mirror))
         order = swapped if AXES["x"] + 1 in mirror else range(len(swapped))
-        sums = np.zeros((len(swapped) + len(squared), *x.shape[:-1]), np.float32)
+        sums = np.zeros((len(swapped) + 1, *x.shape[:-1]), np.float32)
         for one in networks:
             y = np.moveaxis(np.flip(one(mirrored), mirror), -1, 0)
             for total, channel in zip(sums, order, strict=False):
                 total += y[channel]
-            for total, channel in zip(sums[len(swapped) :], squared, strict=True):
-                total += np.square(y[order[channel]])
+            sums[-1] += np.square(y[main])
         sums /= len(networks)
         return np.moveaxis(sums, 0, -1)
 
@@ -58,13 +57,6 @@ def mirrored_channels(classes: Classes) -> list[int]:
     if classes.hemispheres:
         order[-2:] = order[:-3:-1]
     return order
-
-
-def spread_channels(classes: Classes) -> list[int]:
-    """Return the channels of which the disagreement is measured: the named classes, and the outside of the skull."""
-    n = classes.tissue_channels
-    named = list(range(n - len(classes.names), n))
-    return [*named, n] if classes.hemispheres else named
 
 
 def error_probability(
@@ -87,18 +79,6 @@ def error_probability(
     return ndimage.gaussian_filter(wrong, SMOOTH_MM / spacing_mm, output=np.float32)
 
 
-def disagreement_ml(
-    classes: Classes, means: np.ndarray, squares: np.ndarray, sides: np.ndarray | None, voxel_ml: float
-) -> dict[str, float]:
-    """Return the sum of the passes' standard deviations over the voxels in ml, by name as `volumes_ml`.
-
-    Means are those of the n channels, (X, Y, Z, n); squares the mean squares of the q `spread_channels`, (X, Y, Z, q).
-    """
-    spread = np.sqrt(np.maximum(squares - means[..., spread_channels(classes)] ** 2, 0))
-    by_name = {name: spread[..., i] for i, name in enumerate(classes.names)}
-    result = {name: float(voxel_ml * sd.sum()) for name, sd in by_name.items()}
-    if sides is not None:
-        for k, side in enumerate(SIDES, start=1):
-            result |= {f"{side}_{name}": float(voxel_ml * sd[sides == k].sum()) for name, sd in by_name.items()}
-        result["intracranial"] = float(voxel_ml * spread[..., -1].sum())
-    return result
+def disagreement_ml(means: np.ndarray, squares: np.ndarray, voxel_ml: float) -> float:
+    """Return the sum over the voxels (X, Y, Z) of the passes' standard deviation in ml: from means and mean squares."""
+    return float(voxel_ml * np.sqrt(np.maximum(squares - means**2, 0)).sum(dtype=np.float64))

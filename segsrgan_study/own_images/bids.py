@@ -6,7 +6,9 @@ case, so that a case is either complete or absent.
 
 import json
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -135,7 +137,10 @@ def as_written(result: Segmentation) -> Segmentation:
 
 
 def write_case(image: InputImage, result: Segmentation, job: Job, facts: dict[str, Any]) -> None:
-    """Write the images of a case, `as_written`, and their sidecars with `facts`; its contact sheet is there already."""
+    """Write the images of a case, `as_written`, and their sidecars with `facts`, and its contact sheet."""
+    from segsrgan_study.figures import contact_sheet
+    from segsrgan_study.figures.style import write_figure
+
     stripped = bool((np.asarray(result.interpolated.dataobj) == 0).mean() > STRIPPED)
     outputs = [
         (image.path("T2w", ".nii.gz"), "T2w", result.image),
@@ -145,15 +150,20 @@ def write_case(image: InputImage, result: Segmentation, job: Job, facts: dict[st
         outputs.append((image.path("probseg", ".nii.gz", name), "probseg", probability))
     if result.sides is not None:
         outputs.append((image.path("dseg", ".nii.gz", desc="segsrganhemispheres"), "hemispheres", result.sides))
-    files = [job.out / image.sheet]
-    for path, what, array in outputs:
-        sidecar = {**facts, "Description": DESCRIPTIONS[what]}
-        sidecar |= {"SkullStripped": stripped} if what == "T2w" else {}
-        files.append(save_image(array, job.out / path))
-        files.append(write_json(str(files[-1]).replace(".nii.gz", ".json"), sidecar))
-    labels = save_image(result.labels, job.out / image.path("dseg", ".nii.gz"))
+
+    def write(output: tuple[str, str, Nifti1Image]) -> list[Path]:
+        path, what, array = output
+        sidecar = {**facts, "Description": DESCRIPTIONS[what]} | ({"SkullStripped": stripped} if what == "T2w" else {})
+        file = save_image(array, job.out / path)
+        return [file, write_json(str(file).replace(".nii.gz", ".json"), sidecar)]
+
+    with ThreadPoolExecutor() as threads:  # files are compressed beside the drawing
+        written = threads.map(write, outputs)
+        files = [write_figure(contact_sheet.draw(result, image.name), job.out / image.sheet, dpi=160)]
+        files += chain.from_iterable(written)
+    files.append(save_image(result.labels, job.out / image.path("dseg", ".nii.gz")))
     home = job.out / image.home
-    digests = {path.relative_to(home).as_posix(): sha256(path) for path in (labels, *files)}
+    digests = {path.relative_to(home).as_posix(): sha256(path) for path in files}
     record = {"Volumes_ml": result.volumes_ml, "FilesSha256": digests}
     record |= {"SourceSha256": _source_digest(image.file), "SourcePlace": place_digest(image.origin)}
     record |= {"ToldBeside": told_beside(image.file)}

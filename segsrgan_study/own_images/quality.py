@@ -1,6 +1,5 @@
 """What header and JSON say of the slices against the training, and outliers among the images of a cohort."""
 
-import itertools
 import json
 from pathlib import Path
 
@@ -9,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from segsrgan_core.errors import UserError
-from segsrgan_core.imaging.geometry import slice_plane, spacing_mm, through_plane_axis
+from segsrgan_core.imaging.geometry import slice_plane, spacing_mm
 from segsrgan_core.imaging.resynthesis import TE_MS
 from segsrgan_core.segmenter import ModelCard
 from segsrgan_study.files import stem
@@ -82,12 +81,6 @@ def refuse_labels(image: nib.Nifti1Image, file: Path) -> None:
     sample = array.ravel()[:: max(1, array.size // 100_000)]
     if len(np.unique(sample)) < FEWEST_VALUES and (n := len(np.unique(array))) < FEWEST_VALUES:
         raise UserError(f"{file}: {n} values alone are a mask or labels, no image; give the image that was acquired.")
-
-
-def copied_slices(image: nib.Nifti1Image) -> int:
-    """Return how many slices are exact copies of the one before; empty ones do not count."""
-    stack = np.moveaxis(np.asarray(image.dataobj), through_plane_axis(image), 0)
-    return sum(np.ptp(one) > 0 and np.array_equal(one, two) for one, two in itertools.pairwise(stack))
 
 
 def outliers(numbers: pd.DataFrame) -> list[str]:

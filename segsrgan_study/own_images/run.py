@@ -24,7 +24,7 @@ from segsrgan_study.own_images.bids import (
 )
 from segsrgan_study.own_images.failures import forget, keep
 from segsrgan_study.own_images.names import Failure, InputImage
-from segsrgan_study.own_images.quality import copied_slices, refuse_labels, unlike_training
+from segsrgan_study.own_images.quality import refuse_labels, unlike_training
 from segsrgan_study.own_images.refined import refined
 from segsrgan_study.own_images.tables import write_tables
 from segsrgan_study.pool import map_cases
@@ -32,8 +32,8 @@ from segsrgan_study.progress import say, track
 from segsrgan_study.quiet import start_tensorflow
 from segsrgan_study.shapes.cortex import cortical_shape
 from segsrgan_study.statistics.growth import find_reference
-from segsrgan_study.verdict.measures import measures, turned
-from segsrgan_study.verdict.rule import CUT_MUCH_CM2, checksum, judge, read_logistic, reasons, remarks
+from segsrgan_study.verdict.measures import measures
+from segsrgan_study.verdict.rule import checksum, judge, read_logistic, reasons, remarks
 
 
 class Status(NamedTuple):
@@ -95,9 +95,6 @@ def segment_image(image: InputImage, job: Job, identity: dict[str, Any], walk: W
     Raises:
         UserError: the image cannot be read or segmented; nothing of it is left in the folder.
     """
-    from segsrgan_study.figures import contact_sheet
-    from segsrgan_study.figures.style import write_figure
-
     remove_case(image, job.out)
     scan, segmenter = load_image(image.file), segmenter_of(job)
     refuse_labels(scan, image.file)
@@ -109,10 +106,6 @@ def segment_image(image: InputImage, job: Job, identity: dict[str, Any], walk: W
     result = result if fine is found else as_written(fine)
     doubts = [*result.notes, *unlike_training(image.file, segmenter.card, numbers["slice_mm"])]
     doubts += reasons(result.volumes_ml, numbers)
-    if copies := copied_slices(scan):
-        doubts.append(f"{copies} slices are exact copies of the one before: what was acquired there is missing")
-    whole = result.sides is not None and numbers["cut_cm2"] <= CUT_MUCH_CM2  # the outline of a cut head tells nothing
-    doubts += [how] if whole and (how := turned(result.sides)) else []
     as_fitted = job.step is None and job.flips is None  # the passes' disagreement depends on the windows
     logistic = read_logistic(job.model, checksum(identity["Weights"])) if as_fitted else None
     told = [f"slices displaced by {moved_mm:.1f} mm (sd) in their plane were moved back"] if moved_mm else []
@@ -125,7 +118,6 @@ def segment_image(image: InputImage, job: Job, identity: dict[str, Any], walk: W
     facts["Intervals_ml"] = logistic.intervals_ml(result.volumes_ml, numbers, verdict["Verdict"]) if logistic else {}
     facts |= {"Options": identity["Options"] | {"Engine": job.engine, "Precision": job.precision}}
     try:
-        write_figure(contact_sheet.draw(result, image.name), job.out / image.sheet, dpi=160)
         write_case(image, result, job, facts)
     except BaseException:
         remove_case(image, job.out)

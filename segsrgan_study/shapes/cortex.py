@@ -1,5 +1,6 @@
 """Shape of the cortex of each hemisphere: area, thickness, gyrification, depth of the sulci."""
 
+from concurrent.futures import ThreadPoolExecutor
 from itertools import product
 
 import numpy as np
@@ -37,22 +38,25 @@ def cortical_shape(labels: Nifti1Image, sides: Nifti1Image | None) -> dict[str, 
         labels: uint8 (X, Y, Z), drawem9 numbers.
         sides: uint8 on the same grid, 1 left, 2 right within the skull; None where they are unknown.
     """
-    found = {f"{side}_{name}": float("nan") for side in SIDES for name in MEASURES}
     array = np.asarray(labels.dataobj)
-    if sides is None or not np.any(array == NUMBERS["white"]):
-        return found
     cortex, cerebrum = array == CORTEX, np.isin(array, (CORTEX, *INSIDE))
-    for number, side in enumerate(SIDES, start=1):
+    unknown = dict.fromkeys(MEASURES, float("nan"))
+
+    def of_side(number: int) -> dict[str, float]:
         mask = cerebrum & (np.asarray(sides.dataobj) == number)
-        if not mask.any():
-            continue
-        box = around(mask)
-        solid = largest_part(mask[box])
-        sheet = solid & cortex[box]
-        if sheet.any() and (solid & ~sheet).any():
-            of_side = hemisphere_shape(sheet, solid, spacing_mm(labels))
-            found |= {f"{side}_{name}": value for name, value in of_side.items()}
-    return found
+        if mask.any():
+            box = around(mask)
+            solid = largest_part(mask[box])
+            sheet = solid & cortex[box]
+            if sheet.any() and (solid & ~sheet).any():
+                return hemisphere_shape(sheet, solid, spacing_mm(labels))
+        return unknown
+
+    found = [unknown, unknown]
+    if sides is not None and np.any(array == NUMBERS["white"]):
+        with ThreadPoolExecutor() as threads:
+            found = list(threads.map(of_side, (1, 2)))
+    return {f"{side}_{name}": one[name] for side, one in zip(SIDES, found, strict=True) for name in MEASURES}
 
 
 def hemisphere_shape(cortex: np.ndarray, solid: np.ndarray, spacing_mm: np.ndarray) -> dict[str, float]:

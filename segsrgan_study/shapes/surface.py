@@ -7,6 +7,7 @@ import numpy as np
 from scipy import ndimage
 
 SMOOTH_VOXELS = 0.75  # sd of the Gaussian that removes the staircase; gaps of one voxel stay open
+ENDS = slice(None, -1), slice(1, None)  # the voxels below and above each cube, along an axis
 # The six tetrahedra of a cube: from corner (0, 0, 0) to (1, 1, 1), one axis after the other.
 _PATHS = np.array([np.cumsum([np.zeros(3, int), *np.eye(3, dtype=int)[list(p)]], 0) for p in permutations(range(3))])
 
@@ -34,10 +35,12 @@ def surface(solid: np.ndarray, spacing_mm: np.ndarray) -> Surface:
         spacing_mm: voxel size along each axis.
     """
     field = ndimage.gaussian_filter(np.asarray(solid, np.float32), SMOOTH_VOXELS, truncate=3.0) - np.float32(0.5)
-    inside, ends = field > 0, [slice(None, -1), slice(1, None)]
-    corners = [inside[parts] for parts in product(ends, repeat=3)]
-    crossed = np.logical_or.reduce(corners) & ~np.logical_and.reduce(corners)
-    cubes, at = np.argwhere(crossed), np.stack([field[parts][crossed] for parts in product(ends, repeat=3)], axis=1)
+    some = every = field > 0
+    for axis in range(3):
+        low, high = ((*[slice(None)] * axis, part) for part in ENDS)
+        some, every = some[low] | some[high], every[low] & every[high]
+    crossed = some & ~every
+    cubes, at = np.argwhere(crossed), np.stack([field[parts][crossed] for parts in product(ENDS, repeat=3)], axis=1)
     areas = np.zeros(len(cubes), np.float32)
     for path in _PATHS:
         values = at[:, path @ [4, 2, 1]]

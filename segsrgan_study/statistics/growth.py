@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+from scipy import special  # scipy.stats takes long to import
 
 from segsrgan_core.classes import SIDES
 from segsrgan_core.errors import UserError
@@ -60,7 +60,7 @@ class Curve:
     def expected(self, age_weeks: float | np.ndarray) -> np.ndarray:
         """Return in mL the low end of the range, the middle and the high end, (3, ...); nan outside its ages."""
         age = self._inside(age_weeks)
-        low, high = (self.mean(age) + stats.t.ppf(level, self.freedom) * self.sd(age) for level in LEVELS)
+        low, high = (self.mean(age) + special.stdtrit(self.freedom, level) * self.sd(age) for level in LEVELS)
         volumes = [low, self.mean(age), high]
         return np.exp(volumes) if self.logarithm else np.stack(volumes)
 
@@ -70,7 +70,7 @@ class Curve:
         with np.errstate(divide="ignore"):
             value = np.log(volume_ml) if self.logarithm else np.asarray(volume_ml, float)
         t = (value - self.mean(age)) / self.sd(age)
-        tail = stats.norm.isf(stats.t.sf(np.abs(t), self.freedom))  # of the upper tail, which keeps its digits
+        tail = -special.ndtri(special.stdtr(self.freedom, -np.abs(t)))  # of the upper tail, which keeps its digits
         return np.sign(t) * tail
 
     def _inside(self, age_weeks: float | np.ndarray) -> np.ndarray:

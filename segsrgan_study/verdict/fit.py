@@ -10,7 +10,7 @@ import pandas as pd
 from nibabel.nifti1 import Nifti1Image
 
 from segsrgan_core.atomic import write_json
-from segsrgan_core.classes import Classes
+from segsrgan_core.classes import Classes, main_tissue
 from segsrgan_core.errors import UserError
 from segsrgan_core.imaging.geometry import voxel_volume_ml
 from segsrgan_core.segmenter import Segmenter, volumes_ml
@@ -26,7 +26,7 @@ from segsrgan_study.steps.data.images import load_sides, load_truth
 from segsrgan_study.steps.data.prepare import load_cohort, make_phantoms
 from segsrgan_study.verdict.damage import KINDS, Head
 from segsrgan_study.verdict.intervals import RATIO
-from segsrgan_study.verdict.measures import MEASURES, measures, tissue_of
+from segsrgan_study.verdict.measures import MEASURES, measures
 from segsrgan_study.verdict.rule import Logistic, judge, reasons, remarks, standardised, transformed
 
 WRONG, VERY_WRONG = 0.10, 0.20  # errors of the volume over the true volume
@@ -170,7 +170,7 @@ def _case(high: Head, true_ml: dict[str, float], kind: str, head: KnownHead, seg
     except UserError as error:
         refused = {"error": None, "told": [f"refused: {error}"], "volumes_ml": {}, "ratios": {}}
         return row | refused | {"numbers": dict.fromkeys(MEASURES)}
-    found_ml, tissue = result.volumes_ml, tissue_of(true_ml)
+    found_ml, tissue = result.volumes_ml, main_tissue(true_ml)
     row |= {"error": found_ml[tissue] / true_ml[tissue] - 1, "told": result.notes, "numbers": numbers}
     ratios = {name: float(np.log(ml / found_ml[name])) for name, ml in true_ml.items() if ml and found_ml[name]}
     return row | {"volumes_ml": found_ml, "ratios": ratios}

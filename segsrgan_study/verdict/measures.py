@@ -5,14 +5,14 @@ with holes filled. "Bright" is the 95th percentile of the image within it. The t
 network's first class.
 """
 
-from collections.abc import Iterable
+import itertools
 
 import nibabel as nib
 import numpy as np
 from nibabel.nifti1 import Nifti1Image
 from scipy import ndimage
 
-from segsrgan_core.classes import NUMBERS
+from segsrgan_core.classes import NUMBERS, main_tissue
 from segsrgan_core.imaging.geometry import spacing_mm, through_plane_axis, voxel_volume_ml
 from segsrgan_core.imaging.intensity import intensity_scale
 from segsrgan_core.segmenter import Segmentation
@@ -26,8 +26,7 @@ ENDS = 0.15  # share of the slices with a head, at either end
 UPRIGHT = np.array(
     [0.0, -0.5, -0.87]
 )  # from the skull's middle to cerebellum and brainstem, RAS+; 21 to 44 weeks: 25 deg
-TURNED_DEG = 25.0  # between left to right and the x axis; 16 or less in 40 phantoms
-TURNED = 0.02  # third moments; those of 40 phantoms and of the fetal atlas are 0.04 or more on the right side of 0
+FEWEST_POINTS = 100  # of a side
 BLUR_MM = 1.0  # within slices, before displacements are measured
 LARGE = 0.25  # share of the largest slice's area from which a slice is measured
 MEASURES = {
@@ -43,6 +42,7 @@ MEASURES = {
     "shift_rms_mm": "root mean square of these displacements, in mm",
     "flicker": "largest change of brightness from one slice to the next, log",
     "slice_mm": "distance between slices, in mm",
+    "copies": "slices that are exact copies of the one before; empty ones do not count",
     "skull_ml": "content of the skull in mL, unknown without hemispheres",
     "share": "volume of the tissue over that of the skull's content",
     "cut_cm2": "skull's content in the outermost voxels of one side of the field, in cm2, the largest of six",
@@ -57,6 +57,8 @@ MEASURES = {
     "height": "standard deviation of the skull's content along z over that along x",
     "stem": "brainstem over the skull's content, unknown to a network that does not know it",
     "tilt_deg": "angle of an upright head's direction from the skull's middle to the hindbrain with the one found",
+    "turned_deg": "angle between the direction from left to right and the x axis",
+    "upright": "how far the outline is narrower in front and on top, a third moment; negative if it is the other way",
     "change": "root mean square of super-resolved minus interpolated image within the skull, over bright",
 }
 
@@ -77,12 +79,6 @@ def skull_content(result: Segmentation) -> np.ndarray:
     return ndimage.binary_fill_holes(np.asarray(result.labels.dataobj) > 0)
 
 
-def tissue_of(names: Iterable[str]) -> str:
-    """Return the name of the tissue that is judged out of those that a network knows."""
-    names = list(names)
-    return "cortex" if "cortex" in names else names[0]
-
-
 def acquired(image: Nifti1Image, inside: np.ndarray) -> dict[str, float]:
     """Return the measures of the image as it was given.
 
@@ -94,6 +90,8 @@ def acquired(image: Nifti1Image, inside: np.ndarray) -> dict[str, float]:
     head = array > 0.1 * intensity_scale(array)
     sd = noise_sd(array, head, axis)
     found = {"slice_mm": spacing_mm(image)[axis], "snr": np.median(array[head]) / sd if sd else np.nan}
+    slices = itertools.pairwise(np.moveaxis(array, axis, 0))
+    found |= {"copies": sum(np.ptp(one) > 0 and np.array_equal(one, two) for one, two in slices)}
     if inside.sum() < 100:
         return found
     low, middle, bright, top = np.percentile(array[inside], [2, 50, 95, 98])
@@ -181,7 +179,7 @@ def segmented(result: Segmentation, inside: np.ndarray) -> dict[str, float]:
         result: of the segmenter.
         inside: bool (X, Y, Z) on its grid, content of the skull.
     """
-    name, voxel_ml = tissue_of(result.probabilities), voxel_volume_ml(result.labels)
+    name, voxel_ml = main_tissue(result.probabilities), voxel_volume_ml(result.labels)
     labels, interpolated = (np.asarray(one.dataobj) for one in (result.labels, result.interpolated))
     tissue, skull_ml = labels == NUMBERS[name], result.volumes_ml.get("intracranial", np.nan)
     face_cm2 = 10 * voxel_ml / spacing_mm(result.labels)  # of a voxel, across each axis
@@ -201,12 +199,15 @@ def segmented(result: Segmentation, inside: np.ndarray) -> dict[str, float]:
     found |= {"share": ml / skull_ml, "dark": (dark & segmented_).sum() / segmented_.sum()}
     found |= {"pieces": 1 - sizes.max() / sizes.sum(), "euler": euler_number(tissue[box]) / ml}
     found |= {"sheet_mm": 20 * ml / surface_cm2, "contrast": edge_contrast(interpolated, tissue, box)}
-    found |= {"disagreement": result.disagreement_ml.get(name, np.nan) / ml}
+    found |= {"disagreement": result.disagreement_ml / ml}
     if result.uncertainty is not None:
         found |= {"doubt": voxel_ml * float(np.asarray(result.uncertainty.dataobj)[box].sum()) / ml}
     if f"left_{name}" in result.volumes_ml:
         found |= {"asymmetry": abs(result.volumes_ml[f"left_{name}"] - result.volumes_ml[f"right_{name}"]) / ml}
-    points = nib.affines.apply_affine(result.labels.affine, np.argwhere(inside))
+    places = np.argwhere(inside)
+    points = nib.affines.apply_affine(result.labels.affine, places)
+    if result.sides is not None:
+        found |= posture(points, np.asarray(result.sides.dataobj)[tuple(places.T)])
     spread = points.std(0) if len(points) > 1 else np.full(3, np.nan)
     found |= {"length": spread[1] / max(spread[0], 1e-6), "height": spread[2] / max(spread[0], 1e-6)}
     found |= {"stem": result.volumes_ml.get("brainstem", np.nan) / skull_ml}
@@ -219,25 +220,25 @@ def segmented(result: Segmentation, inside: np.ndarray) -> dict[str, float]:
     return found | {"change": float(np.sqrt(np.mean(np.square(change)))) / bright}
 
 
-def turned(sides: Nifti1Image) -> str:
-    """Return how a head lies that is not upright, by the outline of its `sides`, 1 left and 2 right; "" if it is.
+def posture(points: np.ndarray, sides: np.ndarray) -> dict[str, float]:
+    """Return how a head lies, by its outline; how far it nods does not count. Nothing if a side is as good as empty.
 
-    A head is narrower in front than behind, and on top than at its base; how far it nods does not count.
+    Args:
+        points: (N, 3) within the skull in mm, RAS+.
+        sides: (N,), 1 left, 2 right.
     """
-    halves = [nib.affines.apply_affine(sides.affine, np.argwhere(np.asarray(sides.dataobj) == side)) for side in (1, 2)]
-    if min(map(len, halves)) < 100:
-        return ""
+    halves = [points[sides == side] for side in (1, 2)]
+    if min(map(len, halves)) < FEWEST_POINTS:
+        return {}
     across = halves[1].mean(0) - halves[0].mean(0)
-    angle = np.degrees(np.arccos(across[0] / np.linalg.norm(across)))
-    if angle > TURNED_DEG:
-        return f"the head is turned to a side by {angle:.0f} degrees"
-    points = np.concatenate(halves) - np.concatenate(halves).mean(0)
+    points = points - points.mean(0)
     axis = np.linalg.eigh(np.cov(points[:, 1:].T))[1][:, 1]  # the longer one of y and z, forwards
     y, z = axis * np.sign(axis[0]), np.array([-axis[1], axis[0]]) * np.sign(axis[0])
     x, y, z = (one / one.std() for one in (points[:, 0], points[:, 1:] @ y, points[:, 1:] @ z))
-    if np.mean(y**3 - y * z**2) < -TURNED or np.mean(z * (x**2 + y**2)) > TURNED:
-        return "by its outline the head faces backwards or lies on its top: left and right may be exchanged"
-    return ""
+    return {
+        "turned_deg": np.degrees(np.arccos(across[0] / np.linalg.norm(across))),
+        "upright": min(np.mean(y**3 - y * z**2), -np.mean(z * (x**2 + y**2))),
+    }
 
 
 def edge_contrast(array: np.ndarray, tissue: np.ndarray, box: tuple[slice, ...]) -> float:

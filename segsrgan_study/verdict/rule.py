@@ -9,9 +9,8 @@ from typing import Any
 import numpy as np
 from pydantic import TypeAdapter
 
-from segsrgan_core.classes import SIDES
+from segsrgan_core.classes import SIDES, main_tissue
 from segsrgan_core.errors import UserError
-from segsrgan_study.verdict.measures import tissue_of
 
 VERDICTS = ("good", "look", "do not use")
 NEVER = "do not use its volumes"  # in a reason that no volume survives
@@ -39,6 +38,8 @@ ASYMMETRY = 0.35
 PIECES = 0.1
 STEM = 0.011  # of the skull's content; 0.014 or more in all heads above
 TILT_DEG = 40.0  # 25 or less in all heads above
+TURNED_DEG = 25.0  # 16 or less in 40 phantoms
+BACKWARDS = -0.02  # 0.04 or more in 40 phantoms and in the fetal atlas
 
 
 def reasons(volumes_ml: Mapping[str, float], numbers: Mapping[str, float]) -> list[str]:
@@ -49,9 +50,11 @@ def reasons(volumes_ml: Mapping[str, float], numbers: Mapping[str, float]) -> li
         numbers: its `measures`; an unknown one, nan, breaks no rule.
     """
     n = SimpleNamespace(**numbers)
-    tissue = tissue_of(volumes_ml).replace("_", " ")
+    tissue = main_tissue(volumes_ml).replace("_", " ")
+    whole = n.cut_cm2 <= CUT_MUCH_CM2  # the outline of a cut head tells nothing
     rules = [
         (n.dark > DARK_MUCH, f"{_dark(n.dark)}: {NEVER}"),
+        (n.copies > 0, f"{n.copies:.0f} slices are exact copies of the one before: what was acquired is missing"),
         (n.tail < TAIL, "fluid is darker than tissue, which is not the contrast of a T2w image"),
         (n.cut_cm2 > CUT_MUCH_CM2, _cut(n.cut_cm2)),
         (n.shift_mm > SHIFT_MM, f"slices are displaced by {n.shift_mm:.1f} mm or more"),
@@ -73,17 +76,22 @@ def reasons(volumes_ml: Mapping[str, float], numbers: Mapping[str, float]) -> li
             "brainstem and cerebellum are not where they belong: the head is turned in the field, so that left and "
             "right may be exchanged, or its lower part is missing",
         ),
+        (whole and n.turned_deg > TURNED_DEG, f"the head is turned to a side by {n.turned_deg:.0f} degrees"),
+        (
+            whole and n.turned_deg <= TURNED_DEG and n.upright < BACKWARDS,
+            "by its outline the head faces backwards or lies on its top: left and right may be exchanged",
+        ),
         (n.asymmetry > ASYMMETRY, f"left and right {tissue} differ by {100 * n.asymmetry:.0f} % of their sum"),
         (n.pieces > PIECES, f"{100 * n.pieces:.0f} % of the {tissue} lies apart from the rest"),
     ]
-    missing = [] if volumes_ml[tissue_of(volumes_ml)] else [f"no {tissue} was found: {NEVER}"]
+    missing = [] if volumes_ml[main_tissue(volumes_ml)] else [f"no {tissue} was found: {NEVER}"]
     return missing + [sentence for holds, sentence in rules if holds]
 
 
 def remarks(volumes_ml: Mapping[str, float], numbers: Mapping[str, float]) -> list[str]:
     """Return what may or may not make a volume wrong, which the model knows better than a limit, as `reasons` does."""
     n = SimpleNamespace(**numbers)
-    others = [name for name in volumes_ml if name != tissue_of(volumes_ml) and name.partition("_")[0] not in SIDES]
+    others = [name for name in volumes_ml if name != main_tissue(volumes_ml) and name.partition("_")[0] not in SIDES]
     missing = [name.replace("_", " ") for name in others if not volumes_ml[name]]
     rules = [
         (len(missing) > 0, f"nothing was found of: {', '.join(missing)}"),

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from segsrgan_core.classes import Classes
-from segsrgan_core.uncertainty import disagreement_ml, error_probability, mirrored_channels, spread_channels, views
+from segsrgan_core.uncertainty import disagreement_ml, error_probability, mirrored_channels, views
 
 CORTEX = Classes(("cortex",))
 MANY = Classes(("csf", "cortex"), hemispheres=True)
@@ -58,13 +58,11 @@ def test_left_and_right_change_places_in_the_mirror():
 
     _, mirrored = views([sides], ["x"], MANY)
     np.testing.assert_allclose(mirrored(X)[..., :7], sides(X), atol=1e-6)
-    assert mirrored(X).shape[-1] == 7 + 3
+    assert mirrored(X).shape[-1] == 7 + 1
 
 
-def test_spread_is_measured_of_the_named_classes_and_the_outside():
-    assert spread_channels(CORTEX) == [0]
-    assert spread_channels(Classes(("cortex",), hemispheres=True)) == [0, 1]
-    assert spread_channels(MANY) == [1, 2, 3]
+def test_disagreement_is_measured_of_the_cortex_or_of_the_first_class():
+    assert [one.main_channel for one in (CORTEX, MANY, Classes(("white", "csf"), True))] == [0, 2, 1]
 
 
 def test_error_probability_is_what_the_label_lacks():
@@ -81,11 +79,5 @@ def test_the_map_is_smooth_and_keeps_its_sum():
 
 
 def test_disagreement_by_hand():
-    means, squares = np.zeros((2, 1, 1, 6)), np.zeros((2, 1, 1, 3))
-    means[..., 2], squares[..., 1] = 0.5, 0.25 + np.array([0.01, 0.04]).reshape(2, 1, 1)
-    means[..., 3], squares[..., 2] = 0.2, 0.04 + 0.09
-    sides = np.array([1, 2]).reshape(2, 1, 1)
-    found = disagreement_ml(MANY, means, squares, sides, voxel_ml=2.0)
-    expected = {"csf": 0, "cortex": 2 * 0.3, "left_cortex": 2 * 0.1, "right_cortex": 2 * 0.2, "intracranial": 2 * 0.6}
-    assert {name: found[name] for name in expected} == pytest.approx(expected)
-    assert set(disagreement_ml(CORTEX, means[..., 2:3], squares[..., 1:2], None, 2.0)) == {"cortex"}
+    means, squares = np.full((2, 1, 1), 0.5), 0.25 + np.array([0.01, 0.04]).reshape(2, 1, 1)
+    assert disagreement_ml(means, squares, voxel_ml=2.0) == pytest.approx(2 * (0.1 + 0.2))

@@ -24,6 +24,7 @@ class PreparedCase(NamedTuple):
     low: Path | None = None  # thick slices, simulated or as acquired; always known
     te_ms: float = nan  # echo time in ms
     age_weeks: float = nan  # postmenstrual age at the scan
+    cohort: str = ""  # that it belongs to
     hr: Path | None = None  # high-resolution image without added noise
     labels: Path | None = None  # drawem9 numbers on the grid of `hr`, or on a grid of their own
     sides: Path | None = None  # left (1) and right (2) within the skull, on the grid of `labels`

@@ -103,7 +103,7 @@ def _prepare_one(
     (row, stem), folder = job, study.work / "prepared"
     with_echoes = with_echoes and row.split == "test"
     name = case_name(row) if row.split == "variability" else stem
-    case = PreparedCase(name=name, stem=stem, split=row.split, te_ms=row.te_ms, age_weeks=row.age_weeks)
+    case = PreparedCase(name, stem, row.split, te_ms=row.te_ms, age_weeks=row.age_weeks, cohort=settings.cohort)
     paths = {kind: folder / f"{stem}_{end}.nii.gz" for kind, end in ENDS.items()}
     if keep and not with_echoes and all(path.is_file() for path in paths.values()):
         return [case._replace(**paths)]

@@ -4,7 +4,7 @@ Vector scaling in its smallest form (Guo et al. 2017, section 4.2). The biases s
 volumes; the temperature changes no label, and is chosen by likelihood, for probabilities that hold.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -42,6 +42,7 @@ class Sample(NamedTuple):
 
     log_p: np.ndarray  # float32 (n, 1 + classes), of the network's probabilities; the background first
     truth: np.ndarray  # int (n,), 0 for the background
+    cohort: str = ""  # of the case
 
 
 def sample_cases(segmenter: Segmenter, cases: Sequence[PreparedCase]) -> list[Sample]:
@@ -63,46 +64,54 @@ def _sample(segmenter: Segmenter, case: PreparedCase) -> Sample:
     if len(seen) > VOXELS:
         seen = np.random.default_rng(0).choice(seen, VOXELS, replace=False)
     named = named.reshape(-1, named.shape[-1])[seen]
-    return Sample(log_probabilities(named), truth.ravel()[seen].astype(int))
+    return Sample(log_probabilities(named), truth.ravel()[seen].astype(int), case.cohort)
 
 
 def calibrated(card: ModelCard, samples: Sequence[Sample]) -> ModelCard:
     """Return the card with the temperature and the biases that suit the samples of `sample_cases`.
 
     Of biases between 0 and those of the right volumes, the farthest of nearly the highest Dice are taken: Dice hardly
-    changes while volumes change by a tenth, so that by Dice alone chance would decide how large the cortex is.
+    changes while volumes change by a tenth, so that by Dice alone chance would decide how large the cortex is. Each
+    cohort counts alike, however many of its cases there are.
     """
-    right = _right_biases(samples)
-    dices = np.array([np.nanmean([_overlap(one, share * right)[0] for one in samples]) for share in SHARES])
-    biases = SHARES[np.flatnonzero(dices >= dices.max() - NEARLY)[-1]] * right
+    right, cohorts = _right_biases(samples), [one.cohort for one in samples]
+    dices = [_alike([np.nanmean(_overlap(one, share * right)[0]) for one in samples], cohorts) for share in SHARES]
+    biases = SHARES[np.flatnonzero(np.array(dices) >= max(dices) - NEARLY)[-1]] * right
 
     def loss(log_temperature: float) -> float:
         losses = []
         for one in samples:
             log_p = special.log_softmax((one.log_p + biases) / np.exp(log_temperature), axis=-1)
             losses.append(-np.mean(log_p[np.arange(len(one.truth)), one.truth]))
-        return float(np.mean(losses))
+        return _alike(losses, cohorts)
 
     fitted = optimize.minimize_scalar(loss, bounds=np.log(TEMPERATURES), method="bounded", options={"xatol": 1e-3})
     found = {name: round(float(bias), 4) for name, bias in zip(card.classes, biases[1:], strict=True)}
     return replace(card, temperature=round(float(np.exp(fitted.x)), 4), biases=found)
 
 
+def _alike(values: Sequence[float], cohorts: Sequence[str], middle: Callable = np.mean) -> float:
+    """Return the mean over the cohorts of the mean, or another `middle`, of each one's values."""
+    table = pd.DataFrame({"value": values, "cohort": cohorts})
+    return float(np.mean([middle(part) for _, part in table.groupby("cohort")["value"]]))
+
+
 def _right_biases(samples: Sequence[Sample]) -> np.ndarray:
-    """Return the biases with which half of the cases get too much of a tissue and half too little; the first is 0.
+    """Return the biases with which half of a cohort's cases get too much of a tissue and half too little, and 0 first.
 
     A tissue is found where its bias is above what another one's lead is: of a case as large as the truth, the bias is
     the lead whose rank is the true volume. The biases depend on each other, so that they are set in turn.
     """
     biases = np.zeros(samples[0].log_p.shape[1])
     for tissue in list(range(1, len(biases))) * (3 if len(biases) > 2 else 1):
-        wished = []
-        for log_p, truth in samples:
+        wished = {}
+        for number, (log_p, truth, _) in enumerate(samples):
             lead = np.max(np.delete(log_p + biases, tissue, axis=1), axis=1) - log_p[:, tissue]
             volume = np.count_nonzero(truth == tissue)
             if 0 < volume < len(lead):
-                wished.append(np.partition(lead, (volume - 1, volume))[volume - 1 : volume + 1].mean())
-        biases[tissue] = np.clip(np.median(wished), -LARGEST_BIAS, LARGEST_BIAS) if wished else 0
+                wished[number] = np.partition(lead, (volume - 1, volume))[volume - 1 : volume + 1].mean()
+        middle = _alike([*wished.values()], [samples[number].cohort for number in wished], np.median) if wished else 0
+        biases[tissue] = np.clip(middle, -LARGEST_BIAS, LARGEST_BIAS)
     return biases
 
 

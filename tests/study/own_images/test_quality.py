@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from segsrgan_study.own_images.names import InputImage
-from segsrgan_study.own_images.quality import copied_slices, outliers, plane_of, unlike_training
+from segsrgan_study.own_images.quality import outliers, plane_of, unlike_training
 from segsrgan_study.weights import BY_PLANE, packaged
 from tests.settings import model_card
 
@@ -42,13 +42,6 @@ def test_an_image_in_the_space_of_a_template_is_told(tmp_path):
         nib.save(image, tmp_path / "t2.nii")
         notes = unlike_training(tmp_path / "t2.nii", model_card(), 3.0)
         assert ["template" in note for note in notes] == [True] * told
-
-
-def test_copies_of_slices_are_counted_and_empty_ones_are_not():
-    array = np.random.default_rng(0).random((6, 6, 9), np.float32)
-    array[..., :3] = 0
-    array[..., 5:7] = array[..., 4:5]
-    assert [copied_slices(nib.Nifti1Image(one, np.diag([1, 1, 3, 1]))) for one in (array, array[..., 6:])] == [2, 0]
 
 
 def test_the_one_that_is_far_from_the_others_is_named():

@@ -12,7 +12,14 @@ from segsrgan_core.segmenter import ModelCard, Segmentation
 from segsrgan_study.files import save_image
 from segsrgan_study.steps.data.cases import PreparedCase
 from segsrgan_study.steps.network import calibrate
-from segsrgan_study.steps.network.calibrate import Sample, calibrated, calibration_cases, effect, sample_cases
+from segsrgan_study.steps.network.calibrate import (
+    Sample,
+    _right_biases,
+    calibrated,
+    calibration_cases,
+    effect,
+    sample_cases,
+)
 from tests.settings import model_card
 
 CARD = model_card(cohort="balls")
@@ -59,6 +66,16 @@ def test_half_of_the_cases_are_too_large_and_half_too_small_whatever_an_odd_one_
 
     assert calibrated(CARD, [case(0), case(0), case(400)]).biases["cortex"] == pytest.approx(1.0)
     assert effect(calibrated(CARD, [case(0)] * 3), [case(0)] * 3)["volume", "after"].item() == 1
+
+
+def test_a_cohort_of_many_heads_has_no_more_say_than_one_of_few():
+    def case(lead, cohort):
+        truth = np.repeat([0, 1], 500)
+        return Sample(np.stack([np.zeros(1000), np.linspace(-lead, 2 - lead, 1000)], -1), truth, cohort)
+
+    given = [*(case(1.4, "phantoms") for _ in range(7)), case(1.0, "atlas")]
+    assert _right_biases(given)[1] == pytest.approx(0.2, abs=0.01)
+    assert _right_biases([one._replace(cohort="") for one in given])[1] == pytest.approx(0.4, abs=0.01)
 
 
 def test_right_volumes_cost_next_to_no_dice():

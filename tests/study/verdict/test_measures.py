@@ -10,14 +10,16 @@ from scipy.spatial.transform import Rotation
 from segsrgan_core.segmenter import Segmentation
 from segsrgan_study.verdict.measures import (
     MEASURES,
+    acquired,
     brightness_jump,
     coil_gradient,
     displacements_mm,
     measures,
     noise_sd,
+    posture,
     segmented,
-    turned,
 )
+from segsrgan_study.verdict.rule import reasons
 
 AFFINE = np.diag([1.0, 1.0, 3.0, 1.0])
 RADIUS = np.linalg.norm(np.stack(np.indices((40, 40, 20)), -1) - [20, 20, 10], axis=-1)
@@ -114,17 +116,27 @@ def test_the_range_of_the_coil_field_is_found():
 
 
 @pytest.mark.parametrize(
-    ("flips", "axis", "degrees", "says"),
+    ("flips", "axis", "degrees"),
     [
-        *((flips, "x", nod, says) for nod in (-20, 25) for flips, says in (("", ""), ("xy", "faces"), ("xz", "faces"))),
-        ("yz", "x", 0, "faces"),
-        *(("", axis, degrees, says) for axis in "yz" for degrees, says in ((12, ""), (40, "by 40 degrees"))),
+        *((flips, "x", nod) for nod in (-20, 25) for flips in ("", "xy", "xz")),
+        ("yz", "x", 0),
+        *(("", axis, degrees) for axis in "yz" for degrees in (12, 40)),
     ],
 )
-def test_a_head_that_is_not_upright_is_told(flips, axis, degrees, says):
+def test_a_head_that_is_not_upright_is_told(flips, axis, degrees):
     x, y, z = np.meshgrid(*[np.linspace(-1.2, 1.2, 48)] * 3, indexing="ij")
     egg = (x / 0.8) ** 2 / (1 - 0.3 * y - 0.3 * z) + y**2 / (1 - 0.3 * z) + (z / 0.75) ** 2 / (1 - 0.3 * y) < 0.9
     egg = np.flip(egg, ["xyz".index(one) for one in flips]) * np.where(x < 0, 1, 2)
-    affine = nib.affines.from_matvec(Rotation.from_euler(axis, degrees, degrees=True).as_matrix() * 2)
-    found = turned(nib.Nifti1Image(egg.astype(np.uint8), affine))
-    assert (says in found) if says else found == ""
+    points = np.argwhere(egg) @ Rotation.from_euler(axis, degrees, degrees=True).as_matrix().T
+    numbers = dict.fromkeys(MEASURES, float("nan")) | {"cut_cm2": 0.0} | posture(points, egg[egg > 0])
+    says = "faces backwards" if flips else "by 40 degrees" if degrees == 40 else ""
+    assert [says in one for one in reasons({"cortex": 1.0}, numbers)] == ([True] if says else [])
+    assert reasons({"cortex": 1.0}, numbers | {"cut_cm2": 40.0})[0].startswith("the brain reaches the edge")
+
+
+def test_copies_of_slices_are_counted_and_empty_ones_are_not():
+    array = np.random.default_rng(0).random((6, 6, 9), np.float32)
+    array[..., :3] = 0
+    array[..., 5:7] = array[..., 4:5]
+    found = [acquired(image_of(one), np.zeros(one.shape, bool))["copies"] for one in (array, array[..., 6:])]
+    assert found == [2, 0]
