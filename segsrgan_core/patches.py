@@ -24,6 +24,7 @@ N_CENTRES = 20_000
 LARGEST_TURN = 25.0  # degrees about each axis
 STRETCH = (0.85, 1.2)  # along each axis
 MARGIN_SLICES = 3  # beyond a turned patch
+ORDINARY = {"turned": 0.0, "motion_mm": 0.0, "gaps": 0.0, "noise": 0.03}  # settings of an image as most are
 MOVING = 0.5  # share of the patches with motion between slices
 
 
@@ -92,6 +93,8 @@ def draw_patch(
         int(np.clip(c - rng.integers(size), 0, n - size))
         for c, n in zip(subject.centres[rng.integers(len(subject.centres))], subject.image.shape, strict=True)
     ]
+    if settings.ordinary and rng.random() < settings.ordinary:
+        settings = settings.model_copy(update=ORDINARY)
     simulation = _acquisition(settings, simulation, rng)
     cut = _turned if settings.turned and rng.random() < settings.turned else _straight
     block = cut(subject, place, size, simulation, rng)

@@ -48,7 +48,6 @@ class TrainingSettings(Section):
     beta_1: float = Field(ge=0, lt=1)
     decay: float = Field(ge=0, le=1)
     average: float = Field(ge=0, lt=1)
-    keep_start: float = Field(ge=0, lt=1)
     n_critic: int = Field(ge=1)
     adversarial_from: float = Field(ge=0, le=1)
     lambda_rec: float = Field(ge=0)
@@ -66,6 +65,7 @@ class TrainingSettings(Section):
     motion_mm: float = Field(ge=0, le=5)
     stripped: float = Field(ge=0, le=1)
     turned: float = Field(ge=0, le=1)
+    ordinary: float = Field(ge=0, le=1)
     tissue_spread: float = Field(ge=0, le=1)
     thickness_mm: tuple[float, float] | None
     gaps: float = Field(ge=0, le=0.5)

@@ -15,7 +15,7 @@ from segsrgan_core import segmenter as keras_models
 from segsrgan_core.checkpoints import OTHER_NETWORK, read_state
 from segsrgan_core.cores import cores
 from segsrgan_core.errors import UserError
-from segsrgan_core.networks.bodies import BODIES, COMMITTEES, Blocks
+from segsrgan_core.networks.bodies import BODIES, Blocks
 from segsrgan_core.segmenter import ModelCard, Segmenter, read_card, weight_files
 from segsrgan_core.uncertainty import Network
 
@@ -185,8 +185,9 @@ def compile_generator(
     groups = (arguments["n_classes"], 3) if arguments["hemispheres"] else (arguments["n_classes"],)
     blocks = OpenVINOBlocks(weights, arguments["padding"])
     inputs = ops.parameter([1, 1 + arguments["thickness_channel"], patch, patch, patch], np.float32)
-    k, kernel, bodies = arguments["k"], arguments["kernel"], COMMITTEES.get(arguments["name"], (arguments["name"],))
-    parts = [blocks.conv(BODIES[body](blocks, inputs, k, kernel), 1 + sum(groups), kernel) for body in bodies]
+    k, kernel = arguments["k"], arguments["kernel"]
+    features = (body(blocks, inputs, k, kernel) for body in BODIES[arguments["name"]])  # a head follows each body
+    parts = [blocks.conv(one, 1 + sum(groups), kernel) for one in features]
     scores = ops.divide(reduce(ops.add, parts), _constant(len(parts))) if len(parts) > 1 else parts[0]
     blocks.check_all_used()
     settings = {

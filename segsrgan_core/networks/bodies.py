@@ -72,5 +72,10 @@ def unet_body(blocks: Blocks, x: Any, k: int, kernel: int) -> Any:
     return blocks.unit(x, k)
 
 
-BODIES: dict[str, Callable[[Blocks, Any, int, int], Any]] = {"residual": residual_body, "unet": unet_body}
-COMMITTEES = {"two_unets": ("unet", "unet")}  # generators of several bodies, whose scores are averaged
+Body = Callable[[Blocks, Any, int, int], Any]
+# Of each generator; the scores of several are averaged.
+BODIES: dict[str, tuple[Body, ...]] = {
+    "residual": (residual_body,),
+    "unet": (unet_body,),
+    "two_unets": (unet_body, unet_body),
+}

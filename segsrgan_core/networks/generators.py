@@ -7,7 +7,7 @@ X, Y and Z are multiples of 4 (residual) or 8 (the others).
 
 import keras
 
-from segsrgan_core.networks.bodies import BODIES, COMMITTEES, Blocks
+from segsrgan_core.networks.bodies import BODIES, Blocks, Body
 from segsrgan_core.networks.convolutions import Convolution, UpsamplingConvolution, UpsamplingJoin
 from segsrgan_core.networks.layers import ImageAndClasses, InstanceNormalization
 
@@ -81,14 +81,15 @@ def build_generator(
     inputs = keras.Input((None, None, None, 1 + thickness_channel), name="interpolated")
     groups = (n_classes, 3) if hemispheres else (n_classes,)
 
-    def scores_of(body: str, x: keras.KerasTensor) -> keras.KerasTensor:
-        return blocks.conv(BODIES[body](blocks, x, k, kernel), 1 + sum(groups), kernel, scale=HEAD_SCALE)
+    def scores_of(body: Body, x: keras.KerasTensor) -> keras.KerasTensor:
+        return blocks.conv(body(blocks, x, k, kernel), 1 + sum(groups), kernel, scale=HEAD_SCALE)
 
-    if name in COMMITTEES:  # a model each, so that variables come member by member
-        windows = [keras.Input(inputs.shape[1:]) for _ in COMMITTEES[name]]
-        members = [keras.Model(x, scores_of(body, x)) for body, x in zip(COMMITTEES[name], windows, strict=True)]
+    bodies = BODIES[name]
+    if len(bodies) > 1:  # a model each, so that variables come member by member
+        windows = [keras.Input(inputs.shape[1:]) for _ in bodies]
+        members = [keras.Model(x, scores_of(body, x)) for body, x in zip(bodies, windows, strict=True)]
         scores = keras.layers.Average(dtype="float32")([member(inputs) for member in members])
     else:
-        scores = scores_of(name, inputs)
+        scores = scores_of(bodies[0], inputs)
     outputs = ImageAndClasses(groups, dtype="float32", name="image_and_classes")(scores, inputs)
     return keras.Model(inputs, outputs, name=f"generator_{name}")

@@ -7,7 +7,7 @@ from nibabel.nifti1 import Nifti1Image
 from segsrgan_core.classes import Classes
 from segsrgan_core.imaging.geometry import resample_like
 from segsrgan_core.imaging.intensity import intensity_scale
-from segsrgan_core.patches import draw_patch, patch_dataset, prepare_subject
+from segsrgan_core.patches import ORDINARY, draw_patch, patch_dataset, prepare_subject
 from tests.settings import simulation, training
 
 CORTEX = Classes(("cortex",))
@@ -92,6 +92,16 @@ def test_disturbances_change_the_input_and_keep_the_truths_labels(subject):
         np.testing.assert_array_equal(y[..., 1], plain_y[..., 1])
         # Motion is a fault of the acquisition alone; the others change the head that is imaged.
         assert np.allclose(y[..., 0], plain_y[..., 0], atol=1e-3) == ("motion_mm" in change)
+
+
+def test_an_ordinary_patch_is_not_disturbed(subject):
+    wild = {"turned": 1.0, "motion_mm": 3.0, "gaps": 0.4, "noise": 0.5, "thickness_mm": (2.0, 5.0)}
+    drawn = [
+        draw_patch([subject], PLAIN.model_copy(update=change), THREE_MM, CORTEX, True, np.random.default_rng(5))[0]
+        for change in (wild | {"ordinary": 1.0}, wild | ORDINARY | {"ordinary": 1.0}, wild)
+    ]
+    np.testing.assert_array_equal(drawn[0], drawn[1])
+    assert not np.allclose(drawn[0], drawn[2], atol=0.01)
 
 
 @pytest.mark.parametrize(

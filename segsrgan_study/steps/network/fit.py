@@ -13,7 +13,6 @@ import pandas as pd
 import tensorflow as tf
 
 from segsrgan_core.atomic import write_json
-from segsrgan_core.errors import UserError
 from segsrgan_core.imaging.geometry import spacing_mm
 from segsrgan_core.metrics import dice, psnr
 from segsrgan_core.networks.functions import choose_policy
@@ -31,7 +30,7 @@ from segsrgan_study.steps.data.cases import PreparedCase, prepared_cases
 from segsrgan_study.steps.network.build import build_trainer, model_card, model_classes
 from segsrgan_study.steps.network.calibrate import calibrated, calibration_cases, sample_cases
 from segsrgan_study.steps.network.drawing import drawing_processes
-from segsrgan_study.steps.network.start import blend, start_from
+from segsrgan_study.steps.network.start import start_from
 
 SHOWN = ("val_psnr", "val_psnr_spline", "val_score")  # beside the progress
 ROWS = 200  # about so many lines a curve
@@ -98,12 +97,8 @@ def train_networks(
     stays until another training is finished, so that a stage that is killed after its training need not train again.
 
     Objectives take the place of those of `losses`; `start` are folders of trained models whose weights the networks
-    begin with, see `start_from`, in place of random ones, and of which the result keeps `training.keep_start`. The card
-    that is returned is not calibrated.
+    begin with, see `start_from`, in place of random ones. The card that is returned is not calibrated.
     """
-    kept = settings.training.keep_start
-    if kept and not start:
-        raise UserError("training.keep_start: there are no weights to keep; name a model by --start, or set it to 0.")
     states = state_files(study, settings, objective, critic_objective, start=start)
     card = model_card(settings, subjects[0].spacing_mm)
     validation = _validation(prepared_cases(study, "val"), card, settings.inference.validation_step)
@@ -125,13 +120,12 @@ def train_networks(
             if start:
                 start_from(trainer.generator, model_classes(own), start)
                 copy_weights(trainer.generator.trainable_variables, trainer.average)
-            first = [np.array(weight) for weight in trainer.generator.trainable_variables]
             drawn = own.training, own.simulation, model_classes(own), own.model.thickness_channel
             gpu = tf.config.list_physical_devices("GPU")
             with drawing_processes(subjects, *drawn, seed=own.seed) if gpu else nullcontext() as patches_from:
                 rest = model_classes(own), validation, state, own.seed, report, patches_from
                 rows = train(trainer, subjects, own.simulation, *rest)
-            blend(trainer.generator, first, trainer.average, kept)
+            copy_weights(trainer.average, trainer.generator.trainable_variables)
             models.append(trainer.generator)
             histories.append(pd.DataFrame(rows).assign(**{"network": number + 1} if len(states) > 1 else {}))
     _forget_all_but(states)

@@ -43,13 +43,3 @@ def start_from(generator: keras.Model, classes: Classes, folders: Sequence[Path]
         first += len(trained)
     if first != len(variables):
         raise UserError(f"--start: the settings' generator begins with more models than {len(folders)}; name each.")
-
-
-def blend(generator: keras.Model, first: Sequence, best: Sequence, kept: float) -> None:
-    """Set a generator's weights to a mean of those that a training began with, share `kept`, and those that it found.
-
-    Between both, a network keeps much of what the first ones knew (Wortsman et al. 2022, "Robust fine-tuning of
-    zero-shot models").
-    """
-    for weight, was, found in zip(generator.trainable_variables, first, best, strict=True):
-        weight.assign((1 - kept) * found + kept * was)

@@ -2,17 +2,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from segsrgan_core.classes import Classes
 from segsrgan_core.errors import UserError
 from segsrgan_core.networks.generators import build_generator
 from segsrgan_core.segmenter import save_model
-from segsrgan_study.params import read_params
-from segsrgan_study.paths import Study
-from segsrgan_study.steps.network.fit import train_networks
-from segsrgan_study.steps.network.start import blend, start_from
-from tests.settings import PARAMS, model_card
+from segsrgan_study.steps.network.start import start_from
+from tests.settings import model_card
 
 WINDOW = np.random.default_rng(0).random((1, 16, 16, 16, 1)).astype(np.float32)
 
@@ -73,19 +69,3 @@ def test_two_networks_that_average_their_scores_begin_with_a_model_each(trained,
     assert not head[..., [1, 2]].any()  # what the first does not know
     with pytest.raises(UserError, match="more models than 1"):
         start_from(both, classes, [folder])
-
-
-def test_a_share_of_the_first_weights_is_kept():
-    model, _ = generator(Classes(("cortex",), True))
-    first = [np.array(weight) for weight in model.trainable_variables]
-    found = [tf.Variable(weight + 1) for weight in first]
-    for kept, added in ((0.0, 1.0), (0.25, 0.75)):
-        blend(model, first, found, kept)
-        for weight, was in zip(model.trainable_variables, first, strict=True):
-            np.testing.assert_allclose(weight, was + added, rtol=1e-6)
-
-
-def test_a_share_of_random_weights_is_not_kept(tmp_path):
-    settings = read_params(PARAMS, setting="axial")
-    with pytest.raises(UserError, match="keep_start"):
-        train_networks(Study(tmp_path), settings, [])
