@@ -8,7 +8,7 @@ import pandas as pd
 from nibabel.nifti1 import Nifti1Image
 
 from segsrgan_core.atomic import write_json
-from segsrgan_core.classes import DRAWEM9, Classes
+from segsrgan_core.classes import DRAWEM9, Classes, main_tissue
 from segsrgan_core.imaging.geometry import spacing_mm
 from segsrgan_core.segmenter import ModelCard, Segmenter
 from segsrgan_core.uncertainty import error_probability
@@ -36,11 +36,6 @@ class CaseScores(NamedTuple):
     rows: list[dict]  # of the long table: subject, method, structure, metric, value
     bins: pd.DataFrame  # rows of `reliability_bins` with the structure, one that the truth has
     cost: Cost  # of the segmentation
-
-
-def shown_structure(card: ModelCard) -> str:
-    """Return the tissue that tables and figures show: the cortex, or the first class of a network without it."""
-    return "cortex" if "cortex" in card.classes else card.classes[0]
 
 
 def uncalibrated(card: ModelCard, probabilities: Mapping[str, np.ndarray]) -> tuple[dict[str, np.ndarray], np.ndarray]:
@@ -93,7 +88,7 @@ def evaluate_case(
     sharp = error_probability(before, former, segmenter.card.tissues.numbers, np.inf)
     maps = {"auc_wrong": (np.asarray(result.uncertainty.dataobj), labelled), "auc_wrong_before": (sharp, former)}
     if np.any(wished):
-        near, who = near_truth(wished, spacing), {**network, "structure": shown_structure(segmenter.card)}
+        near, who = near_truth(wished, spacing), {**network, "structure": main_tissue(segmenter.card.classes)}
         values = {metric: ranking(doubt, wished, said, near) for metric, (doubt, said) in maps.items()}
         rows += [{**who, "metric": metric, "value": value} for metric, value in values.items()]
     bins = []
@@ -104,7 +99,7 @@ def evaluate_case(
         for metric, structure, probability in (("ece", name, after[name]), ("ece_before", name + BEFORE, before[name])):
             part = reliability_bins(probability, true == number, near)
             rows.append({**network, "structure": name, "metric": metric, "value": expected_error(part)})
-            if metric == "ece" or name == shown_structure(segmenter.card):
+            if metric == "ece" or name == main_tissue(segmenter.card.classes):
                 bins += part.assign(structure=structure).to_dict("records")
     return CaseScores(case.name, rows, pd.DataFrame(bins, columns=list(BINS)).astype(BINS), cost)
 

@@ -8,7 +8,7 @@ import pytest
 from segsrgan_core.segmenter import Segmenter
 from segsrgan_study.steps.data.cases import prepared_cases
 from segsrgan_study.steps.labels.labelled import NO_RUNS
-from segsrgan_study.steps.scores.evaluate import evaluate_case, shown_structure, write_evaluation
+from segsrgan_study.steps.scores.evaluate import evaluate_case, write_evaluation
 from tests.core.test_segmenter import identity
 from tests.settings import model_card
 
@@ -19,7 +19,6 @@ def test_any_class_is_evaluated(prepared, classes):
     card = model_card(thickness_mm=(2.0, 2.0), cohort="balls", classes=classes)
     scored = [evaluate_case(study, case, Segmenter(card, identity, step=16)) for case in prepared_cases(study, "test")]
     scores, summary = write_evaluation(study, settings, card, scored, *NO_RUNS)
-    assert shown_structure(card) == classes[0]
     known = classes[0] != "hippocampi_amygdala"  # the balls have none
     assert not known or 0 <= summary["dice"][classes[0]]["segsrgan"]["mean"] <= 1
     assert {"psnr", "ssim"} <= set(scores["metric"])
