@@ -48,12 +48,7 @@ class Inputs:
         return path
 
     def images(self, *names: str) -> list[Nifti1Image]:
-        """Images of the first test case.
-
-        Args:
-            names: of low (thick slices), spline (interpolated), truth, truth_labels, and SegSRGAN's estimate, labels
-                and uncertainty.
-        """
+        """Images of the first test case by their names in `PREPARED` and, of SegSRGAN, `EVALUATED`."""
         prepared, evaluated = self.study.work / "prepared", self.study.work / "evaluated"
         require((prepared / "cases.csv").is_file(), "data/prepared/cases.csv: it is not there; run 01_simulate first.")
         cases = pd.read_csv(prepared / "cases.csv", dtype={"name": str}).query("split == 'test'")
