@@ -24,10 +24,7 @@ SEED = 1
 def in_workers(function: Callable[..., Any], jobs: Sequence[tuple], threads: int = 1) -> Iterator[Any]:
     """Call a function of a module once per job (its arguments) in fresh processes, at most one per core.
 
-    Each process has so many of ANTs' threads.
-
-    Yields:
-        The results, in the order in which they are ready.
+    Each has so many of ANTs' threads. Yields the results in the order in which they are ready.
     """
     if not jobs:
         return

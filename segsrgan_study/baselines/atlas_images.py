@@ -11,15 +11,9 @@ WARPED = {"interpolated": "interpolated", "high_resolution": "image"}  # keys of
 
 
 def matched_atlases(case: Case, atlas_images: str) -> tuple[np.ndarray, np.ndarray]:
-    """Return the atlases on the grid of a case's image, with its intensities.
+    """Return the atlases on a case's grid, with its intensities: images float32, labels uint8, both (N, X, Y, Z).
 
-    Their images are "interpolated" (as degraded as the case's image) or of "high_resolution".
-
-    Returns:
-        Images float32 (N, X, Y, Z) and labels uint8 (N, X, Y, Z).
-
-    Raises:
-        UserError: `atlas_images` is another word.
+    Their images are "interpolated" (as degraded as the case's image) or of "high_resolution"; UserError otherwise.
     """
     if atlas_images not in WARPED:
         raise UserError(f"atlas_images cannot be {atlas_images!r}; choose among {', '.join(WARPED)}.")

@@ -14,14 +14,9 @@ SAME_ORDER = {"r": 0}
 
 
 def label(case: Case, prior_weight: float, mrf_weight: float, iterations: int, **priors) -> Nifti1Image:
-    """Label an image; result and errors as `Method.run`.
+    """Label an image by at most so many EM iterations; `priors` as in `label_brain`.
 
-    Args:
-        case: image and atlases.
-        prior_weight: weight of the priors after the start, 0 to 1.
-        mrf_weight: smoothing factor of the MRF, neighbours within 1 voxel.
-        iterations: most EM iterations.
-        priors: `prior_sigma_voxels` and `atlas_images` as in `label_brain`.
+    The weights are that of the priors after the start, 0 to 1, and the MRF's smoothing factor.
     """
     options = {"priorweight": prior_weight, "m": f"[{mrf_weight},1x1x1]", "c": f"[{iterations},0]", **SAME_ORDER}
 

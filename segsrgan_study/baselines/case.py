@@ -38,7 +38,7 @@ class Atlas:
     age_weeks: float = float("nan")  # postmenstrual age at the scan; NaN where unknown
 
     def __post_init__(self) -> None:
-        """Check that the images and labels share a grid."""
+        """Check that images and labels share a grid."""
         for name, image in (("labels", self.labels), ("interpolated image", self.interpolated)):
             if not same_grid(image, self.image):
                 shapes = f"shape {image.shape}) is not that of the image (shape {self.image.shape})"
@@ -84,10 +84,7 @@ class Method:
     needs_atlases: bool = True  # whether it uses `Case.atlases`
 
     def run(self, case: Case) -> Nifti1Image:
-        """Label an image.
-
-        Returns:
-            uint8 (X, Y, Z): drawem9 numbers on the grid of `case.image`, 0 outside the brain.
+        """Label an image: uint8 (X, Y, Z), drawem9 numbers on the grid of `case.image`, 0 outside the brain.
 
         Raises:
             NotAvailable: a program is missing.
@@ -103,11 +100,7 @@ class Method:
         return Nifti1Image(array.astype(np.uint8), case.image.affine)
 
     def tuned(self, **parameters: Any) -> "Method":
-        """Return the method with other parameters.
-
-        Raises:
-            UserError: the method has no such parameter, or its values are of another kind.
-        """
+        """Return the method with other parameters; UserError where it has none such, or their values another kind."""
         changed = dict(self.parameters)
         for name, value in parameters.items():
             if name not in changed:

@@ -22,13 +22,7 @@ RESULT = "segmentations/image_tissue_labels.nii.gz"  # its nine tissues carry th
 
 
 def label(case: Case, timeout_hours: float) -> Nifti1Image:
-    """Label an image with the program, in a scratch folder; it brings its own atlases. Result as `Method.run`.
-
-    Raises:
-        NotAvailable: mirtk, or its DrawEM module, is not there.
-        UserError: the age of the case is unknown.
-        MethodFailed: the program failed, ran too long, or left no labels.
-    """
+    """Label an image with the program, in a scratch folder; it brings its own atlases."""
     program = shutil.which("mirtk")
     if program is None:
         raise NotAvailable("mirtk not found")
@@ -61,9 +55,8 @@ def version() -> str:
 def _run(command: list[str], folder: Path, timeout_hours: float) -> str:
     """Run the program and all that it starts as one group, killed at a time-out; return its last words."""
     with (folder / "log.txt").open("w") as log:
-        process = subprocess.Popen(
-            command, cwd=folder, stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, start_new_session=True
-        )
+        streams = {"stdin": subprocess.DEVNULL, "stdout": log, "stderr": subprocess.STDOUT}
+        process = subprocess.Popen(command, cwd=folder, start_new_session=True, **streams)
         try:
             code = process.wait(timeout_hours * 3600)
         except BaseException as error:
@@ -78,11 +71,4 @@ def _run(command: list[str], folder: Path, timeout_hours: float) -> str:
     return said
 
 
-METHOD = Method(
-    name="drawem",
-    title="DrawEM",
-    version=version,
-    parameters={"timeout_hours": 12.0},
-    label=label,
-    needs_atlases=False,
-)
+METHOD = Method("drawem", "DrawEM", version, {"timeout_hours": 12.0}, label, needs_atlases=False)

@@ -44,25 +44,16 @@ def expectation_maximisation(
     relax_sigma_voxels: float,
     keep: float,
 ) -> np.ndarray:
-    """Estimate the tissues' posteriors.
+    """Estimate the tissues' posteriors, float32 (C, X, Y, Z) that sum to 1.
 
     In four phases, each until the log-likelihood rests or 20 iterations are spent in all: plain EM; posterior and prior
     averaged where they name different tissues; with the MRF; with relaxed priors. Every second iteration the
     partial-volume rules act on priors and posteriors.
 
-    Args:
-        image: (X, Y, Z), intensities from 0 to 200.
-        inside: bool (X, Y, Z), voxels that count.
-        priors: (C, X, Y, Z).
-        numbers: the drawem9 number of each prior.
-        spacing_mm: voxel size along the axes.
-        mrf_weight: factor of the MRF energy (DrawEM: 1/3).
-        relax_factor: share of the old prior that stays when it is relaxed, 0 to 1 (DrawEM: 0.5).
-        relax_sigma_voxels: smoothing of the posteriors that relax it, in voxels (DrawEM: 2).
-        keep: see `partial_volume.correct` (DrawEM: 0.5); 1 switches the rules off.
-
-    Returns:
-        float32 (C, X, Y, Z) that sum to 1.
+    Image (X, Y, Z) of intensities from 0 to 200, mask, priors (C, X, Y, Z) and their drawem9 numbers are those of
+    `label_brain`; `spacing_mm` is the voxel size along the axes. `mrf_weight` is the factor of the MRF energy
+    (DrawEM: 1/3), `relax_factor` the share of the old prior that stays when it is relaxed (0.5) by posteriors smoothed
+    by `relax_sigma_voxels` (2), `keep` that of `partial_volume.correct` (0.5); 1 switches the rules off.
     """
     from segsrgan_study.baselines.em_kernel import expectation, moments
 
@@ -100,25 +91,19 @@ def expectation_maximisation(
 
 def adjacency(numbers: list[int]) -> np.ndarray:
     """Return the cost of each pair of tissues as neighbours: 0 (the same), 1, 5 (distant), 10 (deep by outside)."""
-    pairs = [[(min(a, b), max(a, b)) for b in numbers] for a in numbers]
-    costs = [
-        [0 if a == b else 10 if (a, b) in DEEP else 5 if (a, b) in DISTANT else 1 for a, b in row] for row in pairs
-    ]
-    return np.array(costs, np.float32)
+
+    def cost(*pair: int) -> int:
+        return 0 if pair[0] == pair[1] else 10 if pair in DEEP else 5 if pair in DISTANT else 1
+
+    return np.array([[cost(min(a, b), max(a, b)) for b in numbers] for a in numbers], np.float32)
 
 
+PARAMETERS = {"prior_sigma_voxels": 1.0, "atlas_images": "interpolated", "bias_correction": True, "mrf_weight": 1 / 3}
+PARAMETERS |= {"relax_factor": 0.5, "relax_sigma_voxels": 2.0, "keep": 0.5}
 METHOD = Method(
     name="drawem_style_em",
     title="DrawEM-style EM",
     version=lambda: f"own; N4 and registration by antspyx {version('antspyx')}",
-    parameters={
-        "prior_sigma_voxels": 1.0,
-        "atlas_images": "interpolated",
-        "bias_correction": True,
-        "mrf_weight": 1 / 3,
-        "relax_factor": 0.5,
-        "relax_sigma_voxels": 2.0,
-        "keep": 0.5,
-    },
+    parameters=PARAMETERS,
     label=label,
 )

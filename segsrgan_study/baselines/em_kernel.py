@@ -17,7 +17,7 @@ def expectation(
     strength: np.ndarray,
     averaged: bool,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Compute posteriors from priors, neighbours and intensities.
+    """Compute posteriors float32 (C, X, Y, Z) and the density of each voxel's intensity, float32 (X, Y, Z).
 
     The MRF multiplies a prior by exp(-sum_k G(k, c) sum over the 6 neighbours of strength times p_k).
 
@@ -30,9 +30,6 @@ def expectation(
         graph: float32 (C, C), cost G of each pair of tissues as neighbours.
         strength: float32 (3,), the MRF's weight over the distance of neighbours in mm along each axis; 0 for no MRF.
         averaged: whether posterior and prior are averaged where they name different tissues.
-
-    Returns:
-        Posteriors float32 (C, X, Y, Z), and the density of each voxel's intensity, float32 (X, Y, Z).
     """
     tissues, nx, ny, nz = priors.shape
     posteriors = np.empty(priors.shape, np.float32)
@@ -95,8 +92,7 @@ def _voxel(x, y, z, image, priors, means, peaks, falls, graph, near, averaged, p
 def moments(image: np.ndarray, weights: np.ndarray, inside: np.ndarray, about: np.ndarray) -> np.ndarray:
     """Sum weights (C, X, Y, Z), weighted intensities and weighted squared distances from `about` (C,) over a mask.
 
-    Returns:
-        float64 (3, C). Planes are summed one by one, so that the number of cores changes no digit.
+    Planes are summed one by one, so that the number of cores changes no digit.
     """
     tissues, nx, ny, nz = weights.shape
     sums = np.zeros((nx, 3, tissues))

@@ -22,16 +22,12 @@ def majority_vote(case: Case) -> Nifti1Image:
 
 
 def joint_label_fusion(case: Case, atlas_images: str, **options: float) -> Nifti1Image:
-    """Fuse warped atlases with weights that account for errors they share; result and errors as `Method.run`.
+    """Fuse warped atlases with weights that account for errors they share.
 
-    Only voxels with a choice are computed: see `certain_labels`. The defaults are smaller than antspyx's rad 2 and
+    Only voxels with a choice are computed: see `certain_labels`. The options are those of `ants.joint_label_fusion`:
+    `beta`, exponent of the similarities; `rad` and `r_search`, half widths of a patch and of the search window in
+    voxels; `rho`, the ridge that keeps the weights near their mean. The defaults are smaller than antspyx's rad 2 and
     r_search 3 for the time's sake: on the fetal atlas a window of 3 took 2.7 times as long as one of 2 and was worse.
-
-    Args:
-        case: image and atlases.
-        atlas_images: as in `matched_atlases`.
-        options: of `ants.joint_label_fusion`: `beta`, exponent of the similarities; `rad` and `r_search`, half widths
-            of a patch and of the search window in voxels; `rho`, the ridge that keeps the weights near their mean.
     """
     images, labels = matched_atlases(case, atlas_images)
     result, zone = certain_labels(labels, options["r_search"])
@@ -59,12 +55,11 @@ def _fuse(image: Nifti1Image, atlases: np.ndarray, labels: np.ndarray, zone: np.
 def certain_labels(labels: np.ndarray, half_window: int) -> tuple[np.ndarray, np.ndarray]:
     """Find where all atlases' labels (N, X, Y, Z) are one in the whole search window: fusion has no choice there.
 
-    Returns:
-        The label (X, Y, Z), 0 where there is a choice; and bool (X, Y, Z), where there is one.
+    Returns the label (X, Y, Z), 0 where there is a choice, and where there is one.
     """
     size = 2 * half_window + 1
-    lowest = ndimage.minimum_filter(labels.min(axis=0), size, mode="constant", cval=0)
-    highest = ndimage.maximum_filter(labels.max(axis=0), size, mode="constant", cval=0)
+    lowest = ndimage.minimum_filter(labels.min(axis=0), size, mode="constant")
+    highest = ndimage.maximum_filter(labels.max(axis=0), size, mode="constant")
     zone = lowest != highest
     return np.where(zone, 0, lowest), zone
 

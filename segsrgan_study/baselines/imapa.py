@@ -53,9 +53,6 @@ def soft_labels(
 
     Returns:
         `numbers` (C,), the label of each map, 0 first, and `soft` float32 (X, Y, Z, C), maps that sum to 1.
-
-    Raises:
-        UserError: a parameter out of range, or an image of zeros.
     """
     from segsrgan_study.baselines.imapa_kernel import fuse_planes
 

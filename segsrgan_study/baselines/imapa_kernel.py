@@ -31,22 +31,12 @@ def fuse_planes(
     k: int,
     a: float,
 ) -> None:
-    """Write the soft labels of the planes `first` ... `last - 1` to `fused`.
+    """Write the soft labels of the planes `first` ... `last - 1` along x to `fused`, float32 (X, Y, Z, C), in `zone`.
 
-    Args:
-        first: first plane along x.
-        last: one past the last plane.
-        target: float32 (X + 2 p, Y + 2 p, Z + 2 p), intensities over the target's maximum; padded by
-            p = half_patch + half_window.
-        atlases: float32 (N, X + 2 p, Y + 2 p, Z + 2 p), on the same scale.
-        labels: uint8 of the atlases' shape.
-        misfit: float32 (X + 2 p, Y + 2 p, Z + 2 p, C), of the soft labels so far with each class; unused if a is 0.
-        zone: bool (X, Y, Z), voxels to label.
-        fused: float32 (X, Y, Z, C), written where `zone` is true.
-        half_patch: half width of a patch in voxels.
-        half_window: half width of the search window in voxels.
-        k: number of patches kept.
-        a: weight of the label distance, in [0, 1].
+    For the parameters see `imapa.soft_labels`; `a` is the weight of the label distance. The arrays, padded by
+    p = half_patch + half_window: target, float32 (X + 2 p, Y + 2 p, Z + 2 p), intensities over its maximum; atlases,
+    float32 (N, X + 2 p, Y + 2 p, Z + 2 p), on the same scale; their labels, uint8; misfit, float32
+    (X + 2 p, Y + 2 p, Z + 2 p, C), of the soft labels so far with each class, unused if a is 0.
     """
     for x in prange(first, last):
         if zone[x].any():

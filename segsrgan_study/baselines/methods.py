@@ -1,6 +1,6 @@
 """The methods to compare with.
 
-To add one: write its file in this folder with a `Method` and add its line to `METHODS`. It can then be named in
+To add one: write its file in this folder with a `Method` and name it in `ALL`. It can then be named in
 `params.yaml` under `baselines.methods`; its scores, tests, rows of the tables and boxes of the figure follow.
 """
 
@@ -11,25 +11,12 @@ from segsrgan_core.errors import UserError
 from segsrgan_study.baselines import atropos, drawem, em, fusion, imapa
 from segsrgan_study.baselines.case import Method
 
-METHODS: dict[str, Method] = {
-    method.name: method
-    for method in (
-        imapa.METHOD,
-        fusion.JOINT_LABEL_FUSION,
-        drawem.METHOD,
-        em.METHOD,
-        atropos.METHOD,
-        fusion.MAJORITY_VOTE,
-    )
-}
+ALL = (imapa.METHOD, fusion.JOINT_LABEL_FUSION, drawem.METHOD, em.METHOD, atropos.METHOD, fusion.MAJORITY_VOTE)
+METHODS: dict[str, Method] = {method.name: method for method in ALL}
 
 
 def chosen_methods(names: Sequence[str], parameters: Mapping[str, Mapping[str, Any]]) -> list[Method]:
-    """Return the named methods, with the parameters that replace a method's own, by its name.
-
-    Raises:
-        UserError: there is no such method, or it has no such parameter.
-    """
+    """Return the named methods, with the parameters that replace a method's own; UserError where there is none such."""
     unknown = [name for name in [*names, *parameters] if name not in METHODS]
     if unknown:
         known = f"choose among {', '.join(METHODS)}"

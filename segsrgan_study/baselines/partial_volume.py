@@ -15,12 +15,10 @@ FACES = ndimage.generate_binary_structure(3, 1).astype(np.uint8)  # a voxel and 
 
 
 def find_faults(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Find where the rules apply to labels (X, Y, Z), drawem9 numbers.
+    """Find where the rules apply to labels (X, Y, Z), drawem9 numbers; four times bool (X, Y, Z).
 
-    Returns:
-        Four times bool (X, Y, Z): enclosed, CSF apart from the largest piece, at least half of whose border is white;
-        islands, white pieces smaller than half of the largest; rim, white that touches CSF and the outside; mixed,
-        white that touches one of them, and grey.
+    Enclosed: `small_csf_in_white`; islands: `small_white`; rim: white that touches CSF and the outside; mixed: white
+    that touches one of them, and grey.
     """
     enclosed, islands = small_csf_in_white(labels), small_white(labels)
     labels = np.where(enclosed, WHITE, np.where(islands, CSF, labels))
@@ -30,32 +28,19 @@ def find_faults(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray,
 
 
 def correct(maps: np.ndarray, faults: Sequence[np.ndarray], numbers: list[int], keep: float) -> np.ndarray:
-    """Apply the rules to priors or posteriors.
+    """Apply the rules to priors or posteriors, float32 (C, X, Y, Z), where there are CSF, cortex and white matter.
 
     Enclosed CSF becomes white. Islands of white, and its rim, become CSF. Mixed white becomes grey and CSF, in the
-    proportion that they have there.
-
-    Args:
-        maps: float32 (C, X, Y, Z).
-        faults: as `find_faults`.
-        numbers: the drawem9 number of each map.
-        keep: share of the probability that stays, 0 to 1 (DrawEM: 0.5 while iterating, 0 at the end).
-
-    Returns:
-        Corrected maps with the same sum; `maps` itself where CSF, cortex or white matter is not among the numbers.
+    proportion that they have there. The share `keep` of the probability stays (DrawEM: 0.5 while iterating, 0 at the
+    end), and the sum of the maps.
     """
     if not {CSF, GREY, WHITE} <= set(numbers):
         return maps
     maps = maps.copy()
     csf, grey, white = (maps[numbers.index(number)] for number in (CSF, GREY, WHITE))
     enclosed, islands, rim, mixed = faults
-
-    for target, source, where in (
-        (white, csf, enclosed),
-        (csf, grey, islands),
-        (csf, white, islands),
-        (csf, white, rim),
-    ):
+    rules = (white, csf, enclosed), (csf, grey, islands), (csf, white, islands), (csf, white, rim)
+    for target, source, where in rules:
         moved = np.where(where, (1 - keep) * source, 0)
         target += moved
         source -= moved

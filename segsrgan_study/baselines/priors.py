@@ -31,15 +31,9 @@ def label_brain(
         estimate: takes image (X, Y, Z), mask (X, Y, Z), priors (C, X, Y, Z) and their drawem9 numbers; returns the
             posteriors (C, X, Y, Z).
         margin: voxels labelled around the atlases' labels.
-        prior_sigma_voxels: standard deviation of the Gaussian that smooths the priors, in voxels.
+        prior_sigma_voxels: standard deviation of the Gaussian that smooths the priors.
         atlas_images: as in `matched_atlases`.
         bias_correction: whether N4 (Tustison 2010; antspyx) removes the bias field first.
-
-    Returns:
-        uint8 (X, Y, Z) on the grid of the case's image, 0 outside the brain.
-
-    Raises:
-        MethodFailed: no registered atlas has a label within the image.
     """
     atlases, labels = matched_atlases(case, atlas_images)
     zone = ndimage.binary_dilation((labels > 0).any(axis=0), iterations=margin)
@@ -81,10 +75,7 @@ def tissue_priors(
     """Average the atlases' labels, each weighted by how like the image it is around a voxel, and smooth them.
 
     The weight is exp(-27 m / 10000) with m the mean squared difference in 3 x 3 x 3 voxels. Image and atlases (X, Y, Z)
-    have intensities from 0 to 200 (`scaled`); `numbers` are the labels of the C priors.
-
-    Returns:
-        float32 (C, X, Y, Z) that sum to 1.
+    have intensities from 0 to 200 (`scaled`); `numbers` are the labels of the priors, float32 (C, X, Y, Z).
     """
     votes = np.zeros((len(numbers), *image.shape), np.float32)
     for atlas, label in zip(atlases, labels, strict=True):

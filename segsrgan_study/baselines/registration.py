@@ -39,13 +39,7 @@ IMAGING = [*sorted(Path(imaging.__file__).parent.glob("*.py")), Path(boxes.__fil
 def warped_atlases(case: Case) -> dict[str, np.ndarray]:
     """Return the atlases of a case on the grid of its image; pairs that are not kept are computed.
 
-    Returns:
-        "image" and "interpolated" float32 (N, X, Y, Z), "labels" uint8 (N, X, Y, Z).
-
-    Raises:
-        UserError: there is no atlas.
-        MethodFailed: a registration failed.
-        OF_THE_MACHINE: as `register_all`.
+    "image" and "interpolated" are float32 (N, X, Y, Z), "labels" uint8. Errors as `Method.run` and `register_all`.
     """
     if not case.atlases:
         raise UserError("atlases: there is none; the cohort needs at least one training subject.")
@@ -65,8 +59,7 @@ def missing_pairs(case: Case) -> list[tuple]:
 def register_all(pairs: Sequence[tuple]) -> list[str]:
     """Compute the pairs of `missing_pairs`, with all cores at work until the last one; returns why some failed.
 
-    Raises:
-        OF_THE_MACHINE: what is no fault of an atlas; the pairs that were ready before are kept.
+    What is no fault of an atlas (OF_THE_MACHINE) is raised; the pairs that were ready before are kept.
     """
     faults = []
     for done, fault in enumerate(in_workers(_try_to_register, pairs), start=1):
@@ -99,15 +92,10 @@ def register(image: Nifti1Image, atlas: Atlas, settings: RegistrationSettings, p
     import ants
 
     coarse_mm, levels = settings.spacing_mm or float(spacing_mm(image).min()), len(settings.affine)
-    found = ants.registration(
-        *(to_ants(_around_head(one, coarse_mm)) for one in (image, atlas.image)),
-        "SyN",
-        aff_random_sampling_rate=settings.sampling,
-        aff_iterations=settings.affine,
-        aff_shrink_factors=SHRINK_FACTORS[-levels:],
-        aff_smoothing_sigmas=SMOOTHING_VOXELS[-levels:],
-        reg_iterations=settings.syn,
-    )
+    options = {"aff_random_sampling_rate": settings.sampling, "aff_iterations": settings.affine}
+    options |= {"aff_shrink_factors": SHRINK_FACTORS[-levels:], "aff_smoothing_sigmas": SMOOTHING_VOXELS[-levels:]}
+    coarse = (to_ants(_around_head(one, coarse_mm)) for one in (image, atlas.image))
+    found = ants.registration(*coarse, "SyN", reg_iterations=settings.syn, **options)
     grid, transforms = to_ants(image), found["fwdtransforms"]
 
     def warp(moving: Nifti1Image, interpolator: str = "linear") -> np.ndarray:

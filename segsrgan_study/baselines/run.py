@@ -27,10 +27,7 @@ def run(method: Method, case: Case, folder: Path) -> tuple[str, Nifti1Image | No
 
     Returns:
         The outcome, "labelled", "failed: why" or "not run: why": a fault of the method is a row of the table, and the
-        others go on. Where labelled, the labels as `Method.run`, and the cost without the registrations.
-
-    Raises:
-        OF_THE_MACHINE: a fault of the machine.
+        others go on; one OF_THE_MACHINE is raised. Where labelled, the labels, and the cost without the registrations.
     """
     facts = [method.name, method.version(), dict(method.parameters), case.age_weeks, case.content]
     facts += [pair_path(case, atlas).name for atlas in case.atlases if method.needs_atlases]

@@ -59,15 +59,12 @@ def tune(
 ) -> tuple[dict[str, Any], pd.DataFrame]:
     """Search a method's parameters, from its own on, by the mean Dice of some tissues on training subjects.
 
-    Of the subjects, `n_targets` (or all), spread over their order, are labelled, each by the `n_atlases` (or all)
-    others nearest in age.
+    Of the subjects, at least two, `n_targets` (or all), spread over their order, are labelled, each by the `n_atlases`
+    (or all) others nearest in age.
 
     Returns:
         The parameters of the best run, the first of equal ones; and one row per run: the parameters searched, the mean
         Dice, and that of each subject.
-
-    Raises:
-        UserError: fewer than two subjects, or an unknown tissue.
     """
     if len(subjects) < 2:
         raise UserError(f"tune: the cohort has {len(subjects)} training subjects; two are the least.")

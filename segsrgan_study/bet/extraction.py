@@ -68,16 +68,13 @@ def intracranial_volume_of_file_ml(path: Path, threshold: float, program: str = 
 def bet_mask(
     image: Nifti1Image, threshold: float, program: str = "brainextractor", spacing_mm: float = 1.5
 ) -> Nifti1Image:
-    """Find the intracranial mask of a T2w image.
+    """Find the intracranial mask of a T2w image of any spacing and orientation: uint8 (X, Y, Z) on its grid.
 
     Args:
-        image: (X, Y, Z), any spacing and orientation.
+        image: (X, Y, Z).
         threshold: BET's fractional intensity threshold, between 0 and 1; smaller gives a larger mask.
         program: "brainextractor" or "fsl".
         spacing_mm: isotropic grid on which brainextractor fits its surface.
-
-    Returns:
-        uint8 mask (X, Y, Z) on the image's grid.
 
     Raises:
         UserError: an image without a head, no mask found, or `program` is "fsl" and FSL is not installed.
@@ -104,14 +101,9 @@ def bet_mask(
 
 
 def head(image: Nifti1Image, spacing_mm: float) -> Nifti1Image:
-    """Cut out the head on an isotropic grid, smooth, intensities at least 0, with `MARGIN_MM` of zeros around it.
-
-    Raises:
-        UserError: no voxel is brighter than the darkest 2 %.
-    """
+    """Cut out the head on an isotropic grid, smooth, intensities at least 0, with `MARGIN_MM` of zeros around it."""
     coarse = resample_isotropic(image, spacing_mm)
-    sigma = SMOOTHING_MM / FWHM_PER_SIGMA / spacing_mm
-    data = ndimage.gaussian_filter(np.asarray(coarse.dataobj), sigma)
+    data = ndimage.gaussian_filter(np.asarray(coarse.dataobj), SMOOTHING_MM / FWHM_PER_SIGMA / spacing_mm)
     data = np.clip(data - np.percentile(data, 2), 0, None)
     if not data.any():
         raise UserError("image: no voxel is above 0, so there is no head; check the image.")
@@ -139,19 +131,16 @@ def tissue_level(image: Nifti1Image) -> float:
 def _extractor(coarse: Nifti1Image, threshold: float, spacing_mm: float) -> Any:
     """Return brainextractor's state before the first step, with two of its inputs corrected.
 
-    It takes percentiles over the whole grid; here they are those of the voxels above 0, because a stripped brain fills
-    a few hundredths of its field of view. It compares the radii of curvature in mm with lengths in voxels; here they
-    are given in voxels, and the result does not depend on `spacing_mm`.
+    Its percentiles over the whole grid are here those of the voxels above 0, because a stripped brain fills a few
+    hundredths of its field of view. Radii of curvature are in voxels, as the lengths that it compares them with.
     """
     from brainextractor import BrainExtractor
 
     from segsrgan_study.bet.kernel import step
 
     filled = np.count_nonzero(coarse.dataobj) / np.prod(coarse.shape)
-    low, high = RADII_OF_CURVATURE_MM
-    extractor = BrainExtractor(
-        coarse, t98t=1 - 0.02 * filled, bt=threshold, rmin=low / spacing_mm, rmax=high / spacing_mm
-    )
+    low, high = (radius / spacing_mm for radius in RADII_OF_CURVATURE_MM)
+    extractor = BrainExtractor(coarse, t98t=1 - 0.02 * filled, bt=threshold, rmin=low, rmax=high)
     extractor.step_of_deformation = step
     extractor.vertices = extractor.c + (extractor.vertices - extractor.c) * START / 0.5
     extractor.update_surface_attributes()

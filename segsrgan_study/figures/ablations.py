@@ -17,11 +17,7 @@ THICKNESS = "thickness"  # the factor whose levels are drawn as curves
 
 @styled
 def draw(metrics: Mapping[str, Any]) -> tuple[Figure, pd.DataFrame]:
-    """Draw the ablations of `results/ablations/metrics.json`.
-
-    Returns:
-        The figure, and the plotted values: factor, level, score, thickness_mm (of the curves), seed, value.
-    """
+    """Draw `results/ablations/metrics.json`; values: factor, level, score, thickness_mm (of curves), seed, value."""
     factors = metrics.get("factors")
     require(bool(factors), "results/ablations/metrics.json is not there; run `make ablations`.")
     values = [

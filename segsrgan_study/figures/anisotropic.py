@@ -1,20 +1,16 @@
 """A thick-slice image in three planes."""
 
-import nibabel as nib
 import pandas as pd
 from matplotlib.figure import Figure
+from nibabel.nifti1 import Nifti1Image
 
 from segsrgan_study.figures.panels import PLANES, strip, view_of
 from segsrgan_study.figures.style import TWO_COLUMNS_MM, lettered_panels, styled
 
 
 @styled
-def draw(image: nib.Nifti1Image) -> tuple[Figure, pd.DataFrame]:
-    """Draw the three planes of a thick-slice image through the middle of its foreground.
-
-    Returns:
-        The figure, and a row per panel with the slice's position, the voxel size and the grey window.
-    """
+def draw(image: Nifti1Image) -> tuple[Figure, pd.DataFrame]:
+    """Draw the three planes of a thick-slice image through the middle of its foreground; values as of `strip`."""
     view = view_of(image)
     widths = [width / height for width, height in map(view.size_mm, PLANES)]
     fig, axes = lettered_panels(3, TWO_COLUMNS_MM / sum(widths) + 8, width_ratios=widths)

@@ -20,23 +20,19 @@ Groups = Mapping[str, tuple[np.ndarray, np.ndarray]]  # of points, by TE or pair
 
 @styled
 def draw(volumes: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
-    """Draw the plots for `results/variability/volumes.csv`.
-
-    Returns:
-        The figure, and its points: panel, shown (the label), group (TE or pair of TE), x, y.
-    """
+    """Draw `results/variability/volumes.csv`; values: panel, shown (the label), group (TE or pair of TE), x, y."""
     fits = {TITLES[measure]: residuals(volumes, column) for measure, column in MEASURES.items()}
-    require(
-        all(map(len, fits.values())),
-        "results/variability/volumes.csv: the mixed model cannot be fitted; it needs three patients.",
-    )
+    lacking = "results/variability/volumes.csv: the mixed model cannot be fitted; it needs three patients."
+    require(all(map(len, fits.values())), lacking)
     panels = []
     for title, fit in fits.items():
         by_te = {f"{te:g}": (part["fitted"], part["residual"]) for te, part in fit.groupby("te_ms")}
         intercepts = fit.drop_duplicates("subject")["intercept"]
-        panels.append((QUANTILE, f"residual, {title}", _quantiles({"all": fit["residual"]})))
-        panels.append(("fitted value", f"residual, {title}", by_te))
-        panels.append((QUANTILE, f"intercept, {title}", _quantiles({"all": intercepts})))
+        panels += [
+            (QUANTILE, f"residual, {title}", _quantiles({"all": fit["residual"]})),
+            ("fitted value", f"residual, {title}", by_te),
+            (QUANTILE, f"intercept, {title}", _quantiles({"all": intercepts})),
+        ]
     cortex, ratio = (wide(volumes, column) for column in MEASURES.values())
     pairs = {f"{b} \N{MINUS SIGN} {a}": cortex[b] - cortex[a] for a, b in combinations(cortex, 2)}
     panels.append((QUANTILE, "difference of cortex volumes", _quantiles(pairs)))

@@ -15,8 +15,7 @@ from segsrgan_study.statistics.spread import wide
 def draw(volumes: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
     """Draw all pairs of TE in `results/variability/volumes.csv` that at least three patients have.
 
-    Returns:
-        The figure, and the points: pair, subject, mean, difference, and the pair's bias, lower and upper limits.
+    Values: pair, subject, mean, difference, and the pair's bias, lower and upper limits.
     """
     table = wide(volumes, "cortex_ml")
     pairs = [table[list(pair)].dropna() for pair in combinations(table.columns, 2)]

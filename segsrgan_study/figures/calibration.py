@@ -25,18 +25,9 @@ def draw(
     uncertainty: Nifti1Image,
     structure: str = "cortex",
 ) -> tuple[Figure, pd.DataFrame]:
-    """Draw the figure.
+    """Draw `bins` and `scores`, `calibration.csv` and `per_subject.csv` of `results/evaluation`, of a structure.
 
-    Args:
-        bins: `results/evaluation/calibration.csv`.
-        scores: `results/evaluation/per_subject.csv`.
-        image: SegSRGAN's image of a test subject.
-        labels: its labels.
-        uncertainty: its map, probabilities.
-        structure: whose outline and volumes are shown.
-
-    Returns:
-        The figure, and the plotted values: the bins, then the volumes.
+    Image, labels and uncertainty (probabilities) are SegSRGAN's of a test subject. Values: the bins, then the volumes.
     """
     volumes = volume_table(scores)
     volumes = volumes[volumes["structure"] == structure]

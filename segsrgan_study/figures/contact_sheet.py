@@ -11,33 +11,15 @@ from scipy import ndimage
 from segsrgan_core.classes import NUMBERS
 from segsrgan_core.segmenter import Segmentation
 from segsrgan_study.figures.panels import PLANES, View, contour, mask_of, scale_bar, show, three_rows, view_of
-from segsrgan_study.figures.style import (
-    BLUE,
-    CORTEX,
-    GREEN,
-    ORANGE,
-    PURPLE,
-    RED,
-    SKY,
-    TWO_COLUMNS_MM,
-    WHITE,
-    YELLOW,
-    styled,
-)
+from segsrgan_study.figures.style import CORTEX, ON_GREY, SKY, TWO_COLUMNS_MM, styled
 
 SHARES = (0.2, 0.4, 0.6, 0.8)  # where the slices with contours lie, from one end of what is shown to the other
-ON_GREY = (BLUE, YELLOW, GREEN, PURPLE, ORANGE, RED, WHITE)  # of other tissues than the cortex
 SPECK = 0.05  # a piece below this share of the largest one does not decide what is shown
 
 
 @styled
 def draw(result: Segmentation, title: str) -> Figure:
-    """Draw a case: a row a plane; the interpolated input and the super-resolved image, then slices with contours.
-
-    Args:
-        result: of one image.
-        title: over the page.
-    """
+    """Draw a case: a row a plane; the interpolated input and the super-resolved image, then slices with contours."""
     view = _view(result)
     fig, axes = three_rows(view, 2 + len(SHARES), TWO_COLUMNS_MM, titles_mm=12)
     axes[0, 0].set_title("interpolated input")

@@ -19,13 +19,9 @@ MOST_NAMED = 12
 def draw(volumes: pd.DataFrame, curves: Mapping[str, Curve]) -> tuple[Figure, pd.DataFrame]:
     """Draw a panel for each curve that there are volumes of: mean, 95 % of the subjects where known, and the cases.
 
-    Args:
-        volumes: a row a case and volume, with columns case, name (of the volume), age_weeks, volume_ml; verdict and the
-            ends low_ml and high_ml of an interval where known.
-        curves: by name of the volume.
-
-    Returns:
-        The figure, and the plotted rows: those of `volumes` with panel and z, and those of the curves (case "").
+    The volumes have a row a case and volume, with columns case, name (of the volume), age_weeks, volume_ml; verdict and
+    the ends low_ml and high_ml of an interval where known. Curves go by that name. Values: the rows of `volumes` with
+    panel and z, and those of the curves (case "").
     """
     volumes = volumes.dropna(subset=["age_weeks", "volume_ml"])
     names = [name for name in curves if name in set(volumes["name"])]

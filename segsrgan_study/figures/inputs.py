@@ -48,12 +48,7 @@ class Inputs:
         return path
 
     def images(self, *names: str) -> list[Nifti1Image]:
-        """Images of the first test case.
-
-        Args:
-            names: of low (thick slices), spline (interpolated), truth, truth_labels, and SegSRGAN's estimate, labels
-                and uncertainty.
-        """
+        """Images of the first test case by their names in `PREPARED` and, of SegSRGAN, `EVALUATED`."""
         prepared, evaluated = self.study.work / "prepared", self.study.work / "evaluated"
         require((prepared / "cases.csv").is_file(), "data/prepared/cases.csv: it is not there; run 01_simulate first.")
         cases = pd.read_csv(prepared / "cases.csv", dtype={"name": str}).query("split == 'test'")
@@ -69,8 +64,5 @@ class Inputs:
         first, second = (f"_acq-te{te}_desc-segsrgan_dseg.nii.gz" for te in te_ms)
         names = sorted(path.name.removesuffix(first) for path in folder.glob(f"*{first}"))
         shown = [name for name in names if (folder / f"{name}{second}").is_file()][:PATIENTS]
-
-        def cortex(name: str, end: str) -> Nifti1Image:
-            return mask_of(load_labels(folder / f"{name}{end}"), NUMBERS["cortex"])
-
-        return {name: (cortex(name, first), cortex(name, second)) for name in shown}
+        pairs = {name: [load_labels(folder / f"{name}{end}") for end in (first, second)] for name in shown}
+        return {name: tuple(mask_of(labels, NUMBERS["cortex"]) for labels in pair) for name, pair in pairs.items()}

@@ -3,7 +3,6 @@
 from itertools import cycle
 
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from segsrgan_study.figures.style import CYCLE, GREY, lettered_panels, require, styled
@@ -23,15 +22,9 @@ NAMES |= {"val_psnr": "SegSRGAN", "val_psnr_spline": "cubic spline"}
 
 @styled
 def draw(history: pd.DataFrame, along: str = "epoch", smooth: int = 1) -> tuple[Figure, pd.DataFrame]:
-    """Draw `results/training/history.csv`, or the curve of a running training.
+    """Draw `results/training/history.csv`, or the curve of a running training, along "epoch" or "step".
 
-    Args:
-        history: a column `along` and any of those of PANELS.
-        along: the horizontal axis, "epoch" or "step".
-        smooth: rows of the moving average that is drawn over the losses themselves; 1 draws them alone.
-
-    Returns:
-        The figure, and the columns that it shows.
+    Columns are any of those of PANELS. A moving average over `smooth` rows is drawn over the losses, 1 draws none.
     """
     curves = history.set_index(along).dropna(axis=1, how="all")
     panels = {label: curves.filter(regex=f"^{columns}$") for label, columns in PANELS.items()}
@@ -42,19 +35,15 @@ def draw(history: pd.DataFrame, along: str = "epoch", smooth: int = 1) -> tuple[
     margin = 0.05 * max(last - first, 1)
     for ax, (label, shown) in zip(axes, panels.items(), strict=True):
         for column, color in zip(shown, cycle(CYCLE), strict=False):
-            _curve(ax, shown[column].dropna(), color, smooth)
+            points, spline = shown[column].dropna(), column.endswith("_spline")
+            look = {"color": GREY, "linestyle": "--"} if spline else {"color": color}
+            if smooth > 1 and column.startswith("loss_"):
+                ax.plot(points, **look, linewidth=0.5, alpha=0.4)
+                points = points.rolling(smooth, min_periods=1).mean()
+            name = NAMES.get(column) or column.removeprefix("val_dice_").replace("_", " ")
+            ax.plot(points, marker="o" if len(points) <= 30 and not spline else "", label=name, **look)
         if len(shown.columns) > 1:
             ax.legend(handlelength=1.6)
         ax.set(xlabel=along, ylabel=label, xlim=(first - margin, last + margin))
         ax.xaxis.get_major_locator().set_params(integer=True)
     return fig, pd.concat(panels.values(), axis=1).reset_index()
-
-
-def _curve(ax: Axes, points: pd.Series, color: str, smooth: int) -> None:
-    spline = points.name.endswith("_spline")
-    look = {"color": GREY, "linestyle": "--"} if spline else {"color": color}
-    if smooth > 1 and points.name.startswith("loss_"):
-        ax.plot(points, **look, linewidth=0.5, alpha=0.4)
-        points = points.rolling(smooth, min_periods=1).mean()
-    name = NAMES.get(points.name) or points.name.removeprefix("val_dice_").replace("_", " ")
-    ax.plot(points, marker="o" if len(points) <= 30 and not spline else "", label=name, **look)

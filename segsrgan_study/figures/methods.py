@@ -24,11 +24,7 @@ PANELS = {
 def draw(
     scores: pd.DataFrame, titles: Mapping[str, str] = METHOD_TITLES, structure: str = "cortex"
 ) -> tuple[Figure, pd.DataFrame]:
-    """Draw a panel per metric of `results/evaluation/per_subject.csv`, SegSRGAN first in each.
-
-    Returns:
-        The figure, and the rows of `scores` that it shows.
-    """
+    """Draw a panel per metric of `results/evaluation/per_subject.csv`, SegSRGAN first in each."""
     shown = scores[scores["structure"].isin(["image", structure]) & scores["metric"].isin(list(PANELS))]
     require(len(shown) > 0, f"results/evaluation/per_subject.csv holds no score of the image or of {structure}.")
     methods = sorted(shown["method"].unique(), key=lambda method: (method != "segsrgan", method))

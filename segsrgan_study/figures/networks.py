@@ -29,9 +29,7 @@ WITHOUT_GRID = ("GlobalAveragePooling3D", "Dense")
 def layer_summaries(model: Any) -> list[dict[str, Any]]:
     """Describe the layers of a functional Keras 3 model, in order; Keras itself is not imported.
 
-    Returns:
-        A dict per layer: name, kind (class), channels, kernel, stride, size (of its grid: 1, 1/2, ...), inputs (names
-        of the layers before it), parameters.
+    `kind` is a layer's class, `size` that of its grid (1, 1/2, ...), `inputs` are the names of the layers before it.
     """
     rows: dict[str, dict[str, Any]] = {}
     for layer in model.layers:
@@ -56,11 +54,7 @@ def layer_summaries(model: Any) -> list[dict[str, Any]]:
 
 @styled
 def draw(networks: Mapping[str, Any]) -> tuple[Figure, pd.DataFrame]:
-    """Draw networks (title to Keras model), a row per network.
-
-    Returns:
-        The figure, and a row per layer: network, and the fields of `layer_summaries`.
-    """
+    """Draw networks (title to Keras model), a row each; values: network, and the fields of `layer_summaries`."""
     fig, axes = lettered_panels(len(networks), 46, columns=1)
     tables = []
     for ax, (title, model) in zip(axes, networks.items(), strict=True):

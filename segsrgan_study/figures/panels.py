@@ -16,6 +16,7 @@ from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.patheffects import withStroke
+from nibabel.nifti1 import Nifti1Image
 
 from segsrgan_study.figures.style import new_figure, require
 
@@ -32,6 +33,10 @@ class Grid:
     data: np.ndarray
     spacing_mm: np.ndarray
     origin_mm: np.ndarray
+
+    def centres_mm(self, axis: int) -> np.ndarray:
+        """The middles of the voxels along one axis."""
+        return self.origin_mm[axis] + self.spacing_mm[axis] * np.arange(self.data.shape[axis])
 
     def edges_mm(self, axis: int) -> tuple[float, float]:
         """The two outer faces of the grid along one axis."""
@@ -67,12 +72,12 @@ class View:
         return replace(self, position_mm=np.where(moved, low + share * (high - low), self.position_mm))
 
 
-def mask_of(labels: nib.Nifti1Image, number: int) -> nib.Nifti1Image:
+def mask_of(labels: Nifti1Image, number: int) -> Nifti1Image:
     """The mask of one label, uint8 on the labels' grid."""
-    return nib.Nifti1Image((np.asanyarray(labels.dataobj) == number).astype(np.uint8), labels.affine)
+    return Nifti1Image((np.asanyarray(labels.dataobj) == number).astype(np.uint8), labels.affine)
 
 
-def grid(image: nib.Nifti1Image) -> Grid:
+def grid(image: Nifti1Image) -> Grid:
     """The image reoriented to the nearest RAS+ order, without interpolation."""
     canonical = nib.as_closest_canonical(image)
     rotation, spacing = canonical.affine[:3, :3], np.asarray(canonical.header.get_zooms()[:3], float)
@@ -80,21 +85,13 @@ def grid(image: nib.Nifti1Image) -> Grid:
 
 
 def view_of(
-    image: nib.Nifti1Image,
-    mask: nib.Nifti1Image | None = None,
-    plane: str | None = None,
-    margin_mm: float = MARGIN_MM,
+    image: Nifti1Image, mask: Nifti1Image | None = None, plane: str | None = None, margin_mm: float = MARGIN_MM
 ) -> View:
-    """A view of the foreground of a reference image, through its middle.
+    """A view of the foreground of a reference image, through its middle; MissingResult where there is none.
 
-    Args:
-        image: sets the grey window, from zero to the 99.5th percentile of its foreground.
-        mask: what to show, non-zero inside; by default the voxels above a tenth of the image's 99.5th percentile.
-        plane: with one, the box closes around what that plane alone shows.
-        margin_mm: around it.
-
-    Raises:
-        MissingResult: image or mask is empty.
+    The image sets the grey window, from zero to the 99.5th percentile of its foreground. Shown is the mask, non-zero
+    inside; by default the voxels above a tenth of that percentile. With a plane, the box closes around what that plane
+    alone shows.
     """
     shown = grid(image)
     foreground = shown.data > np.percentile(shown.data, 99.5) / 10
@@ -115,19 +112,16 @@ def view_of(
 
 
 def three_rows(view: View, columns: int, width_mm: float, titles_mm: float) -> tuple[Figure, np.ndarray]:
-    """A figure with a row of panels per plane of `PLANES` in true proportions, and its panels (3, columns).
-
-    `titles_mm` of the height are left for titles and legends.
-    """
+    """A figure with a row of panels per plane in true proportions, room for titles, and its panels (3, columns)."""
     heights = [height / width for width, height in map(view.size_mm, PLANES)]
     fig = new_figure(width_mm / columns * sum(heights) + titles_mm, width_mm)
     return fig, fig.subplots(len(heights), columns, height_ratios=heights, squeeze=False)
 
 
-def show(ax: Axes, image: nib.Nifti1Image, plane: str, view: View, **options: Any) -> AxesImage:
+def show(ax: Axes, image: Nifti1Image, plane: str, view: View, **options: Any) -> AxesImage:
     """Draw one plane of an image on black, voxels unsmoothed, in square millimetres with marks of the sides.
 
-    Options of `Axes.imshow` take the place of grey in the view's window. The drawn image is returned for a colour bar.
+    Options of `Axes.imshow` take the place of grey in the view's window.
     """
     shown, (_, across, up, left, right) = grid(image), PLANES[plane]
     pixels = shown.plane(plane, view.position_mm).T
@@ -143,18 +137,18 @@ def show(ax: Axes, image: nib.Nifti1Image, plane: str, view: View, **options: An
     return drawn
 
 
-def fill(ax: Axes, mask: nib.Nifti1Image, plane: str, view: View, color: str) -> None:
+def fill(ax: Axes, mask: Nifti1Image, plane: str, view: View, color: str) -> None:
     """Paint a mask (non-zero inside) in one opaque colour, see `show`; what is outside stays as it is."""
     show(ax, mask, plane, view, cmap=ListedColormap([(0, 0, 0, 0), color]), vmin=0, vmax=1)
 
 
-def contour(ax: Axes, mask: nib.Nifti1Image, plane: str, view: View, color: str, width: float = 0.7) -> None:
+def contour(ax: Axes, mask: Nifti1Image, plane: str, view: View, color: str, width: float = 0.7) -> None:
     """Draw the outline of a mask (non-zero inside) on a panel of `show`, `width` points wide."""
     shown, (_, across, up, *_) = grid(mask), PLANES[plane]
     inside = (shown.plane(plane, view.position_mm) > 0).T
     if inside.any() and not inside.all():
-        centres = [shown.origin_mm[i] + shown.spacing_mm[i] * np.arange(shown.data.shape[i]) for i in (across, up)]
-        ax.contour(*centres, inside, levels=[0.5], colors=[color], linewidths=width)
+        places = shown.centres_mm(across), shown.centres_mm(up)
+        ax.contour(*places, inside, levels=[0.5], colors=[color], linewidths=width)
 
 
 def scale_bar(ax: Axes, length_mm: float = 20.0) -> None:
@@ -169,19 +163,16 @@ def scale_bar(ax: Axes, length_mm: float = 20.0) -> None:
         artist.set_path_effects([withStroke(linewidth=2.5 if artist is bar else 1.2, foreground="black")])
 
 
-def strip(axes: Sequence[Axes], shown: Mapping[str, tuple[nib.Nifti1Image, str]], view: View) -> pd.DataFrame:
+def strip(axes: Sequence[Axes], shown: Mapping[str, tuple[Nifti1Image, str]], view: View) -> pd.DataFrame:
     """Draw images (title to image and plane) side by side, see `show`, with a scale bar in the first panel.
 
-    Returns:
-        A row per panel for a figure's CSV: panel (its title), plane, position_mm of the slice, spacing_x_mm,
-        spacing_y_mm and spacing_z_mm of the voxels, black and white of the grey window.
+    Returns a row per panel for a figure's CSV: its title, the slice, the voxels' size and the grey window.
     """
     rows = []
     for ax, (title, (image, plane)) in zip(axes, shown.items(), strict=False):
         show(ax, image, plane, view)
         ax.set_title(title)
-        sizes = dict(zip(("spacing_x_mm", "spacing_y_mm", "spacing_z_mm"), grid(image).spacing_mm, strict=True))
-        position = float(view.position_mm[PLANES[plane][0]])
-        rows.append({"panel": title, "plane": plane, "position_mm": position, **sizes})
+        rows.append((title, plane, view.position_mm[PLANES[plane][0]], *grid(image).spacing_mm, *view.window))
     scale_bar(axes[0])
-    return pd.DataFrame(rows).assign(black=view.window[0], white=view.window[1])
+    sizes = ["spacing_x_mm", "spacing_y_mm", "spacing_z_mm"]
+    return pd.DataFrame(rows, columns=["panel", "plane", "position_mm", *sizes, "black", "white"])

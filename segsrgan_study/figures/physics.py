@@ -10,13 +10,9 @@ PANELS = {"cortex": "error of cortical volume (%)", "icv": "error of ICV, networ
 
 @styled
 def draw(physics: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
-    """Draw the errors, a line per scanner: solid with the skull, dashed without.
+    """Draw the errors of `results/variability/physics.csv`, a line per scanner: solid with the skull, dashed without.
 
-    Args:
-        physics: `results/variability/physics.csv`.
-
-    Returns:
-        The figure, and the plotted rows: physics, subject, skull, te_ms, and the errors in per cent by panel.
+    Values: physics, subject, skull, te_ms, and the errors in per cent by panel.
     """
     require(len(physics) > 0, "results/variability/physics.csv holds no image: no effect to draw.")
     errors = {name: 100 * (physics[f"{name}_ml"] / physics[f"{name}_true_ml"] - 1) for name in PANELS}

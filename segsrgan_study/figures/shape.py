@@ -18,11 +18,7 @@ LOOKS = {"left": (BLUE, "o"), "right": (ORANGE, "^")}
 
 @styled
 def draw(pairs: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
-    """Draw a point per hemisphere of `statistics.shape.against_truth`, with the line on which found and true are equal.
-
-    Returns:
-        The figure, and the rows of `pairs` that it shows.
-    """
+    """Draw a point per hemisphere of `statistics.shape.against_truth`, with the line on which found and true agree."""
     shown = pairs[pairs["measure"].isin(SHOWN)]
     require(len(shown) > 0, "no shape of the cortex was measured: the network does not know white matter.")
     measures = [measure for measure in SHOWN if (shown["measure"] == measure).any()]
@@ -35,8 +31,7 @@ def draw(pairs: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
         for side, (color, marker) in LOOKS.items():
             of_side = part[part["side"] == side]
             ax.scatter(of_side["true"], of_side["found"], s=12, color=color, marker=marker, label=side)
-        ax.set(
-            xlabel=f"true {TITLES[measure]}", ylabel=f"found {TITLES[measure]}", xlim=ends, ylim=ends, aspect="equal"
-        )
+        ax.set(xlabel=f"true {TITLES[measure]}", ylabel=f"found {TITLES[measure]}")
+        ax.set(xlim=ends, ylim=ends, aspect="equal")
     axes[0].legend(loc="upper left", handletextpad=0.2)
     return fig, shown.reset_index(drop=True)

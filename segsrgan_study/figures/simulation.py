@@ -1,22 +1,21 @@
 """Simulation of low resolution: real high resolution, thick slices, cubic-spline interpolation."""
 
-import nibabel as nib
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from nibabel.nifti1 import Nifti1Image
 
-from segsrgan_study.figures.panels import PLANES, Grid, grid, strip, view_of
+from segsrgan_study.figures.panels import PLANES, grid, strip, view_of
 from segsrgan_study.figures.style import BLACK, BLUE, ORANGE, lettered_panels, styled
 
 LOOKS = ({"color": BLACK}, {"color": ORANGE, "marker": "o", "linestyle": "none"}, {"color": BLUE, "linestyle": "--"})
 
 
 @styled
-def draw(high: nib.Nifti1Image, low: nib.Nifti1Image, interpolated: nib.Nifti1Image) -> tuple[Figure, pd.DataFrame]:
+def draw(high: Nifti1Image, low: Nifti1Image, interpolated: Nifti1Image) -> tuple[Figure, pd.DataFrame]:
     """Draw a plane across the slices of three images of one orientation and world space, and a line across the slices.
 
-    Returns:
-        The figure, and the line: panel, position_mm, intensity, plane, black, white.
+    Values: of the line panel, position_mm, intensity, plane, black, white.
     """
     images = {"high resolution": high, "thick slices": low, "interpolated": interpolated}
     thick = int(np.argmax(grid(low).spacing_mm))
@@ -29,18 +28,16 @@ def draw(high: nib.Nifti1Image, low: nib.Nifti1Image, interpolated: nib.Nifti1Im
     ends = np.stack([line, line])
     ends[:, thick] = view.box_mm[thick]
     axes[0].plot(*ends[:, PLANES[plane][1:3]].T, color=ORANGE, linewidth=0.8, linestyle=(0, (3, 2)))
-    table = pd.concat([_profile(name, grid(image), line, thick) for name, image in images.items()])
-    for (name, part), look in zip(table.groupby("panel", sort=False), LOOKS, strict=True):
-        axes[3].plot(part["position_mm"], part["intensity"], label=name, **look)
+    parts = []
+    for (name, image), look in zip(images.items(), LOOKS, strict=True):
+        shown = grid(image)
+        index = [round(voxel) for voxel in (line - shown.origin_mm) / shown.spacing_mm]
+        index[thick] = slice(None)
+        positions, values = shown.centres_mm(thick), shown.data[tuple(index)].astype(float)
+        axes[3].plot(positions, values, label=name, **look)
+        parts.append(pd.DataFrame({"panel": name, "position_mm": positions, "intensity": values}))
+    table = pd.concat(parts)
     axes[3].set(xlim=view.box_mm[thick], ylim=(0, 1.6 * table["intensity"].max()))
     axes[3].set(xlabel="position along the line (mm)", ylabel="intensity")
     axes[3].legend(loc="upper left", borderaxespad=0)
     return fig, table.merge(places[["panel", "plane", "black", "white"]], on="panel")
-
-
-def _profile(name: str, shown: Grid, line: np.ndarray, thick: int) -> pd.DataFrame:
-    index = [round(voxel) for voxel in (line - shown.origin_mm) / shown.spacing_mm]
-    index[thick] = slice(None)
-    values = shown.data[tuple(index)].astype(float)
-    positions = shown.origin_mm[thick] + shown.spacing_mm[thick] * np.arange(len(values))
-    return pd.DataFrame({"panel": name, "position_mm": positions, "intensity": values})

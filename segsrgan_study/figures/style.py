@@ -25,9 +25,9 @@ TWO_COLUMNS_MM = 190.0
 # Okabe and Ito's palette: told apart under all common colour blindnesses.
 BLUE, ORANGE, GREEN, RED = "#0072B2", "#E69F00", "#009E73", "#D55E00"
 SKY, PURPLE, BLACK, GREY = "#56B4E9", "#CC79A7", "#000000", "#777777"
-YELLOW, WHITE = "#F0E442", "#FFFFFF"  # on dark pictures alone
 CORTEX = "#FF3030"  # red as in the talk: always drawn on grey, black or white
 CYCLE = (BLUE, ORANGE, GREEN, RED, PURPLE, SKY, GREY, BLACK)
+ON_GREY = (BLUE, "#F0E442", GREEN, PURPLE, ORANGE, RED, "#FFFFFF")  # of other tissues than the cortex on dark pictures
 
 METHOD_TITLES = {"segsrgan": "SegSRGAN", "spline": "cubic spline"}  # those of the baselines come with their results
 

@@ -11,10 +11,9 @@ from segsrgan_study.statistics.spread import TITLES
 
 @styled
 def draw(volumes: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
-    """Draw the volumes of `results/variability/volumes.csv` over TE.
+    """Draw `results/variability/volumes.csv` over TE.
 
-    Returns:
-        The figure, and the plotted rows: panel, subject ("mean" for the mean), te_ms, value, low, high, truth.
+    Values: panel, subject ("mean" for the mean), te_ms, value, low, high, truth.
     """
     require(volumes["te_ms"].nunique() > 1, "results/variability/volumes.csv holds one echo time: no effect to draw.")
     truth, icv = (volumes.get(name, pd.Series(np.nan, volumes.index)) for name in ("cortex_true_ml", "icv_true_ml"))

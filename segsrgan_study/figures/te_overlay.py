@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
-import nibabel as nib
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
+from nibabel.nifti1 import Nifti1Image
 from nibabel.processing import resample_from_to
 
 from segsrgan_core.imaging.geometry import voxel_volume_ml
@@ -20,15 +20,11 @@ TE_MS = (120, 280)
 
 
 @styled
-def draw(patients: Mapping[str, tuple[nib.Nifti1Image, nib.Nifti1Image]]) -> tuple[Figure, pd.DataFrame]:
-    """Draw the overlay of each patient.
+def draw(patients: Mapping[str, tuple[Nifti1Image, Nifti1Image]]) -> tuple[Figure, pd.DataFrame]:
+    """Draw for each patient, by name, the pair of cortex masks (non-zero inside), in the order of `TE_MS`.
 
-    Args:
-        patients: name to the pair of cortex masks (non-zero inside), in the order of `TE_MS`. The second is brought to
-            the grid of the first (nearest voxel) where they differ.
-
-    Returns:
-        The figure, and a row per patient: both volumes, their overlap, the volume that is in one alone.
+    The second is brought to the grid of the first (nearest voxel) where they differ. Values: both volumes, their
+    overlap, the volume that is in one alone.
     """
     require(len(patients) > 0, f"no patient has cortex masks at both TE = {TE_MS[0]} and {TE_MS[1]} ms.")
     pairs = {name: (a, b if same_grid(a, b) else resample_from_to(b, a, order=0)) for name, (a, b) in patients.items()}
@@ -48,17 +44,13 @@ def draw(patients: Mapping[str, tuple[nib.Nifti1Image, nib.Nifti1Image]]) -> tup
             contour(ax, second, plane, view, CORTEX, width=0.35)
         column[0].set_title(name)
         scale_bar(column[0])
-        rows.append({"patient": name, **_volumes(first, second)})
+        a, b = (np.asanyarray(mask.dataobj) > 0 for mask in (first, second))
+        both, alone = ([m.sum() * voxel_volume_ml(first) for m in pair] for pair in ((a, b), (a & ~b, b & ~a)))
+        rows.append([name, *both, dice(a, b), *alone])
     panel_letters(axes[0])
     look = {"edgecolor": "black", "linewidth": 0.5}
     colours = zip(TE_MS, ("white", CORTEX), strict=True)
     handles = [Patch(facecolor=colour, label=f"TE = {te} ms", **look) for te, colour in colours]
     fig.legend(handles=handles, loc="outside lower center", ncols=2)
-    return fig, pd.DataFrame(rows)
-
-
-def _volumes(first: nib.Nifti1Image, second: nib.Nifti1Image) -> dict[str, float]:
-    a, b = (np.asanyarray(mask.dataobj) > 0 for mask in (first, second))
-    voxel, (short, long) = voxel_volume_ml(first), TE_MS
-    volumes = {f"volume_{short}_ml": a.sum() * voxel, f"volume_{long}_ml": b.sum() * voxel, "dice": dice(a, b)}
-    return volumes | {f"only_{short}_ml": (a & ~b).sum() * voxel, f"only_{long}_ml": (b & ~a).sum() * voxel}
+    columns = ["patient", *(f"volume_{te}_ml" for te in TE_MS), "dice", *(f"only_{te}_ml" for te in TE_MS)]
+    return fig, pd.DataFrame(rows, columns=columns)

@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from segsrgan_study.figures.style import BLUE, GREEN, ORANGE, lettered_panels, require, styled
@@ -29,14 +28,10 @@ TALK = {
 
 @styled
 def draw(metrics: Mapping[str, Any], with_talk: bool = False) -> tuple[Figure, pd.DataFrame]:
-    """Draw the spread of all measures at each TE.
+    """Draw the spread of all measures at each TE, of `results/variability/metrics.json`.
 
-    Args:
-        metrics: `results/variability/metrics.json`.
-        with_talk: add the talk's values; for the cohort `epirmex` only, as no other is the talk's.
-
-    Returns:
-        The figure, and its points: statistic, measure, te_ms, value, low, high (and talk).
+    The talk's values are for the cohort `epirmex` only, as no other is the talk's. Values: statistic, measure, te_ms,
+    value, low, high (and talk).
     """
     points = [
         (statistic, measure, int(te), value, *(metrics[f"{statistic}_ci95"][measure][te] or (None, None)))
@@ -53,21 +48,17 @@ def draw(metrics: Mapping[str, Any], with_talk: bool = False) -> tuple[Figure, p
     fig, axes = lettered_panels(2, 66, columns=2, width_mm=150, sharey=True)
     for ax, (statistic, label) in zip(axes, STATISTICS.items(), strict=True):
         for measure, part in points[points["statistic"] == statistic].groupby("measure"):
-            _series(ax, part, measure)
+            colour, marker, side = LOOKS[measure]
+            step = side * 0.02 * max(np.ptp(part["te_ms"]), 100)
+            # A percentile interval need not hold the estimate itself: bars never get a negative length.
+            reach = np.maximum([part["value"] - part["low"], part["high"] - part["value"]], 0)
+            places, title = part["te_ms"] + step, TITLES[measure]
+            ax.errorbar(places, part["value"], reach, color=colour, marker=marker, capsize=2, label=title)
+            if with_talk and part["talk"].notna().any():
+                look = {"marker": "D", "linestyle": "none", "color": colour, "markerfacecolor": "none"}
+                ax.plot(places + step, part["talk"], **look, label=f"the talk, {title}")
         ax.set(ylabel=label, xlabel="TE (ms)", xticks=sorted(points["te_ms"].unique()))
         ax.tick_params(labelleft=True)
     axes[0].set_ylim(bottom=0)
     fig.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
     return fig, points
-
-
-def _series(ax: Axes, points: pd.DataFrame, measure: str) -> None:
-    colour, marker, side = LOOKS[measure]
-    step = side * 0.02 * max(np.ptp(points["te_ms"]), 100)
-    # A percentile interval need not hold the estimate itself: bars never get a negative length.
-    reach = np.maximum([points["value"] - points["low"], points["high"] - points["value"]], 0)
-    places, title = points["te_ms"] + step, TITLES[measure]
-    ax.errorbar(places, points["value"], reach, color=colour, marker=marker, capsize=2, label=title)
-    if "talk" in points and points["talk"].notna().any():
-        look = {"marker": "D", "linestyle": "none", "color": colour, "markerfacecolor": "none"}
-        ax.plot(places + step, points["talk"], **look, label=f"the talk, {title}")

@@ -31,7 +31,7 @@ def side_by_side(
         labels: title to label map (drawem9 numbers). The cortex is outlined in red over the image of that title; the
             labels called "truth" are outlined in blue, over every image that has labels.
         uncertainty: probability that a label is wrong; drawn in a column of its own, black 0 to yellow 0.5.
-        place: position of all three planes, from 0 (right, back, below) to 1 (left, front, above) of the head.
+        place: position of all three planes, see `View.at`.
         like: image that sets the part shown and the grey window; None: the last of `images`.
     """
     labels = labels or {}

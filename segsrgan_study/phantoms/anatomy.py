@@ -20,26 +20,12 @@ COARSE_MM = 2.0
 PAD = 14  # coarse voxels added around `skull`, for the head outside of it
 
 # Brainstem: z, centre y, half width in x and y of its elliptical section.
-STEM = (
-    (-72, -46, 9, 9),
-    (-60, -42, 10, 9.5),
-    (-50, -35, 12.5, 12),
-    (-42, -29, 18, 15),
-    (-33, -26, 20, 15.5),
-    (-25, -23, 19, 15),
-    (-16, -23, 17, 16),
-    (-10, -24, 16.5, 16),
-    (-3, -27, 13, 11),
-)
+STEM = ((-72, -46, 9, 9), (-60, -42, 10, 9.5), (-50, -35, 12.5, 12), (-42, -29, 18, 15), (-33, -26, 20, 15.5))
+STEM += ((-25, -23, 19, 15), (-16, -23, 17, 16), (-10, -24, 16.5, 16), (-3, -27, 13, 11))
 # Chains of spheres: (|x|, y, z), radius.
 CAUDATE_BODY = (((14, 6, 14), 6), ((17, -10, 20), 5), ((20, -24, 19), 4))
-HIPPOCAMPUS = (
-    ((22.5, -3, -19), 9),  # amygdala
-    ((25, -13, -19), 8),
-    ((29, -24, -13), 7),
-    ((29, -33, -5), 6.5),
-    ((24, -39, 2), 5),
-)
+AMYGDALA = ((22.5, -3, -19), 9)
+HIPPOCAMPUS = (AMYGDALA, ((25, -13, -19), 8), ((29, -24, -13), 7), ((29, -33, -5), 6.5), ((24, -39, 2), 5))
 
 
 @dataclass(frozen=True)
@@ -56,11 +42,7 @@ class Anatomy:
     tissue_ml: float  # volume of brain tissue (pial > 0) in the template
 
     def sample(self, name: str, points_mm: np.ndarray) -> np.ndarray:
-        """Read a field at MNI points, float64 (3, ...) in mm; beyond the field it continues as at its edge.
-
-        Returns:
-            (...) float64, linearly interpolated; of `territory` the nearest value, uint8.
-        """
+        """Read a field at MNI points (3, ...) in mm, linearly; of `territory` the nearest. It goes on at its edge."""
         origin = self.origin_mm.reshape((3,) + (1,) * (points_mm.ndim - 1))
         at = (points_mm - origin) / COARSE_MM + PAD if name == "skull" else points_mm - origin
         output, order = (np.uint8, 0) if name == "territory" else (np.float64, 1)
@@ -69,10 +51,7 @@ class Anatomy:
 
 @lru_cache(maxsize=1)
 def load_anatomy() -> Anatomy:
-    """Build the template from the maps that nilearn carries (no download; about 10 s, once a process).
-
-    Source of the maps: ICBM152 nonlinear symmetric 2009a (Fonov et al. 2011).
-    """
+    """Build the template from nilearn's ICBM152 nonlinear symmetric 2009a maps (Fonov et al. 2011): about 10 s."""
     t1, grey, white, brain, origin = _maps()
     x, y, z = (o + np.arange(n, dtype=np.float32) for o, n in zip(origin, t1.shape, strict=True))
     x, y, z = np.abs(x)[:, None, None], y[None, :, None], z[None, None, :]
@@ -90,18 +69,11 @@ def load_anatomy() -> Anatomy:
     nearest = ndimage.distance_transform_edt(~brain, return_distances=False, return_indices=True)
     territory = territory[tuple(nearest)]
     near_ventricle = ndimage.binary_dilation(ventricles, iterations=2)
+    territory += VENTRICLE * near_ventricle.astype(np.uint8)
     pial = _pial(grey, white, fluid, brain, ribbon, (y < -34) & (np.abs(z - tentorium) < 0.7))
-    nuclei = deep.astype(np.float32) - hippocampus.astype(np.float32)
-    return Anatomy(
-        origin_mm=origin,
-        pial=pial,
-        nuclei=ndimage.gaussian_filter(nuclei, 0.8),
-        white=white,
-        fluid=fluid,
-        territory=territory + VENTRICLE * near_ventricle.astype(np.uint8),
-        skull=_skull(brain),
-        tissue_ml=float(((pial > 0) & brain).sum()) / 1000,
-    )
+    nuclei = ndimage.gaussian_filter(deep.astype(np.float32) - hippocampus.astype(np.float32), 0.8)
+    tissue_ml = float(((pial > 0) & brain).sum()) / 1000
+    return Anatomy(origin, pial, nuclei, white, fluid, territory, _skull(brain), tissue_ml)
 
 
 def _maps() -> tuple[np.ndarray, ...]:

@@ -67,19 +67,14 @@ class PhantomCohort:
 def make_subject(
     config: PhantomCohort, index: int, patient: bool = False
 ) -> tuple[float, dict[float, dict[str, Nifti1Image]]]:
-    """Make one phantom in memory, by its number (from 0) among term phantoms or patients; a few seconds at 0.8 mm.
+    """Make one phantom in memory, by its number (from 0) among term phantoms or patients; UserError where it folds.
 
     Returns:
         Postmenstrual age in weeks, and by echo time in ms the images, named as the columns of the manifest. `image`:
         int16 (X, Y, Z), CSF near 900; thick slices for a patient. `hr`: the high-resolution image without noise,
-        int16. `labels`: drawem9 numbers, 4 in the head outside of the skull's content, 0 in air. `mask`: 1 for
-        all that the skull contains; `sides`: 1 there left, 2 right of the midline. These three are uint8.
-
-    Raises:
-        UserError: settings whose warp would fold.
+        int16. `labels` and `sides`: as of `Body`. `mask`: uint8, 1 for all that the skull contains.
     """
-    rng = np.random.default_rng([config.seed, int(patient), index])
-    anatomy = load_anatomy()
+    rng, anatomy = np.random.default_rng([config.seed, int(patient), index]), load_anatomy()
     ages = config.patient_age_weeks if patient else config.term_age_weeks
     size_sd = config.patient_size_sd if patient else config.term_size_sd
     traits = draw_traits(index, ages, size_sd, config.thickness_sd, anatomy.tissue_ml, rng)
@@ -106,11 +101,7 @@ def _rounded(image: Nifti1Image) -> Nifti1Image:
 def write_cohort(config: PhantomCohort, data_root: Path, workers: str = "auto") -> pd.DataFrame:
     """Make the cohort's files in the data root's folder `embedded`; complete subjects of the same settings are kept.
 
-    Returns:
-        The manifest's rows, one per image, with the columns of `cohorts.schema`.
-
-    Raises:
-        UserError: settings whose warp would fold, or a subject could not be made; the others are.
+    Returns the manifest's rows, one per image; UserError where a subject could not be made, when all others are.
     """
     splits = ["train"] * config.n_train + ["val"] * config.n_val + ["test"] * config.n_test
     jobs = {f"sub-{i + 1:02d}": (i, split) for i, split in enumerate(splits)}

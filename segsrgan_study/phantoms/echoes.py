@@ -14,7 +14,7 @@ from segsrgan_core.imaging.contrast import Relaxation, spin_echo
 from segsrgan_core.imaging.geometry import spacing_mm
 from segsrgan_core.imaging.resynthesis import CSF, resynthesise, tissue_signals
 from segsrgan_study.phantoms.image import draw_relaxation
-from segsrgan_study.phantoms.shape import smooth_noise
+from segsrgan_study.phantoms.shape import Rng, smooth_noise
 
 TE_MS = (120, 200, 280, 360)  # the talk's
 TR_MS = (4000.0, 12000.0)
@@ -25,39 +25,23 @@ GREY = Relaxation(2195, 181, 0.86)
 WHITE = Relaxation(2711, 285, 0.90)
 FLUID = Relaxation(4000, 2000, 1.0)
 OTHER = Relaxation(1500, 90, 0.80)
-TISSUES = {
-    0: OTHER,
-    1: FLUID,
-    2: GREY,
-    3: WHITE,
-    4: OTHER,
-    5: FLUID,
-    6: replace(GREY, t2_ms=190),
-    7: replace(GREY, t2_ms=170),
-    8: replace(GREY, t2_ms=185),
-    9: GREY,
-}
+TISSUES = {0: OTHER, 1: FLUID, 2: GREY, 3: WHITE, 4: OTHER, 5: FLUID}
+TISSUES |= {6: replace(GREY, t2_ms=190), 7: replace(GREY, t2_ms=170), 8: replace(GREY, t2_ms=185), 9: GREY}
 VARIATION = {8.0: 0.06, 2.5: 0.04}  # of T2 within a tissue: distance in mm to half width
 
 
-def t2_factor(
-    shape: tuple[int, ...], spacing_mm: float, variation: Mapping[float, float], rng: np.random.Generator
-) -> np.ndarray:
+def t2_factor(shape: tuple[int, ...], spacing_mm: float, variation: Mapping[float, float], rng: Rng) -> np.ndarray:
     """Draw how T2 varies within a tissue, (X, Y, Z), 0.7 to 1.3: waves of a distance in mm and a half width."""
     waves = [width * smooth_noise(shape, spacing_mm, mm, rng) for mm, width in variation.items()]
     return np.clip(1 + sum(waves), 0.7, 1.3)
 
 
 def at_echo_times(
-    image: Nifti1Image, labels: Nifti1Image, rng: np.random.Generator, te_ms: tuple[float, ...] = TE_MS
+    image: Nifti1Image, labels: Nifti1Image, rng: Rng, te_ms: tuple[float, ...] = TE_MS
 ) -> tuple[dict[float, Nifti1Image], float]:
-    """Re-synthesise an image at several echo times, without noise.
+    """Re-synthesise a high-resolution image, with drawem9 labels on its grid, at several echo times, without noise.
 
-    Args:
-        image: float32 (X, Y, Z), high resolution.
-        labels: drawem9 numbers on its grid.
-        rng: source of randomness: one draw of relaxation, of its variation and of TR for all echo times.
-        te_ms: the echo times.
+    Relaxation, its variation and TR are drawn once for all of them.
 
     Returns:
         Echo time to image, float32 (X, Y, Z): the brightness of CSF is the image's own at the shortest TE and falls

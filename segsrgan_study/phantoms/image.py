@@ -10,7 +10,7 @@ from scipy import ndimage
 
 from segsrgan_core.imaging.contrast import TISSUES_3T, Relaxation, spin_echo
 from segsrgan_study.phantoms.anatomy import BRAINSTEM, CEREBELLUM, RIBBON, VENTRICLE, WHITE, Anatomy
-from segsrgan_study.phantoms.shape import Traits, smooth_noise, spline_at
+from segsrgan_study.phantoms.shape import Rng, Traits, smooth_noise, spline_at
 
 GAIN = 1000.0  # image units of a signal of 1, so that CSF is near 900
 SKULL_MM, SCALP_MM = 2.0, 4.0
@@ -19,23 +19,12 @@ GREY, WHITE_MATTER, CSF = TISSUES_3T["grey"], TISSUES_3T["white"], TISSUES_3T["c
 
 # drawem9 number to relaxation at 3 T. Grey, white and CSF: see `imaging.contrast`. The others are assumed: between grey
 # and white, as they look in neonatal T2-weighted images. M0 is assumed throughout.
-RELAXATION: dict[int, Relaxation] = {
-    1: CSF,
-    2: GREY,
-    3: WHITE_MATTER,
-    5: CSF,
-    6: replace(GREY, t2_ms=158.0),
-    7: replace(GREY, t2_ms=156.0, m0=0.86),
-    8: replace(GREY, t2_ms=160.0, m0=0.87),
-    9: replace(GREY, t2_ms=172.0),
-}
+RELAXATION: dict[int, Relaxation] = {1: CSF, 2: GREY, 3: WHITE_MATTER, 5: CSF, 6: replace(GREY, t2_ms=158.0)}
+RELAXATION |= {7: replace(GREY, t2_ms=156.0, m0=0.86), 8: replace(GREY, t2_ms=160.0, m0=0.87)}
+RELAXATION |= {9: replace(GREY, t2_ms=172.0)}
 # Outside of the brain (assumed): cortical bone, scalp fat and skin, muscle, and the vitreous body of the eyes.
-OUTER = {
-    "bone": Relaxation(800, 40, 0.25),
-    "scalp": Relaxation(500, 120, 0.80),
-    "muscle": Relaxation(1400, 85, 0.80),
-    "eye": Relaxation(4000, 900, 1.0),
-}
+OUTER = {"bone": Relaxation(800, 40, 0.25), "scalp": Relaxation(500, 120, 0.80)}
+OUTER |= {"muscle": Relaxation(1400, 85, 0.80), "eye": Relaxation(4000, 900, 1.0)}
 # How much each tissue's T2 varies: large patches (9 mm), small ones (3 mm), from voxel to voxel (1.2 mm).
 VARIATION = {3: (0.06, 0.035, 0.02), 1: (0.0, 0.06, 0.04), 5: (0.0, 0.02, 0.02)}
 # Structures with white matter and CSF inside that have no label of their own: weights of both in the signal.
@@ -46,14 +35,11 @@ OTHER_VARIATION = (0.035, 0.03, 0.025)
 class Body:
     """A phantom before it is scanned, on the grid and with the MNI coordinates that `shape.place` gives.
 
-    Attributes:
-        labels: uint8 (X, Y, Z), drawem9 numbers, 4 in the head outside of the skull's content, 0 in air.
-        hemispheres: uint8 (X, Y, Z), 1 left and 2 right within the skull, else 0.
+    Its `labels` are drawem9 numbers, 4 in the head outside of the skull's content, 0 in air; its `hemispheres` 1 left
+    and 2 right within the skull, else 0. Both are uint8 (X, Y, Z).
     """
 
-    def __init__(
-        self, anatomy: Anatomy, traits: Traits, points_mm: np.ndarray, spacing_mm: float, rng: np.random.Generator
-    ):
+    def __init__(self, anatomy: Anatomy, traits: Traits, points_mm: np.ndarray, spacing_mm: float, rng: Rng):
         shape = points_mm.shape[1:]
         outside_mm = anatomy.sample("skull", points_mm) * traits.scale - traits.shell_mm
         # Flat indices (n,) of the voxels that hold some of the skull's content.
@@ -77,11 +63,7 @@ class Body:
     def signal(
         self, te_ms: float, tr_ms: float, relaxation: Mapping[int, Relaxation] = MappingProxyType(RELAXATION)
     ) -> np.ndarray:
-        """Scan a phantom without noise; `relaxation` is that of each drawem9 number within the skull.
-
-        Returns:
-            float64 (X, Y, Z), >= 0, CSF near 900 with the usual values.
-        """
+        """Scan without noise, by the relaxation of each number within the skull: float64 (X, Y, Z), CSF near 900."""
 
         def echo(tissue: Relaxation, t2_factor=1.0):
             return spin_echo(tissue.m0, tissue.t1_ms, tissue.t2_ms * t2_factor, te_ms, tr_ms)
@@ -113,8 +95,7 @@ def _fractions(anatomy, traits, points_mm, inside, waves) -> np.ndarray:
     number.ravel()[inside] = _classify(anatomy, traits, flat[:, inside], waves[9.0], waves[5.0])
     mixed = ndimage.maximum_filter(number, 3) != ndimage.minimum_filter(number, 3)
     chosen = np.flatnonzero(mixed.ravel()[inside])
-    fractions = np.zeros((10, inside.size))
-    fractions[number.ravel()[inside], np.arange(inside.size)] = 1
+    fractions = np.eye(10)[:, number.ravel()[inside]]
     fractions[:, chosen] = 0
     centres, slow, quick = flat[:, inside[chosen]], waves[9.0][chosen], waves[5.0][chosen]
     quarters = [  # of a voxel along each axis, in the template: (3, n)
@@ -150,7 +131,7 @@ def _white_t2(anatomy: Anatomy, points: np.ndarray) -> np.ndarray:
     return (1 + 0.10 * deep) * (1 - 0.32 * np.exp(-capsule))
 
 
-def _receive(shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
+def _receive(shape: tuple[int, ...], rng: Rng) -> np.ndarray:
     """Draw the receive coil's field: smooth, from exp(-0.15) to exp(0.15)."""
     coarse = np.array([n // 8 + 2 for n in shape])
     field = ndimage.zoom(rng.uniform(-1.0, 1.0, (4, 4, 4)), coarse / 4, order=3, mode="nearest", grid_mode=True)
@@ -167,13 +148,10 @@ def _outer(traits, points_mm, outside_mm, spacing_mm) -> dict[str, np.ndarray]:
     neck = np.maximum(np.hypot(x / 46, (y + 34) / 50) - 1, (z + 30) / 46)
     below_mm[low] = np.minimum(face, neck) * 46 * traits.scale
     eye_mm[low] = (np.sqrt((x - 31) ** 2 + (y - 62) ** 2 + (z + 38) ** 2) - 12) * traits.scale
+    scalp_mm = np.minimum(outside_mm - SKULL_MM - SCALP_MM, below_mm - 1.5)
+    distances_mm = {"bone": outside_mm - SKULL_MM, "eye": eye_mm, "muscle": below_mm + 1.5, "scalp": scalp_mm}
     shares, left = {}, 1.0
-    for name, distance_mm in (
-        ("bone", outside_mm - SKULL_MM),
-        ("eye", eye_mm),
-        ("muscle", below_mm + 1.5),
-        ("scalp", np.minimum(outside_mm - SKULL_MM - SCALP_MM, below_mm - 1.5)),
-    ):
+    for name, distance_mm in distances_mm.items():
         shares[name] = left * np.clip(0.5 - distance_mm / spacing_mm, 0, 1)
         left = left - shares[name]
     return shares
@@ -190,9 +168,7 @@ def _labels(points_mm, inside, fractions, outer) -> tuple[np.ndarray, np.ndarray
     return labels, hemispheres
 
 
-def draw_relaxation(
-    rng: np.random.Generator, usual: Mapping[int, Relaxation] = MappingProxyType(RELAXATION)
-) -> dict[int, Relaxation]:
+def draw_relaxation(rng: Rng, usual: Mapping[int, Relaxation] = MappingProxyType(RELAXATION)) -> dict[int, Relaxation]:
     """Draw a patient's own relaxation values, within 20 % of the usual ones for T1 and T2 and 5 % for M0.
 
     Three quarters of it are common to all tissues (maturity, field strength), so that grey stays darker than white.
@@ -200,11 +176,9 @@ def draw_relaxation(
     common = 0.15 * rng.uniform(-1, 1, 2)
     own = dict(zip(usual, 0.05 * rng.uniform(-1, 1, (len(usual), 3)), strict=True))
     own[5] = own[1]  # one fluid
-    return {
-        number: Relaxation(
-            tissue.t1_ms * (1 + common[0] + own[number][0]),
-            tissue.t2_ms * (1 + common[1] + own[number][1]),
-            tissue.m0 * (1 + own[number][2]),
-        )
-        for number, tissue in usual.items()
-    }
+    drawn = {}
+    for number, tissue in usual.items():
+        t1, t2, m0 = own[number]
+        t1_ms, t2_ms = tissue.t1_ms * (1 + common[0] + t1), tissue.t2_ms * (1 + common[1] + t2)
+        drawn[number] = Relaxation(t1_ms, t2_ms, tissue.m0 * (1 + m0))
+    return drawn

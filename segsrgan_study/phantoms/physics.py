@@ -19,7 +19,7 @@ from segsrgan_core.imaging.noise import add_rician
 from segsrgan_core.imaging.resynthesis import CSF, tissue_signals
 from segsrgan_core.simulation import FWHM_PER_SIGMA, Simulation
 from segsrgan_study.phantoms.echoes import TE_MS, t2_factor
-from segsrgan_study.phantoms.shape import smooth_noise
+from segsrgan_study.phantoms.shape import Rng, smooth_noise
 
 Pools = tuple[tuple[float, Relaxation], ...]  # share of the water, its relaxation
 OUTER_T2_MS = 90.0  # assumed
@@ -91,39 +91,22 @@ PHYSICS: dict[str, Physics] = {
 
 
 def pure_signals(physics: Physics, te_ms: float, longer: np.ndarray | float = 1.0) -> Mapping[int, np.ndarray]:
-    """Return the signal of each tissue by drawem9 number: the sum over its pools of spin echoes.
+    """Return the signal of each tissue by drawem9 number: its pools' spin echoes, all T2 multiplied by `longer`."""
 
-    Args:
-        physics: the scanner.
-        te_ms: echo time in ms.
-        longer: number or array by which all T2 are multiplied.
-    """
-    return {
-        number: sum(
-            share * spin_echo(water.m0, water.t1_ms, water.t2_ms * longer, te_ms, physics.tr_ms)
-            for share, water in pools
-        )
-        for number, pools in physics.tissues().items()
-    }
+    def echo(water: Relaxation) -> np.ndarray:
+        return spin_echo(water.m0, water.t1_ms, water.t2_ms * longer, te_ms, physics.tr_ms)
+
+    tissues = physics.tissues()
+    return {number: sum(share * echo(water) for share, water in pools) for number, pools in tissues.items()}
 
 
 def scan(
-    image: Nifti1Image,
-    labels: Nifti1Image,
-    physics: Physics,
-    simulation: Simulation,
-    rng: np.random.Generator,
-    skull: bool = True,
+    image: Nifti1Image, labels: Nifti1Image, physics: Physics, simulation: Simulation, rng: Rng, skull: bool = True
 ) -> dict[float, Nifti1Image]:
-    """Image a head in thick slices at the talk's echo times.
+    """Image a head in thick slices, of the simulation's plane, thickness and distance, at the talk's echo times.
 
-    Args:
-        image: float32 (X, Y, Z), high resolution, RAS+; used outside of the skull's content alone.
-        labels: drawem9 numbers on its grid.
-        physics: the scanner.
-        simulation: plane, thickness and distance of the slices.
-        rng: source of randomness: T2 within the tissues, the transmit field, noise.
-        skull: False for an image without the skull and what is outside of it.
+    The labels are drawem9 numbers on the grid of the image, float32 (X, Y, Z), high resolution, RAS+, which is used
+    outside of the skull's content alone; without `skull` there is nothing.
 
     Returns:
         Echo time to thick slices, float32; fluid at the shortest TE is as bright as in the image.

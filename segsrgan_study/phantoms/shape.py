@@ -12,6 +12,7 @@ from segsrgan_core.errors import UserError
 from segsrgan_core.imaging.geometry import apply_along, spline_matrix
 from segsrgan_study.phantoms.anatomy import Anatomy
 
+Rng = np.random.Generator
 KNOT_MM = 3.2  # the warp is computed on this grid, whatever the image's voxel size
 REACH_MM = (80.0, 100.0, 80.0)
 CENTRE_MM = np.array([0.0, -17.0, 5.0])  # MNI point that the head turns around
@@ -38,18 +39,12 @@ class Traits:
 
 
 def draw_traits(
-    index: int,
-    ages_weeks: tuple[float, float],
-    size_sd: float,
-    thickness_sd: float,
-    template_ml: float,
-    rng: np.random.Generator,
+    index: int, ages_weeks: tuple[float, float], size_sd: float, thickness_sd: float, template_ml: float, rng: Rng
 ) -> Traits:
-    """Draw a phantom's traits.
+    """Draw a phantom's traits, by ages and standard deviations of `cohort.PhantomCohort` and the template's tissue.
 
     Age and size follow a low-discrepancy sequence over the index, so that a small cohort already has the spread of a
-    large one and a subject does not depend on how many there are. `template_ml` is the template's volume of brain
-    tissue; ages and standard deviations are those of `cohort.PhantomCohort`.
+    large one and a subject does not depend on how many there are.
     """
     u_age, u_size, u_cortex = ((0.5 + (index + 1) * step) % 1 for step in (0.8191725134, 0.6710436067, 0.5497004779))
     age = ages_weeks[0] + (ages_weeks[1] - ages_weeks[0]) * u_age
@@ -68,14 +63,8 @@ def draw_traits(
     )
 
 
-def smooth_noise(
-    shape: tuple[int, ...], spacing_mm: float, wavelength_mm: float, rng: np.random.Generator
-) -> np.ndarray:
-    """Draw a smooth random field: a cubic spline through independent normal numbers, `wavelength_mm` apart.
-
-    Returns:
-        float64 (X, Y, Z) with mean 0 and a standard deviation of about 0.7.
-    """
+def smooth_noise(shape: tuple[int, ...], spacing_mm: float, wavelength_mm: float, rng: Rng) -> np.ndarray:
+    """Draw a cubic spline through normal numbers, `wavelength_mm` apart: float64 (X, Y, Z), mean 0, sd about 0.7."""
     step = max(wavelength_mm / spacing_mm, 1.0)
     field = rng.standard_normal([int(np.ceil(n / step)) + 2 for n in shape])
     return spline_at(field, [0.5 + np.arange(n) / step for n in shape])
@@ -88,18 +77,13 @@ def spline_at(field: np.ndarray, positions: Sequence[np.ndarray]) -> np.ndarray:
     return field
 
 
-def draw_warp(warp_mm: float, rng: np.random.Generator) -> np.ndarray:
+def draw_warp(warp_mm: float, rng: Rng) -> np.ndarray:
     """Draw a smooth invertible displacement: the exponential of a random velocity (Arsigny et al. 2006).
 
-    Args:
-        warp_mm: standard deviation of the velocity's coarse part.
-        rng: source of randomness.
+    `warp_mm` is the standard deviation of the velocity's coarse part; UserError where the warp folds or nearly does.
 
     Returns:
         float64 (3, X, Y, Z) in mm on the knots: KNOT_MM apart, from -REACH_MM to REACH_MM.
-
-    Raises:
-        UserError: the warp folds or nearly does (Jacobian determinant at most LEAST_JACOBIAN somewhere).
     """
     shape = tuple(int(2 * reach / KNOT_MM) + 1 for reach in REACH_MM)
     scales = ((34.0, warp_mm / 0.7), (17.0, warp_mm / 2 / 0.7))

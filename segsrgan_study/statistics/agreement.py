@@ -24,29 +24,25 @@ def shapiro(values: np.ndarray) -> dict[str, float]:
 
 @or_reason
 def paired_mean(reference: pd.Series, values: pd.Series) -> dict:
-    """Find the mean difference of values to a reference, one value per patient each.
+    """Find the mean difference of values to a reference, one value per patient each, with its t interval.
 
-    Returns:
-        "n", "mean" with its t interval "ci95", both also over the reference's mean ("relative", "relative_ci95"), "sd"
-        and "shapiro_differences".
+    "relative" and "relative_ci95" are over the reference's mean.
     """
     reference, values = _pairs(reference, values)
     need(len(values) > 1, "fewer than two pairs")
     difference, base = values - reference, reference.mean()
     mean, interval = difference.mean(), _t_interval(difference)
-    relative = {"relative": mean / base, "relative_ci95": [edge / base for edge in interval]} if base else {}
-    normal = {"shapiro_differences": shapiro(difference)}
-    return {"n": len(values), "mean": mean, "ci95": interval, "sd": difference.std(ddof=1), **relative, **normal}
+    result = {"n": len(values), "mean": mean, "ci95": interval, "sd": difference.std(ddof=1)}
+    result |= {"relative": mean / base, "relative_ci95": [edge / base for edge in interval]} if base else {}
+    return result | {"shapiro_differences": shapiro(difference)}
 
 
 @or_reason
 def bland_altman(first: pd.Series, second: pd.Series) -> dict:
     """Find the limits of agreement of second - first, one value per patient each (Bland and Altman 1986, 1999).
 
-    Returns:
-        "n", "bias" with its t interval, "sd", "lower" and "upper" limits (bias -+ 1.96 sd) with their approximate
-        intervals (standard error sd sqrt(1/n + 1.96^2 / (2 (n - 1)))); of the assumptions, the normality of the
-        differences and the correlation of difference and mean (limits assume none).
+    "bias" has a t interval; the limits, "lower" and "upper" (bias -+ 1.96 sd), approximate ones (standard error
+    sd sqrt(1/n + 1.96^2 / (2 (n - 1)))). Limits assume normal differences, and no correlation of difference and mean.
     """
     first, second = _pairs(first, second)
     n, difference = len(first), second - first
@@ -64,9 +60,8 @@ def bland_altman(first: pd.Series, second: pd.Series) -> dict:
 def icc(table: pd.DataFrame) -> dict:
     """Find the intraclass correlations of single measurements, from the two-way mean squares (Shrout and Fleiss 1979).
 
-    Returns:
-        "n", "icc_2_1" (absolute agreement, TE as random) and "icc_3_1" (consistency, TE as fixed) with intervals after
-        McGraw and Wong (1996, table 7), "mean_squares" and "assumption".
+    "icc_2_1" is absolute agreement (TE as random), "icc_3_1" consistency (TE as fixed); intervals are those of McGraw
+    and Wong (1996, table 7).
     """
     values = table.dropna().to_numpy(float)
     n, k = values.shape
@@ -102,9 +97,8 @@ def within_patient_cv(table: pd.DataFrame) -> dict:
 def sphericity(table: pd.DataFrame) -> dict:
     """Check that all differences between two TE vary alike, as a random intercept and an analysis of variance assume.
 
-    Returns:
-        "epsilon" (Greenhouse and Geisser 1959), 1 where it holds, by which both degrees of freedom are multiplied where
-        it does not; with three TE or more "mauchly_differences": "w" and "p" (Mauchly 1940, Box's approximation).
+    "epsilon" (Greenhouse and Geisser 1959) is 1 where it holds; both degrees of freedom are multiplied by it where it
+    does not. With three TE or more "mauchly_differences" (Mauchly 1940, Box's approximation).
     """
     values = table.dropna().to_numpy(float)
     n, k = values.shape
@@ -126,18 +120,14 @@ def sphericity(table: pd.DataFrame) -> dict:
 def pitman_morgan(x: np.ndarray, y: np.ndarray) -> dict:
     """Test that two paired samples (n,) have one variance: the correlation of x + y with x - y (Pitman, Morgan 1939).
 
-    Of volumes give logarithms: their sd is the relative spread.
-
-    Returns:
-        "n", "r", "p", "variance_ratio" var(y) / var(x) with an interval that is exact where (x, y) is bivariate normal,
-        and of this "assumption" Shapiro-Wilk of the sum and of the difference.
+    Of volumes give logarithms: their sd is the relative spread. The interval of "variance_ratio", var(y) / var(x), is
+    exact where (x, y) is bivariate normal.
     """
     x, y = _pairs(pd.Series(x), pd.Series(y))
     n = len(x)
     need(np.isfinite([x, y]).all(), "a volume is not positive: no logarithm")
-    need(n > 3 and np.ptp(x) > 0 and np.ptp(y) > 0, "needs four pairs or more that vary")
     correlation = _correlation(x + y, x - y)
-    need("p" in correlation, "needs four pairs or more that vary")
+    need(n > 3 and np.ptp(x) > 0 and np.ptp(y) > 0 and "p" in correlation, "needs four pairs or more that vary")
     ratio = np.var(y, ddof=1) / np.var(x, ddof=1)
     r_squared = np.corrcoef(x, y)[0, 1] ** 2
     spread = 1 + 2 * (1 - r_squared) * stats.t.ppf(0.975, n - 2) ** 2 / (n - 2)

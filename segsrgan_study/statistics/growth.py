@@ -41,21 +41,13 @@ AGES_WEEKS = {"newborn": (25.0, 45.0), "fetus": (20.0, 40.0)}
 
 @dataclass(frozen=True)
 class Curve:
-    """One volume over age: at each age, volume or its logarithm is a t distribution about a mean.
+    """One volume over age: at each age, volume or its logarithm is a t distribution about a mean."""
 
-    Attributes:
-        ages_weeks: first and last age for which it holds.
-        mean: of the volume in mL, or of its logarithm, by age in weeks.
-        sd: of a new subject about the mean, by age; nan where unknown, then there is neither range nor z.
-        freedom: degrees of freedom; inf is the normal distribution.
-        logarithm: whether mean and sd are of the logarithm.
-    """
-
-    ages_weeks: tuple[float, float]
-    mean: Callable[[np.ndarray], np.ndarray]
-    sd: Callable[[np.ndarray], np.ndarray]
-    freedom: float = np.inf
-    logarithm: bool = False
+    ages_weeks: tuple[float, float]  # first and last age for which it holds
+    mean: Callable[[np.ndarray], np.ndarray]  # of the volume in mL, or of its logarithm, by age in weeks
+    sd: Callable[[np.ndarray], np.ndarray]  # of a new subject; nan where unknown, then there is neither range nor z
+    freedom: float = np.inf  # degrees of freedom; inf is the normal distribution
+    logarithm: bool = False  # whether mean and sd are of the logarithm
 
     def expected(self, age_weeks: float | np.ndarray) -> np.ndarray:
         """Return in mL the low end of the range, the middle and the high end, (3, ...); nan outside its ages."""
@@ -79,16 +71,10 @@ class Curve:
 
 
 def fit_curve(ages_weeks: np.ndarray, volumes_ml: np.ndarray) -> Curve:
-    """Fit the logarithm of volumes over age by least squares: a line, or a quadratic from 20 subjects on.
+    """Fit the logarithm of volumes (n,) over age by least squares: a line, or a quadratic from 20 subjects on.
 
     The curve's spread is that of a new subject's prediction interval: residuals and the fit's own uncertainty.
-
-    Args:
-        ages_weeks: (n,), one a subject, at least 6, of three ages or more.
-        volumes_ml: (n,), above 0.
-
-    Raises:
-        ValueError: there are too few subjects or ages, or a volume is not above 0.
+    ValueError where there are too few subjects or ages, or a volume is not above 0.
     """
     ages, volumes = (np.asarray(values, float) for values in (ages_weeks, volumes_ml))
     if len(ages) < FEWEST or len(np.unique(ages)) < 3 or not (volumes > 0).all():
@@ -109,11 +95,7 @@ def fit_curve(ages_weeks: np.ndarray, volumes_ml: np.ndarray) -> Curve:
 
 
 def left_out_z(ages_weeks: np.ndarray, volumes_ml: np.ndarray) -> np.ndarray:
-    """Return the z of each subject by the curve of all others, (n,); nan where its age lies outside theirs.
-
-    Raises:
-        ValueError: see `fit_curve`.
-    """
+    """Return the z of each subject by the curve of all others, (n,), as `fit_curve`; nan outside of their ages."""
     ages, volumes = (np.asarray(values, float) for values in (ages_weeks, volumes_ml))
     others = [np.arange(len(ages)) != i for i in range(len(ages))]
     return np.array([fit_curve(ages[kept], volumes[kept]).z(ages[~kept], volumes[~kept])[0] for kept in others])
@@ -129,15 +111,10 @@ class Reference:
 
 
 def find_reference(word: str) -> Reference:
-    """Return the published curves `newborn` or `fetus`, or those fitted to a table.
+    """Return the published curves `newborn` or `fetus`, or those fitted to a table; UserError where it cannot be used.
 
-    Args:
-        word: `newborn`, `fetus`, or a CSV or TSV with the columns age_weeks, tissue and volume_ml, such as the
-            `volumes.tsv` of one's own controls. Of participant_id the first row counts, of side all, and rows whose
-            verdict is "do not use" are left out.
-
-    Raises:
-        UserError: the table cannot be used.
+    A table is a CSV or TSV with the columns age_weeks, tissue and volume_ml, such as the `volumes.tsv` of one's own
+    controls. Of participant_id the first row counts, of side all; rows whose verdict is "do not use" are left out.
     """
     if word in PUBLISHED:
         source = f"Multi-BOUNTI, {word} (Uus et al. 2026), 3 T, segmented by another program"

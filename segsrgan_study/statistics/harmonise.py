@@ -21,14 +21,10 @@ LEAST_PATIENTS = 4  # three to fit the model, one to correct
 
 
 def te_factors(volumes: pd.DataFrame, column: str, reference_te_ms: int) -> pd.DataFrame:
-    """Find by which factor each TE moves a volume, as logarithms; arguments as `harmonisation`.
+    """Find by which factor each TE moves a volume; ValueError where the reference was not acquired or the fit fails.
 
-    Returns:
-        Index TE in ms; "log" of the factor against the reference, its "se", and "se_volume", of the logarithm of a
-        corrected volume as a prediction of the reference TE's, with the spread within a patient of both.
-
-    Raises:
-        ValueError: the reference TE was not acquired, or the fit fails.
+    By TE in ms: "log" of the factor against the reference, its "se", and "se_volume", of the logarithm of a corrected
+    volume as a prediction of the reference TE's, with the spread within a patient of both.
     """
     logs = volumes.assign(log=np.log(volumes[column]))
     tes = sorted(logs["te_ms"].astype(int).unique())
@@ -41,17 +37,15 @@ def te_factors(volumes: pd.DataFrame, column: str, reference_te_ms: int) -> pd.D
 
 
 def harmonised(volumes: pd.DataFrame, column: str, reference_te_ms: int) -> pd.DataFrame:
-    """Correct the volumes of each of four patients or more with the others' factors; arguments as `harmonisation`.
+    """Correct the volumes of each of four patients or more with the others' factors.
 
-    Returns:
-        One row per patient and TE: subject, te_ms, measured, harmonised, se (of `harmonised`, delta method; 0 at the
-        reference TE).
+    A row per patient and TE: subject, te_ms, measured, harmonised, se (of the last, delta method; 0 at the reference).
     """
     known = volumes.dropna(subset=[column]).astype({"te_ms": int}).sort_values(["subject", "te_ms"])
-    parts = []
-    for subject, own in known.groupby("subject"):
-        others = known[known["subject"] != subject]
-        parts.append(own.join(te_factors(others, column, reference_te_ms), on="te_ms"))
+    parts = [
+        own.join(te_factors(known[known["subject"] != subject], column, reference_te_ms), on="te_ms")
+        for subject, own in known.groupby("subject")
+    ]
     rows = pd.concat(parts, ignore_index=True)
     corrected = rows[column] / np.exp(rows["log"])
     columns = {"measured": rows[column], "harmonised": corrected, "se": corrected * rows["se_volume"]}
@@ -62,16 +56,12 @@ def harmonised(volumes: pd.DataFrame, column: str, reference_te_ms: int) -> pd.D
 def harmonisation(volumes: pd.DataFrame, column: str, reference_te_ms: int, seed: int = 0) -> dict[str, Any]:
     """Find what correcting to the reference TE is worth, on patients held out from the fit one at a time.
 
-    Args:
-        volumes: columns subject, te_ms, `column` (positive) and, where known, age_weeks.
-        column: the measure, for example "cortex_ml".
-        reference_te_ms: the TE to correct to.
-        seed: of the bootstrap.
+    The volumes have columns subject, te_ms, the positive `column` and, where known, age_weeks.
 
     Returns:
-        "n"; "volumes": the table of `harmonised`; "factors" per TE from all patients (divide a volume by it), with
-        interval; "within_patient_cv" before and after, "cv_ratio" of the two with a bootstrap interval over patients;
-        "cover": the "share" of n corrected volumes whose 95 % interval contains the reference TE's. Or {"reason"}.
+        "volumes": the table of `harmonised`; "factors" per TE from all patients (divide a volume by it);
+        "within_patient_cv" before and after, "cv_ratio" of the two with a bootstrap interval over patients;
+        "cover": the "share" of n corrected volumes whose 95 % interval contains the reference TE's.
     """
     frame = volumes.dropna(subset=[column])
     before = wide(frame, column).dropna()

@@ -17,14 +17,13 @@ def bootstrap(
     Args:
         samples: (n,), one value per subject, or (k, n) for a statistic of k paired samples.
         statistic: called as statistic(*samples, axis=-1).
-        seed: of the draws; the same seed and n draw the same subjects, so that intervals are comparable.
+        seed: the same seed and n draw the same subjects, so that intervals are comparable.
         method: "percentile", or "BCa" (bias-corrected and accelerated) for a measure of spread. Of 43 normal values BCa
             contains the true sd / mean in 94 of 100 samples, the percentile interval in 89.
 
     Returns:
-        [low, high], and the bootstrap's bias in standard errors: the mean of the draws less the estimate, over their
-        standard deviation; above a quarter in size the bias counts (Efron and Tibshirani 1993, section 10.3). Both are
-        None below three subjects, where the samples do not vary, or where the statistic is undefined.
+        [low, high], and the bootstrap's bias (mean of the draws less the estimate) in standard errors. Both are None
+        below three subjects, where the samples do not vary, or where the statistic is undefined.
     """
     samples = np.atleast_2d(np.asarray(samples, float))
     if samples.shape[1] < 3 or (method == "BCa" and np.ptp(samples) == 0):
@@ -32,12 +31,10 @@ def bootstrap(
     estimate = statistic(*samples, axis=-1)
     if not np.isfinite(estimate):
         return None, None
+    options = {"paired": True, "vectorized": True, "method": method, "n_resamples": DRAWS}
     with warnings.catch_warnings(), np.errstate(divide="ignore", invalid="ignore"):
         warnings.simplefilter("ignore", stats.DegenerateDataWarning)  # the interval is then not finite
-        drawn = stats.bootstrap(
-            tuple(samples), statistic, paired=True, vectorized=True, method=method, n_resamples=DRAWS,
-            rng=np.random.default_rng(seed),
-        )  # fmt: skip
+        drawn = stats.bootstrap(tuple(samples), statistic, **options, rng=np.random.default_rng(seed))
         bias_over_se = (np.mean(drawn.bootstrap_distribution) - estimate) / drawn.standard_error
     ends = [float(end) for end in drawn.confidence_interval]
     return (ends, float(bias_over_se)) if np.isfinite(ends).all() else (None, None)

@@ -21,12 +21,10 @@ def te_formula(volumes: pd.DataFrame, column: str) -> str:
 
 
 def fit_mixed_model(formula: str, volumes: pd.DataFrame, reml: bool = True) -> Any:
-    """Fit fixed effects, as `te_formula` gives them, with a random intercept per subject.
+    """Fit fixed effects, as `te_formula` gives them, with a random intercept per subject: statsmodels' MixedLMResults.
 
-    Restricted maximum likelihood is for estimates, maximum likelihood (`reml` False) for likelihood-ratio tests.
-
-    Returns:
-        statsmodels' MixedLMResults; its `said` lists the warnings of the optimiser that came last.
+    Restricted maximum likelihood is for estimates, maximum likelihood (`reml` False) for likelihood-ratio tests. `said`
+    of the result lists the warnings of the optimiser that came last.
 
     Raises:
         ValueError: fewer than three patients or two TE, a measure that does not vary, or a fit that fails.
@@ -48,11 +46,7 @@ def fit_mixed_model(formula: str, volumes: pd.DataFrame, reml: bool = True) -> A
 
 
 def compare_te(fit: Any, pairs: Sequence[tuple[int, int]]) -> pd.DataFrame:
-    """Test the effect of b minus that of a, of pairs (a, b) of TE in ms, in a fit with C(te_ms).
-
-    Returns:
-        One row per pair: coef, std err, z, P>|z|, Conf. Int. Low, Conf. Int. Upp. (statsmodels' summary_frame).
-    """
+    """Test b minus a, of pairs (a, b) of TE in ms, in a fit with C(te_ms): statsmodels' summary_frame, a row a pair."""
     effects = [[fit.fe_params.index == f"C(te_ms)[T.{te}]" for te in pair] for pair in pairs]  # the first TE has none
     return fit.t_test(np.diff(np.array(effects, float), axis=1)[:, 0]).summary_frame()
 
@@ -68,16 +62,10 @@ def te_contrasts(fit: Any, tes: Sequence[int]) -> dict[str, dict]:
 
 
 def residuals(volumes: pd.DataFrame, column: str) -> pd.DataFrame:
-    """Return what the model of `te_formula` leaves, one row per image, for plots of its assumptions.
-
-    Returns:
-        Columns subject, te_ms, fitted, residual, intercept (the patient's), in the measure's unit; no rows where the
-        model cannot be fitted.
-    """
-    data = volumes.dropna(subset=[column])
+    """Return what the model of `te_formula` leaves, one row per image; none where it cannot be fitted."""
     fit = or_reason(fit_mixed_model)(te_formula(volumes, column), volumes)
     if isinstance(fit, dict):
         return pd.DataFrame(columns=["subject", "te_ms", "fitted", "residual", "intercept"])
     intercepts = {subject: effect.iloc[0] for subject, effect in fit.random_effects.items()}
-    left = {"fitted": fit.fittedvalues, "residual": fit.resid, "intercept": data["subject"].map(intercepts)}
-    return data[["subject", "te_ms"]].assign(**left)
+    rows = volumes.dropna(subset=[column])[["subject", "te_ms"]]
+    return rows.assign(fitted=fit.fittedvalues, residual=fit.resid, intercept=rows["subject"].map(intercepts))

@@ -25,16 +25,7 @@ def near_truth(truth: np.ndarray, spacing_mm: Sequence[float]) -> np.ndarray:
 
 
 def reliability_bins(probability: np.ndarray, truth: np.ndarray, near: np.ndarray) -> pd.DataFrame:
-    """Sort the voxels of a mask by their probability.
-
-    Args:
-        probability: float (X, Y, Z), in [0, 1].
-        truth: (X, Y, Z), non-zero inside.
-        near: of `near_truth`.
-
-    Returns:
-        One row per bin: bin_low, bin_high, n_voxels, probability_sum, true_sum.
-    """
+    """Sort the voxels `near` (of `near_truth`) by their probability in [0, 1]; (X, Y, Z), `truth` non-zero inside."""
     p, inside = probability[near].astype(float), truth[near] != 0
     which = np.minimum((p * BINS).astype(int), BINS - 1)
     edges = np.linspace(0, 1, BINS + 1).round(6)
@@ -44,11 +35,7 @@ def reliability_bins(probability: np.ndarray, truth: np.ndarray, near: np.ndarra
 
 
 def pooled(bins: pd.DataFrame) -> pd.DataFrame:
-    """Add up the bins of several subjects: rows of `reliability_bins` with a column structure.
-
-    Returns:
-        Columns structure, bin_low, bin_high, n_voxels, mean_probability, share_inside (nan where a bin is empty).
-    """
+    """Add up rows of `reliability_bins`, with a column structure, of several subjects; nan where a bin is empty."""
     total = bins.groupby(["structure", "bin_low", "bin_high"], sort=False).sum(numeric_only=True).reset_index()
     means = {"mean_probability": total.pop("probability_sum"), "share_inside": total.pop("true_sum")}
     return total.assign(**{name: sums / total["n_voxels"] for name, sums in means.items()})
@@ -63,14 +50,8 @@ def expected_error(bins: pd.DataFrame) -> float:
 def ranking(uncertainty: np.ndarray, truth: np.ndarray, found: np.ndarray, near: np.ndarray) -> float:
     """Return how well an uncertainty ranks wrong labels before right ones: the area under the ROC curve.
 
-    Args:
-        uncertainty: float (X, Y, Z).
-        truth: (X, Y, Z), the true labels, 0 for the background.
-        found: (X, Y, Z), the labels.
-        near: of `near_truth`, voxels that count.
-
-    Returns:
-        In [0, 1]; nan where no label or every label is wrong.
+    All are (X, Y, Z), labels `truth` and `found`, and of `near_truth` the voxels that count. The area lies in [0, 1];
+    nan where no label or every label is wrong.
     """
     from sklearn.metrics import roc_auc_score
 

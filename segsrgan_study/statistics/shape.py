@@ -12,11 +12,7 @@ TRUE = "true_"  # begins the names of the true labels' measures in the scores
 
 
 def by_hemisphere(table: pd.DataFrame) -> pd.DataFrame:
-    """Return a table with the columns `COLUMNS` and others as one with a row a hemisphere and measure.
-
-    Returns:
-        The other columns, side, measure, value; without the rows that have no value.
-    """
+    """Return a table with some of `COLUMNS`, a row a hemisphere and known measure: the rest, value, side, measure."""
     columns = [name for name in COLUMNS if name in table]
     long = table.melt([name for name in table if name not in columns], columns).dropna(subset="value")
     side = long["variable"].str.split("_", n=1)
@@ -37,13 +33,8 @@ def against_truth(scores: pd.DataFrame) -> pd.DataFrame:
 def shape_agreement(pairs: pd.DataFrame, echoes: pd.DataFrame) -> pd.DataFrame:
     """Return how well each measure of shape is found, over all hemispheres.
 
-    Args:
-        pairs: of heads with known labels, with columns subject, side, measure, found, true.
-        echoes: of heads at several echo times, a row an image, with columns subject, side, measure, value.
-
-    Returns:
-        A row a measure: n; ratio (mean of found over true), lowest, highest; error (mean of its distance from 1);
-        correlation of found and true; cv_over_te: mean within a hemisphere of standard deviation over mean.
+    The pairs, `against_truth`, are of heads with known labels; the echoes, `by_hemisphere`, of several echo times.
+    Ratio is found over true, error the mean of its distance from 1, cv_over_te the mean within a hemisphere.
     """
     table = {}
     for measure, group in pairs.groupby("measure", sort=False):

@@ -45,10 +45,8 @@ STATISTICS = {"sd_over_mean": sd_over_mean, "iqr_over_median": iqr_over_median}
 def spread(volumes: pd.DataFrame, seed: int = 0) -> dict[str, dict]:
     """Return both statistics of all measures (`SPREADS`) per TE, with bootstrap intervals (BCa) over patients.
 
-    Returns:
-        By measure and TE "sd_over_mean", "sd_over_mean_ci95", "iqr_over_median" and "iqr_over_median_ci95", such as
-        {"cortex": {"120": value, ...}, ...}; "n" by TE; "bootstrap": by statistic, measure and TE its "bias_over_se".
-        A value is None where fewer than two patients have the TE.
+    By measure and TE, {"cortex": {"120": value, ...}, ...}, None where fewer than two patients have the TE; "n" by TE;
+    "bootstrap": by statistic, measure and TE its "bias_over_se".
     """
     tables = {measure: wide(volumes, column) for measure, column in SPREADS.items()}
     result: dict[str, dict] = {"n": {str(te): int(n) for te, n in tables["cortex"].count().items()}, "bootstrap": {}}
@@ -68,11 +66,7 @@ def _one(values: pd.Series, statistic: Callable[..., np.ndarray], seed: int) -> 
 
 
 def true_spread(volumes: pd.DataFrame, seed: int = 0) -> dict[str, Any]:
-    """Return the spread between patients of the true volumes: what a perfect method would find at every TE.
-
-    Returns:
-        "n", and the statistics and intervals of `spread`, each by measure; or {"reason"}.
-    """
+    """Return `spread` of the true volumes, by measure: what a perfect method would find at every TE."""
     true = ["cortex_true_ml", "icv_true_ml"]
     if not set(true) <= set(volumes) or volumes["cortex_true_ml"].isna().all():
         return {"reason": "no true volume is known for this cohort"}

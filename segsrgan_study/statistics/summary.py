@@ -23,9 +23,7 @@ NOTHING = {"mean": None, "sd": None, "n": 0, "ci95": None}
 def summarise(table: pd.DataFrame, reference: str = "segsrgan", seed: int = 0) -> dict[str, Any]:
     """Describe the methods in a long table of `scores.score_table` and compare `reference` with each of the others.
 
-    Returns:
-        {"cohort", "psnr": {method: {"mean", "sd", "n", "ci95"}}, "dice": {structure: {method: {...}}}, ...,
-        "tests": {"psnr": {method: {...}}, "dice": {structure: {method: {...}}}, ...}}.
+    {"psnr": {method: {"mean", "sd", "n", "ci95"}}, "dice": {structure: {method: {...}}}, ..., "tests": the same}.
     """
     summary: dict[str, Any] = {"cohort": table["cohort"].iloc[0], "tests": {}}
     for metric in IMAGE_METRICS + LABEL_METRICS:
@@ -65,11 +63,7 @@ def method_titles(metrics: Mapping[str, Any]) -> dict[str, str]:
 
 
 def describe(values: pd.Series, seed: int = 0) -> dict[str, Any]:
-    """Describe the finite ones of some values, one per subject; `seed` is that of the bootstrap.
-
-    Returns:
-        "mean", "sd" (ddof = 1), "n" and "ci95"; "n_missing", where some are not finite.
-    """
+    """Describe the finite ones of some values, one per subject; `n_missing` where some are not."""
     finite = values[np.isfinite(values)].to_numpy(float)
     missing = {"n_missing": len(values) - finite.size} if finite.size < len(values) else {}
     if finite.size == 0:
@@ -79,11 +73,7 @@ def describe(values: pd.Series, seed: int = 0) -> dict[str, Any]:
 
 
 def compare(wide: pd.DataFrame, reference: str, seed: int = 0) -> dict[str, dict]:
-    """Test one column (a method) of a row per subject against every other, with Holm's correction over the methods.
-
-    Returns:
-        By method, the entries of `paired_test` and "p_holm".
-    """
+    """Test one column (a method) of a row per subject against every other, with Holm's correction over the methods."""
     others = [method for method in wide if method != reference] if reference in wide else []
     tests = {method: paired_test(wide[reference] - wide[method], seed) for method in others}
     add_holm(tests)
@@ -93,9 +83,7 @@ def compare(wide: pd.DataFrame, reference: str, seed: int = 0) -> dict[str, dict
 def paired_test(difference: pd.Series, seed: int = 0) -> dict[str, Any]:
     """Test differences, one per subject, with Wilcoxon's signed-rank test (two-sided); only finite ones count.
 
-    Returns:
-        "n", the mean "difference" with its bootstrap interval "ci95", "p", "smallest_p", the least p that n pairs can
-        give, 2^(1-n), and a "note" where that is above 0.05 or there are fewer than two pairs.
+    "smallest_p" is the least p that n pairs can give, 2^(1-n); a "note" says where that is above 0.05.
     """
     difference = difference[np.isfinite(difference)].to_numpy(float)
     n, smallest = difference.size, 2.0 ** (1 - difference.size)

@@ -36,25 +36,17 @@ class _Cells(string.Formatter):
 
 
 def cell(template: str, entry: Mapping[str, Any]) -> str:
-    """Text of a cell.
+    """Text of a cell by a format string such as "{mean:.3f} ({sd:.3f}) {ci95:.3f}"; a dash where no value is there.
 
-    Args:
-        template: a format string such as "{mean:.3f} ({sd:.3f}) {ci95:.3f}". A list becomes "[low, high]", the format
-            "p" is that of p-values, nested results are reached by brackets.
-        entry: the values; those that are missing, None or nan become a dash.
-
-    Returns:
-        The text, a dash alone where no value is there.
+    A list becomes "[low, high]", the format "p" is that of p-values, nested results are reached by brackets; values
+    that are missing, None or nan become a dash.
     """
     text = _Cells().format(template.replace(" (", f"{NO_BREAK}("), **entry)
     return text if re.search(r"[^\W_]", text) else MISSING
 
 
 def sentences(templates: str, results: Mapping[str, Any]) -> str:
-    """A list in Markdown with values of nested results filled in; an item with a missing value is left out.
-
-    Each item begins with "- " and is a format string, see `cell`.
-    """
+    """A list in Markdown of format strings, see `cell`, that begin with "- "; one with a missing value is left out."""
     items = [" ".join(item.split()) for item in re.split(r"\n\s*(?=- )", templates) if item.strip()]
     filled = [_Cells().format(item, **results) for item in items]
     return "".join(f"\n{item}" for item in filled if MISSING not in item)
@@ -63,16 +55,10 @@ def sentences(templates: str, results: Mapping[str, Any]) -> str:
 def rows(
     nest: Mapping[str, Any], names: list[str], columns: Mapping[str, str], title: Callable[[str], str] = str
 ) -> pd.DataFrame:
-    """A row per entry of nested results.
+    """A table of text with a row per entry of nested results that has any value.
 
-    Args:
-        nest: results, as many levels deep as there are names.
-        names: of the text columns that the keys of the levels go to.
-        columns: name of each further column to the template of its cells, see `cell`.
-        title: gives a key as it is printed.
-
-    Returns:
-        A table of text, the keys as its index; entries without any value are left out.
+    The index has a level, of these names, for each level of the nest, with its keys as `title` gives them; columns go
+    by name to the template of their cells, see `cell`.
     """
     found = {
         tuple(map(title, path)): {name: cell(template, entry) for name, template in columns.items()}
@@ -97,20 +83,13 @@ def text_frame(cells: Mapping[tuple[str, ...], Mapping[str, str]], names: list[s
 
 
 def latex(name: str, caption: str, frame: pd.DataFrame) -> str:
-    """A table environment, for a document that loads the LaTeX package booktabs.
-
-    `caption` is HTML; the cells of `frame` are text, the levels of its index columns of text.
-    """
+    """A table environment, for a document that loads the LaTeX package booktabs; the caption is HTML."""
     flat, left = frame.reset_index(), _left(frame)
     kinds = {column: "p{0.5\\linewidth}" if width > LONG else "l" for column, width in left.items()}
-    text = flat.style.hide(axis="index").format(escape="latex").format_index(escape="latex", axis=1).to_latex(
-        hrules=True,
-        column_format="".join(kinds.get(column, "r") for column in flat),
-        caption=re.sub("<.*?>", "", caption).replace("%", "\\%"),
-        label=f"tab:{name}",
-        position="tb",
-        position_float="centering",
-    )  # fmt: skip
+    style = flat.style.hide(axis="index").format(escape="latex").format_index(escape="latex", axis=1)
+    columns, caption = "".join(kinds.get(column, "r") for column in flat), re.sub("<.*?>", "", caption)
+    options = {"label": f"tab:{name}", "position": "tb", "position_float": "centering", "hrules": True}
+    text = style.to_latex(column_format=columns, caption=caption.replace("%", "\\%"), **options)
     return text.replace("\N{MINUS SIGN}", "$-$").replace(MISSING, "--").replace(NO_BREAK, "~").replace("<", "$<$")
 
 

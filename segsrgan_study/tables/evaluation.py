@@ -35,14 +35,9 @@ Metrics = Mapping[str, Any]
 
 
 def by_method(metrics: Metrics, names: Sequence[str]) -> pd.DataFrame:
-    """Scores of each method, SegSRGAN first; on dHCP the talk's values, too.
+    """Mean (sd) [interval] of each method, SegSRGAN first; on dHCP the talk's values, too.
 
-    Args:
-        metrics: `results/evaluation/metrics.json`.
-        names: of metrics: IMAGE, or LABELS or TOPOLOGY, which are those of the cortex.
-
-    Returns:
-        A table of text: mean (sd) [interval].
+    `metrics` are `results/evaluation/metrics.json`, names IMAGE, or LABELS or TOPOLOGY, which are those of the cortex.
     """
     found = {name: metrics.get(name, {}) for name in names}
     scores = {name: by if name in IMAGE else by.get("cortex", {}) for name, by in found.items()}

@@ -35,11 +35,7 @@ def spread(metrics: Metrics, talk: bool = False) -> pd.DataFrame:
 
 
 def physics(table: pd.DataFrame) -> pd.DataFrame:
-    """Error of the volumes at each TE, and their variation over TE, under each of the physics of evaluation alone.
-
-    Args:
-        table: `results/variability/physics.csv`.
-    """
+    """Error of the volumes at each TE, and their variation over TE, of `results/variability/physics.csv`."""
     found = {}
     for (name, skull), scans in table.groupby(["physics", "skull"], sort=False):
         for key, volume in (("cortex", "cortex"), ("icv", TITLES["icv"])):
@@ -60,14 +56,10 @@ def assumptions(metrics: Metrics, analyses: Mapping[str, str], checks: Mapping[s
         for (first, *_), key, p in _p_values(metrics.get(part, {}), checks):
             measure = title(first) if first in TITLES else "both"
             found.setdefault((analysis, measure, *checks[key]), []).append(p)
-    table = {
-        row: {
-            "tests": str(len(ps)),
-            "worst": cell("p\N{NO-BREAK SPACE}{p:p}", {"p": min(ps)}),
-            "doubtful": str(sum(p < 0.05 for p in ps)),
-        }
-        for row, ps in found.items()
-    }
+    table = {}
+    for row, ps in found.items():
+        worst = cell("p\N{NO-BREAK SPACE}{p:p}", {"p": min(ps)})
+        table[row] = {"tests": str(len(ps)), "worst": worst, "doubtful": str(sum(p < 0.05 for p in ps))}
     for (name, measure), by_te in entries(metrics.get("bootstrap", {}), 2):
         sizes = [abs(entry["bias_over_se"]) for entry in by_te.values() if "bias_over_se" in entry]
         row = (f"bootstrap of {STATISTICS[name]}", TITLES[measure], "little bias", "bias / standard error")

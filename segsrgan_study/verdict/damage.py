@@ -6,6 +6,7 @@ whole head.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import wraps
 
 import numpy as np
 from nibabel.nifti1 import Nifti1Image
@@ -23,15 +24,10 @@ AIR = 0.1  # of the intensity scale; below it is no head
 
 @dataclass(frozen=True)
 class Head:
-    """A high-resolution head, and the acquisition that cuts it into thick slices.
+    """A high-resolution head, and the acquisition that cuts it into thick slices."""
 
-    Attributes:
-        image: float32 (X, Y, Z), RAS+, intensities >= 0.
-        acquisition: undamaged.
-    """
-
-    image: Nifti1Image
-    acquisition: Simulation
+    image: Nifti1Image  # float32 (X, Y, Z), RAS+, intensities >= 0
+    acquisition: Simulation  # undamaged
 
     def slices(self, rng: Rng, **changes) -> Nifti1Image:
         """Return thick slices by the acquisition with changes, such as `slice_mm=6.0`."""
@@ -41,12 +37,12 @@ class Head:
 def _on_slices(change: Callable[[np.ndarray, int, Rng], np.ndarray]) -> Callable[[Head, Rng], Nifti1Image]:
     """Return the kind of damage that changes the array of the thick slices; `change` gets the axis of the stack."""
 
+    @wraps(change)
     def damaged(head: Head, rng: Rng) -> Nifti1Image:
         low = head.slices(rng)
         array = change(np.asarray(low.dataobj, np.float32).copy(), through_plane_axis(low), rng)
         return Nifti1Image(array.astype(np.float32), low.affine)
 
-    damaged.__doc__ = change.__doc__
     return damaged
 
 
@@ -55,7 +51,7 @@ def nothing(head: Head, rng: Rng) -> Nifti1Image:
     return head.slices(rng, slice_mm=rng.uniform(2, 4.5))
 
 
-def thick(head: Head, rng: Rng) -> Nifti1Image:
+def thick_slices(head: Head, rng: Rng) -> Nifti1Image:
     """Slices of 5 to 9 mm."""
     return head.slices(rng, slice_mm=rng.uniform(5, 9))
 
@@ -136,7 +132,7 @@ def coil(array, axis, rng):
 
 
 @_on_slices
-def negative(array, axis, rng):
+def negative_values(array, axis, rng):
     """Intensities with the mean taken off, of the whole field or of the head, over their standard deviation."""
     inside = array > AIR * intensity_scale(array)
     some = array[inside] if rng.random() < 0.5 else array
@@ -183,21 +179,7 @@ def ghosts(array, axis, rng):
     return array + rng.uniform(0.1, 0.5) * np.roll(array, shift, axis=along)
 
 
-KINDS: dict[str, Callable[[Head, Rng], Nifti1Image]] = {
-    "nothing": nothing,
-    "cut": cut,
-    "dark slices": dark_slices,
-    "displaced slices": displaced_slices,
-    "noise": noise,
-    "wide noisy field": wide_noisy_field,
-    "coil": coil,
-    "negative values": negative,
-    "spikes": spikes,
-    "other contrast": other_contrast,
-    "thick slices": thick,
-    "wrong voxels": wrong_voxels,
-    "other plane": other_plane,
-    "oblique": oblique,
-    "wrapped": wrapped,
-    "ghosts": ghosts,
-}  # name: function of a head and a source of randomness; the first is none
+IN_ORDER = (nothing, cut, dark_slices, displaced_slices, noise, wide_noisy_field, coil, negative_values, spikes)
+IN_ORDER += (other_contrast, thick_slices, wrong_voxels, other_plane, oblique, wrapped, ghosts)
+# Name in words: function of a head and a source of randomness; the first is none.
+KINDS: dict[str, Callable[[Head, Rng], Nifti1Image]] = {kind.__name__.replace("_", " "): kind for kind in IN_ORDER}
