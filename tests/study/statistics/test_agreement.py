@@ -3,8 +3,9 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from segsrgan_study.statistics import agreement
-from segsrgan_study.statistics.agreement import bland_altman, icc, paired_mean, pitman_morgan, sphericity
+from segsrgan_study.statistics.agreement import bland_altman, icc, paired_mean, pitman_morgan, shapiro, sphericity
+from segsrgan_study.statistics.intervals import bootstrap
+from segsrgan_study.statistics.spread import sd_over_mean
 
 # Shrout and Fleiss (1979), table 2: six targets, four judges.
 SHROUT_FLEISS = [[9, 2, 5, 8], [6, 1, 3, 2], [8, 4, 6, 8], [7, 1, 2, 6], [10, 5, 6, 9], [6, 2, 4, 7]]
@@ -35,13 +36,6 @@ def test_paired_mean_is_that_of_the_t_test():
     assert found["ci95"] == pytest.approx([t.low, t.high])
 
 
-def test_within_patient_cv_by_hand():
-    table = pd.DataFrame({120: [1.0, 10.0], 200: [3.0, 10.0]})  # CV sqrt(2) / 2 and 0
-    cv = agreement.within_patient_cv(table)
-    assert cv["rms"] == pytest.approx(0.5)
-    assert cv["mean"] == pytest.approx(np.sqrt(2) / 4)
-
-
 def test_pitman_morgan_on_a_known_correlation():
     # Equal variances exactly: sum and difference are uncorrelated, the ratio is 1 and the interval symmetric in logs.
     x = np.array([1.0, 2, 3, 4, 5, 6])
@@ -57,32 +51,18 @@ def test_pitman_morgan_on_a_known_correlation():
     assert "not positive" in pitman_morgan(x, np.append(y[:5], -np.inf))["reason"]
 
 
-def test_pitman_morgan_interval_and_test_agree():
-    rng, agree = np.random.default_rng(0), []
-    for _ in range(200):
-        x = rng.normal(size=15)
-        test = pitman_morgan(x, 0.7 * x + rng.normal(0, 0.5, 15))
-        low, high = test["variance_ratio_ci95"]
-        agree.append((test["p"] < 0.05) == (not low < 1 < high))
-    assert all(agree)
+def test_two_echo_times_are_spherical():
+    assert sphericity(pd.DataFrame(SHROUT_FLEISS)[[0, 1]]) == {"epsilon": pytest.approx(1)}
 
 
-def test_epsilon_and_mauchly_by_other_formulas():
-    rng = np.random.default_rng(1)
-    table = pd.DataFrame(rng.normal(size=(9, 1)) + rng.normal(size=(9, 4)))
-    table[3] += np.linspace(-8, 8, 9) ** 2  # one column that varies by itself
-    found, s, k = sphericity(table), np.cov(table.to_numpy(), rowvar=False), 4
-    # Geisser and Greenhouse (1958), from the covariance of the columns themselves.
-    top = k**2 * (np.trace(s) / k - s.mean()) ** 2
-    bottom = (k - 1) * (np.sum(s**2) - 2 * k * np.sum(s.mean(axis=1) ** 2) + k**2 * s.mean() ** 2)
-    assert found["epsilon"] == pytest.approx(top / bottom)
-    # Mauchly's W with another orthonormal basis: differences to the mean, projected on polynomials.
-    basis, _ = np.linalg.qr(np.vander(np.arange(k), k, increasing=True))
-    c = basis[:, 1:].T @ s @ basis[:, 1:]
-    assert found["mauchly_differences"]["w"] == pytest.approx(np.linalg.det(c) / (np.trace(c) / 3) ** 3)
-    assert found["mauchly_differences"]["p"] < 0.001
-    assert sphericity(table[[0, 1]]) == {"epsilon": pytest.approx(1)}
+def test_what_does_not_vary_has_no_test_and_no_interval():
+    for values in (np.ones(5), np.array([1.0, 2.0])):
+        assert "reason" in shapiro(values)
+        assert bootstrap(values, sd_over_mean, method="BCa") == (None, None)
 
 
-def test_shapiro_of_nothing_says_why():
-    assert all("reason" in agreement.shapiro(values) for values in (np.ones(5), np.array([1.0, 2.0])))
+def test_the_bias_of_a_bootstrap_is_told():
+    sample = np.random.default_rng(0).normal(1, 0.1, 6)
+    drawn = bootstrap(sample, sd_over_mean, 1, "BCa")
+    assert drawn[1] < -0.25  # of six values, draws are much narrower than the sample
+    assert drawn == bootstrap(sample, sd_over_mean, 1, "BCa")
