@@ -72,12 +72,6 @@ def test_a_full_disk_is_one_sentence(run, save, model, tmp_path, monkeypatch):
     assert "No space left on device" in said
 
 
-def test_an_unknown_cohort_says_how_to_make_it(run, tmp_path):
-    code, said = run("train", "nobody", "--out", tmp_path / "model")
-    assert code == 2
-    assert "segsrgan manifest" in said
-
-
 def test_help_imports_nothing_heavy():
     heavy = {"tensorflow", "pandas", "nibabel", "scipy", "numpy", "matplotlib", "pydantic"}
     code = f"import sys, segsrgan_study.cli; sys.exit(bool({heavy!r} & set(sys.modules)))"

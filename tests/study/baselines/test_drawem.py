@@ -55,6 +55,7 @@ def test_age_is_kept_within_the_templates(tmp_path, mirtk, age, passed):
         (None, "echo preprocess.sh : failed >&2; exit 1", r"exit code 1: preprocess\.sh : failed"),
         (None, "echo done", "without a label map .*image_tissue_labels.*: done"),
         (np.zeros_like(LABELS), OUT, "map of zeros"),  # with exit code 0
+        (np.full_like(LABELS, 77), OUT, "no drawem9 labels"),
         (LABELS[1:], OUT, "no drawem9 labels on the image's grid"),
         ("no image", OUT, "without a label map"),
     ],

@@ -69,26 +69,19 @@ def literal(target, atlases, labels, half_patch, half_window, k, alphas, one_cla
 
 
 @pytest.mark.parametrize(
-    ("half_patch", "half_window", "k", "alphas", "contrast"),
-    [(1, 1, 7, (0.0, 0.25), 1), (0, 1, 15, (0.0, 0.5), 1), (1, 1, 9, (0.0, 0.25), 3)],
+    ("half_patch", "k", "alpha", "contrast", "n"),
+    [(1, 7, 0.25, 1, 3), (0, 15, 0.5, 1, 3), (1, 9, 0.25, 3, 3), (1, 7, 0.25, 1, 2)],
 )
-def test_equals_the_literal_version_in_every_voxel(images, half_patch, half_window, k, alphas, contrast):
+def test_equals_the_literal_version_in_every_voxel(images, half_patch, k, alpha, contrast, n):
     target, atlases, labels = images
+    labels = labels % n  # with 2, cortex alone: the published formula
     middle = target.max() * 0.5
     atlases = middle + (atlases - middle) * contrast  # with 3, weights reach their bounds from both sides
-    expected = literal(target, atlases, labels, half_patch, half_window, k, alphas)
-    numbers, soft = soft_labels(target, atlases, labels, half_patch, half_window, k, alphas)
-    assert numbers.tolist() == [0, 1, 2]
-    np.testing.assert_allclose(soft, expected, atol=1e-5)
+    expected = literal(target, atlases, labels, half_patch, 1, k, (0.0, alpha), one_class=n == 2)
+    numbers, soft = soft_labels(target, atlases, labels, half_patch, 1, k, (0.0, alpha))
+    assert numbers.tolist() == list(range(n))
+    np.testing.assert_allclose(soft[..., -expected.shape[-1] :], expected, atol=1e-5)
     np.testing.assert_allclose(soft.sum(axis=-1), 1, atol=1e-5)
-
-
-def test_one_class_is_the_published_formula(images):
-    target, atlases, labels = images
-    cortex = (labels == 1).astype(np.uint8)
-    expected = literal(target, atlases, cortex, 1, 1, 7, (0.0, 0.25), one_class=True)
-    _, soft = soft_labels(target, atlases, cortex, 1, 1, 7, (0.0, 0.25))
-    np.testing.assert_allclose(soft[..., 1], expected[..., 0], atol=1e-5)
 
 
 def test_the_defaults_give_a_clear_image_its_labels_back():

@@ -12,7 +12,6 @@ from segsrgan_core.errors import UserError
 from segsrgan_core.imaging.geometry import voxel_volume_ml
 from segsrgan_core.metrics import dice
 from segsrgan_study.bet import extraction as bet
-from segsrgan_study.bet.kernel import fill
 from tests.settings import QUICK
 
 RADIUS_MM = 40.0
@@ -92,38 +91,26 @@ def test_an_empty_image_is_refused():
         bet.bet_mask(Nifti1Image(np.zeros((9, 9, 9), np.float32), np.eye(4)), 0.5)
 
 
-def stand_in(folder, monkeypatch, body):
-    program = folder / "bet"
-    program.write_text(f"#!/bin/sh\n{body}\n")
-    program.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
+@pytest.fixture
+def fsl(tmp_path, monkeypatch):
+    """Return a function that puts a stand-in for FSL's bet on PATH."""
+
+    def write(body):
+        (tmp_path / "bet").write_text(f"#!/bin/sh\n{body}\n")
+        (tmp_path / "bet").chmod(0o755)
+        monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+
+    return write
 
 
-def test_fsl_where_it_is_on_path(tmp_path, monkeypatch):
+def test_fsl_where_it_is_on_path_where_it_fails_and_where_it_is_not(fsl, monkeypatch):
     image, _ = head()
-    stand_in(tmp_path, monkeypatch, 'test "$6" = 0.4 && cp "$1" brain_mask.nii.gz')
+    fsl('test "$6" = 0.4 && cp "$1" brain_mask.nii.gz')
     mask = bet.bet_mask(image, 0.4, "fsl")
     np.testing.assert_array_equal(np.asarray(mask.dataobj), np.asarray(image.dataobj) > 0)
-
-
-def test_fsl_that_fails_says_why(tmp_path, monkeypatch):
-    stand_in(tmp_path, monkeypatch, "echo no licence >&2; exit 3")
+    fsl("echo no licence >&2; exit 3")
     with pytest.raises(UserError, match=r"exit code 3 \(no licence"):
-        bet.bet_mask(head()[0], 0.5, "fsl")
-
-
-def test_fsl_that_is_not_there(monkeypatch):
+        bet.bet_mask(image, 0.5, "fsl")
     monkeypatch.setenv("PATH", "")
     with pytest.raises(UserError, match="FSL's bet is not on PATH; install FSL"):
-        bet.bet_mask(head()[0], 0.5, "fsl")
-
-
-@pytest.mark.parametrize("flip", [1, -1])
-def test_fill_marks_the_voxels_inside_a_box(flip):
-    corners = np.array(np.meshgrid([0, 4], [0, 3], [0, 2], indexing="ij")).reshape(3, -1).T - 0.5
-    quads = [(0, 1, 3, 2), (4, 6, 7, 5), (0, 4, 5, 1), (2, 3, 7, 6), (0, 2, 6, 4), (1, 5, 7, 3)]
-    faces = np.array([f for a, b, c, d in quads for f in ((a, b, c), (a, c, d))])[:, ::flip]
-    inside = fill(corners + np.array([1, 2, 1]), faces, (7, 8, 5))
-    expected = np.zeros((7, 8, 5))
-    expected[1:5, 2:5, 1:3] = 1
-    np.testing.assert_array_equal(inside, expected)
+        bet.bet_mask(image, 0.5, "fsl")
