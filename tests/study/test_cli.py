@@ -36,14 +36,6 @@ def test_segment_from_file_to_volumes(run, save, model, tmp_path):
     assert "0 segmented, 1 there already, 0 failed" in said
 
 
-def test_simulated_images_can_be_segmented(run, save, model, tmp_path):
-    save(head(thickness=1.0), tmp_path / "fine" / "sub-1_T2w.nii.gz")
-    assert run("simulate", tmp_path / "fine", "--out", tmp_path / "thick", "--thickness", 4)[0] == 0
-    code, said = run("segment", tmp_path / "thick", "--out", tmp_path / "out", "--model", model)
-    assert code == 0
-    assert "4 mm thick" in said
-
-
 @pytest.mark.parametrize("option", [("--participant-label", "08", "sub-09"), ("--session_label=4",)])
 def test_labels_as_bids_apps_take_them(run, tmp_path, option):
     (tmp_path / "sub-01_ses-1_T2w.nii").touch()

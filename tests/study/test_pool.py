@@ -84,7 +84,7 @@ def test_one_worker_works_here_and_goes_on_after_faults(tmp_path, capsys, monkey
 
 
 @pytest.mark.parametrize(
-    ("workers", "cases", "gib", "cores_each", "expected"),
+    ("workers", "cases", "gib", "each", "expected"),
     [
         ("1", 9, 1, 1, ("here", 1)),
         (4, 9, 1, 1, ("local", 4)),
@@ -97,12 +97,10 @@ def test_one_worker_works_here_and_goes_on_after_faults(tmp_path, capsys, monkey
         ("slurm:20", 3, 1, 1, ("slurm", 20)),
     ],
 )
-def test_no_more_cases_at_a_time_than_memory_cores_and_cases_allow(
-    monkeypatch, workers, cases, gib, cores_each, expected
-):
+def test_no_more_cases_at_a_time_than_memory_cores_and_cases_allow(monkeypatch, workers, cases, gib, each, expected):
     monkeypatch.setenv("SEGSRGAN_CORES", "8")
     assert cores() == 8
-    assert place(workers, cases, gib, cores_each) == expected
+    assert place(workers, cases, gib, each) == expected
 
 
 @pytest.mark.parametrize("word", ["0", "-1", "slurm", "slurm:0", "many", "2.5", ""])

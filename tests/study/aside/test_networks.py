@@ -68,9 +68,8 @@ def model(balls, trained):
 
 
 def test_from_cohort_to_model_to_scores(balls, model, done):
-    assert {path.name for path in model.iterdir()} == {
-        "generator.npz", "model.json", "history.csv", "training.json", "MODEL_CARD.md",
-    }  # fmt: skip
+    files = {"generator.npz", "model.json", "history.csv", "training.json", "MODEL_CARD.md"}
+    assert {path.name for path in model.iterdir()} == files
     assert len(pd.read_csv(model / "history.csv")) == 2
     assert "balls (2 images to train, 1 to validate)" in (model / "MODEL_CARD.md").read_text()
     done(*EVALUATE)
@@ -156,9 +155,8 @@ def test_one_subject_may_have_two_images_and_not_two_cohorts(balls, trained, mon
     table = pd.read_csv(path, dtype=str, keep_default_na=False)
     again = table[table["subject"] == "ballsa"].assign(image="balls/again.nii.gz", sha256="")
     image = nib.load(balls / "data" / table["image"][0])
-    save_image(
-        Nifti1Image(image.get_fdata(dtype=np.float32) + 1, image.affine), balls / "data" / "balls" / "again.nii.gz"
-    )
+    other = Nifti1Image(image.get_fdata(dtype=np.float32) + 1, image.affine)
+    save_image(other, balls / "data" / "balls" / "again.nii.gz")
     pd.concat([table, again]).to_csv(path, index=False)
     done(*TRAIN)
     assert "(3 images to train, 1 to validate)" in (balls / "model" / "MODEL_CARD.md").read_text()
@@ -169,12 +167,9 @@ def test_one_subject_may_have_two_images_and_not_two_cohorts(balls, trained, mon
     assert "more.csv: another cohort has ballsa, ballsb, ballsc, too" in said
 
 
-def test_cohorts_of_different_voxel_sizes_are_refused(balls, done):
+def test_cohorts_of_different_voxel_sizes_and_a_manifest_elsewhere_are_refused(balls, done):
     cohort(balls, "coarse", spacing=1.5)
     assert "simulation.spacing_mm" in done("train", "balls", "coarse", "--out", "both", "--setting", "tiny", code=2)
-
-
-def test_a_manifest_elsewhere_is_refused(balls, done):
     shutil.copy(balls / "data_manifests" / "balls.csv", balls / "balls.csv")
     assert "data_manifests" in done("train", "balls.csv", "--out", "model", code=2)
 

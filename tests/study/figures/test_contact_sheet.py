@@ -46,10 +46,8 @@ def test_every_class_and_a_known_hemisphere_have_a_colour_of_their_own(result):
     left = np.zeros(result.image.shape, np.uint8)
     left[:20] = 1
     names = [name for name in NUMBERS if name != "background"]
-    all_ = replace(
-        result, sides=Nifti1Image(left, result.image.affine), probabilities=dict.fromkeys(names, result.image)
-    )
-    (legend,) = contact_sheet.draw(all_, "sub-01").legends
+    sides, probabilities = Nifti1Image(left, result.image.affine), dict.fromkeys(names, result.image)
+    (legend,) = contact_sheet.draw(replace(result, sides=sides, probabilities=probabilities), "sub-01").legends
     texts = {text.get_text(): text.get_color() for text in legend.get_texts()}
     assert list(texts) == [*(name.replace("_", " ") for name in names), "left hemisphere"]
     assert len(set(texts.values())) == len(texts) == 9

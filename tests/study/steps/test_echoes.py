@@ -1,7 +1,6 @@
 """The images at several echo times: a cohort's own, or re-synthesised test cases."""
 
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from types import SimpleNamespace
 
 import numpy as np
@@ -15,12 +14,7 @@ from segsrgan_study.files import load_image, load_labels
 from segsrgan_study.phantoms.physics import PHYSICS
 from segsrgan_study.steps.data.cases import prepared_cases
 from segsrgan_study.steps.scores.imagined import measure_physics
-from segsrgan_study.steps.scores.measure import (
-    measure_case,
-    measure_one,
-    variability_cases,
-    volume_table,
-)
+from segsrgan_study.steps.scores.measure import measure_case, measure_one, variability_cases, volume_table
 from tests.core.test_segmenter import identity
 from tests.settings import model_card, simulation
 
@@ -53,13 +47,13 @@ def test_an_image_is_measured_on_the_grid_of_its_truth(prepared):
 
 def test_every_image_is_measured_and_kept(prepared, monkeypatch):
     study, _, _ = prepared
-    monkeypatch.setattr(extraction, "processes", _one_thread)
+    monkeypatch.setattr(extraction, "processes", lambda _: ThreadPoolExecutor(1))
     monkeypatch.setattr(extraction, "intracranial_volume_of_file_ml", lambda path, *_: float(path.is_file()))
     cases, segmenter = variability_cases(study), Segmenter(CARD, identity, step=16)
     volumes_ml = extraction.intracranial_volumes_ml([case.low for case in cases], 0.65, "brainextractor")
-    found = zip(cases, volumes_ml, strict=True)
+    measured = [measure_case(study, case, segmenter) for case in cases]
     volumes = volume_table(
-        [measure_case(study, case, segmenter) | {"icv_ml": 1, "icv_bet_ml": icv} for case, icv in found]
+        [row | {"icv_ml": 1, "icv_bet_ml": ml} for row, ml in zip(measured, volumes_ml, strict=True)]
     )
     assert volumes["te_ms"].tolist() == [120, 200, 280, 360]
     assert volumes["cortex_over_icv"].tolist() == volumes["cortex_ml"].tolist()
@@ -96,12 +90,6 @@ def test_a_case_whose_two_intracranial_volumes_are_apart_is_marked():
     assert table["icv_differs"].tolist() == [False, True, True, True]
     assert table["cortex_over_icv"].tolist() == pytest.approx([0.25, 0.25, 0.25, np.nan], nan_ok=True)
     assert table["cortex_over_icv_bet"][3] == pytest.approx(1 / 3)
-
-
-@contextmanager
-def _one_thread(_):
-    with ThreadPoolExecutor(1) as pool:
-        yield pool
 
 
 def test_two_images_at_one_echo_time_are_refused(prepared):

@@ -78,6 +78,10 @@ def test_one_that_cannot_run_or_fails_is_a_row_and_stops_no_other(labelled):
     assert (facts["drawem"]["title"], facts["drawem"]["version"]) == ("DrawEM", "not found")
     assert facts["majority_vote"]["atlases"] == {"d": ["a", "b"]}  # the nearest in age
     assert facts["majority_vote"]["registration"]["spacing_mm"] == 3.0
+    costs = pd.read_csv(labelled.costs).set_index(["method", "subject"])
+    assert costs.index.tolist() == [("registration", "d"), ("Majority vote", "d")]
+    assert costs.loc[("registration", "d"), "seconds"] > 0
+    assert "seconds" not in (labelled.results / "baselines" / "methods.json").read_text()
 
 
 def test_the_label_maps_are_near_the_truth_and_nothing_is_outside_the_skull(labelled):
@@ -85,13 +89,6 @@ def test_the_label_maps_are_near_the_truth_and_nothing_is_outside_the_skull(labe
     assert dice(found, truth("d"), 3) > 0.8
     assert not np.any(found == 4)
     assert not labels_path(labelled, "d", "drawem").exists()
-
-
-def test_costs_are_noted_apart_from_the_results(labelled):
-    costs = pd.read_csv(labelled.costs).set_index(["method", "subject"])
-    assert costs.index.tolist() == [("registration", "d"), ("Majority vote", "d")]
-    assert costs.loc[("registration", "d"), "seconds"] > 0
-    assert "seconds" not in (labelled.results / "baselines" / "methods.json").read_text()
 
 
 def test_a_second_run_gives_the_same_bytes_and_computes_nothing(labelled, monkeypatch):

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import nbformat
 import numpy as np
+import pandas as pd
 import pytest
 import tensorflow as tf
 
@@ -12,7 +13,7 @@ from segsrgan_core.networks.critic import build_critic
 from segsrgan_study.params import read_params
 from segsrgan_study.paths import Study
 from segsrgan_study.steps.network.build import build_trainer, model_classes
-from segsrgan_study.steps.network.fit import state_files
+from segsrgan_study.steps.network.fit import LiveCurve, state_files
 from tests.settings import PARAMS, QUICK
 
 NOTEBOOK = Path(__file__).parents[3] / "notebooks" / "02_train.ipynb"
@@ -64,10 +65,8 @@ def test_the_notebooks_objective_is_that_of_the_core(settings, objectives, pair,
 
 def test_the_notebooks_objective_of_the_critic_is_that_of_the_core(settings, objectives, pair):
     critic, epsilon = build_critic(pair[0].shape[-1], 2), tf.constant([0.2, 0.7])
-    found, expected = (
-        objective(critic, *pair, epsilon) for objective in (objectives[1], losses.critic_objective(settings.training))
-    )
-    np.testing.assert_array_equal(found, expected)
+    expected = losses.critic_objective(settings.training)(critic, *pair, epsilon)
+    np.testing.assert_array_equal(objectives[1](critic, *pair, epsilon), expected)
 
 
 def test_a_trainer_minimises_the_objective_that_it_is_given():
@@ -94,3 +93,25 @@ def test_another_objective_or_case_or_setting_is_another_training(tmp_path):
     two = QUICK.model_copy(update={"training": QUICK.training.model_copy(update={"networks": 2})})
     first, second = state_files(study, two)
     assert second.stem == f"{first.stem}-1"
+
+
+def test_a_curve_is_thinned_but_keeps_every_epochs_end(tmp_path):
+    curve = LiveCurve(tmp_path / "a.csv", total=2000)  # every tenth step
+    for step in range(1, 26):
+        curve.add(step, {"loss_rec": np.float32(1 / step), **({"epoch": 3, "val_psnr": 25.0} if step == 17 else {})})
+    table = pd.read_csv(tmp_path / "a.csv")
+    assert list(table["step"]) == [10, 17, 20]
+    assert table["loss_rec"][0] == pytest.approx(0.1)
+    assert table["val_psnr"].notna().sum() == 1
+    assert set(table["total"]) == {2000}
+
+
+@pytest.mark.parametrize(("again", "steps"), [(6, [1, 2, 3, 4, 5, 6]), (1, [1])])
+def test_a_training_that_goes_on_continues_its_curve_and_one_that_begins_anew_starts_another(tmp_path, again, steps):
+    first, resumed = (LiveCurve(tmp_path / "a.csv", total=100) for _ in range(2))
+    for step in range(1, 9):
+        first.add(step, {"loss_rec": 1.0})
+    resumed.add(again, {"loss_rec": 2.0})  # the state was written after the step before
+    table = pd.read_csv(tmp_path / "a.csv")
+    assert list(table["step"]) == steps
+    assert list(table["loss_rec"]) == [1] * (len(steps) - 1) + [2]

@@ -67,11 +67,8 @@ def test_paired_tests_hold_the_difference_and_the_least_p(evaluated):
 
 def test_each_assumption_is_shown_with_its_checks(measured):
     frame = variability.assumptions(measured, ANALYSES, CHECKS).sort_index()
-    for row in (
-        ("Pitman-Morgan", "both", "normal sum"),
-        ("bootstrap of IQR / median", "cortex volume", "little bias"),
-    ):
-        assert len(frame.loc[row]) == 1
+    assert len(frame.loc[("Pitman-Morgan", "both", "normal sum")]) == 1
+    assert len(frame.loc[("bootstrap of IQR / median", "cortex volume", "little bias")]) == 1
     assert frame.loc[("Bland-Altman", "cortex volume", "normal differences", "Shapiro-Wilk"), "tests"] == "6"
 
 
