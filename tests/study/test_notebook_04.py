@@ -39,11 +39,12 @@ def test_the_growth_curve_of_the_cohort_holds_for_patients_that_it_has_not_seen(
     assert result["growth"]["cortex"]["mean_z_published"] is None
 
 
-def test_without_truth_the_reason_is_told():
+def test_without_truth_or_images_the_reason_is_told():
     unknown = analyse(patients(5).drop(columns=["cortex_true_ml", "icv_true_ml"]))
     for part in (unknown["bias"]["cortex"], unknown["truth"]):
         assert "no true volume" in part["reason"]
     assert "no true segmentation" in unknown["scores"]["reason"]
+    assert analyse(None) == {"cohort": "embedded", "not_run": "no images"}
 
 
 def test_scores_per_te_are_means_over_patients():
@@ -75,7 +76,3 @@ def test_a_reference_te_that_was_not_acquired_is_the_shortest():
 def test_volumes_that_allow_little_say_so(volumes):
     for model in analyse(volumes)["mixed_model"].values():
         assert model.get("converged") or model["reason"]
-
-
-def test_no_images_are_no_failure():
-    assert analyse(None) == {"cohort": "embedded", "not_run": "no images"}

@@ -61,16 +61,13 @@ def test_scores_are_means_over_subjects_then_over_seeds(metrics):
     assert curve["2"]["dice"]["mean"] == pytest.approx(0.81)
 
 
-def test_what_was_not_run_is_named_and_left_out(metrics):
+def test_what_was_not_run_and_scores_that_are_not_there_are_left_out(metrics):
     assert metrics["not_run"] == []
     scores = pd.concat([scores_of("none", seed, 3, 0.8, 1) for seed in PLAN.seeds])
     partly = summarised(scores, PLAN, 3.0)
     assert partly["not_run"] == ["reference"]
     assert list(partly["factors"]["contrast"]) == ["none"]
     assert len(ablation_table(partly)) == 1
-
-
-def test_a_cohort_without_echo_times_leaves_their_scores_out():
     scores = pd.concat([scores_of(run, seed, 3, 0.8, 1) for run in PLAN.runs for seed in PLAN.seeds])
     metrics = summarised(scores[scores["part"] == "thickness"], PLAN, 3.0)
     assert metrics["factors"]["contrast"]["none"]["te_cv"] is None

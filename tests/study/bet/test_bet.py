@@ -1,6 +1,5 @@
 import contextlib
 import io
-import os
 import subprocess
 import sys
 
@@ -87,24 +86,12 @@ def test_an_empty_image_is_refused():
         bet.bet_mask(Nifti1Image(np.zeros((9, 9, 9), np.float32), np.eye(4)), 0.5)
 
 
-@pytest.fixture
-def fsl(tmp_path, monkeypatch):
-    """Return a function that puts a stand-in for FSL's bet on PATH."""
-
-    def write(body):
-        (tmp_path / "bet").write_text(f"#!/bin/sh\n{body}\n")
-        (tmp_path / "bet").chmod(0o755)
-        monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
-
-    return write
-
-
-def test_fsl_where_it_is_on_path_where_it_fails_and_where_it_is_not(fsl, monkeypatch):
+def test_fsl_where_it_is_on_path_where_it_fails_and_where_it_is_not(program, monkeypatch):
     image, _ = head()
-    fsl('test "$6" = 0.4 && cp "$1" brain_mask.nii.gz')
+    program("bet", 'test "$6" = 0.4 && cp "$1" brain_mask.nii.gz')
     mask = bet.bet_mask(image, 0.4, "fsl")
     np.testing.assert_array_equal(np.asarray(mask.dataobj), np.asarray(image.dataobj) > 0)
-    fsl("echo no licence >&2; exit 3")
+    program("bet", "echo no licence >&2; exit 3")
     with pytest.raises(UserError, match=r"exit code 3 \(no licence"):
         bet.bet_mask(image, 0.5, "fsl")
     monkeypatch.setenv("PATH", "")

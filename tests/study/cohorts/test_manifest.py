@@ -53,10 +53,12 @@ def test_the_order_of_the_rows_given_does_not_matter(seed):
     pd.testing.assert_frame_equal(validated(frame.sample(frac=1, random_state=seed)), validated(frame))
 
 
-def test_an_invalid_manifest_is_not_written(tmp_path):
+def test_an_unknown_split_is_neither_written_nor_read(tmp_path):
     with pytest.raises(UserError, match="split: expected one of train, val, test, variability; received 'tset'"):
         write_manifest(pd.DataFrame([row(split="tset")]), tmp_path / "mine.csv")
     assert not list(tmp_path.iterdir())
+    with pytest.raises(UserError, match="'training' is not one of"):
+        image_rows(validated(pd.DataFrame([row()])), "training")
 
 
 def test_all_faults_at_once_by_the_line_of_the_editor(faults):
@@ -71,11 +73,6 @@ def test_what_excel_writes_as_utf_8(tmp_path):
     path = tmp_path / "bom.csv"
     path.write_text(f"{HEADER}\r\n{GOOD}\r\n{',' * 11}\r\n", encoding="utf-8-sig", newline="")
     assert len(read_manifest(path)) == 1
-
-
-def test_image_rows_knows_the_splits():
-    with pytest.raises(UserError, match="'training' is not one of"):
-        image_rows(validated(pd.DataFrame([row()])), "training")
 
 
 def test_truth_and_hemispheres_of_thick_slices_share_the_grid_of_the_labels(tmp_path, put):

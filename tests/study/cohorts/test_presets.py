@@ -78,14 +78,10 @@ def test_the_data_root_leads_to_the_folder(make, dhcp, tmp_path):
         make("dhcp", tmp_path / "moved")
 
 
-def test_all_faults_at_once_and_nothing_left(make, dhcp, put, tmp_path):
-    put(dhcp / "sub-CC1/ses-10/anat/sub-CC1_ses-10_desc-drawem9_dseg.nii.gz", [0, 11])
-    (dhcp / "sub-CC2/ses-10/anat/sub-CC2_ses-10_desc-drawem9_dseg.nii.gz").unlink()
+def test_a_fault_of_the_files_leaves_nothing(make, dhcp, put, tmp_path):
     put(dhcp / "sub-CC3/ses-10/anat/sub-CC3_ses-10_desc-brain_mask.nii.gz", [0, 1], affine=np.eye(4))
-    with pytest.raises(UserError) as caught:
+    with pytest.raises(UserError, match="the grid is not"):
         make("dhcp", dhcp)
-    for part in ("[11]", "sub-CC2_ses-10_desc-restore_T2w.nii.gz): labels: expected labels in", "the grid is not"):
-        assert part in str(caught.value)
     assert not (tmp_path / "data/dhcp").is_symlink()
     assert not (tmp_path / "manifests").exists()
 
@@ -216,11 +212,7 @@ def test_label_mapping_goes_by_the_cohort(tmp_path):
         ("folder", {"name": "mine", "val": 0, "test": 4}, "a count up to 3"),
         ("folder", {"name": "mine", "val": 0, "test": 1.5}, "a count up to 3"),
         ("folder", {"name": "mine", "val": -1, "test": 0}, "a count up to 3"),
-        (
-            "folder",
-            {"name": "mine", "mapping": "faulty.yaml"},
-            r"3 faults.*\n.*cortex: 2.*\n.*1: bone .*\n.*2: 12 is",
-        ),
+        ("folder", {"name": "mine", "mapping": "faulty.yaml"}, r"3 faults.*\n.*cortex: 2.*\n.*1: bone .*\n.*2: 12 is"),
         ("folder", {"name": "mine", "mapping": "list.yaml"}, "not a mapping"),
         ("folder", {"name": "mine", "mapping": "cut.yaml"}, "not YAML or JSON"),
     ],

@@ -44,14 +44,11 @@ def test_an_image_in_the_space_of_a_template_is_told(tmp_path):
         assert ["template" in note for note in notes] == [True] * told
 
 
-def test_the_one_that_is_far_from_the_others_is_named():
+def test_the_one_that_is_far_from_several_others_is_named():
     # by hand: median 3, absolute deviations 2 1 0 1 97, their median 1
     table = pd.DataFrame({"snr": [1.0, 2.0, 3.0, 4.0, 100.0], "cortex_ml": [70.0, 71, 69, 72, np.nan]})
     assert outliers(table) == ["", "", "", "", f"snr (z {0.6745 * 97:+.1f})"]
     assert outliers(-table)[-1] == f"snr (z {-0.6745 * 97:+.1f})"
-
-
-def test_few_cases_or_equal_ones_have_no_outliers():
     for values in ([1.0, 1.1, 1.2, 90.0], [5.0] * 6 + [9.0], [np.nan] * 6):
         assert set(outliers(pd.DataFrame({"snr": values}))) == {""}
 

@@ -2,6 +2,7 @@ import dataclasses
 import json
 import re
 from multiprocessing import get_context
+from unittest.mock import Mock
 
 import nibabel as nib
 import numpy as np
@@ -161,7 +162,7 @@ def test_a_run_that_was_stopped_goes_on_and_a_fault_of_the_program_costs_one_cas
     assert len(table_of(job, "volumes")) == 3
 
 
-def test_bad_images_do_not_stop_the_others_and_nothing_tells_where_it_was_made(cases, job, tmp_path, missing, capsys):
+def test_bad_images_stop_no_others_and_nothing_tells_where_it_was_made(cases, job, tmp_path, missing, capsys):
     bad = InputImage(tmp_path / "in" / "bad.nii.gz", "sub-bad", "bad.nii.gz")
     bad.file.write_bytes(cases[0].file.read_bytes()[:2000])
     failures = [Failure("DICOM folder 1", "why"), Failure("a\udcff.nii", "a\udcff.nii: broken")]
@@ -181,12 +182,16 @@ def test_bad_images_do_not_stop_the_others_and_nothing_tells_where_it_was_made(c
         assert str(tmp_path).encode() not in data, name
 
 
-def test_a_case_that_fails_later_leaves_nothing_of_before(cases, job):
+def test_a_case_that_fails_or_cannot_be_written_leaves_nothing(cases, job, monkeypatch):
     segment_all(cases, [], job)
     cases[1].file.write_bytes(b"broken now")
     assert states(cases, job) == ["there", "failed", "there"]
     assert not [path for path in (job.out / "sub-01").rglob("*") if path.is_file()]
     assert table_of(job, "volumes")["case"].tolist() == ["sub-00", "sub-02"]
+    full = OSError(28, "No space left on device")
+    monkeypatch.setattr(bids, "_source_digest", Mock(side_effect=full))
+    assert states(cases[:1], dataclasses.replace(job, step=4)) == ["failed"]
+    assert not [path for path in (job.out / "sub-00").rglob("*") if path.is_file()]
 
 
 def test_the_page_needs_no_network_and_shows_every_case_the_doubtful_first(cases, job, save):
@@ -220,7 +225,7 @@ def test_a_contact_sheet_does_not_depend_on_the_last_digits(cases, job, tmp_path
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
 
 
-def test_the_folder_of_another_data_set_or_of_the_images_is_no_place_for_the_results(cases, job):
+def test_a_folder_of_other_data_is_no_place_for_the_results(cases, job):
     write_text(job.out / "dataset_description.json", '{"Name": "Ours"}')
     with pytest.raises(UserError, match="another data set"):
         segment_all(cases, [], job)
@@ -270,15 +275,6 @@ def test_the_results_of_another_image_are_not_overwritten(cases, job, tmp_path, 
     (status,) = segment_all([other], [], job)
     assert "another image" in status.reason
     assert content(job.out / "sub-00") == before
-
-
-def test_a_case_that_cannot_be_written_leaves_nothing(cases, job, monkeypatch):
-    def full(*_):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(bids, "_source_digest", full)
-    assert states(cases[:1], job) == ["failed"]
-    assert not [path for path in (job.out / "sub-00").rglob("*") if path.is_file()]
 
 
 def test_an_age_that_becomes_known_is_compared_without_segmenting_again(cases, job, monkeypatch, network):

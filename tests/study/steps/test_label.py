@@ -78,6 +78,8 @@ def test_one_that_cannot_run_or_fails_is_a_row_and_stops_no_other(labelled):
     assert (facts["drawem"]["title"], facts["drawem"]["version"]) == ("DrawEM", "not found")
     assert facts["majority_vote"]["atlases"] == {"d": ["a", "b"]}  # the nearest in age
     assert facts["majority_vote"]["registration"]["spacing_mm"] == 3.0
+    more = pd.DataFrame({"subject": ["a", "b"], "method": "m", "outcome": ["labelled", "failed: x"]})
+    assert reasons(more) == {"m": "b failed: x"}
     costs = pd.read_csv(labelled.costs).set_index(["method", "subject"])
     assert costs.index.tolist() == [("registration", "d"), ("Majority vote", "d")]
     assert costs.loc[("registration", "d"), "seconds"] > 0
@@ -142,8 +144,3 @@ def test_a_fault_of_the_machine_is_no_row_and_the_other_methods_are_done(study, 
     monkeypatch.setitem(registry.METHODS, "killed", replace(registry.METHODS["killed"], label=last.label))
     assert set(label_all(here, settings(methods=["killed", "majority_vote"]))["outcome"]) == {"labelled"}
     assert len(computed) == 1, "what was done was done again"
-
-
-def test_reasons_name_the_subjects_where_a_method_failed_for_some():
-    rows = [("a", "m", "labelled"), ("b", "m", "failed: x"), ("a", "n", "labelled"), ("b", "n", "labelled")]
-    assert reasons(pd.DataFrame(rows, columns=["subject", "method", "outcome"])) == {"m": "b failed: x"}

@@ -9,12 +9,15 @@ import pytest
 import tensorflow as tf
 
 from segsrgan_core import losses
+from segsrgan_core.classes import Classes
 from segsrgan_core.networks.critic import build_critic
+from segsrgan_core.patches import patch_dataset, prepare_subject
 from segsrgan_study.params import read_params
 from segsrgan_study.paths import Study
 from segsrgan_study.steps.network.build import build_trainer, model_classes
+from segsrgan_study.steps.network.drawing import drawing_processes
 from segsrgan_study.steps.network.fit import LiveCurve, state_files
-from tests.settings import PARAMS, QUICK
+from tests.settings import PARAMS, QUICK, simulation, training
 
 NOTEBOOK = Path(__file__).parents[3] / "notebooks" / "02_train.ipynb"
 SETTINGS = {
@@ -115,3 +118,22 @@ def test_a_training_that_goes_on_continues_its_curve_and_one_that_begins_anew_st
     table = pd.read_csv(tmp_path / "a.csv")
     assert list(table["step"]) == steps
     assert list(table["loss_rec"]) == [1] * (len(steps) - 1) + [2]
+
+
+CLASSES, THREE_MM = Classes(("cortex",), hemispheres=True), simulation(slice_mm=3.0)
+
+
+def subject(name, sides):
+    image = np.random.default_rng(0).random((24, 26, 40)).astype(np.float32)
+    labels = 2 * (image > 0.5).astype(np.uint8)
+    return prepare_subject(name, image, labels, CLASSES, 0.8, THREE_MM, 16, 0, np.full_like(labels, sides))
+
+
+def test_processes_draw_the_patches_of_the_dataset_bit_by_bit_from_any_number_on():
+    subjects = [subject("s/1", 1), subject("s/2", 2)]
+    arguments = training(patch=16, turned=0.5, batch=1, n_critic=1), THREE_MM, CLASSES, True
+    with drawing_processes(subjects, *arguments, seed=7) as patches_from:
+        for start in (0, 4):
+            expected = patch_dataset(subjects, *arguments, seed=7, start=start).take(5)
+            for pair, same in zip(expected, patches_from(start), strict=False):
+                assert [one.numpy().tobytes() for one in pair] == [one.tobytes() for one in same]

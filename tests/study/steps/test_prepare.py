@@ -92,13 +92,10 @@ def test_labels_become_the_class_with_the_largest_share():
     assert set(np.unique(coarse.dataobj)) <= {0, 3}
 
 
-def test_labels_on_their_own_grid_are_left_alone_and_on_a_slightly_other_one_are_not():
+def test_labels_stay_on_their_own_grid_and_finer_ones_are_those_of_the_nearest_voxel():
     labels = Nifti1Image(np.arange(27, dtype=np.uint8).reshape(3, 3, 3), np.eye(4))
     assert resample_labels(labels, 1.0) is labels
     assert resample_labels(labels, 1.001) is not labels
-
-
-def test_a_finer_label_is_that_of_the_nearest_voxel():
     labels = np.array([1, 1, 4, 4, 2, 2], np.uint8).reshape(6, 1, 1) * np.ones((6, 6, 6), np.uint8)
     fine = np.asarray(resample_labels(Nifti1Image(labels, np.eye(4)), 0.5).dataobj)
     assert fine[:, 6, 6].tolist() == [1] * 4 + [4] * 4 + [2] * 4

@@ -30,8 +30,11 @@ def trained(tmp_path):
     return model, tmp_path
 
 
-def test_a_training_with_the_same_classes_begins_with_the_same_function(trained):
+def test_a_training_with_the_same_classes_and_layers_begins_with_the_same_function(trained):
     model, folder = trained
+    wider, _ = generator(Classes(("cortex",), True), k=8)
+    with pytest.raises(UserError, match="other sizes"):
+        start_from(wider, Classes(("cortex",), True), [folder])
     other, _ = generator(Classes(("cortex",), True), seed=7)
     assert not np.allclose(model(WINDOW), other(WINDOW), atol=1e-3)
     start_from(other, Classes(("cortex",), True), [folder])
@@ -49,12 +52,6 @@ def test_with_more_classes_image_and_hemispheres_are_kept_and_the_cortex_has_its
     head = np.asarray(other.trainable_variables[-1])
     np.testing.assert_array_equal(head[..., 3], np.asarray(model.trainable_variables[-1])[..., 1])
     np.testing.assert_array_equal(head[..., [1, 2]], fresh[..., [1, 2]])
-
-
-def test_layers_of_another_size_are_refused(trained):
-    other, _ = generator(Classes(("cortex",), True), k=8)
-    with pytest.raises(UserError, match="other sizes"):
-        start_from(other, Classes(("cortex",), True), [trained[1]])
 
 
 def test_two_networks_that_average_their_scores_begin_with_a_model_each(trained, tmp_path):
@@ -75,7 +72,7 @@ def test_two_networks_that_average_their_scores_begin_with_a_model_each(trained,
         start_from(both, classes, [folder])
 
 
-def test_a_share_of_the_first_weights_is_kept():
+def test_a_share_of_the_first_weights_is_kept_unless_they_are_random(tmp_path):
     model, _ = generator(Classes(("cortex",), True))
     first = [np.array(weight) for weight in model.trainable_variables]
     found = [tf.Variable(weight + 1) for weight in first]
@@ -83,9 +80,6 @@ def test_a_share_of_the_first_weights_is_kept():
         blend(model, first, found, kept)
         for weight, was in zip(model.trainable_variables, first, strict=True):
             np.testing.assert_allclose(weight, was + added, rtol=1e-6)
-
-
-def test_a_share_of_random_weights_is_not_kept(tmp_path):
     settings = read_params(PARAMS, setting="axial")
     with pytest.raises(UserError, match="keep_start"):
         train_networks(Study(tmp_path), settings, [])

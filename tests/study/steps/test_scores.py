@@ -1,5 +1,6 @@
-"""The images at several echo times: a cohort's own, or re-synthesised test cases."""
+"""Scores of a network on test cases, and on images at several echo times: a cohort's own, or re-synthesised ones."""
 
+import json
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
@@ -13,6 +14,8 @@ from segsrgan_study.bet import extraction
 from segsrgan_study.files import load_image, load_labels
 from segsrgan_study.phantoms.physics import PHYSICS
 from segsrgan_study.steps.data.cases import prepared_cases
+from segsrgan_study.steps.labels.labelled import NO_RUNS
+from segsrgan_study.steps.scores.evaluate import evaluate_case, shown_structure, write_evaluation
 from segsrgan_study.steps.scores.imagined import measure_physics
 from segsrgan_study.steps.scores.measure import measure_case, measure_one, variability_cases, volume_table
 from tests.core.test_segmenter import identity
@@ -99,3 +102,18 @@ def test_two_images_at_one_echo_time_are_refused(prepared):
     pd.concat([table, repeated]).to_csv(study.work / "prepared" / "cases.csv", index=False)
     with pytest.raises(UserError, match="ballsd: two images at TE 120 ms"):
         variability_cases(study)
+
+
+@pytest.mark.parametrize("classes", [("cortex",), ("white",), ("hippocampi_amygdala",)], ids=lambda names: names[0])
+def test_any_class_is_evaluated(prepared, classes):
+    study, settings, _ = prepared
+    card = model_card(thickness_mm=(2.0, 2.0), cohort="balls", classes=classes)
+    scored = [evaluate_case(study, case, Segmenter(card, identity, step=16)) for case in prepared_cases(study, "test")]
+    scores, summary = write_evaluation(study, settings, card, scored, *NO_RUNS)
+    assert shown_structure(card) == classes[0]
+    known = classes[0] != "hippocampi_amygdala"  # the balls have none
+    assert not known or 0 <= summary["dice"][classes[0]]["segsrgan"]["mean"] <= 1
+    assert {"psnr", "ssim"} <= set(scores["metric"])
+    folder = study.results / "evaluation"
+    assert json.loads((folder / "metrics.json").read_text())["psnr"]["spline"]["n"] == 1
+    assert len(pd.read_csv(folder / "calibration.csv")) == (20 if known else 0)  # before and after calibration
