@@ -1,5 +1,6 @@
 """A study on a tiny cohort of balls; scores and volumes that figures and tables are made from."""
 
+import os
 import shutil
 
 import numpy as np
@@ -35,6 +36,20 @@ def subject(folder, name, spacing=1.0):
     affine = np.diag([spacing, spacing, spacing, 1.0])
     save_image(Nifti1Image(image, affine), folder / "images" / f"{name}.nii.gz")
     save_image(Nifti1Image(labels, affine), folder / "labels" / f"{name}.nii.gz")
+
+
+@pytest.fixture
+def program(tmp_path, monkeypatch):
+    """Return a function that puts a shell script on PATH."""
+
+    def write(name, body):
+        path = tmp_path / "bin" / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(f"#!/bin/sh\n{body}\n")
+        path.chmod(0o755)
+        monkeypatch.setenv("PATH", f"{path.parent}{os.pathsep}{os.environ['PATH']}")
+
+    return write
 
 
 @pytest.fixture

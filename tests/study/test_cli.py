@@ -36,14 +36,6 @@ def test_segment_from_file_to_volumes(run, save, model, tmp_path):
     assert "0 segmented, 1 there already, 0 failed" in said
 
 
-def test_simulated_images_can_be_segmented(run, save, model, tmp_path):
-    save(head(thickness=1.0), tmp_path / "fine" / "sub-1_T2w.nii.gz")
-    assert run("simulate", tmp_path / "fine", "--out", tmp_path / "thick", "--thickness", 4)[0] == 0
-    code, said = run("segment", tmp_path / "thick", "--out", tmp_path / "out", "--model", model)
-    assert code == 0
-    assert "4 mm thick" in said
-
-
 @pytest.mark.parametrize("option", [("--participant-label", "08", "sub-09"), ("--session_label=4",)])
 def test_labels_as_bids_apps_take_them(run, tmp_path, option):
     (tmp_path / "sub-01_ses-1_T2w.nii").touch()
@@ -70,12 +62,6 @@ def test_a_full_disk_is_one_sentence(run, save, model, tmp_path, monkeypatch):
     code, said = run("segment", save(head(), tmp_path / "a.nii"), "--out", tmp_path / "out", "--model", model)
     assert code == 2
     assert "No space left on device" in said
-
-
-def test_an_unknown_cohort_says_how_to_make_it(run, tmp_path):
-    code, said = run("train", "nobody", "--out", tmp_path / "model")
-    assert code == 2
-    assert "segsrgan manifest" in said
 
 
 def test_help_imports_nothing_heavy():

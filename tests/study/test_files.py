@@ -8,29 +8,21 @@ from segsrgan_core.atomic import write_json
 from segsrgan_study import files
 
 
-@pytest.fixture
-def good(tmp_path):
-    data = np.random.default_rng(0).normal(100, 10, (6, 7, 8)).astype(np.float32)
-    return files.save_image(Nifti1Image(data, np.diag([1.0, 1, 2, 1])), tmp_path / "good.nii.gz")
-
-
-def test_an_image_survives_saving(good):
-    image = files.load_image(good)
-    assert image.shape == (6, 7, 8)
-    np.testing.assert_array_equal(image.affine, np.diag([1.0, 1, 2, 1]))
-    assert image.get_fdata().std() > 1
-    header = nib.load(good).header  # it says that it is in the scanner's space
+def test_a_saved_image_is_in_the_scanners_space_and_has_the_same_bytes_again(tmp_path):
+    image = Nifti1Image(np.random.default_rng(0).normal(100, 10, (6, 7, 8)).astype(np.float32), np.eye(4))
+    path = files.save_image(image, tmp_path / "good.nii.gz")
+    header = nib.load(path).header
     assert (int(header["qform_code"]), int(header["sform_code"])) == (1, 1)
+    again = files.save_image(files.load_image(path), tmp_path / "elsewhere" / "other.nii.gz")
+    assert files.sha256(again) == files.sha256(path)
 
 
-def test_the_same_image_gives_the_same_bytes(good, tmp_path):
-    again = files.save_image(files.load_image(good), tmp_path / "elsewhere" / "other.nii.gz")
-    assert files.sha256(again) == files.sha256(files.save_image(files.load_image(again), tmp_path / "third.nii.gz"))
-
-
-def test_json_is_sorted_and_rounded_and_has_no_nan(tmp_path):
+def test_json_and_tables_are_rounded_and_the_same_everywhere(tmp_path, monkeypatch):
     path = write_json(tmp_path / "a.json", {"b": np.float32(0.123456789), "a": float("nan"), 1: (np.int64(2),)})
     assert path.read_text() == '{\n  "1": [\n    2\n  ],\n  "a": null,\n  "b": 0.123457\n}\n'
+    monkeypatch.setattr("os.linesep", "\r\n")
+    path = files.write_csv(tmp_path / "a.tsv", pd.DataFrame({"x": [1 / 3], "name": ["s"]}), sep="\t")
+    assert path.read_bytes() == b"x\tname\n0.333333\ts\n"
 
 
 def test_a_stem_has_no_image_suffix_and_keeps_its_dots():
@@ -38,21 +30,13 @@ def test_a_stem_has_no_image_suffix_and_keeps_its_dots():
     assert {name: files.stem(name) for name in names} == names
 
 
-def test_tables_are_rounded_and_have_the_same_line_ends_everywhere(tmp_path, monkeypatch):
-    monkeypatch.setattr("os.linesep", "\r\n")
-    path = files.write_csv(tmp_path / "a.tsv", pd.DataFrame({"x": [1 / 3], "name": ["s"]}), sep="\t")
-    assert path.read_bytes() == b"x\tname\n0.333333\ts\n"
-
-
-@pytest.mark.parametrize("axis", [0, 1, 2])
-def test_grids_are_apart_by_their_farthest_corner(axis):
-    shape = (4, 50, 600)
-    wider = np.diag([1.01 if other == axis else 1.0 for other in range(3)] + [1.0])
-    apart = files.grid_distance_mm(Nifti1Image(np.zeros(shape), np.eye(4)), Nifti1Image(np.zeros(shape), wider))
-    assert apart == pytest.approx(0.01 * shape[axis])
-
-
-def test_same_grid_is_within_a_hundredth_of_a_millimetre():
+def test_grids_are_apart_by_their_farthest_corner():
+    voxels = np.zeros((4, 50, 600))
+    for axis, length in enumerate(voxels.shape):
+        wider = np.eye(4)
+        wider[axis, axis] = 1.01
+        apart = files.grid_distance_mm(Nifti1Image(voxels, np.eye(4)), Nifti1Image(voxels, wider))
+        assert apart == pytest.approx(0.01 * length)
     a, moved = Nifti1Image(np.zeros((4, 4, 4)), np.eye(4)), nib.affines.from_matvec(np.eye(3), (0.02, 0, 0))
     assert files.same_grid(a, Nifti1Image(np.zeros((4, 4, 4)), np.eye(4)))
     assert not files.same_grid(a, Nifti1Image(np.zeros((4, 4, 4)), moved))

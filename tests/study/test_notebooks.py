@@ -4,7 +4,7 @@ import nbformat
 import pytest
 
 from segsrgan_core.errors import UserError
-from segsrgan_study.notebooks import OF_THE_USER, export_report, normalised, run_notebook, stripped
+from segsrgan_study.notebooks import OF_THE_USER, export_report, run_notebook
 from segsrgan_study.params import read_params
 from segsrgan_study.paths import Study
 from tests.settings import PARAMS, QUICK
@@ -61,16 +61,6 @@ def test_a_failed_notebook_is_kept_for_reading_and_is_no_result(study, tmp_path)
     assert not (tmp_path / "results").exists()
 
 
-def test_stripping_twice_changes_nothing_and_leaves_no_output():
-    book = notebook("seed = 1")
-    book.cells[0].outputs = [nbformat.v4.new_output("stream", text="seen")]
-    book.cells[0].execution_count = 7
-    once = stripped(book)
-    assert "seen" not in once
-    assert stripped(nbformat.reads(once, 4)) == once
-    assert normalised(nbformat.reads(once, 4)) == once
-
-
 def test_a_kernel_that_is_killed_before_its_first_word_is_one_sentence(study, monkeypatch):
     def start(*_, **__):
         raise RuntimeError("Kernel died before replying to kernel_info")
@@ -86,34 +76,23 @@ from segsrgan_study.pool import processes
 with processes(1) as pool:
     pool.submit(os.kill, pool.submit(os.getpid).result(), 9).result()
 """
+USERS = "from segsrgan_core.errors import UserError\nraise UserError('a.nii: no image.')"
 
 
 @pytest.mark.parametrize(
-    ("cells", "kind", "says"),
+    ("cell", "kind", "says"),
     [
-        (["cohrt = ''"], UserError, r"declares cohrt, and params\.yaml has only cohort, setting"),
-        (
-            ["seed = 1", "from segsrgan_core.errors import UserError\nraise UserError('a.nii: no image.')"],
-            UserError,
-            r"^a\.nii: no image\.$",
-        ),
-        (
-            ["seed = 1", "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"],
-            UserError,
-            "story: the notebook's kernel was killed",
-        ),
-        (["seed = 1", KILLED_PROCESS], UserError, "^processes: one was killed before its work was done"),
-        (
-            ["seed = 1", "raise OSError(28, 'No space left on device', 'big.nii')"],
-            OSError,
-            r"No space left on device: 'big.nii' \(story\)",
-        ),
+        ("cohrt = ''", UserError, r"declares cohrt, and params\.yaml has only cohort, setting"),
+        (USERS, UserError, r"^a\.nii: no image\.$"),
+        ("import os, signal; os.kill(os.getpid(), 9)", UserError, "story: the notebook's kernel was killed"),
+        (KILLED_PROCESS, UserError, "^processes: one was killed before its work was done"),
+        ("raise OSError(28, 'No space left', 'big.nii')", OSError, r"No space left: 'big.nii' \(story\)"),
     ],
     ids=["parameter", "user", "kernel", "process", "disk"],
 )
-def test_a_fault_inside_is_one_sentence(study, cells, kind, says):
+def test_a_fault_inside_is_one_sentence(study, cell, kind, says):
     with pytest.raises(kind, match=says):
-        run_notebook(study(*cells), "story", QUICK)
+        run_notebook(study(cell), "story", QUICK)
 
 
 def test_the_exceptions_that_are_one_sentence_are_known_by_name():

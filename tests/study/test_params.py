@@ -13,11 +13,6 @@ def content():
     return yaml.safe_load(PARAMS.read_text())
 
 
-@pytest.mark.parametrize("setting", ["quick", "paper", "miniature"])
-def test_every_setting_of_the_study_is_valid(setting):
-    assert read_params(PARAMS, setting=setting).setting == setting
-
-
 def test_the_paper_setting_is_the_published_one():
     paper = read_params(PARAMS, setting="paper")
     assert (paper.model.generator, paper.model.kernel, paper.model.padding) == ("residual", 7, "reflect")
@@ -39,9 +34,7 @@ def test_each_missing_line_and_section_is_named(content, section):
 
 def test_a_network_is_tested_on_slices_that_it_was_trained_on(content):
     content["training"]["thickness_mm"] = [2.0, 2.5]
-    with pytest.raises(
-        UserError, match=r"training\.thickness_mm: the range 2 to 2\.5 mm leaves out simulation\.slice_mm"
-    ):
+    with pytest.raises(UserError, match=r"\.thickness_mm: the range 2 to 2\.5 mm leaves out simulation\.slice_mm"):
         parse_params(content)
     content["simulation"]["slice_mm"] = 2.5
     assert parse_params(content).simulation.slice_mm == 2.5
@@ -65,10 +58,6 @@ def test_a_notebook_has_the_files_values_and_its_own_changes():
     assert (changed.cohort, changed.setting, changed.seed) == ("dhcp", "paper", 0)
     assert changed.simulation == file.simulation.model_copy(update={"slice_mm": 4.0})
     assert changed.training == read_params(PARAMS, setting="paper").training.model_copy(update={"epochs": 2})
-
-
-@pytest.mark.usefixtures("study")
-def test_the_values_that_a_notebook_is_given_are_those_that_it_uses():
     settings = read_params(PARAMS, setting="any_plane")
     assert notebook_settings(**settings.model_dump(mode="json")) == settings
 
@@ -89,10 +78,12 @@ def test_a_wrong_change_in_a_notebook_is_one_sentence(given, says):
     assert "\n" not in str(error.value)
 
 
-def test_a_notebook_outside_of_any_study_is_told(tmp_path, monkeypatch):
+def test_a_missing_file_and_a_notebook_outside_of_any_study_are_told(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UserError, match="in no study"):
         notebook_settings()
+    with pytest.raises(UserError, match="cannot be read"):
+        read_params(tmp_path / "params.yaml")
 
 
 def test_every_fault_is_said_at_once(content):
@@ -100,11 +91,6 @@ def test_every_fault_is_said_at_once(content):
     content["inference"]["step"] = 0
     with pytest.raises(UserError, match=r"training\.patch.*inference\.step"):
         parse_params(content)
-
-
-def test_a_missing_file_is_named(tmp_path):
-    with pytest.raises(UserError, match="cannot be read"):
-        read_params(tmp_path / "params.yaml")
 
 
 def test_where_cases_run_is_no_part_of_what_identifies_a_result(content):

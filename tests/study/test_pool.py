@@ -84,7 +84,7 @@ def test_one_worker_works_here_and_goes_on_after_faults(tmp_path, capsys, monkey
 
 
 @pytest.mark.parametrize(
-    ("workers", "cases", "gib", "cores_each", "expected"),
+    ("workers", "cases", "gib", "each", "expected"),
     [
         ("1", 9, 1, 1, ("here", 1)),
         (4, 9, 1, 1, ("local", 4)),
@@ -97,21 +97,16 @@ def test_one_worker_works_here_and_goes_on_after_faults(tmp_path, capsys, monkey
         ("slurm:20", 3, 1, 1, ("slurm", 20)),
     ],
 )
-def test_no_more_cases_at_a_time_than_memory_cores_and_cases_allow(
-    monkeypatch, workers, cases, gib, cores_each, expected
-):
+def test_no_more_cases_at_a_time_than_memory_cores_and_cases_allow(monkeypatch, workers, cases, gib, each, expected):
     monkeypatch.setenv("SEGSRGAN_CORES", "8")
     assert cores() == 8
-    assert place(workers, cases, gib, cores_each) == expected
+    assert place(workers, cases, gib, each) == expected
 
 
-@pytest.mark.parametrize("word", ["0", "-1", "slurm", "slurm:0", "many", "2.5", ""])
-def test_other_words_are_refused(word):
-    with pytest.raises(UserError, match="auto or slurm:NUMBER"):
-        map_cases(work, [], "worked", word)
-
-
-def test_slurm_without_its_library_says_what_to_install(monkeypatch):
+def test_other_words_and_slurm_without_its_library_are_refused(monkeypatch):
+    for word in ("0", "-1", "slurm", "slurm:0", "many", "2.5", ""):
+        with pytest.raises(UserError, match="auto or slurm:NUMBER"):
+            map_cases(work, [], "worked", word)
     monkeypatch.setitem(sys.modules, "dask_jobqueue", None)
     with pytest.raises(UserError, match="dask-jobqueue, which is not installed"):
         map_cases(str, [1, 2], "named", "slurm:2")
@@ -119,43 +114,30 @@ def test_slurm_without_its_library_says_what_to_install(monkeypatch):
 
 SLEEPERS = """
 import time
-from concurrent.futures import wait
-from segsrgan_study.pool import map_cases, processes
+from segsrgan_study.pool import map_cases
 if __name__ == "__main__":
-    if {pool}:
-        with processes(2) as pool:
-            wait([pool.submit(time.sleep, 300) for _ in range(4)])
     map_cases(time.sleep, [300] * 4, "slept", "2")
 """
 
 
 @pytest.fixture
 def sleepers(tmp_path):
-    """Return a function that starts a program whose two processes sleep; it gives the program and all its processes."""
-    started = []
-
-    def start(pool):
-        (tmp_path / "sleepers.py").write_text(SLEEPERS.format(pool=pool))
-        command = [sys.executable, tmp_path / "sleepers.py"]
-        parent = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
-        started.append(parent)
-        family = []
-        while len(family) < 3:  # two workers, and multiprocessing's resource tracker
-            family = psutil.Process(parent.pid).children(recursive=True)
-            time.sleep(0.1)
-        return parent, family
-
-    yield start
-    for parent in started:
-        parent.kill()
-        parent.communicate()
+    """A program whose two processes sleep, and all its processes."""
+    (tmp_path / "sleepers.py").write_text(SLEEPERS)
+    command, family = [sys.executable, tmp_path / "sleepers.py"], []
+    parent = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    while len(family) < 3:  # two workers, and multiprocessing's resource tracker
+        family = psutil.Process(parent.pid).children(recursive=True)
+        time.sleep(0.1)
+    yield parent, family
+    parent.kill()
+    parent.communicate()
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("pool", [True, False])
 @pytest.mark.parametrize("seconds", [0, 4])  # while the workers start, and while they work
-def test_ctrl_c_ends_every_process_at_once_and_quietly(sleepers, pool, seconds):
-    parent, family = sleepers(pool)
+def test_ctrl_c_ends_every_process_at_once_and_quietly(sleepers, seconds):
+    parent, family = sleepers
     time.sleep(seconds)
     os.killpg(parent.pid, signal.SIGINT)  # as a terminal does
     _, said = parent.communicate(timeout=60)
@@ -166,7 +148,7 @@ def test_ctrl_c_ends_every_process_at_once_and_quietly(sleepers, pool, seconds):
 
 @pytest.mark.slow
 def test_processes_do_not_outlive_a_killed_parent(sleepers):
-    parent, family = sleepers(pool=False)
+    parent, family = sleepers
     time.sleep(4)
     parent.kill()
     assert not psutil.wait_procs(family, timeout=20)[1]

@@ -24,18 +24,13 @@ def put(folder):
     return folder
 
 
-def test_a_packaged_set_is_found_by_name(place):
+def test_a_packaged_set_is_found_by_its_name_before_a_folder_of_that_name(place):
     second, first = put(place / "package" / "second"), put(place / "package" / "first")
     assert weights.packaged() == ["first", "second"]
-    assert (find_model("first"), find_model("second")) == (first, second)
-
-
-def test_a_folder_is_found_and_a_name_goes_before_a_folder_of_that_name(place):
     own = put(place / "own")
     put(place / "first")
-    packaged = put(place / "package" / "first")
     assert find_model(own) == own
-    assert find_model("first") == packaged
+    assert (find_model("first"), find_model("second")) == (first, second)
     assert find_model("./first/").resolve() == place / "first"
 
 

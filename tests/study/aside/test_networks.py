@@ -68,9 +68,8 @@ def model(balls, trained):
 
 
 def test_from_cohort_to_model_to_scores(balls, model, done):
-    assert {path.name for path in model.iterdir()} == {
-        "generator.npz", "model.json", "history.csv", "training.json", "MODEL_CARD.md",
-    }  # fmt: skip
+    files = {"generator.npz", "model.json", "history.csv", "training.json", "MODEL_CARD.md"}
+    assert {path.name for path in model.iterdir()} == files
     assert len(pd.read_csv(model / "history.csv")) == 2
     assert "balls (2 images to train, 1 to validate)" in (model / "MODEL_CARD.md").read_text()
     done(*EVALUATE)
@@ -85,31 +84,18 @@ def test_from_cohort_to_model_to_scores(balls, model, done):
         assert not folder.exists()
 
 
-def test_a_network_is_calibrated_on_another_cohort(balls, model, done):
-    assert "calibrated, temperature" in done(*CALIBRATE)
+def test_a_network_is_calibrated_and_evaluated_with_the_windows_of_its_card(balls, model, monkeypatch, done):
+    used, call = [], Segmenter.__call__
+    monkeypatch.setattr(Segmenter, "__call__", lambda self, *a, **k: used.append(self.windows) or call(self, *a, **k))
+    assert "calibrated, temperature" in done(*CALIBRATE[:-1], "other")
+    done(*EVALUATE[:-1], "other")
     before, after = card(model), card(balls / "mine")
+    assert used == [(before["step"], tuple(before["flips"]))] * 4  # one of val and two of train; one of test
     assert {**after, "temperature": 1.0, "biases": {}} == {**before, "temperature": 1.0, "biases": {}}
     assert (balls / "mine" / "generator.npz").read_bytes() == (model / "generator.npz").read_bytes()
     facts = json.loads((balls / "mine" / "calibration.json").read_text())
     assert (facts["cohorts"], facts["cases"]) == (["balls"], 3)
     assert not (balls / "mine" / ".work").exists()
-
-
-@pytest.mark.usefixtures("model")
-def test_every_use_of_a_network_has_the_windows_of_its_card(balls, monkeypatch, done):
-    before, used, call = card(balls / "model"), [], Segmenter.__call__
-    monkeypatch.setattr(Segmenter, "__call__", lambda self, *a, **k: used.append(self.windows) or call(self, *a, **k))
-    done(*CALIBRATE[:-1], "other")
-    done(*EVALUATE[:-1], "other")
-    assert used == [(before["step"], tuple(before["flips"]))] * 4  # one of val and two of train; one of test
-    after = card(balls / "mine")
-    assert (after["step"], after["flips"]) == (before["step"], before["flips"])
-
-
-def test_a_network_is_trained_without_a_test_split(balls, trained, monkeypatch, done):
-    monkeypatch.setattr(aside, "fit", lambda *_: trained[0])
-    splits(balls, test=None)
-    done(*TRAIN)
 
 
 @pytest.mark.usefixtures("model")
@@ -129,11 +115,11 @@ def test_the_same_training_is_not_done_twice_and_another_not_over_it(balls, done
     assert "holds a network of another cohort or other settings" in done(*TRAIN[:-1], "miniature", code=2)
 
 
-@pytest.mark.usefixtures("balls")
-def test_a_stopped_training_goes_on_with_what_is_prepared(trained, monkeypatch, done, run):
+def test_a_stopped_training_without_a_test_split_goes_on(balls, trained, monkeypatch, done, run):
     def stopped(*_):
         raise KeyboardInterrupt
 
+    splits(balls, test=None)
     monkeypatch.setattr(aside, "fit", stopped)
     assert run(*TRAIN)[0] != 0
     monkeypatch.setattr(aside, "fit", lambda *_: trained[0])
@@ -156,9 +142,8 @@ def test_one_subject_may_have_two_images_and_not_two_cohorts(balls, trained, mon
     table = pd.read_csv(path, dtype=str, keep_default_na=False)
     again = table[table["subject"] == "ballsa"].assign(image="balls/again.nii.gz", sha256="")
     image = nib.load(balls / "data" / table["image"][0])
-    save_image(
-        Nifti1Image(image.get_fdata(dtype=np.float32) + 1, image.affine), balls / "data" / "balls" / "again.nii.gz"
-    )
+    other = Nifti1Image(image.get_fdata(dtype=np.float32) + 1, image.affine)
+    save_image(other, balls / "data" / "balls" / "again.nii.gz")
     pd.concat([table, again]).to_csv(path, index=False)
     done(*TRAIN)
     assert "(3 images to train, 1 to validate)" in (balls / "model" / "MODEL_CARD.md").read_text()
@@ -169,12 +154,9 @@ def test_one_subject_may_have_two_images_and_not_two_cohorts(balls, trained, mon
     assert "more.csv: another cohort has ballsa, ballsb, ballsc, too" in said
 
 
-def test_cohorts_of_different_voxel_sizes_are_refused(balls, done):
+def test_cohorts_of_different_voxel_sizes_and_a_manifest_elsewhere_are_refused(balls, done):
     cohort(balls, "coarse", spacing=1.5)
     assert "simulation.spacing_mm" in done("train", "balls", "coarse", "--out", "both", "--setting", "tiny", code=2)
-
-
-def test_a_manifest_elsewhere_is_refused(balls, done):
     shutil.copy(balls / "data_manifests" / "balls.csv", balls / "balls.csv")
     assert "data_manifests" in done("train", "balls.csv", "--out", "model", code=2)
 

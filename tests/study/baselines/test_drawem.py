@@ -1,4 +1,3 @@
-import os
 import time
 
 import numpy as np
@@ -16,17 +15,9 @@ OUT = "mkdir -p segmentations; cp {} segmentations/image_tissue_labels.nii.gz"
 
 
 @pytest.fixture
-def mirtk(tmp_path, monkeypatch):
+def mirtk(program):
     """Return a function that puts a stand-in for mirtk on PATH."""
-    (tmp_path / "bin").mkdir()
-
-    def write(body):
-        program = tmp_path / "bin" / "mirtk"
-        program.write_text(f'#!/bin/sh\nif [ "$1" = --version ]; then echo "mirtk 2.0.0"; exit 0; fi\n{body}\n')
-        program.chmod(0o755)
-        monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}")
-
-    return write
+    return lambda body: program("mirtk", f'if [ "$1" = --version ]; then echo "mirtk 2.0.0"; exit 0; fi\n{body}')
 
 
 def case(tmp_path, age_weeks=41.6):
@@ -55,6 +46,7 @@ def test_age_is_kept_within_the_templates(tmp_path, mirtk, age, passed):
         (None, "echo preprocess.sh : failed >&2; exit 1", r"exit code 1: preprocess\.sh : failed"),
         (None, "echo done", "without a label map .*image_tissue_labels.*: done"),
         (np.zeros_like(LABELS), OUT, "map of zeros"),  # with exit code 0
+        (np.full_like(LABELS, 77), OUT, "no drawem9 labels"),
         (LABELS[1:], OUT, "no drawem9 labels on the image's grid"),
         ("no image", OUT, "without a label map"),
     ],

@@ -46,29 +46,34 @@ from tests.study.notebook_04 import analyse
 CORTICES = [mask_of(labels, 2) for _, labels in (head(), head(shift=0.6), head((44, 48, 36)))]
 
 
-@pytest.fixture(scope="module")
-def history():
-    epoch = np.arange(1, 11)
-    curve = np.exp(-epoch / 4)
-    columns = {"epoch": epoch, "step": 100 * epoch, "loss_rec": curve, "loss_adv": -curve, "loss_critic": curve - 1}
-    columns |= {"loss_ce": curve, "learning_rate": curve / 100}
-    scores = {"val_psnr": 27 - curve, "val_psnr_spline": 24.0, "val_dice_cortex": 0.86 - curve / 5}
-    return pd.DataFrame(columns | scores)
+EPOCH = np.arange(1, 11)
+CURVE = np.exp(-EPOCH / 4)
+LOSSES = {"loss_rec": CURVE, "loss_adv": -CURVE, "loss_critic": CURVE - 1, "loss_ce": CURVE}
+VALIDATION = {"val_psnr": 27 - CURVE, "val_psnr_spline": 24.0, "val_dice_cortex": 0.86 - CURVE / 5}
+STEPS = {"epoch": EPOCH, "step": 100 * EPOCH, "learning_rate": CURVE / 100}
+HISTORY = pd.DataFrame(STEPS | LOSSES | VALIDATION)
+# Reliability of a network that doubts too little.
+EDGES = np.linspace(0, 1, 11)
+P = (EDGES[1:] + EDGES[:-1]) / 2
+BINS = pd.DataFrame({"structure": "cortex", "bin_low": EDGES[:-1], "bin_high": EDGES[1:], "mean_probability": P})
+BINS = BINS.assign(share_inside=0.1 + 0.8 * P, n_voxels=10 + (2000 * (P - 0.5) ** 2).astype(int))
+# Volumes under two physics, with the skull and without.
+INDEX = pd.MultiIndex.from_product([("one", "another"), (True, False), (120, 200, 280, 360)])
+IMAGINED = INDEX.to_frame(index=False, name=["physics", "skull", "te_ms"]).assign(subject="p", cortex_true_ml=100.0)
+IMAGINED = IMAGINED.assign(cortex_ml=90 + IMAGINED["te_ms"] / 20, icv_ml=390.0, icv_true_ml=400.0)
+# Cortical volumes of eight patients, of whom one is far off.
+AGES, ML = np.arange(30.0, 46, 2), np.array([60, 66, 70, 78, 83, 92, 97, 140.0])
+GROWN = pd.DataFrame({"case": [f"p{i}" for i in range(8)], "name": "cortex", "age_weeks": AGES, "volume_ml": ML})
+# Found and true shapes of a hemisphere each of three subjects.
+SIDES = pd.DataFrame({"subject": list("abc"), "side": ["left", "right", "left"], "found": [2.0, 2.4, 3.1]})
+SIDES = SIDES.assign(true=SIDES["found"] * 0.9)
+SHAPES = pd.concat([SIDES.assign(measure=name) for name in ("thickness_mm", "area_cm2")])
 
 
 @pytest.fixture(scope="module")
 def models():
     generator = build_generator(name="residual", k=2, kernel=7, padding="reflect", n_classes=2)
     return {"generator": generator, "critic": build_critic(2, 2)}
-
-
-@pytest.fixture(scope="module")
-def bins():
-    """Reliability of a network that doubts too little."""
-    edges = np.linspace(0, 1, 11)
-    p = (edges[1:] + edges[:-1]) / 2
-    columns = {"bin_low": edges[:-1], "bin_high": edges[1:], "n_voxels": 10 + (2000 * (p - 0.5) ** 2).astype(int)}
-    return pd.DataFrame({"structure": "cortex", **columns, "mean_probability": p, "share_inside": 0.1 + 0.8 * p})
 
 
 @pytest.fixture(scope="module")
@@ -86,30 +91,7 @@ def compared():
 
 
 @pytest.fixture(scope="module")
-def imagined():
-    """Volumes under two physics, with the skull and without."""
-    index = pd.MultiIndex.from_product([("one", "another"), (True, False), (120, 200, 280, 360)])
-    table = index.to_frame(index=False, name=["physics", "skull", "te_ms"]).assign(subject="p", cortex_true_ml=100.0)
-    return table.assign(cortex_ml=90 + table["te_ms"] / 20, icv_ml=390.0, icv_true_ml=400.0)
-
-
-@pytest.fixture(scope="module")
-def grown():
-    """Cortical volumes of eight patients, of whom one is far off."""
-    ml = np.array([60, 66, 70, 78, 83, 92, 97, 140.0])
-    rows = {"case": [f"p{i}" for i in range(8)], "name": "cortex", "age_weeks": np.arange(30.0, 46, 2), "volume_ml": ml}
-    return pd.DataFrame(rows)
-
-
-@pytest.fixture(scope="module")
-def shapes():
-    """Found and true shapes of a hemisphere each of three subjects."""
-    rows = pd.DataFrame({"subject": list("abc"), "side": ["left", "right", "left"], "found": [2.0, 2.4, 3.1]})
-    return pd.concat([rows.assign(true=rows["found"] * 0.9, measure=name) for name in ("thickness_mm", "area_cm2")])
-
-
-@pytest.fixture(scope="module")
-def drawn(images, scores, volumes, history, bins, compared, models, imagined, grown, shapes):
+def drawn(images, scores, volumes, compared, models):
     """Each figure and its values, by name."""
     truth, labels, low, spline = (images[name] for name in ("truth", "labels", "low", "spline"))
     doubt = Nifti1Image(0.001 * np.asarray(truth.dataobj), truth.affine)
@@ -117,18 +99,16 @@ def drawn(images, scores, volumes, history, bins, compared, models, imagined, gr
         "anisotropic": anisotropic.draw(low),
         "simulation": simulation.draw(truth, low, spline),
         "networks": networks.draw(models),
-        "learning": learning.draw(history),
+        "learning": learning.draw(HISTORY),
         "before_after": before_after.draw(low, spline, spline, truth, labels, labels),
         "methods": methods.draw(scores),
-        "calibration": calibration.draw(bins, scores, spline, labels, doubt),
+        "calibration": calibration.draw(BINS, scores, spline, labels, doubt),
         "ablations": ablations.draw(compared),
         "variability_table": variability_table.draw(analyse(volumes), with_talk=True),
         "te_effect": te_effect.draw(volumes),
-        "physics": physics.draw(imagined),
-        "shape": shape.draw(shapes),
-        "growth": growth.draw(
-            grown, {"cortex": fit_curve(grown["age_weeks"].to_numpy(), grown["volume_ml"].to_numpy())}
-        ),
+        "physics": physics.draw(IMAGINED),
+        "shape": shape.draw(SHAPES),
+        "growth": growth.draw(GROWN, {"cortex": fit_curve(AGES, ML)}),
         "te_overlay": te_overlay.draw({"sub-01": CORTICES[:2], "sub-02": CORTICES[:2]}),
         "bland_altman": bland_altman.draw(volumes),
         "assumptions": assumptions.draw(volumes),
@@ -161,9 +141,7 @@ def test_volumes_that_are_all_alike_are_drawn_without_a_warning(volumes, recwarn
     assert not [str(one.message) for one in recwarn]
 
 
-def test_files_are_the_same_whatever_the_callers_settings_and_the_last_digits_of_a_layout(
-    history, tmp_path, monkeypatch
-):
+def test_files_are_the_same_whatever_the_callers_settings_and_the_last_digits_of_a_layout(tmp_path, monkeypatch):
     solve = ConstrainedLayoutEngine.execute
 
     def solve_otherwise(engine, fig):
@@ -171,10 +149,10 @@ def test_files_are_the_same_whatever_the_callers_settings_and_the_last_digits_of
         for ax in fig.axes:
             ax._set_position(np.asarray(ax.get_position(original=True).bounds) * (1 + 1e-14))
 
-    first = style.save(learning.draw(history)[0], "learning", tmp_path / "first", history)
+    first = style.save(learning.draw(HISTORY)[0], "learning", tmp_path / "first", HISTORY)
     monkeypatch.setattr(ConstrainedLayoutEngine, "execute", solve_otherwise)
     with matplotlib.rc_context({"font.size": 20}):
-        second = style.save(learning.draw(history)[0], "learning", tmp_path / "second", history)
+        second = style.save(learning.draw(HISTORY)[0], "learning", tmp_path / "second", HISTORY)
     assert [path.name for path in first] == [f"learning.{end}" for end in ("pdf", "svg", "png", "csv")]
     for one, other in zip(first, second, strict=True):
         assert one.read_bytes() == other.read_bytes(), one.name
@@ -200,16 +178,16 @@ def test_te_overlay_measures_both_masks_on_one_grid():
     assert table.loc["sub-02", "dice"] == pytest.approx(1)
 
 
-def test_learning_shows_the_adversarial_term_from_where_the_critic_takes_part(history):
+def test_learning_shows_the_adversarial_term_from_where_the_critic_takes_part():
     adversarial = ["loss_adv", "loss_critic"]
-    late = history.assign(**history[adversarial].where(history["epoch"] > 7))
+    late = HISTORY.assign(**HISTORY[adversarial].where(HISTORY["epoch"] > 7))
     assert learning.draw(late)[1]["loss_adv"].notna().sum() == 3
     assert "loss_adv" not in learning.draw(late.drop(columns=adversarial))[1]
 
 
-def test_learning_along_steps_is_smoothed_over_the_losses_alone(history):
-    fig, table = learning.draw(history.drop(columns="epoch"), along="step", smooth=4)
-    assert list(table["step"]) == list(history["step"])
+def test_learning_along_steps_is_smoothed_over_the_losses_alone():
+    fig, table = learning.draw(HISTORY.drop(columns="epoch"), along="step", smooth=4)
+    assert list(table["step"]) == list(HISTORY["step"])
     raw, mean = (line.get_ydata() for line in fig.axes[0].lines)
     assert mean[5] == pytest.approx(np.mean(raw[2:6]))
     assert len(fig.axes[-1].lines) == 1  # the learning rate
@@ -233,12 +211,12 @@ def test_layers_follow_a_models_graph(models):
     assert (first["kernel"], first["channels"], first["parameters"]) == (7, 2, 2 * 7**3)
 
 
-def test_what_is_missing_is_named(scores, volumes, history, images):
+def test_what_is_missing_is_named(scores, volumes, images):
     empty = Nifti1Image(np.zeros(images["low"].shape, np.float32), images["low"].affine)
     one = volumes[volumes["subject"] == "sub-00"]
     cases = [
         (lambda: methods.draw(scores[scores["structure"] == "white"]), "no score of the image or of cortex"),
-        (lambda: learning.draw(history[["epoch"]]), "no loss and no validation score"),
+        (lambda: learning.draw(HISTORY[["epoch"]]), "no loss and no validation score"),
         (lambda: te_effect.draw(volumes[volumes["te_ms"] == 120]), "one echo time"),
         (lambda: bland_altman.draw(one), "three patients"),
         (lambda: assumptions.draw(one), "three patients"),

@@ -4,7 +4,7 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from segsrgan_study.figures.panels import contour, fill, grid, mask_of, scale_bar, show, view_of
+from segsrgan_study.figures.panels import grid, mask_of, show, view_of
 from segsrgan_study.figures.style import MissingResult
 from tests.core.imaging.test_geometry import oblique
 from tests.study.figures.conftest import head, thick
@@ -56,28 +56,16 @@ def test_an_oblique_image_lines_up_with_its_thick_slices():
         assert grid(thick(turned)).edges_mm(axis) == pytest.approx(grid(turned).edges_mm(axis))
 
 
-def test_a_plane_closes_the_box_around_what_it_shows():
+def test_a_view_closes_the_box_around_what_it_shows_and_moves_to_a_share_of_the_head():
     close = view_of(IMAGE, mask=mask_of(LABELS, 3), plane="axial", margin_mm=0)
     assert np.all(np.ptp(close.box_mm, axis=1)[:2] < np.ptp(VIEW.box_mm, axis=1)[:2])
     assert close.window == VIEW.window
-
-
-def test_a_view_moves_to_a_share_of_the_head_along_some_planes():
     low, high = (VIEW.at(share, ["axial"]).position_mm for share in (0, 1))
     assert (low[:2] == VIEW.position_mm[:2]).all()
     inside = np.flatnonzero(np.asarray(LABELS.dataobj).any(axis=(0, 1)))
     assert high[2] - low[2] == pytest.approx(1.5 * len(inside))
     for share in (0, 1):
         assert grid(thick(IMAGE)).plane("axial", VIEW.at(share).position_mm).size
-
-
-def test_contour_and_fill_take_a_plane_without_the_mask():
-    ax = Figure().add_subplot()
-    empty = nib.Nifti1Image(np.zeros(IMAGE.shape, np.uint8), IMAGE.affine)
-    contour(ax, empty, "axial", VIEW, "red")
-    fill(ax, empty, "axial", VIEW, "red")
-    scale_bar(ax)
-    assert not ax.collections
 
 
 def test_outside_and_empty_say_so():

@@ -74,13 +74,8 @@ def write_mosaic(folder: Path, count: int | None) -> None:
     for index, one in enumerate(slices):
         tiles[index // 4, :, index % 4] = np.frombuffer(one.PixelData, np.uint16).reshape(32, 32)
     whole = slices[0]
-    whole.ImageType, whole.Rows, whole.Columns, whole.PixelData = (
-        [*whole.ImageType, "MOSAIC"],
-        128,
-        128,
-        tiles.tobytes(),
-    )
-    whole.ImagePositionPatient = [-64, -64, 0]
+    whole.ImageType, whole.ImagePositionPatient = [*whole.ImageType, "MOSAIC"], [-64, -64, 0]
+    whole.Rows, whole.Columns, whole.PixelData = 128, 128, tiles.tobytes()
     if count:
         whole.add_new(0x00190010, "LO", "SIEMENS MR HEADER")
         whole.add_new(0x0019100A, "US", count)

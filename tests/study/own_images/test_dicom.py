@@ -27,7 +27,7 @@ def folder(tmp_path):
     return place
 
 
-def test_every_series_is_found_and_one_of_several_usable_ones_must_be_named(folder, scratch):
+def test_every_series_is_found_and_one_of_several_usable_ones_must_be_chosen(folder, scratch):
     series = convert(folder, scratch)
     assert [one.number for one in series] == [1, 2, 3]
     assert series[1].te_ms == pytest.approx(120)
@@ -40,6 +40,9 @@ def test_every_series_is_found_and_one_of_several_usable_ones_must_be_named(fold
     with pytest.raises(UserError, match="'flair'"):
         choose(folder, series, "flair")
     assert choose(folder, series[:2]) == [series[1]]
+    assert [one.te_ms for one in choose(folder, series, te_ms=285)] == [280]
+    with pytest.raises(UserError, match=r"TE 200 ms.*TE 120 ms"):
+        choose(folder, series, te_ms=200)
 
 
 def test_a_patients_name_goes_nowhere(folder, scratch, job, capsys):
@@ -95,16 +98,6 @@ def test_two_examinations_of_a_patient_are_two_sessions_and_without_an_id_refuse
         convert(tmp_path / "P1", tmp_path / "again")
 
 
-def test_half_a_stack_and_a_phase_image_are_not_usable(scratch, tmp_path):
-    dicoms.write_series(tmp_path / "half", n_slices=24)
-    change(tmp_path / "half", SeriesInstanceUID=lambda index: f"1.2.{index // 12}")
-    dicoms.write_series(tmp_path / "phase", 4)
-    change(tmp_path / "phase", ImageType=["ORIGINAL", "PRIMARY", "P", "ND"])
-    faults = [one.fault for folder in ("half", "phase") for one in convert(tmp_path / folder, scratch)]
-    assert ["2 parts" in fault for fault in faults[:2]] == [True, True]
-    assert "magnitude" in faults[-1]
-
-
 @pytest.mark.parametrize(
     ("facts", "says"),
     [
@@ -113,41 +106,24 @@ def test_half_a_stack_and_a_phase_image_are_not_usable(scratch, tmp_path):
         ({"ImagePositionPatient": lambda index: [-16, index / 2 - 16, 3 * index]}, "do not lie above each other"),
         ({"ImagePositionPatient": lambda index: [-16, -16, 3 * index + (index == 5)]}, "unevenly spaced"),
         ({"SeriesDescription": "T2 FLAIR ax", "ProtocolName": ""}, "says FLAIR"),
-        ({"PatientID": lambda index: str(index // 6)}, "images of 2 patients"),
+        ({"PatientID": lambda index: str(index // 8)}, "images of 2 patients"),
+        ({"SeriesInstanceUID": lambda index: f"1.2.{index // 8}"}, "2 parts"),
+        ({"ImageType": ["ORIGINAL", "PRIMARY", "P", "ND"]}, "no magnitude image"),
     ],
 )
 def test_files_of_a_series_that_do_not_fit_each_other_give_no_image(scratch, tmp_path, facts, says):
-    dicoms.write_series(tmp_path / "P1")
+    dicoms.write_series(tmp_path / "P1", n_slices=16)
     change(tmp_path / "P1", **facts)
     with pytest.raises(UserError, match=says):
         choose(tmp_path / "P1", convert(tmp_path / "P1", scratch))
 
 
-def test_the_echo_is_chosen_by_its_time(folder, scratch):
-    series = convert(folder, scratch)
-    assert [one.te_ms for one in choose(folder, series, te_ms=285)] == [280]
-    with pytest.raises(UserError, match=r"TE 200 ms.*TE 120 ms"):
-        choose(folder, series, te_ms=200)
-
-
-def test_a_stack_with_missing_slices_is_not_usable(folder, scratch):
-    for path in sorted((folder / "2").iterdir())[5:7]:
-        path.unlink()
-    with pytest.raises(UserError, match="slices are missing or unevenly spaced"):
-        choose(folder / "2", convert(folder / "2", scratch))
-
-
-def test_dicom_files_called_img_are_converted(folder, scratch):
+def test_dicom_files_called_img_are_converted_beside_a_folder_without_images(folder, scratch, tmp_path):
     for path in (folder / "2").iterdir():
         path.rename(path.with_suffix(".img"))
-    (image,), _ = find_images([folder / "2"], scratch)
-    assert image.source == "DICOM series2te120"
-
-
-def test_a_folder_without_images_does_not_stop_the_others(folder, scratch, tmp_path):
     (tmp_path / "DOE_JOHN").mkdir()
-    images, ((source, reason, *_),) = find_images([tmp_path / "DOE_JOHN", folder], scratch, series="2")
-    assert len(images) == 1
+    (image,), ((source, reason, *_),) = find_images([tmp_path / "DOE_JOHN", folder], scratch, series="2")
+    assert image.source == "DICOM series2te120"
     assert "DOE" not in source + reason
 
 

@@ -23,14 +23,42 @@ def image(tmp_path, save):
     return lambda name: save(head(), tmp_path / name)
 
 
-@pytest.mark.parametrize("name", ["a.nii", "a.nii.gz", "a.mgz", "a.img", "a.hdr"])
-def test_an_image_in_any_format(find, tmp_path, name):
-    assert find(tmp_path / name) == {"sub-a": name}
+@pytest.fixture
+def folder_of(tmp_path):
+    """Return a function that makes a folder of empty files."""
+
+    def make(files):
+        for file in files:
+            (tmp_path / "all" / file).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / "all" / file).touch()
+        return tmp_path / "all"
+
+    return make
 
 
-def test_both_files_of_a_pair_are_one_image(find, image, tmp_path):
+@pytest.mark.parametrize(
+    ("file", "name"),
+    [
+        *((f"a.{end}", "sub-a") for end in ("nii", "nii.gz", "mgz", "img", "hdr")),
+        ("sub-01_ses-2_acq-te120_T2w.nii.gz", "sub-01_ses-2_acq-te120"),
+        ("sub-01_desc-restore_T2w.nii", "sub-01_acq-descrestore"),
+        ("sub-01_run-2_ses-1_T2w.mgz", "sub-01_ses-1_run-2"),
+        ("sub-01_te-120_T2w.nii", "sub-01_acq-te120"),
+        ("sub-01_repeat_T2w.nii", "sub-01_acq-repeat"),
+        ("Baby 12 T2.nii.gz", "sub-Baby12T2"),
+    ],
+)
+def test_an_image_in_any_format_under_any_name(find, tmp_path, file, name):
+    assert find(tmp_path / file) == {name: file}
+
+
+def test_an_image_given_twice_is_one_and_another_of_its_name_fails(find, image, tmp_path):
     image("a.img")
     assert find(*sorted(tmp_path.glob("a.*"))) == {"sub-a": "a.img"}
+    path = image("in/sub-01_T2w.nii.gz")
+    assert list(find(tmp_path / "in", path)) == ["sub-01"]
+    (_,), (failure,) = find_images([tmp_path / "T2.nii.gz", tmp_path / "a" / "T2.nii.gz"], tmp_path)
+    assert "CSV table" in failure.reason
 
 
 def test_a_table_names_subjects_sessions_and_repeated_scans(find, image, tmp_path):
@@ -50,45 +78,42 @@ def test_a_table_names_subjects_sessions_and_repeated_scans(find, image, tmp_pat
         ("image,subject\na.nii,P1\n,P2\n", "line 3: no image"),
         ("image,subject\na.nii,1.0\n", "line 2: subject '1.0'"),
         ("image,subject\na.nii,Анна\n", "line 2: subject 'Анна'"),
+        *((f"image,age_weeks\na.nii,{age}\n", "line 2: age_weeks") for age in ("3", "39+7", "-2", "39 weeks", "450")),
+        ('image,age_weeks\na.nii,"39,5"\n', "line 2: age_weeks"),
     ],
 )
-def test_a_table_that_would_mix_up_patients_is_refused_by_line(find, tmp_path, table, says):
+def test_a_faulty_table_is_refused_by_its_line(find, tmp_path, table, says):
     (tmp_path / "list.csv").write_text(table)
     with pytest.raises(UserError, match=says):
         find(tmp_path / "list.csv")
 
 
-def test_a_folder_gives_images_of_any_format_and_names_what_it_leaves_out(find, image, tmp_path, capsys):
-    for name in ("P1.mgz", "P2.mgz"):
-        image(f"mgz/{name}")
-    assert find(tmp_path / "mgz") == {"sub-P1": "P1.mgz", "sub-P2": "P2.mgz"}
-    for name in ("P1_T2.nii.gz", "P1_T2_mask.nii.gz"):
-        image(f"nii/{name}")
-    assert list(find(tmp_path / "nii").values()) == ["P1_T2.nii.gz"]
-    assert "left out: P1_T2_mask.nii.gz" in capsys.readouterr().err
-
-
-def test_files_that_may_be_images_are_named_as_well(find, image, tmp_path, capsys):
-    image("in/P1.nii.gz")
+def test_a_folder_gives_its_images_and_names_what_it_leaves_out(find, image, tmp_path, capsys):
+    for name in ("P0.mgz", "P1.nii.gz", "P6_mask.nii.gz"):
+        image(f"in/{name}")
     for name in ("P2.nrrd", "P3.img", "P4.zip", "P5.img.gz", "notes.txt"):
         (tmp_path / "in" / name).touch()
-    assert list(find(tmp_path / "in")) == ["sub-P1"]
+    assert list(find(tmp_path / "in")) == ["sub-P0", "sub-P1"]
     said = capsys.readouterr().err
-    assert [f"P{n}." in said for n in range(1, 6)] == [False, True, True, True, True]
+    assert [f"P{n}" in said for n in range(7)] == [False, False, True, True, True, True, True]
+    assert "left out: " in said
     assert "notes" not in said
 
 
-def test_an_image_by_its_folder_and_by_its_name_is_one(find, image, tmp_path):
-    path = image("in/sub-01_T2w.nii.gz")
-    assert list(find(tmp_path / "in", path)) == ["sub-01"]
-
-
-def test_nothing_to_work_on_is_an_error(find, image, tmp_path):
+@pytest.mark.parametrize(
+    ("word", "options", "says"),
+    [
+        ("in", {}, "no image to work on"),
+        ("in/P1.nii", {"series": "3"}, "no DICOM folder to choose of"),
+        ("nothing", {}, "nothing: this is not an image"),
+        ("no/such/folder", {}, "no/such/folder: this is not an image"),
+    ],
+)
+def test_nothing_to_work_on_is_one_sentence(find, image, tmp_path, monkeypatch, word, options, says):
     image("in/P1_mask.nii.gz")
-    with pytest.raises(UserError, match="no image to work on"):
-        find(tmp_path / "in")
-    with pytest.raises(UserError, match="no DICOM folder to choose of"):
-        find(tmp_path / "in" / "P1.nii", series="3")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match=says):
+        find(word, **options)
 
 
 @pytest.mark.parametrize(
@@ -112,9 +137,9 @@ def test_an_image_that_its_name_rules_out_fails_alone(tmp_path, name, says):
 
 
 MANIFEST = """cohort,subject,session,split,image,labels,mask,te_ms,tr_ms,age_weeks,site,sha256
-ours,P1,,variability,ours/a/t2.nii,,,120,,,,
-ours,P1,,variability,ours/b/t2.nii,,,200,,,,
-ours,P2,,test,ours/c/t2.nii,ours/c/l.nii,,,,,,
+ours,P_1,ses-2,variability,ours/a/t2.nii,,,120,,,,
+ours,P_1,ses-2,variability,ours/b/t2.nii,,,200,,,,
+ours,P.2,,test,ours/c/t2.nii,ours/c/l.nii,,,,,,
 """
 
 
@@ -133,18 +158,12 @@ def study(tmp_path, monkeypatch):
 def test_a_cohort_by_its_name_or_its_manifest(find, word):
     assert find(word) == {
         "sub-P2": "ours/c/t2.nii",
-        "sub-P1_acq-te120": "ours/a/t2.nii",
-        "sub-P1_acq-te200": "ours/b/t2.nii",
+        "sub-P1_ses-2_acq-te120": "ours/a/t2.nii",
+        "sub-P1_ses-2_acq-te200": "ours/b/t2.nii",
     }
     assert find(word, split="test") == {"sub-P2": "ours/c/t2.nii"}
     with pytest.raises(UserError, match="'train'"):
         find(word, split="train")
-
-
-def test_an_image_that_would_share_anothers_outputs_fails_alone(tmp_path):
-    images, ((_, reason, *_),) = find_images([tmp_path / "T2.nii.gz", tmp_path / "a" / "T2.nii.gz"], tmp_path)
-    assert len(images) == 1
-    assert "CSV table" in reason
 
 
 @pytest.mark.parametrize(
@@ -163,12 +182,8 @@ def test_an_image_that_would_share_anothers_outputs_fails_alone(tmp_path):
         (["sub-1_T2w.nii", "sub-1_space-orig_T2w.nii", "sub-1_part-real_T2w.nii"], ["sub-1", "sub-1_acq-spaceorig"]),
     ],
 )
-def test_every_image_of_a_folder_has_a_name_of_its_own(find, tmp_path, files, names):
-    for file in files:
-        path = tmp_path / "all" / file
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch()
-    assert sorted(find(tmp_path / "all")) == names
+def test_every_image_of_a_folder_has_a_name_of_its_own(find, folder_of, files, names):
+    assert sorted(find(folder_of(files))) == names
 
 
 def test_links_to_folders_are_followed_and_circles_end(find, image, tmp_path):
@@ -189,12 +204,8 @@ def test_links_to_folders_are_followed_and_circles_end(find, image, tmp_path):
         (["sub-1/ses-1/sub-1_ses-2_T2w.nii", "sub-1/ses-1/sub-1_ses-1_T2w.nii"], "different subjects or sessions"),
     ],
 )
-def test_two_people_never_share_a_name(tmp_path, files, reason):
-    for file in files:
-        path = tmp_path / "all" / file
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch()
-    images, ((_, why, *_),) = find_images([tmp_path / "all"], tmp_path)
+def test_two_people_never_share_a_name(folder_of, tmp_path, files, reason):
+    images, ((_, why, *_),) = find_images([folder_of(files)], tmp_path)
     assert len(images) == 1
     assert reason in why
 
@@ -216,9 +227,8 @@ def test_tables_as_programs_write_them(find, image, tmp_path):
 
 def test_echoes_are_chosen_by_time(find, image, tmp_path):
     for name, te in (("sub-1_echo-1", 0.015), ("sub-1_echo-2", 0.119), ("sub-2_acq-te122", None), ("sub-3", 0.08)):
-        image(f"in/{name}_T2w.nii").with_suffix(".json").write_text(
-            "{broken" if te is None else f'{{"EchoTime": {te}}}'
-        )
+        text = "{broken" if te is None else f'{{"EchoTime": {te}}}'
+        image(f"in/{name}_T2w.nii").with_suffix(".json").write_text(text)
     images, (failure,) = find_images([tmp_path / "in"], tmp_path, te_ms=120)
     assert [one.name for one in images] == ["sub-1_echo-2", "sub-2_acq-te122"]
     assert "80 ms" in failure.reason
@@ -231,25 +241,11 @@ def test_subjects_and_sessions_are_chosen_by_their_labels(find, tmp_path):
         find(*files, participants=["1"])
 
 
-@pytest.mark.parametrize("word", ["nothing", "no/such/folder"])
-def test_a_word_that_is_nothing_is_one_sentence(find, word, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(UserError, match=f"{word}: this is not an image"):
-        find(word)
-
-
 @pytest.mark.parametrize(("cell", "weeks"), [("39.5", 39.5), ("39+2", 39.2857), ("n/a", None), ("", None)])
 def test_the_age_of_a_table(tmp_path, cell, weeks):
     (tmp_path / "list.csv").write_text(f"image,subject,age_weeks\na.nii,P1,{cell}\n")
     ((image,), _) = find_images([tmp_path / "list.csv"], tmp_path)
     assert image.age_weeks == (None if weeks is None else pytest.approx(weeks))
-
-
-@pytest.mark.parametrize("cell", ["3", "39+7", "-2", "39 weeks", '"39,5"', "450"])
-def test_an_age_that_is_none_is_refused_by_its_line(find, tmp_path, cell):
-    (tmp_path / "list.csv").write_text(f"image,subject,age_weeks\na.nii,P1,{cell}\n")
-    with pytest.raises(UserError, match="line 2: age_weeks"):
-        find(tmp_path / "list.csv")
 
 
 def test_the_ages_of_bids_tables_and_of_a_manifest(image, tmp_path, monkeypatch):

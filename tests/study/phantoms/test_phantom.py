@@ -1,23 +1,25 @@
+import shutil
 from dataclasses import replace
 
 import nibabel as nib
 import numpy as np
 import pytest
-import yaml
 from nibabel.nifti1 import Nifti1Image
 from scipy import ndimage
 
 from segsrgan_core.classes import DRAWEM9
 from segsrgan_core.errors import UserError
+from segsrgan_study import paths
 from segsrgan_study.cohorts.check import check_files
 from segsrgan_study.cohorts.manifest import validated
 from segsrgan_study.cohorts.schema import COLUMNS
 from segsrgan_study.files import same_grid
+from segsrgan_study.paths import Study
 from segsrgan_study.phantoms.anatomy import CEREBELLUM, RIBBON, VENTRICLE, load_anatomy
 from segsrgan_study.phantoms.cohort import make_subject, write_cohort
 from segsrgan_study.phantoms.image import RELAXATION, draw_relaxation
-from segsrgan_study.phantoms.shape import LEAST_JACOBIAN, draw_traits, draw_warp, jacobian, place
-from tests.settings import ROOT, phantom_cohort, simulation
+from segsrgan_study.phantoms.shape import draw_warp
+from tests.settings import phantom_cohort, simulation
 
 MINI = phantom_cohort(n_train=1, n_val=1, n_test=0, n_patients=1, spacing_mm=2.0, slice_mm=4.0)
 
@@ -85,17 +87,6 @@ def test_cortex_lies_elsewhere_in_another_subject(term):
     assert abs(len(world) - volume) > 0.01 * volume
 
 
-@pytest.mark.parametrize("index", range(3))
-def test_warp_does_not_fold(index):
-    anatomy, rng = load_anatomy(), np.random.default_rng(index)
-    traits = draw_traits(index, (37, 44), 0.06, 0.045, anatomy.tissue_ml, rng)
-    affine, points_mm = place(anatomy, traits, draw_warp(MINI.warp_mm, rng), 2.0)
-    relative = jacobian(points_mm, 2.0) * traits.scale**3
-    assert relative.min() > LEAST_JACOBIAN
-    assert relative.max() < 5
-    assert np.array_equal(np.diag(affine), [2, 2, 2, 1])
-
-
 def test_a_warp_that_folds_is_refused():
     with pytest.raises(UserError, match="warp_mm"):
         draw_warp(8.0, np.random.default_rng(0))
@@ -117,7 +108,6 @@ def test_volumes_are_those_of_a_neonate(term):
     tissue_ml = volume_ml[[2, 3, 6, 7, 8, 9]].sum()
     intracranial_ml = array(term["mask"]).sum() * 0.008
     assert 300 < tissue_ml < 480
-    assert intracranial_ml == pytest.approx(tissue_ml + volume_ml[1] + volume_ml[5])
     assert 0.15 < volume_ml[2] / intracranial_ml < 0.4
 
 
@@ -140,15 +130,6 @@ def test_contrast_is_t2_weighted(term):
     assert same_grid(term["image"], term["labels"])
 
 
-def test_echo_times_share_a_grid(patient):
-    assert list(patient) == list(MINI.te_ms)
-    images = [images["image"] for images in patient.values()]
-    assert all(same_grid(images[0], image) for image in images)
-    assert np.allclose(nib.affines.voxel_sizes(images[0].affine), [2, 2, 4])
-    grids = images[0], patient[120]["labels"]
-    assert np.allclose(*(nib.affines.apply_affine(i.affine, (np.array(i.shape) - 1) / 2) for i in grids), atol=0.01)
-
-
 @pytest.mark.parametrize("change", [{"slice_mm": 5.0}, {"distance_mm": 6.0}, {"plane": "coronal"}, {"profile": "box"}])
 def test_patients_are_cut_as_the_simulation_says(change):
     acquisition = simulation(**{"slice_mm": 4.0, **change})
@@ -166,7 +147,6 @@ def test_another_simulation_remakes_the_patients(tmp_path):
     cuts = (simulation(slice_mm=mm) for mm in (4.0, 5.0))
     first, second = (write_cohort(replace(one, simulation=cut), tmp_path, workers="1") for cut in cuts)
     assert first.loc[0, "sha256"] != second.loc[0, "sha256"]
-    assert "simulation" in yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]["phantoms"]["params"]
 
 
 def test_snr_of_grey_falls_with_the_echo_time(patient):
@@ -199,3 +179,14 @@ def test_whole_subjects_are_kept_and_broken_ones_remade(written):
     broken.write_bytes(broken.read_bytes()[:-7])
     assert write_cohort(MINI, root, workers="1").equals(rows)
     assert kept.stat().st_mtime_ns == before
+
+
+@pytest.mark.parametrize("file", ["imaging/noise.py", "simulation.py"])
+def test_phantoms_are_made_again_after_a_change_of_what_they_are_made_with(file, tmp_path, monkeypatch):
+    for package in ("segsrgan_core", "segsrgan_study"):
+        shutil.copytree(paths.CODE / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(paths, "CODE", tmp_path)
+    before = Study(tmp_path).phantoms
+    with (tmp_path / "segsrgan_core" / file).open("a") as source:
+        source.write("# changed")
+    assert Study(tmp_path).phantoms != before

@@ -21,9 +21,9 @@ def patients(n: int = 43, effects: dict[int, float] = EFFECTS_ML, noise_ml: floa
     return pd.DataFrame(rows)
 
 
-def by_a_factor(n: int = 20, noise: float = 0.01) -> pd.DataFrame:
-    """Patients whose volume at 280 ms is a tenth above that at 120 ms, and noise of a known share."""
+def by_a_factor(n: int) -> pd.DataFrame:
+    """Patients whose volume at 280 ms is a tenth above that at 120 ms, with noise of a hundredth."""
     volumes = patients(n, dict.fromkeys((120, 280), 0.0), noise_ml=0)
     rng = np.random.default_rng(3)
-    factor = np.where(volumes["te_ms"] == 280, 1.1, 1.0) * np.exp(noise * rng.normal(size=len(volumes)))
+    factor = np.where(volumes["te_ms"] == 280, 1.1, 1.0) * np.exp(0.01 * rng.normal(size=len(volumes)))
     return volumes.assign(cortex_ml=volumes["cortex_ml"] * factor)

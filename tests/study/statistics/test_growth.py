@@ -67,9 +67,8 @@ def reference_table(tmp_path, **changes):
 def test_a_table_of_controls_is_a_reference_one_row_a_subject(tmp_path):
     reference = find_reference(reference_table(tmp_path))
     assert (list(reference.curves), reference.weights) == (["left_cortex"], {"abc"})
-    np.testing.assert_allclose(
-        reference.curves["left_cortex"].expected(36.0), fit_curve(*cohort(12)).expected(36.0), rtol=1e-6
-    )
+    found, fitted = (curve.expected(36.0) for curve in (reference.curves["left_cortex"], fit_curve(*cohort(12))))
+    np.testing.assert_allclose(found, fitted, rtol=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -5,29 +5,15 @@ import pytest
 from segsrgan_study.statistics.reliability import expected_error, near_truth, pooled, ranking, reliability_bins
 
 
-def test_probabilities_that_hold_have_no_calibration_error_and_those_that_are_too_sure_have_one():
-    rng = np.random.default_rng(0)
-    p = rng.random((40, 40, 40))
-    truth = rng.random(p.shape) < p
-    near = near_truth(truth, (1, 1, 1))
-    table = reliability_bins(p, truth, near)
-    assert expected_error(table) < 0.01
-    curve = pooled(pd.concat([table, table]).assign(structure="cortex"))
-    np.testing.assert_allclose(curve["share_inside"], curve["mean_probability"], atol=0.02)
-    assert curve["n_voxels"].sum() == 2 * p.size
-    assert expected_error(reliability_bins(p > 0.5, truth, near)) == pytest.approx(0.25, abs=0.01)
-
-
-def test_bins_by_hand():
+def test_bins_by_hand_in_the_neighbourhood_of_the_structure():
     truth = np.array([[[0, 1, 0, 1]]])
     table = reliability_bins(np.array([[[0.0, 0.05, 0.31, 1.0]]]), truth, near_truth(truth, (1, 1, 1)))
     assert list(table["n_voxels"]) == [2, 0, 0, 1, 0, 0, 0, 0, 0, 1]
     assert table.loc[0, ["probability_sum", "true_sum"]].tolist() == pytest.approx([0.05, 1])
     assert expected_error(table) == pytest.approx((0.95 + 0.31 + 0) / 4)
-    assert pooled(table.assign(structure="cortex"))["share_inside"].isna().sum() == 7
-
-
-def test_only_the_neighbourhood_of_the_structure_counts():
+    curve = pooled(pd.concat([table, table]).assign(structure="cortex"))
+    assert (curve["n_voxels"].sum(), curve["share_inside"].isna().sum()) == (8, 7)
+    assert curve.loc[0, ["mean_probability", "share_inside"]].tolist() == pytest.approx([0.025, 0.5])
     truth = np.zeros((30, 1, 1))
     truth[0] = 1
     assert reliability_bins(truth, truth, near_truth(truth, (2.0, 1, 1)))["n_voxels"].sum() == 3  # 0, 2 and 4 mm away

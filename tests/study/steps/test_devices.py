@@ -54,17 +54,12 @@ print(json.dumps(found))
 TOLERANCE = 1e-4
 
 
-@pytest.fixture(scope="module")
-def curves():
+@pytest.mark.slow
+def test_two_devices_give_the_loss_curve_of_one():
+    """Muon for the generator, Adam for the critic."""
     done = subprocess.run([sys.executable, "-c", SCRIPT], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
-    return json.loads(done.stdout.splitlines()[-1])
-
-
-@pytest.mark.slow
-def test_two_devices_give_the_loss_curve_of_one(curves):
-    """Muon for the generator, Adam for the critic."""
-    one, two = curves["1"], curves["2"]
+    one, two = json.loads(done.stdout.splitlines()[-1]).values()
     assert [set(row) for row in one] == [set(row) for row in two]
     assert "loss_critic" in one[-1]
     for a, b in zip(one, two, strict=True):
@@ -74,11 +69,8 @@ def test_two_devices_give_the_loss_curve_of_one(curves):
     assert np.isfinite(list(one[-1].values())).all()
 
 
-def test_a_batch_that_the_devices_cannot_share_is_refused():
+def test_devices_that_cannot_share_a_batch_or_are_not_there_are_refused():
     with pytest.raises(ValueError, match="a batch that 3 devices can share, not 4"):
         training(batch=4, devices=3)
-
-
-def test_more_devices_than_there_are_are_refused():
     with pytest.raises(UserError, match=r"training\.devices: 99 is more than"):
         devices(99)

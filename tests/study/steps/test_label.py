@@ -78,6 +78,12 @@ def test_one_that_cannot_run_or_fails_is_a_row_and_stops_no_other(labelled):
     assert (facts["drawem"]["title"], facts["drawem"]["version"]) == ("DrawEM", "not found")
     assert facts["majority_vote"]["atlases"] == {"d": ["a", "b"]}  # the nearest in age
     assert facts["majority_vote"]["registration"]["spacing_mm"] == 3.0
+    more = pd.DataFrame({"subject": ["a", "b"], "method": "m", "outcome": ["labelled", "failed: x"]})
+    assert reasons(more) == {"m": "b failed: x"}
+    costs = pd.read_csv(labelled.costs).set_index(["method", "subject"])
+    assert costs.index.tolist() == [("registration", "d"), ("Majority vote", "d")]
+    assert costs.loc[("registration", "d"), "seconds"] > 0
+    assert "seconds" not in (labelled.results / "baselines" / "methods.json").read_text()
 
 
 def test_the_label_maps_are_near_the_truth_and_nothing_is_outside_the_skull(labelled):
@@ -85,13 +91,6 @@ def test_the_label_maps_are_near_the_truth_and_nothing_is_outside_the_skull(labe
     assert dice(found, truth("d"), 3) > 0.8
     assert not np.any(found == 4)
     assert not labels_path(labelled, "d", "drawem").exists()
-
-
-def test_costs_are_noted_apart_from_the_results(labelled):
-    costs = pd.read_csv(labelled.costs).set_index(["method", "subject"])
-    assert costs.index.tolist() == [("registration", "d"), ("Majority vote", "d")]
-    assert costs.loc[("registration", "d"), "seconds"] > 0
-    assert "seconds" not in (labelled.results / "baselines" / "methods.json").read_text()
 
 
 def test_a_second_run_gives_the_same_bytes_and_computes_nothing(labelled, monkeypatch):
@@ -145,8 +144,3 @@ def test_a_fault_of_the_machine_is_no_row_and_the_other_methods_are_done(study, 
     monkeypatch.setitem(registry.METHODS, "killed", replace(registry.METHODS["killed"], label=last.label))
     assert set(label_all(here, settings(methods=["killed", "majority_vote"]))["outcome"]) == {"labelled"}
     assert len(computed) == 1, "what was done was done again"
-
-
-def test_reasons_name_the_subjects_where_a_method_failed_for_some():
-    rows = [("a", "m", "labelled"), ("b", "m", "failed: x"), ("a", "n", "labelled"), ("b", "n", "labelled")]
-    assert reasons(pd.DataFrame(rows, columns=["subject", "method", "outcome"])) == {"m": "b failed: x"}

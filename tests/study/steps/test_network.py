@@ -4,16 +4,20 @@ from pathlib import Path
 
 import nbformat
 import numpy as np
+import pandas as pd
 import pytest
 import tensorflow as tf
 
 from segsrgan_core import losses
+from segsrgan_core.classes import Classes
 from segsrgan_core.networks.critic import build_critic
+from segsrgan_core.patches import patch_dataset, prepare_subject
 from segsrgan_study.params import read_params
 from segsrgan_study.paths import Study
 from segsrgan_study.steps.network.build import build_trainer, model_classes
-from segsrgan_study.steps.network.fit import state_files
-from tests.settings import PARAMS, QUICK
+from segsrgan_study.steps.network.drawing import drawing_processes
+from segsrgan_study.steps.network.fit import LiveCurve, state_files
+from tests.settings import PARAMS, QUICK, simulation, training
 
 NOTEBOOK = Path(__file__).parents[3] / "notebooks" / "02_train.ipynb"
 SETTINGS = {
@@ -64,10 +68,8 @@ def test_the_notebooks_objective_is_that_of_the_core(settings, objectives, pair,
 
 def test_the_notebooks_objective_of_the_critic_is_that_of_the_core(settings, objectives, pair):
     critic, epsilon = build_critic(pair[0].shape[-1], 2), tf.constant([0.2, 0.7])
-    found, expected = (
-        objective(critic, *pair, epsilon) for objective in (objectives[1], losses.critic_objective(settings.training))
-    )
-    np.testing.assert_array_equal(found, expected)
+    expected = losses.critic_objective(settings.training)(critic, *pair, epsilon)
+    np.testing.assert_array_equal(objectives[1](critic, *pair, epsilon), expected)
 
 
 def test_a_trainer_minimises_the_objective_that_it_is_given():
@@ -94,3 +96,44 @@ def test_another_objective_or_case_or_setting_is_another_training(tmp_path):
     two = QUICK.model_copy(update={"training": QUICK.training.model_copy(update={"networks": 2})})
     first, second = state_files(study, two)
     assert second.stem == f"{first.stem}-1"
+
+
+def test_a_curve_is_thinned_but_keeps_every_epochs_end(tmp_path):
+    curve = LiveCurve(tmp_path / "a.csv", total=2000)  # every tenth step
+    for step in range(1, 26):
+        curve.add(step, {"loss_rec": np.float32(1 / step), **({"epoch": 3, "val_psnr": 25.0} if step == 17 else {})})
+    table = pd.read_csv(tmp_path / "a.csv")
+    assert list(table["step"]) == [10, 17, 20]
+    assert table["loss_rec"][0] == pytest.approx(0.1)
+    assert table["val_psnr"].notna().sum() == 1
+    assert set(table["total"]) == {2000}
+
+
+@pytest.mark.parametrize(("again", "steps"), [(6, [1, 2, 3, 4, 5, 6]), (1, [1])])
+def test_a_training_that_goes_on_continues_its_curve_and_one_that_begins_anew_starts_another(tmp_path, again, steps):
+    first, resumed = (LiveCurve(tmp_path / "a.csv", total=100) for _ in range(2))
+    for step in range(1, 9):
+        first.add(step, {"loss_rec": 1.0})
+    resumed.add(again, {"loss_rec": 2.0})  # the state was written after the step before
+    table = pd.read_csv(tmp_path / "a.csv")
+    assert list(table["step"]) == steps
+    assert list(table["loss_rec"]) == [1] * (len(steps) - 1) + [2]
+
+
+CLASSES, THREE_MM = Classes(("cortex",), hemispheres=True), simulation(slice_mm=3.0)
+
+
+def subject(name, sides):
+    image = np.random.default_rng(0).random((24, 26, 40)).astype(np.float32)
+    labels = 2 * (image > 0.5).astype(np.uint8)
+    return prepare_subject(name, image, labels, CLASSES, 0.8, THREE_MM, 16, 0, np.full_like(labels, sides))
+
+
+def test_processes_draw_the_patches_of_the_dataset_bit_by_bit_from_any_number_on():
+    subjects = [subject("s/1", 1), subject("s/2", 2)]
+    arguments = training(patch=16, turned=0.5, batch=1, n_critic=1), THREE_MM, CLASSES, True
+    with drawing_processes(subjects, *arguments, seed=7) as patches_from:
+        for start in (0, 4):
+            expected = patch_dataset(subjects, *arguments, seed=7, start=start).take(5)
+            for pair, same in zip(expected, patches_from(start), strict=False):
+                assert [one.numpy().tobytes() for one in pair] == [one.tobytes() for one in same]

@@ -7,11 +7,11 @@ import pytest
 from nibabel.nifti1 import Nifti1Image
 
 from segsrgan_core.errors import UserError
-from segsrgan_core.imaging.geometry import resample_like
+from segsrgan_core.imaging.geometry import resample_isotropic, resample_like
 from segsrgan_study.cohorts.manifest import image_rows, validated
 from segsrgan_study.files import load_image, load_labels, save_image
 from segsrgan_study.steps.data.cases import prepared_cases
-from segsrgan_study.steps.data.images import interpolated_on
+from segsrgan_study.steps.data.images import interpolated_on, resample_labels
 from segsrgan_study.steps.data.prepare import prepare
 from tests.settings import thick_slices
 
@@ -79,3 +79,23 @@ def test_a_truth_that_is_rotated_to_the_slices_is_not_interpolated_to(arguments,
     turn = nib.affines.from_matvec([[0.8, -0.6, 0], [0.6, 0.8, 0], [0, 0, 1]])
     assert interpolated_on(Nifti1Image(image.dataobj, turn), image, "p") == {}
     assert "rotated to the slices" in capsys.readouterr().err
+
+
+def test_labels_become_the_class_with_the_largest_share():
+    labels = np.zeros((4, 4, 4), np.uint8)
+    labels[:3] = 3
+    coarse = resample_labels(Nifti1Image(labels, np.eye(4)), 2.0)
+    assert np.asarray(coarse.dataobj)[0].tolist() == np.full((2, 2), 3).tolist()
+    assert np.asarray(coarse.dataobj).dtype == np.uint8
+    same = resample_isotropic(Nifti1Image(labels.astype(np.float32), np.eye(4)), 2.0)
+    np.testing.assert_array_equal(coarse.affine, same.affine)
+    assert set(np.unique(coarse.dataobj)) <= {0, 3}
+
+
+def test_labels_stay_on_their_own_grid_and_finer_ones_are_those_of_the_nearest_voxel():
+    labels = Nifti1Image(np.arange(27, dtype=np.uint8).reshape(3, 3, 3), np.eye(4))
+    assert resample_labels(labels, 1.0) is labels
+    assert resample_labels(labels, 1.001) is not labels
+    labels = np.array([1, 1, 4, 4, 2, 2], np.uint8).reshape(6, 1, 1) * np.ones((6, 6, 6), np.uint8)
+    fine = np.asarray(resample_labels(Nifti1Image(labels, np.eye(4)), 0.5).dataobj)
+    assert fine[:, 6, 6].tolist() == [1] * 4 + [4] * 4 + [2] * 4

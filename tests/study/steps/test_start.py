@@ -26,8 +26,11 @@ def trained(tmp_path):
     return model, tmp_path
 
 
-def test_a_training_with_the_same_classes_begins_with_the_same_function(trained):
+def test_a_training_with_the_same_classes_and_layers_begins_with_the_same_function(trained):
     model, folder = trained
+    wider, _ = generator(Classes(("cortex",), True), k=8)
+    with pytest.raises(UserError, match="other sizes"):
+        start_from(wider, Classes(("cortex",), True), [folder])
     other, _ = generator(Classes(("cortex",), True), seed=7)
     assert not np.allclose(model(WINDOW), other(WINDOW), atol=1e-3)
     start_from(other, Classes(("cortex",), True), [folder])
@@ -45,12 +48,6 @@ def test_with_more_classes_image_and_hemispheres_are_kept_and_the_cortex_has_its
     head = np.asarray(other.trainable_variables[-1])
     np.testing.assert_array_equal(head[..., 3], np.asarray(model.trainable_variables[-1])[..., 1])
     np.testing.assert_array_equal(head[..., [1, 2]], fresh[..., [1, 2]])
-
-
-def test_layers_of_another_size_are_refused(trained):
-    other, _ = generator(Classes(("cortex",), True), k=8)
-    with pytest.raises(UserError, match="other sizes"):
-        start_from(other, Classes(("cortex",), True), [trained[1]])
 
 
 def test_two_networks_that_average_their_scores_begin_with_a_model_each(trained, tmp_path):

@@ -1,12 +1,17 @@
-"""The table of the ablations, from scores that are known."""
+"""The plan of the ablations, and their table from scores that are known."""
 
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 
+from segsrgan_core.errors import UserError
 from segsrgan_study.ablations.collect import ablation_table, summarised
-from segsrgan_study.ablations.plan import Plan
+from segsrgan_study.ablations.plan import Plan, read_plan
+from segsrgan_study.params import merged
+from tests.settings import PARAMS, ROOT
 
+COMMITTED = ROOT / "ablations" / "ablations.yaml"
 PLAN = Plan(
     seeds=[1, 2, 3],
     test_cases=2,
@@ -49,9 +54,6 @@ def test_scores_are_means_over_subjects_then_over_seeds(metrics):
     table = ablation_table(metrics).set_index("level")
     assert table["run"].to_dict() == {"none": "none", "physics": "reference"}
     assert table["te_cv_mean"]["none"] == pytest.approx(np.sqrt(2) * 0.05)
-
-
-def test_curves_over_thickness(metrics):
     curve = metrics["curves"]["reference"]
     assert list(curve) == ["2", "3"]
     assert curve["2"]["psnr"]["mean"] == pytest.approx(24.2)
@@ -59,17 +61,39 @@ def test_curves_over_thickness(metrics):
     assert curve["2"]["dice"]["mean"] == pytest.approx(0.81)
 
 
-def test_what_was_not_run_is_named_and_left_out(metrics):
+def test_what_was_not_run_and_scores_that_are_not_there_are_left_out(metrics):
     assert metrics["not_run"] == []
     scores = pd.concat([scores_of("none", seed, 3, 0.8, 1) for seed in PLAN.seeds])
     partly = summarised(scores, PLAN, 3.0)
     assert partly["not_run"] == ["reference"]
     assert list(partly["factors"]["contrast"]) == ["none"]
     assert len(ablation_table(partly)) == 1
-
-
-def test_a_cohort_without_echo_times_leaves_their_scores_out():
     scores = pd.concat([scores_of(run, seed, 3, 0.8, 1) for run in PLAN.runs for seed in PLAN.seeds])
     metrics = summarised(scores[scores["part"] == "thickness"], PLAN, 3.0)
     assert metrics["factors"]["contrast"]["none"]["te_cv"] is None
     assert ablation_table(metrics)["te_cv_mean"].isna().all()
+
+
+@pytest.mark.parametrize("run", read_plan(COMMITTED).runs)
+def test_every_run_has_valid_settings_and_changes_what_it_says(run):
+    plan = read_plan(COMMITTED)
+    settings = plan.settings(run, 7, PARAMS).model_dump(mode="json")
+    assert settings["seed"] == 7
+    for section, changes in merged(plan.common, plan.runs[run]).items():
+        assert {name: settings[section][name] for name in changes} == changes
+
+
+@pytest.mark.parametrize(
+    ("changes", "run", "says"),
+    [
+        ({"runs": {"a": {"model": {"generater": "unet"}}}, "factors": {}}, "a", r"model\.generater: unknown key \(did"),
+        ({}, "refrence", "'refrence' is not one of reference, "),
+        ({"factors": {"generator": {"another": "other"}}}, "reference", "factors name other"),
+        ({"seed": 3}, "reference", "seed: unknown key"),
+    ],
+)
+def test_a_fault_of_the_plan_is_named(tmp_path, changes, run, says):
+    path = tmp_path / "ablations.yaml"
+    path.write_text(yaml.safe_dump(yaml.safe_load(COMMITTED.read_text()) | changes, sort_keys=False))
+    with pytest.raises(UserError, match=says):
+        read_plan(path).settings(run, 1, PARAMS)

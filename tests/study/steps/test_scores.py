@@ -1,7 +1,7 @@
-"""The images at several echo times: a cohort's own, or re-synthesised test cases."""
+"""Scores of a network on test cases, and on images at several echo times: a cohort's own, or re-synthesised ones."""
 
+import json
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from types import SimpleNamespace
 
 import numpy as np
@@ -14,13 +14,10 @@ from segsrgan_study.bet import extraction
 from segsrgan_study.files import load_image, load_labels
 from segsrgan_study.phantoms.physics import PHYSICS
 from segsrgan_study.steps.data.cases import prepared_cases
+from segsrgan_study.steps.labels.labelled import NO_RUNS
+from segsrgan_study.steps.scores.evaluate import evaluate_case, shown_structure, write_evaluation
 from segsrgan_study.steps.scores.imagined import measure_physics
-from segsrgan_study.steps.scores.measure import (
-    measure_case,
-    measure_one,
-    variability_cases,
-    volume_table,
-)
+from segsrgan_study.steps.scores.measure import measure_case, measure_one, variability_cases, volume_table
 from tests.core.test_segmenter import identity
 from tests.settings import model_card, simulation
 
@@ -53,13 +50,13 @@ def test_an_image_is_measured_on_the_grid_of_its_truth(prepared):
 
 def test_every_image_is_measured_and_kept(prepared, monkeypatch):
     study, _, _ = prepared
-    monkeypatch.setattr(extraction, "processes", _one_thread)
+    monkeypatch.setattr(extraction, "processes", lambda _: ThreadPoolExecutor(1))
     monkeypatch.setattr(extraction, "intracranial_volume_of_file_ml", lambda path, *_: float(path.is_file()))
     cases, segmenter = variability_cases(study), Segmenter(CARD, identity, step=16)
     volumes_ml = extraction.intracranial_volumes_ml([case.low for case in cases], 0.65, "brainextractor")
-    found = zip(cases, volumes_ml, strict=True)
+    measured = [measure_case(study, case, segmenter) for case in cases]
     volumes = volume_table(
-        [measure_case(study, case, segmenter) | {"icv_ml": 1, "icv_bet_ml": icv} for case, icv in found]
+        [row | {"icv_ml": 1, "icv_bet_ml": ml} for row, ml in zip(measured, volumes_ml, strict=True)]
     )
     assert volumes["te_ms"].tolist() == [120, 200, 280, 360]
     assert volumes["cortex_over_icv"].tolist() == volumes["cortex_ml"].tolist()
@@ -98,12 +95,6 @@ def test_a_case_whose_two_intracranial_volumes_are_apart_is_marked():
     assert table["cortex_over_icv_bet"][3] == pytest.approx(1 / 3)
 
 
-@contextmanager
-def _one_thread(_):
-    with ThreadPoolExecutor(1) as pool:
-        yield pool
-
-
 def test_two_images_at_one_echo_time_are_refused(prepared):
     study, _, _ = prepared
     table = pd.read_csv(study.work / "prepared" / "cases.csv")
@@ -111,3 +102,18 @@ def test_two_images_at_one_echo_time_are_refused(prepared):
     pd.concat([table, repeated]).to_csv(study.work / "prepared" / "cases.csv", index=False)
     with pytest.raises(UserError, match="ballsd: two images at TE 120 ms"):
         variability_cases(study)
+
+
+@pytest.mark.parametrize("classes", [("cortex",), ("white",), ("hippocampi_amygdala",)], ids=lambda names: names[0])
+def test_any_class_is_evaluated(prepared, classes):
+    study, settings, _ = prepared
+    card = model_card(thickness_mm=(2.0, 2.0), cohort="balls", classes=classes)
+    scored = [evaluate_case(study, case, Segmenter(card, identity, step=16)) for case in prepared_cases(study, "test")]
+    scores, summary = write_evaluation(study, settings, card, scored, *NO_RUNS)
+    assert shown_structure(card) == classes[0]
+    known = classes[0] != "hippocampi_amygdala"  # the balls have none
+    assert not known or 0 <= summary["dice"][classes[0]]["segsrgan"]["mean"] <= 1
+    assert {"psnr", "ssim"} <= set(scores["metric"])
+    folder = study.results / "evaluation"
+    assert json.loads((folder / "metrics.json").read_text())["psnr"]["spline"]["n"] == 1
+    assert len(pd.read_csv(folder / "calibration.csv")) == (20 if known else 0)  # before and after calibration
