@@ -1,10 +1,10 @@
 """Looking changes nothing: what JupyterLab saves is what is kept, whatever was run in it."""
 
+import asyncio
 from pathlib import Path
 
 import nbformat
 import pytest
-from jupyter_server.services.contents.filemanager import FileContentsManager
 from jupyter_server.services.contents.largefilemanager import AsyncLargeFileManager
 from traitlets.config import PyFileConfigLoader
 
@@ -31,26 +31,23 @@ def as_run(path: Path) -> nbformat.NotebookNode:
 
 
 @pytest.fixture
-def manager(tmp_path):
-    return FileContentsManager(config=CONFIG, root_dir=str(tmp_path))
+def save(tmp_path):
+    """Save as JupyterLab does: by this class, which the setting of its parent reaches."""
+    manager = AsyncLargeFileManager(config=CONFIG, root_dir=str(tmp_path))
+    return lambda name, **model: asyncio.run(manager.save(model, name))
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_a_notebook_that_was_run_and_saved_is_byte_for_byte_the_kept_one(path, tmp_path, manager):
+def test_a_notebook_that_was_run_and_saved_is_byte_for_byte_the_kept_one(path, tmp_path, save):
     (tmp_path / path.name).write_bytes(path.read_bytes())
-    manager.save({"type": "notebook", "format": "json", "content": as_run(path)}, path.name)
+    save(path.name, type="notebook", format="json", content=as_run(path))
     assert (tmp_path / path.name).read_bytes() == path.read_bytes()
 
 
-def test_a_change_of_the_text_and_other_files_are_saved(tmp_path, manager):
+def test_a_change_of_the_text_and_other_files_are_saved(tmp_path, save):
     book = as_run(NOTEBOOKS[0])
     book.cells[0].source = "# Another title"
-    manager.save({"type": "notebook", "format": "json", "content": book}, "book.ipynb")
+    save("book.ipynb", type="notebook", format="json", content=book)
     assert nbformat.read(tmp_path / "book.ipynb", as_version=4).cells[0].source == "# Another title"
-    manager.save({"type": "file", "format": "text", "content": "a: 1\n"}, "x.yaml")
+    save("x.yaml", type="file", format="text", content="a: 1\n")
     assert (tmp_path / "x.yaml").read_text() == "a: 1\n"
-
-
-def test_jupyterlabs_own_manager_takes_the_hook():
-    """JupyterLab saves with this class; the setting of its parent reaches it."""
-    assert AsyncLargeFileManager(config=CONFIG).pre_save_hook is not None

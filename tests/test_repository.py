@@ -11,7 +11,6 @@ import nbformat
 import pytest
 import yaml
 
-from segsrgan_study.notebooks import stripped
 from segsrgan_study.params import Settings
 
 ROOT = Path(__file__).parents[1]
@@ -40,11 +39,6 @@ def test_the_lock_pins_every_dependency_with_hashes_and_without_addresses():
     for name in (re.split(r"[>=\[]", one)[0] for one in _dependencies("train", "study", "dev")):
         assert re.search(rf"^{name}==.*\\\n +--hash=sha256:", lock, re.MULTILINE), name
     assert "://" not in lock
-
-
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_a_notebook_is_kept_without_outputs(path):
-    assert path.read_text() == stripped(nbformat.read(path, as_version=4))
 
 
 def _cells(path: Path) -> list[str]:

@@ -5,17 +5,15 @@ import json
 import re
 from pathlib import Path
 
-import nibabel as nib
 import pytest
 from nibabel.nifti1 import Nifti1Extension
 
-from segsrgan_study.files import load_image, save_image
 from segsrgan_study.own_images.names import InputImage, name_of_file
 from segsrgan_study.own_images.run import segment_all
 from tests.core.test_segmenter import head
+from tests.settings import ROOT
 from tests.study.own_images.conftest import job, network  # noqa: F401 (fixtures)
 
-CODE = [Path(__file__).parents[1] / name for name in ("segsrgan_core", "segsrgan_study")]
 MARK = b"DOE"
 TEXT_FIELDS = ("descrip", "aux_file", "intent_name", "db_name", "data_type")
 
@@ -38,15 +36,6 @@ def content(path: Path) -> bytes:
     return gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
 
 
-@pytest.mark.parametrize("suffix", [".nii", ".nii.gz"])
-def test_a_saved_image_holds_the_geometry_and_nothing_else_of_a_header(personal, tmp_path, suffix):
-    saved = save_image(load_image(personal), tmp_path / f"saved{suffix}")
-    assert MARK not in content(saved)
-    header = nib.load(saved).header
-    assert [header[field].item() for field in TEXT_FIELDS] == [b""] * len(TEXT_FIELDS)
-    assert len(header.extensions) == 0
-
-
 def test_nothing_personal_is_in_any_result(personal, job):  # noqa: F811
     segment_all([InputImage(personal, name_of_file(personal), personal.name)], [], job)
     results = [path for path in job.out.rglob("*") if path.is_file()]
@@ -55,13 +44,9 @@ def test_nothing_personal_is_in_any_result(personal, job):  # noqa: F811
 
 
 def files_with(pattern: str) -> set[str]:
-    """Return the files of the package in which a pattern stands."""
-    return {
-        path.relative_to(CODE[0].parent).as_posix()
-        for folder in CODE
-        for path in folder.rglob("*.py")
-        if re.search(pattern, path.read_text())
-    }
+    """Return the files of the packages in which a pattern stands."""
+    paths = ROOT.glob("segsrgan_*/**/*.py")
+    return {path.relative_to(ROOT).as_posix() for path in paths if re.search(pattern, path.read_text())}
 
 
 def test_images_are_written_by_the_one_function_that_cleans_them():

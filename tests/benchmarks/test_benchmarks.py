@@ -15,34 +15,20 @@ from tests.settings import training
 RNG = np.random.default_rng(0)
 
 
-@pytest.fixture(scope="module")
-def networks():
-    """Our networks and the published ones with the same weights."""
-    ours = build_generator("residual", k=2, policy="float32"), build_critic(2, width=2)
+@pytest.mark.slow
+def test_the_published_networks_and_their_iteration_are_ours_in_another_form():
+    generator, critic = build_generator("residual", k=2, policy="float32"), build_critic(2, width=2)
     theirs = published_generator(2), published_critic(2)
-    for a, b in zip(theirs, ours, strict=True):
+    for a, b in zip(theirs, (generator, critic), strict=True):
         a.set_weights(b.get_weights())
-    return ours, theirs
-
-
-@pytest.mark.slow
-def test_the_published_networks_are_ours_in_another_form(networks):
-    (generator, critic), (published, their_critic) = networks
-    x = RNG.random((2, 16, 16, 16, 1), np.float32)
-    y = generator(x).numpy()
-    np.testing.assert_allclose(published(as_first(x)), as_first(y), atol=2e-4)
-    np.testing.assert_allclose(their_critic(as_first(y)), critic(y), atol=1e-5)
-
-
-@pytest.mark.slow
-def test_a_published_iteration_ends_where_ours_does(networks):
-    (generator, critic), theirs = networks
     settings = training(
         patch=16, batch=2, n_critic=2, learning_rate=1e-4, beta_1=0.5, decay=0, optimizer="adam",
         lambda_rec=1.0, lambda_adv=1.0, lambda_dice=0.0, lambda_ce=0.0,
     )  # fmt: skip
     x = RNG.random((3, 2, 16, 16, 16, 1), np.float32)
     y = np.concatenate([x + 0.1, (x > 0.5).astype(np.float32)], -1)
+    np.testing.assert_allclose(theirs[0](as_first(x[0])), as_first(generator(x[0]).numpy()), atol=2e-4)
+    np.testing.assert_allclose(theirs[1](as_first(y[0])), critic(y[0]), atol=1e-5)
     epsilon = RNG.random((2, 2)).astype(np.float32)
     soft = np.stack([*(soften(one).numpy() for one in y[:2]), y[2]])  # our critic sees blurred segmentations
     published = PublishedTraining(*theirs, n_critic=2, lambda_adv=1.0)

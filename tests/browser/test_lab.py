@@ -60,13 +60,7 @@ def wait(condition: Callable[[], Any], what: str) -> Any:
 
 
 class Lab:
-    """A notebook in JupyterLab.
-
-    Args:
-        driver: of the browser.
-        address: of the server, with its token as the query.
-        notebook: name without suffix.
-    """
+    """A notebook (its name without suffix) in JupyterLab; the server's address has its token as the query."""
 
     def __init__(self, driver: webdriver.Chrome, address: str, notebook: str):
         self.driver = driver

@@ -13,11 +13,6 @@ def put(text):
     return lambda part: part.write_text(text)
 
 
-def test_a_file_is_written_into_folders_that_are_made(tmp_path):
-    assert atomic(tmp_path / "a" / "b" / "c.txt", put("whole")).read_text() == "whole"
-    assert os.listdir(tmp_path / "a" / "b") == ["c.txt"]
-
-
 def test_a_failed_write_leaves_nothing_and_keeps_the_old_file(tmp_path):
     atomic(tmp_path / "a.txt", put("old"))
 

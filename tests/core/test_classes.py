@@ -50,13 +50,6 @@ def test_calibration_by_hand(names):
     np.testing.assert_array_equal(classes.decode(sharper), classes.decode(given))
 
 
-def test_a_threshold_is_a_bias():
-    p = np.random.default_rng(0).random((20, 20, 20, 1), np.float32)
-    expected, classes = p[..., 0] > 0.525, Classes(("cortex",))
-    classes.calibrate(p, 1.0, {"cortex": -np.log(0.525 / 0.475)})
-    np.testing.assert_array_equal(classes.decode(p) == 2, expected)
-
-
 @pytest.mark.parametrize("names", [(), ("cortex", "cortex"), ("cortx",)])
 def test_bad_names_are_refused(names):
     with pytest.raises(UserError, match="not different names"):

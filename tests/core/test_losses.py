@@ -39,11 +39,22 @@ def test_parts_are_the_image_and_the_groups_of_classes():
             volume([0.5, 0.1], [0.2, 0.2], [0.3, 0.7]),
             -(np.log(0.5) + np.log(0.7)) / 2,
         ),
+        # classes, samples and voxels: (1/3 + 1) / 2 for the first sample, (1 + 1/2) / 2 for the second
+        (
+            losses.soft_dice,
+            tf.concat([volume([0, 0], [1, 1], [0, 0]), volume([0, 0], [0, 0], [1, 0])], 1),
+            tf.zeros((3, 2, 1, 1, 2)),
+            1 - (1 / 3 + 1 + 1 + 1 / 2) / 4,
+        ),
+        # wrong and certain: finite
+        (losses.cross_entropy, volume([1, 1]), volume([0, 0]), -np.log(1e-6)),
+        (losses.cross_entropy, volume([0, 0]), volume([1, 1]), -np.log(1 - np.float32(1 - 1e-6))),
+        (losses.cross_entropy, volume([1, 1], [0, 0]), volume([0, 0], [1, 1]), -np.log(1e-6)),
         (losses.adversarial, tf.constant([[1.0], [3.0]]), tf.constant([[0.5], [0.5]]), 1.5),
     ],
 )
 def test_a_loss_by_hand(loss, real, fake, expected):
-    assert float(loss(real, fake)) == pytest.approx(expected, abs=1e-6)
+    assert float(loss(real, fake)) == pytest.approx(expected, rel=1e-6, abs=1e-6)
 
 
 def test_the_image_is_half_of_the_reconstruction():
@@ -58,7 +69,7 @@ def test_the_image_is_half_of_the_reconstruction():
 
 @pytest.mark.parametrize(("slope", "expected"), [([3.0, 4.0], (np.sqrt(50) - 1) ** 2), ([0.0, 0.0], 1)])
 def test_gradient_penalty_of_a_linear_critic_by_hand_even_if_it_is_flat(slope, expected):
-    # |slope| over two voxels: sqrt(2 * (3^2 + 4^2)) = sqrt(50)
+    # |slope| over two voxels: sqrt(2 * (3^2 + 4^2)) = sqrt(50); by the slope s: 2 (sqrt(50) - 1) * 2 s / sqrt(50)
     slope = tf.Variable(slope)
 
     def critic(x, training=True):
@@ -67,7 +78,7 @@ def test_gradient_penalty_of_a_linear_critic_by_hand_even_if_it_is_flat(slope, e
     with tf.GradientTape() as tape:
         value = losses.gradient_penalty(critic, seen([1, 2], [3, 4]), seen([0, 0], [0, 0]), tf.constant([0.3]))
     assert float(value) == pytest.approx(expected, abs=1e-5)
-    assert np.isfinite(tape.gradient(value, slope)).all()
+    np.testing.assert_allclose(tape.gradient(value, slope), 4 * (1 - 1 / np.sqrt(50)) * slope.numpy(), rtol=1e-5)
 
 
 def test_the_penalty_is_taken_at_the_mixture_and_is_the_mean_over_samples():
@@ -79,59 +90,3 @@ def test_the_penalty_is_taken_at_the_mixture_and_is_the_mean_over_samples():
     real, fake = (tf.reshape(tf.constant(values), (2, 1, 1, 1, 2)) for values in pairs)
     value = losses.gradient_penalty(critic, real, fake, tf.constant([0.25, 0.5]))
     assert float(value) == pytest.approx(((5 - 1) ** 2 + (3 - 1) ** 2) / 2, rel=1e-6)
-
-
-@pytest.mark.parametrize("classes", [1, 3])
-def test_cross_entropy_stays_finite_where_a_wrong_answer_is_certain(classes):
-    truth = tf.one_hot([[[[0, 0]]]], classes, axis=0)
-    guess = tf.one_hot([[[[classes - 1 if classes > 1 else -1] * 2]]], classes, axis=0)
-    assert float(losses.cross_entropy(truth, guess)) == pytest.approx(-np.log(1e-6), rel=0.01)
-    other_way = losses.cross_entropy(tf.zeros_like(truth), tf.ones_like(guess))
-    assert float(other_way) == pytest.approx(-np.log(1e-6) if classes == 1 else 0, rel=0.01)
-
-
-def test_soft_dice_is_the_mean_over_samples_and_classes():
-    truth = tf.concat([volume([0, 0], [1, 1], [0, 0]), volume([0, 0], [0, 0], [1, 0])], 1)
-    guess = tf.zeros_like(truth)
-    # (1/3 + 1) / 2 for the first sample, (1 + 1/2) / 2 for the second
-    assert float(losses.soft_dice(truth, guess)) == pytest.approx(1 - (1 / 3 + 1 + 1 + 1 / 2) / 4, abs=1e-6)
-    # one class: (2 + 1) / (2 + 1) where it is found, 1 / (2 + 1) where something else is
-    truth, guess = tf.concat([volume([1, 0])] * 2, 1), tf.concat([volume([1, 0]), volume([0, 1])], 1)
-    assert float(losses.soft_dice(truth, guess)) == pytest.approx(1 - (1 + 1 / 3) / 2, abs=1e-6)
-
-
-def assert_gradient_is_that_of_finite_differences(loss, x: np.ndarray):
-    """Central differences in float64, one coordinate after the other."""
-    variable = tf.Variable(x, dtype=tf.float64)
-    with tf.GradientTape() as tape:
-        value = loss(variable)
-    gradient, h = tape.gradient(value, variable).numpy(), 1e-6
-    for place in np.ndindex(x.shape):
-        step = np.zeros_like(x)
-        step[place] = h
-        finite = float(loss(tf.constant(x + step)) - loss(tf.constant(x - step))) / (2 * h)
-        assert gradient[place] == pytest.approx(finite, rel=1e-5, abs=1e-9)
-
-
-@pytest.mark.parametrize("channels", [1, 3])
-@pytest.mark.parametrize("loss", [losses.charbonnier, losses.soft_dice, losses.cross_entropy])
-def test_gradients_agree_with_finite_differences(loss, channels):
-    rng = np.random.default_rng(0)
-    real = tf.constant(rng.random((channels, 2, 1, 2, 2)), tf.float64)
-    start = rng.uniform(0.1, 0.9, (channels, 2, 1, 2, 2))
-    assert_gradient_is_that_of_finite_differences(lambda fake: loss(real, fake), start)
-
-
-def test_the_gradient_penaltys_gradient_agrees_with_finite_differences():
-    """By the critic's weights: a gradient of a gradient, through a critic that is not linear."""
-    rng = np.random.default_rng(0)
-    real, fake = (tf.constant(rng.random((2, 1, 2, 2, 2))) for _ in range(2))
-    epsilon = tf.constant([0.3, 0.8], tf.float64)
-
-    def penalty(weights):
-        def critic(x, training=True):
-            return tf.reduce_sum(tf.tanh(tf.reshape(x, (2, 8)) @ weights), axis=1, keepdims=True)
-
-        return losses.gradient_penalty(critic, real, fake, epsilon)
-
-    assert_gradient_is_that_of_finite_differences(penalty, rng.normal(size=(8, 3)))

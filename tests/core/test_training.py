@@ -6,9 +6,7 @@ import pytest
 import tensorflow as tf
 from tensorflow.python.eager.context import context
 
-from segsrgan_core.checkpoints import load_state, save_state
 from segsrgan_core.classes import Classes
-from segsrgan_core.errors import UserError
 from segsrgan_core.networks.critic import build_critic
 from segsrgan_core.networks.generators import BODIES, build_generator
 from segsrgan_core.patches import numbered_patch, prepare_subject
@@ -196,10 +194,3 @@ def test_softening_leaves_the_image_and_blurs_the_segmentation():
     np.testing.assert_array_equal(soft[..., 0], real[..., 0])
     assert soft[0, 1, 1, 1, 1] == pytest.approx(1 / 27)
     assert soft[..., 1].sum() == pytest.approx(1, rel=1e-5)
-
-
-def test_a_state_of_another_network_is_refused(tmp_path):
-    path = tmp_path / "state.npz"
-    save_state(path, {"generator": build_generator("unet", k=8, kernel=3).trainable_variables}, {})
-    with pytest.raises(UserError, match="another architecture"):
-        load_state(path, {"generator": build_generator("unet", k=4, kernel=3).trainable_variables})

@@ -38,7 +38,6 @@ MANIFESTS = [
     fault("tabs", "tabs", lambda text: text.replace(",", "\t").encode()),
     fault("latin_1", "another encoding", changed, "here", "Orl\xe9ans", "latin-1"),
     fault("utf_16", "another encoding", changed, "here", "there", "utf-16"),
-    fault("binary", "another encoding", lambda text: bytes(range(256)) * 20),
     fault("row_twice", "each image once", _row_again, "mine", "mine"),
     fault("content_twice", "different images", _row_again, "sub-1(.*)sub-1(.*)sub-1", r"sub-9\1sub-9\2sub-9"),
     fault("subject_on_two_sides", "one side of train, val and test", changed, "sub-2", "sub-1"),
@@ -105,13 +104,6 @@ def test_a_faulty_manifest_is_named_with_its_line(fault, good):
         first_stage(study)
     assert "mine.csv" in str(caught.value) or "data/mine" in str(caught.value)
     assert not study.work.joinpath("prepared").exists()
-
-
-def test_a_good_manifest_is_read(good):
-    study, text = good
-    study.manifest("mine").write_text(text)
-    first_stage(study)
-    shutil.rmtree(study.work / "prepared")
 
 
 def test_the_stage_says_it_in_one_sentence(good, monkeypatch, capfd):

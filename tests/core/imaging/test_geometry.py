@@ -1,10 +1,7 @@
 import nibabel as nib
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from nibabel.nifti1 import Nifti1Image
-from scipy.interpolate import CubicSpline
 from threadpoolctl import threadpool_limits
 
 from segsrgan_core.errors import UserError
@@ -25,19 +22,6 @@ def centre_mm(image):
     return nib.affines.apply_affine(image.affine, voxel)
 
 
-def test_the_centre_of_the_field_of_view_stays():
-    affine = oblique()
-    new = geometry.centred_grid(affine, (10, 20, 30), (7, 20, 11), (1.0, 0.8, 2.0))
-    old_centre = nib.affines.apply_affine(affine, (np.array([10, 20, 30]) - 1) / 2)
-    np.testing.assert_allclose(nib.affines.apply_affine(new, (np.array([7, 20, 11]) - 1) / 2), old_centre, atol=1e-9)
-    np.testing.assert_allclose(nib.affines.voxel_sizes(new), (1.0, 0.8, 2.0))
-
-
-@pytest.mark.parametrize(("codes", "axis"), [("RAS", 2), ("LSP", 1), ("SAR", 0)])
-def test_axial_slices_are_found_in_any_orientation(codes, axis):
-    assert geometry.voxel_axis(Nifti1Image(np.zeros((3, 3, 3)), oblique(codes=codes)), "axial") == axis
-
-
 def test_spline_matrix_is_exact_at_the_samples_and_for_a_cubic_inside():
     np.testing.assert_allclose(geometry.spline_matrix(9, np.arange(9)), np.eye(9), atol=1e-9)
     x = np.arange(60.0)
@@ -46,24 +30,6 @@ def test_spline_matrix_is_exact_at_the_samples_and_for_a_cubic_inside():
     np.testing.assert_allclose(geometry.spline_matrix(60, at) @ cubic(x), cubic(at), rtol=1e-6)
     # Beyond the edge a constant is kept.
     np.testing.assert_allclose(geometry.spline_matrix(5, np.array([-0.5, 4.5])) @ np.ones(5), 1, atol=1e-5)
-
-
-def test_box_matrix_integrates_the_spline():
-    # The antiderivative of the cubic cardinal spline at 1, 2, 3 voxels, from scipy.
-    row = geometry.box_matrix(41, np.array([20.0]), 2.0)[0]
-    spline = CubicSpline(np.arange(41.0), np.eye(41), bc_type="natural")
-    np.testing.assert_allclose(row, spline.integrate(19, 21) / 2, atol=0.003)
-    assert row.sum() == pytest.approx(1)
-
-
-@given(st.floats(1.0, 9.0), st.floats(-1.0, 1.0))
-@settings(max_examples=15, deadline=None)
-def test_box_matrix_keeps_the_place_of_what_it_averages(width, shift):
-    x = np.arange(96.0)
-    positions = 47.5 + shift + width * (np.arange(96 // width) - (96 // width - 1) / 2)
-    signal = np.exp(-((x - 47.0) ** 2) / (2 * (2 + width / 2) ** 2))
-    average = geometry.box_matrix(96, positions, width) @ signal
-    assert (average @ positions) / average.sum() == pytest.approx(47.0, abs=0.01)
 
 
 @pytest.mark.parametrize("ratio", [1.1, 1.5, 2.0, 3.0])

@@ -4,20 +4,15 @@ import pytest
 import tensorflow as tf
 
 from segsrgan_core.networks.layers import ImageAndClasses, InstanceNormalization, LeakyReLU
+from tests.core.networks.test_convolutions import gradients, with_penalty
 
 X = np.random.default_rng(0).normal(3, 2, (2, 6, 4, 8, 3)).astype(np.float32)
 
 
 @pytest.mark.parametrize("batch", [1, 2])
 def test_instance_normalisation_is_keras_own_of_groups_of_one_channel_with_its_gradient(batch):
-    x, results = tf.constant(X[:batch]), []
-    for layer in (InstanceNormalization(epsilon=1e-3), keras.layers.GroupNormalization(groups=-1, epsilon=1e-3)):
-        with tf.GradientTape() as tape:
-            tape.watch(x)
-            y = layer(x)
-            loss = tf.reduce_sum(X[::-1][:batch] * y)
-        results.append([y, tape.gradient(loss, x)])
-    for ours, theirs in zip(*results, strict=True):
+    layers = InstanceNormalization(epsilon=1e-3), keras.layers.GroupNormalization(groups=-1, epsilon=1e-3)
+    for ours, theirs in zip(*(gradients(layer, X[:batch]) for layer in layers), strict=True):
         np.testing.assert_allclose(ours, theirs, atol=1e-3)
 
 
@@ -28,18 +23,9 @@ def test_instance_normalisation_with_relu_is_both_one_after_the_other():
 
 
 def test_the_leaky_relu_is_keras_own_with_its_second_derivative():
-    results = []
+    weights, results = tf.Variable(X[::-1]), []
     for layer in (LeakyReLU(0.01), keras.layers.LeakyReLU(negative_slope=0.01)):
-        x, weights = tf.constant(X - 3), tf.constant(X[::-1].copy())
-        with tf.GradientTape() as outer:
-            outer.watch(weights)
-            with tf.GradientTape() as inner:
-                inner.watch(x)
-                y = layer(x * weights)
-                score = tf.reduce_sum(y)
-            gradient = inner.gradient(score, x)
-            penalty = tf.reduce_sum(gradient**2)
-        results.append([y, gradient, outer.gradient(penalty, weights)])
+        results.append(with_penalty(lambda x, layer=layer: layer(x * weights), X - 3, [weights]))
     for ours, theirs in zip(*results, strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-6)
 

@@ -1,12 +1,10 @@
-from functools import partial
-
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from segsrgan_core.networks.critic import build_critic
-from segsrgan_core.networks.functions import as_function, choose_policy
+from segsrgan_core.networks.functions import choose_policy
 from segsrgan_core.networks.generators import BODIES, build_generator
 
 X = np.random.default_rng(0).random((1, 16, 16, 16, 1), np.float32)
@@ -42,13 +40,6 @@ def test_a_generator_can_be_cloned(name):
     np.testing.assert_array_equal(twin(X), model(X))
 
 
-@pytest.mark.parametrize("build", [partial(build_generator, "unet", k=4, kernel=3), partial(build_critic, 1, width=2)])
-def test_a_batch_is_as_good_as_its_samples(build):
-    model = build()
-    both = np.concatenate([X, 1 - X])
-    np.testing.assert_allclose(model(both), np.concatenate([model(X), model(1 - X)]), atol=1e-5)
-
-
 def test_layers_start_differently_and_repeatably():
     models = [build_generator("residual", k=4, seed=seed) for seed in (0, 0, 1)]
     first, again, other = ([w.numpy() for w in model.trainable_variables] for model in models)
@@ -69,11 +60,6 @@ def test_bfloat16_is_close_to_float32():
 @pytest.mark.parametrize("size", [16, 48, 64])
 def test_the_critic_scores_patches_of_any_size_divisible_by_16(size):
     assert build_critic(2, width=2)(np.zeros((2, size, size, size, 2), np.float32)).shape == (2, 1)
-
-
-def test_a_function_gives_what_its_model_gives():
-    model = build_generator("unet", k=4, kernel=3)
-    np.testing.assert_allclose(as_function(model)(X), model(X), atol=1e-5)
 
 
 def test_a_named_precision_is_taken_and_auto_chooses_one():
