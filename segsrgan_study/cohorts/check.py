@@ -24,14 +24,11 @@ def check_files(manifest: pd.DataFrame, root: str | Path, mapping: Mapping[int, 
 
 
 def examine(manifest: pd.DataFrame, root: str | Path, mapping: Mapping[int, int]) -> tuple[list[str], list[str]]:
-    """Read every file of a manifest once.
+    """Return the checksums of each row ("" where a file cannot be read) and the faults of all files of a manifest.
 
     A file is at fault if it lies outside the data root, cannot be read, does not have the manifest's checksum, holds
     labels without a meaning, or is not on the grid that it must share: in train, val and test that of the image, in
     variability `hr` and `sides` that of the labels. `mapping` gives the cohort's label numbers in drawem9.
-
-    Returns:
-        The checksums of each row ("" where a file cannot be read), and the faults of all files.
     """
     look = cache(partial(_look, Path(root), mapping))
     digests, faults = [], []

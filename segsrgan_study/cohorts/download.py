@@ -19,9 +19,8 @@ PUBLIC = {
 def fetch_missing(manifest: pd.DataFrame, root: str | Path) -> None:
     """Download the missing files of a public cohort to `<root>/<cohort>`, each checked by the manifest's checksum.
 
-    Raises:
-        UserError: files are missing and the cohort is not public, the address cannot be reached, the folder cannot be
-            written, or a file is not the one that the manifest describes.
+    A UserError tells of a cohort that is not public, an address that cannot be reached, a folder that cannot be
+    written, or a file that is not the one that the manifest describes.
     """
     digests: dict[str, str] = {}
     for row in image_rows(manifest):
