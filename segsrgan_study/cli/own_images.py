@@ -19,16 +19,10 @@ Inputs = Annotated[
 Precision = Literal["auto", "float32", "mixed_bfloat16"]
 Engine = Literal["auto", "openvino", "tensorflow"]
 Flips = Literal["none", "x", "xy", "xyz"]
-Te = Annotated[float | None, typer.Option(min=1, help="Echo time in ms, of several: the nearest within 10 %.")]
-Participants = Annotated[
-    list[str] | None,
-    typer.Option("--participant-label", "--participant_label", help="Subjects to segment, with or without sub-."),
-]
-Sessions = Annotated[
-    list[str] | None,
-    typer.Option("--session-label", "--session_label", help="Sessions to segment, with or without ses-."),
-]
 LISTS = ("--participant-label", "--participant_label", "--session-label", "--session_label")
+TE = typer.Option(min=1, help="Echo time in ms, of several: the nearest within 10 %.")
+SUBJECTS = typer.Option(*LISTS[:2], help="Subjects to segment, with or without sub-.")
+SESSIONS = typer.Option(*LISTS[2:], help="Sessions to segment, with or without ses-.")
 Split = Annotated[str, typer.Option(help="Use one split of a manifest only: train, val, test or variability.")]
 
 
@@ -39,9 +33,9 @@ def segment(
         str | None, typer.Option(help="Folder of a trained model, or packaged weights; default: by the slices' plane.")
     ] = None,
     series: Annotated[str, typer.Option(help="DICOM series: its number or a part of its description.")] = "",
-    te: Te = None,
-    participant_label: Participants = None,
-    session_label: Sessions = None,
+    te: Annotated[float | None, TE] = None,
+    participant_label: Annotated[list[str] | None, SUBJECTS] = None,
+    session_label: Annotated[list[str] | None, SESSIONS] = None,
     split: Split = "",
     step: Annotated[int | None, typer.Option(min=1, help="Voxels from window to window; default: the model's.")] = None,
     precision: Annotated[Precision, typer.Option(help="Of the network; auto measures which is faster.")] = "auto",
