@@ -4,8 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from segsrgan_study.ablations.collect import ablation_table, summarised
-from segsrgan_study.ablations.plan import Plan
+from segsrgan_study.ablations import Plan, ablation_table, summarised
 
 PLAN = Plan(
     seeds=[1, 2, 3],

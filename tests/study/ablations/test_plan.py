@@ -2,7 +2,7 @@ import pytest
 import yaml
 
 from segsrgan_core.errors import UserError
-from segsrgan_study.ablations.plan import read_plan
+from segsrgan_study.ablations import read_plan
 from segsrgan_study.params import merged
 from tests.settings import PARAMS, ROOT
 
