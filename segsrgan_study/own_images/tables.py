@@ -100,30 +100,23 @@ def _ids(name: str) -> dict[str, str]:
 
 def _cases(records: dict[str, dict], volumes: pd.DataFrame, failed: list[tuple[str, str, str]]) -> pd.DataFrame:
     """Return one row a case with verdict, state, doubts and all measures; failures come first, then the doubtful."""
-    rows = [{"case": name, "image": source, "state": "failed", "reason": why} for name, source, why in failed]
-    table = pd.DataFrame(rows).assign(verdict="failed")
-    if records:
-        numbers = pd.DataFrame([record["Volumes_ml"] for record in records.values()]).add_suffix("_ml")
-        done = pd.DataFrame(
-            _ids(name)
-            | {"image": record["Sources"][0], "verdict": LOOK, AGE: record.get("AgeWeeks")}
-            | {key.lower(): record[key] for key in ("Verdict", "Probability") if key in record}  # not in older records
-            for name, record in records.items()
-        )
-        quality = pd.DataFrame([record["Quality"] for record in records.values()], dtype=float)
-        done = done.assign(state="succeeded", outliers=outliers(numbers.join(quality[["snr", "contrast"]])))
-        z = volumes[volumes["side"] == "both"].dropna(subset=["z"]).pivot(index="case", columns="tissue", values="z")
-        numbers = numbers.join(z.reindex(done["case"]).add_suffix("_z").set_index(done.index))
-        doubts = [_of_age(*one) for one in zip(records.values(), numbers.to_dict("records"), strict=True)]
-        told = zip((record["Notes"] for record in records.values()), doubts, strict=True)
-        done = done.assign(notes=["; ".join([*notes, *more]) for notes, more in told], **{AGE: done[AGE].astype(float)})
-        done[PROBABILITY] = done.get(PROBABILITY, pd.Series(dtype=float)).astype(float)
-        doubtful = (done["outliers"] != "") | np.array([*map(bool, doubts)])
-        done.loc[doubtful & (done["verdict"] == GOOD), "verdict"] = LOOK
-        done = done.join(numbers).join(quality).reindex(columns=[*TEXT, AGE, PROBABILITY, *numbers, *quality])
-        table = pd.concat([table, done.iloc[(-done["verdict"].map(VERDICTS.index)).argsort(kind="stable")]])
-    table = table.reindex(columns=list(dict.fromkeys([*TEXT, AGE, PROBABILITY, *table]))).reset_index(drop=True)
-    return table.assign(**{name: table[name].astype(object).fillna("") for name in TEXT})
+    kept = {"state": "failed", "verdict": "failed"}
+    rows: list[dict[str, Any]] = [{"case": name, "image": image, "reason": why, **kept} for name, image, why in failed]
+    volumes_ml = pd.DataFrame([record["Volumes_ml"] for record in records.values()], list(records)).add_suffix("_ml")
+    quality = pd.DataFrame([record["Quality"] for record in records.values()], list(records), dtype=float)
+    far = outliers(volumes_ml.join(quality.reindex(columns=["snr", "contrast"])))
+    z = volumes[volumes["side"] == "both"].dropna(subset=["z"]).pivot(index="case", columns="tissue", values="z")
+    numbers = volumes_ml.join(z.add_suffix("_z")).join(quality)
+    done = []
+    for record, outlying, (name, row) in zip(records.values(), far, numbers.to_dict("index").items(), strict=True):
+        doubts, verdict = _of_age(record, row), record.get("Verdict", LOOK)  # older records have none
+        row |= {"image": record["Sources"][0], "state": "succeeded", AGE: record.get("AgeWeeks"), **_ids(name)}
+        row |= {"outliers": outlying, "notes": "; ".join([*record["Notes"], *doubts])}
+        row |= {"verdict": LOOK if verdict == GOOD and (outlying or doubts) else verdict}
+        done.append(row | {PROBABILITY: record.get("Probability")})
+    rows += sorted(done, key=lambda row: -VERDICTS.index(row["verdict"]))
+    table = pd.DataFrame(rows, columns=[*TEXT, AGE, PROBABILITY, *numbers])
+    return table.fillna(dict.fromkeys(TEXT, "")).astype({name: float for name in table if name not in TEXT})
 
 
 def _of_age(record: dict[str, Any], numbers: dict[str, float]) -> list[str]:
