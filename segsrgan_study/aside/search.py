@@ -56,13 +56,9 @@ def search_bet(study: Study, settings: Settings, n_images: int | None = None) ->
     program = settings.variability.bet_program
     rows = [_score_bet(case, threshold, program) for case, threshold in track(runs, "BET")]
     groups = pd.DataFrame(rows).groupby(["split", "te_ms", "threshold"], dropna=False)
-    table = groups.agg(
-        n=("dice", "size"),
-        dice=("dice", "mean"),
-        volume_ratio=("volume_ratio", "mean"),
-        lowest_ratio=("volume_ratio", "min"),
-        highest_ratio=("volume_ratio", "max"),
-    )
+    ratios = {"volume_ratio": "mean", "lowest_ratio": "min", "highest_ratio": "max"}
+    columns = {name: ("volume_ratio", how) for name, how in ratios.items()}
+    table = groups.agg(n=("dice", "size"), dice=("dice", "mean"), **columns)
     return write_csv(study.results / "tuning" / f"{settings.cohort}_bet.csv", table.reset_index())
 
 

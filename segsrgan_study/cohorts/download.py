@@ -29,10 +29,9 @@ def fetch_missing(manifest: pd.DataFrame, root: str | Path) -> None:
     missing = {name.partition("/")[2]: digest for name, digest in digests.items() if not locate(root, name).is_file()}
     cohort = str(manifest["cohort"].iloc[0])
     if missing and cohort not in PUBLIC:
-        raise UserError(
-            f"{Path(root, cohort)}: {len(missing)} files are missing, first {next(iter(missing))}; "
-            "this cohort cannot be downloaded: put your own copy there, or name its folder with SEGSRGAN_DATA=folder."
-        )
+        fault = f"{len(missing)} files are missing, first {next(iter(missing))}; this cohort cannot be downloaded"
+        advice = "put your own copy there, or name its folder with SEGSRGAN_DATA=folder"
+        raise UserError(f"{Path(root, cohort)}: {fault}: {advice}.")
     if "" in missing.values():
         raise UserError(f"{cohort}: the manifest has no checksum of the files to download; make it again.")
     if missing:

@@ -97,15 +97,11 @@ def convert(folder: Path, scratch: Path) -> list[Series]:
         raise UserError(f"{folder}: {fault}; {OF_EACH}.")
     if done.returncode:
         say(f"{folder}: dcm2niix did not convert everything ({said}).")
-    return sorted((_part(one, found) for one in found), key=lambda one: (one.number, one.te_ms, one.file.name))
-
-
-def _part(one: Series, found: list[Series]) -> Series:
-    """Return a series with a fault if others, of the same plane in other places, belong to the same stack."""
-    parts = {other.place for other in found if other.stack == one.stack and other.place}
-    if one.fault or len(parts) == 1:
-        return one
-    return replace(one, fault=f"one of {len(parts)} parts into which the converter split the series")
+    for at, one in enumerate(found):
+        places = {other.place for other in found if other.stack == one.stack and other.place}
+        if len(places) > 1 and not one.fault:
+            found[at] = replace(one, fault=f"one of {len(places)} parts into which the converter split the series")
+    return sorted(found, key=lambda one: (one.number, one.te_ms, one.file.name))
 
 
 def _places(folder: Path) -> tuple[dict[str, list[tuple]], dict[str, set[tuple]], set[bytes]]:
@@ -179,12 +175,11 @@ def choose(folder: Path, series: list[Series], wanted: str = "", te_ms: float | 
     examination, and one that the scanner derived from others only where there is no other. `te_ms`: see `nearest_te`.
     A UserError lists all series where none fits, or several are usable and none is named.
     """
-
-    def fits(one: Series) -> bool:
-        in_words = wanted.casefold() in one.description.casefold()
-        return one.number == int(wanted) if wanted.isdecimal() else in_words
-
-    fitting = [one for one in series if not one.fault and fits(one)]
+    fitting = [one for one in series if not one.fault]
+    if wanted.isdecimal():
+        fitting = [one for one in fitting if one.number == int(wanted)]
+    else:
+        fitting = [one for one in fitting if wanted.casefold() in one.description.casefold()]
     if te_ms is not None:
         fitting = nearest_te(fitting, [one.te_ms for one in fitting], te_ms)
     if not wanted:

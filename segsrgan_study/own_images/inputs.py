@@ -307,7 +307,10 @@ def _of_line(table: Path, row: Mapping[str, str]) -> InputImage:
         if len(found) != 1:
             raise UserError(f"{row['image']}: there are {len(found)} images in this folder; name one image")
         image = replace(found[0], source=f"{image.source}/{found[0].source}")
-    image = replace(image, age_weeks=_weeks(row.get("age_weeks", "")))
+    age = "" if row.get("age_weeks") == "n/a" else row.get("age_weeks", "")
+    if age and not weeks(age):
+        raise UserError(f"age_weeks {age!r} must be the postmenstrual age at the scan, such as 39.3 or 39+2")
+    image = replace(image, age_weeks=float(weeks(age)) if age else None)
     words = {"sub": "subject", "ses": "session"}
     columns = {key: words.get(key, key) for key in names.ENTITIES}
     labels = {key: names.label(row.get(column, ""), column) for key, column in columns.items()}
@@ -317,15 +320,6 @@ def _of_line(table: Path, row: Mapping[str, str]) -> InputImage:
         raise UserError("session, run and the like name an image together with a subject alone; fill in the subject")
     named = image if image.file.is_dir() else _of_file(image.file, image.file.name)
     return replace(named, source=image.source, age_weeks=image.age_weeks)
-
-
-def _weeks(text: str) -> float | None:
-    """Return an age in weeks, or in weeks and days (`39+2`); None where a cell says nothing."""
-    if text in ("", "n/a"):
-        return None
-    if not (age := weeks(text)):
-        raise UserError(f"age_weeks {text!r} must be the postmenstrual age at the scan, such as 39.3 or 39+2")
-    return float(age)
 
 
 def _converted(folder: InputImage, place: Path, wanted: str, te_ms: float | None) -> list[InputImage]:
