@@ -22,9 +22,7 @@ class NotAvailable(RuntimeError):  # noqa: N818 - a state of the machine, not a 
 def sentence(error: BaseException) -> str:
     """Return what a person is told about an exception, in one sentence without its full stop.
 
-    Args:
-        error: a UserError (its own words), a MemoryError, an OSError (the file, the reason, and advice that fits the
-            error number, where there is any), or another exception (its type and message).
+    A UserError has its own words; of an OSError the file, the reason, and advice that fits its number are told.
     """
     if isinstance(error, UserError):
         return " ".join(str(error).split()).rstrip(".")

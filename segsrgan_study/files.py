@@ -37,22 +37,14 @@ def stem(path: str | Path) -> str:
 
 
 def load_image(path: str | Path, data: bytes | None = None) -> Nifti1Image:
-    """Read a 3-D image in any orientation, spacing and number format.
+    """Read a 3-D image, float32 (X, Y, Z), from a NIfTI or MGH file in any orientation, spacing and number format.
 
-    Args:
-        path: NIfTI or MGH file. A fourth axis of length 1 is dropped.
-        data: content of the file, where it has been read before.
-
-    Returns:
-        float32 (X, Y, Z) with its affine; finite and not constant. Of the header only the geometry is kept, so that
-        no personal data are passed on.
-
-    Raises:
-        UserError: the file is missing, broken, not a 3-D image of finite real numbers, or has no valid geometry.
+    Of the header only the geometry is kept, so that no personal data are passed on; a fourth axis of length 1 is
+    dropped. `data` is the content of the file, where it has been read before. A UserError tells that the file is
+    missing, broken, not a 3-D image of finite real numbers that differ, or has no valid geometry.
     """
     array, affine = _read(Path(path), data)
-    bad = int(np.size(array) - np.isfinite(array).sum())
-    if bad:
+    if bad := np.count_nonzero(~np.isfinite(array)):
         raise UserError(f"{path}: NaN, infinity or values beyond 32-bit floats in {bad} voxels; repair the file.")
     if array.min() == array.max():
         raise UserError(f"{path}: the one value {array.flat[0]:g} in every voxel is no image; give another file.")
@@ -60,25 +52,15 @@ def load_image(path: str | Path, data: bytes | None = None) -> Nifti1Image:
 
 
 def load_labels(path: str | Path, data: bytes | None = None) -> Nifti1Image:
-    """Read a label map.
+    """Read a label map, int16 (X, Y, Z), as `load_image` does; values that are no whole number from 0 are a UserError.
 
-    Args:
-        path: NIfTI or MGH file; values within 0.001 of whole numbers are taken as those (a slope in the header).
-        data: content of the file, where it has been read before.
-
-    Returns:
-        int16 (X, Y, Z) with its affine.
-
-    Raises:
-        UserError: as `load_image`, or a value that is not a whole number from 0 to 32767.
+    Values within 0.001 of whole numbers are taken as those (a slope in the header).
     """
     array, affine = _read(Path(path), data)
     whole = np.round(array)
     if not np.all(np.abs(array - whole) < NEARLY_WHOLE) or whole.min() < 0 or whole.max() > 32767:
-        found = f"(range {np.nanmin(array):g} to {np.nanmax(array):g})"
-        raise UserError(
-            f"{path}: labels must be whole numbers from 0 to 32767 {found}; give labels, not probabilities."
-        )
+        found = f"whole numbers from 0 to 32767 (range {np.nanmin(array):g} to {np.nanmax(array):g})"
+        raise UserError(f"{path}: labels must be {found}; give labels, not probabilities.")
     return Nifti1Image(whole.astype(np.int16), affine)
 
 
@@ -145,10 +127,8 @@ def _from_bytes(path: Path, data: bytes | None) -> Any:
 def _check_geometry(affine: np.ndarray, header: Any, shape: tuple[int, ...], path: Path) -> None:
     lengths = np.linalg.norm(affine[:3, :3], axis=0)
     if not np.all(np.isfinite(affine)) or np.any(lengths < SMALLEST_VOXEL_MM) or np.any(lengths > LARGEST_VOXEL_MM):
-        raise UserError(
-            f"{path}: voxels of {np.round(lengths, 4)} mm, outside {SMALLEST_VOXEL_MM:g} to {LARGEST_VOXEL_MM:g} mm; "
-            "correct the affine in the header, which must be in mm."
-        )
+        found = f"voxels of {np.round(lengths, 4)} mm, outside {SMALLEST_VOXEL_MM:g} to {LARGEST_VOXEL_MM:g} mm"
+        raise UserError(f"{path}: {found}; correct the affine in the header, which must be in mm.")
     directions = affine[:3, :3] / lengths
     if np.abs(directions.T @ directions - np.eye(3)).max() > 0.02:
         raise UserError(f"{path}: the affine's axes are not at right angles; resample the image.")

@@ -31,13 +31,10 @@ DEAD = "Kernel died"  # how the messages begin that tell it, before and after th
 def run_notebook(study: Study, name: str, settings: Settings) -> Path:
     """Execute `notebooks/<name>.ipynb` in the study's root and keep it, normalised, in `results/notebooks/`.
 
-    Its `parameters` cell gets the settings' value of each name that is declared there, whole sections included.
-
-    Raises:
-        UserError: no such notebook, a declared parameter that is not in the settings, a UserError inside, or a kernel
-            that was killed.
-        OSError: the machine is full or forbids to write.
-        RuntimeError: a cell failed; the partly executed notebook is kept in `.work/notebooks/`.
+    Its `parameters` cell gets the settings' value of each name that is declared there, whole sections included. A
+    UserError tells of no such notebook, a declared parameter that is not in the settings, a UserError inside, or a
+    kernel that was killed; an OSError of a machine that is full or forbids to write; a RuntimeError of another fault,
+    and the partly executed notebook is kept in `.work/notebooks/`.
     """
     import papermill
     from papermill.exceptions import PapermillExecutionError
@@ -58,10 +55,9 @@ def run_notebook(study: Study, name: str, settings: Settings) -> Path:
     except RuntimeError as error:
         if not str(error).startswith(DEAD):
             raise
+        fault = "the notebook's kernel was killed, most often for lack of memory"
         advice = "close other programs or take a larger machine, and run the same command again"
-        raise UserError(
-            f"{name}: the notebook's kernel was killed, most often for lack of memory; {advice}."
-        ) from error
+        raise UserError(f"{name}: {fault}; {advice}.") from error
     except PapermillExecutionError as error:
         number = re.match(r"\[Errno (\d+)\] ", error.evalue)
         if error.ename in OF_THE_USER:
@@ -79,9 +75,8 @@ def export_report(notebook: nbformat.NotebookNode, path: Path) -> Path:
     """Write an executed notebook as one page of HTML that loads nothing but `run.js` beside it; code is hidden."""
     from nbconvert import HTMLExporter
 
-    exporter = HTMLExporter(
-        raw_template=PAGE.read_text(), exclude_input=True, exclude_output_prompt=True, exclude_input_prompt=True
-    )
+    hidden = dict.fromkeys(("exclude_input", "exclude_output_prompt", "exclude_input_prompt"), True)
+    exporter = HTMLExporter(raw_template=PAGE.read_text(), **hidden)
     title = notebook.cells[0].source.splitlines()[0].removeprefix("# ")
     page, _ = exporter.from_notebook_node(nbformat.reads(normalised(notebook), 4), {"metadata": {"name": title}})
     return write_text(path, page)

@@ -93,17 +93,11 @@ class Settings(Section):
 def read_params(
     path: str | Path, cohort: str | None = None, setting: str | None = None, changes: Mapping[str, Any] | None = None
 ) -> Settings:
-    """Read the settings of the study, with a cohort and a setting in place of the file's.
+    """Read the settings of the study (`params.yaml`), with a cohort and a setting in place of the file's.
 
-    Args:
-        path: `params.yaml`. Its key `settings` holds named sets of changes; `setting` names the one that is applied.
-        cohort: name of the cohort; None for the file's.
-        setting: name of the set; None for the file's.
-        changes: section to changes of its keys, such as {"training": {"epochs": 2}}, or key to value; applied last.
-
-    Raises:
-        UserError: the file is missing or not YAML, a key is unknown or missing, a value has the wrong type or is out
-            of range.
+    The file's key `settings` holds named sets of changes; `setting` names the one that is applied. `changes` are
+    applied last: section to changes of its keys, such as {"training": {"epochs": 2}}, or key to value. A UserError
+    tells that the file is missing or not YAML, or which keys and values are wrong.
     """
     return parse_params(read_yaml(path) | _given(cohort=cohort, setting=setting), str(path), changes)
 
@@ -111,10 +105,8 @@ def read_params(
 def notebook_settings(cohort: str = "", setting: str = "", seed: int | None = None, **sections: dict) -> Settings:
     """Return the settings of a notebook: those of the study's `params.yaml` with the changes of its parameters cell.
 
-    "", None and {} change nothing; `sections` are changes such as `simulation={"slice_mm": 4.0}`, see `read_params`.
-
-    Raises:
-        UserError: no study is found from the working directory, or a key or value is wrong in the file or the cell.
+    "", None and {} change nothing; `sections` are changes such as `simulation={"slice_mm": 4.0}`, see `read_params`. A
+    UserError where no study is found from the working directory, or a key or value is wrong in the file or the cell.
     """
     path = find_study().params
     read_params(path)  # a fault of the file itself is told as such
@@ -127,11 +119,7 @@ def _given(**values: Any) -> dict[str, Any]:
 
 
 def read_yaml(path: str | Path) -> dict[str, Any]:
-    """Read a file of settings: keys and values, no key twice.
-
-    Raises:
-        UserError: the file is missing or not such YAML.
-    """
+    """Read a YAML file of settings: keys and values, no key twice; else a UserError."""
     restore = f"restore it (git checkout {Path(path).name})"
     try:
         content = yaml.load(Path(path).read_text(encoding="utf-8"), _Loader)  # noqa: S506 (a SafeLoader)

@@ -12,12 +12,10 @@ CODE = Path(__file__).parents[1]
 
 
 class Study:
-    """The folders and files of a study.
+    """The folders and files of a study, whose repository is `root`.
 
-    Args:
-        root: the repository, the folder of `params.yaml`.
-        aside: a folder that takes the place of the repository for all that is made, where a network is trained or
-            evaluated outside the study's stages. The phantoms are then made anew there.
+    Where a network is trained or evaluated outside the study's stages, all is made in the folder `aside` in place of
+    the repository, the phantoms anew.
     """
 
     def __init__(self, root: Path, aside: Path | None = None):
@@ -42,18 +40,13 @@ class Study:
         return (self._made if cohort == "embedded" else self.root) / "data_manifests" / f"{cohort}.csv"
 
     def data_root(self, cohort: str) -> Path:
-        """Return the folder that a manifest's paths start in: `data/`, or the one that SEGSRGAN_DATA names.
-
-        The phantoms are made in `data/` wherever other data are.
-        """
-        named = os.environ.get("SEGSRGAN_DATA")
+        """Return the folder that a manifest's paths start in: SEGSRGAN_DATA's or `data/`, for phantoms always this."""
         if cohort == "embedded":
             return self.work
-        if not named:
-            return self.root / "data"
-        if not Path(named).is_dir():
+        named = os.environ.get("SEGSRGAN_DATA")
+        if named and not Path(named).is_dir():
             raise UserError(f"SEGSRGAN_DATA: {named!r} is no folder; correct or unset it.")
-        return Path(named).resolve()
+        return Path(named).resolve() if named else self.root / "data"
 
 
 def digest(parts: Iterable[str | Path]) -> str:
@@ -73,11 +66,7 @@ def code_digest(*rooms: str) -> str:
 
 
 def find_study(start: str | Path | None = None) -> Study:
-    """Return the study that a folder, the current one if not given, belongs to.
-
-    Raises:
-        UserError: neither the folder nor one above it holds `params.yaml` and `dvc.yaml`.
-    """
+    """Return the study that a folder, else the current one, belongs to; a UserError without params and dvc.yaml."""
     start = Path(start or Path.cwd()).resolve()
     for folder in (start, *start.parents):
         if (folder / "params.yaml").is_file() and (folder / "dvc.yaml").is_file():

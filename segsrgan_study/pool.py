@@ -57,7 +57,11 @@ def map_cases(
     cores_each: int = 1,
     name: Callable[[Any], str] = str,
 ) -> list[CaseResult]:
-    """Call a function for each case; a failure is reported and does not stop the other cases.
+    """Call a function for each case, and return a result each, in this order; a failure is told and stops no other.
+
+    A case whose process was killed is tried once more, alone, because another case may have taken the memory. A
+    UserError tells of another value of `workers` or a missing library, a ProcessDiedError of processes that were killed
+    before they began a case.
 
     Args:
         function: takes one case; defined at the top of a module, or a `functools.partial` of such a function.
@@ -67,14 +71,6 @@ def map_cases(
         memory_gib: memory per case in GiB; limits `auto`.
         cores_each: number of cores that one case keeps busy; limits `auto`.
         name: returns the name of a case for messages.
-
-    Returns:
-        One result per case, in the order of the cases. A case whose process was killed is tried once more, alone,
-        because another case may have taken the memory.
-
-    Raises:
-        UserError: `workers` has another value, or a library is missing.
-        ProcessDiedError: the processes were killed before they began a case.
     """
     where, count = place(workers, len(items), memory_gib, cores_each)
     found: dict[int, CaseResult] = {}
@@ -97,11 +93,7 @@ def map_cases(
 
 
 def results(found: Sequence[CaseResult], what: str, name: Callable[[Any], str] = str) -> list[Any]:
-    """Return the values of all cases that `map_cases` returned, none of which may have failed.
-
-    Raises:
-        UserError: a case failed; the message calls the cases `what`, such as "images", and each by its `name`.
-    """
+    """Return the values of all cases that `map_cases` returned; a UserError names those of `what` that failed."""
     failed = [f"{name(one.item)}: {one.reason}" for one in found if one.reason]
     if failed:
         count = f"{len(failed)} of {len(found)} failed and the others are done"
@@ -171,8 +163,7 @@ def _attempt(function: Callable, item: Any) -> CaseResult:
 def processes(n: int, beside: int | None = None) -> Iterator[ProcessPoolExecutor]:
     """Start a pool of n local processes, which share the cores with `beside` (n) in all; Ctrl-C ends them at once.
 
-    Raises:
-        ProcessDiedError: a process was killed, most often by the system for lack of memory.
+    A ProcessDiedError where one was killed, most often by the system for lack of memory.
     """
     with ProcessPoolExecutor(n, get_context("spawn"), _die_with_parent) as pool:
         try:

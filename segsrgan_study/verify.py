@@ -48,10 +48,8 @@ class Verdict(NamedTuple):
 def verify(root: Path, folder: Path, data: Path | None = None) -> list[Verdict]:
     """Clone a repository twice into an empty folder, run every stage of one clone again, and compare the results.
 
-    `data` is the data root for cohorts that are not made by the study, where SEGSRGAN_DATA is not set.
-
-    Raises:
-        UserError: `root` is no git repository, `folder` is not empty, or a stage fails.
+    `data` is the data root for cohorts that are not made by the study, where SEGSRGAN_DATA is not set. A UserError
+    tells that `root` is no git repository, that `folder` is not empty, or that a stage fails.
     """
     if not (root / ".git").exists() or shutil.which("git") is None:
         raise UserError(f"{root} is not a git repository, or git is not installed; clone the repository with git.")

@@ -37,14 +37,9 @@ def train_aside(
 ) -> bool:
     """Train a network on the splits train and val of one or more cohorts, or continue an interrupted training.
 
-    `out` gets generator.npz, model.json, history.csv, training.json and a draft of MODEL_CARD.md; `start` are
-    folders of trained models whose weights the network begins with, see `start_from`.
-
-    Returns:
-        False if the folder holds this network already, else True.
-
-    Raises:
-        UserError: the folder holds another network, or a cohort has a fault.
+    `out` gets generator.npz, model.json, history.csv, training.json and a draft of MODEL_CARD.md; False is returned if
+    it holds this network already. `start` are folders of trained models whose weights the network begins with, see
+    `start_from`. A UserError where the folder holds another network, or a cohort has a fault.
     """
     settings = settings.model_copy(update={"cohort": "+".join(cohorts)})
     facts = {"settings": settings.model_dump(mode="json"), "manifests_sha256": _manifests(study, cohorts)}
@@ -146,9 +141,8 @@ def _prepared(
         counts = {split: len(image_rows(manifest, split)) for split in splits or ("val", "train")}
         chosen = splits or [split for split, n in counts.items() if n and (split == "val" or counts["val"] < wished)]
         if not chosen:
-            raise UserError(
-                f"calibration: {cohort} has no images of the splits val and train; set them in its manifest."
-            )
+            fault = f"{cohort} has no images of the splits val and train"
+            raise UserError(f"calibration: {fault}; set them in its manifest.")
         of_cohort = {case_name(row) for split in chosen for row in image_rows(manifest, split)}
         if both := sorted(names & of_cohort):
             found = f"another cohort has {', '.join(both[:3])}, too"

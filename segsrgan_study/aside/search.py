@@ -29,15 +29,9 @@ THRESHOLDS = (0.65, 0.7, 0.75, 0.8, 0.85)
 
 
 def search(study: Study, settings: Settings, name: str, n_targets: int | None = None) -> tuple[Path, dict[str, Any]]:
-    """Search a method's parameters on the training subjects, beginning with those of the settings.
+    """Search a method's parameters on training subjects, of which `n_targets`, or all, are labelled by the others.
 
-    `n_targets` subjects, or all, are labelled by the others.
-
-    Returns:
-        The table of the search, and the parameters chosen.
-
-    Raises:
-        UserError: no such method.
+    The path of the search's table and the parameters chosen are returned; a UserError where there is no such method.
     """
     options = settings.baselines
     (method,) = chosen_methods([name], {name: options.parameters.get(name, {})})
@@ -50,10 +44,8 @@ def search(study: Study, settings: Settings, name: str, n_targets: int | None = 
 def search_bet(study: Study, settings: Settings, n_images: int | None = None) -> Path:
     """Score BET at several thresholds against the labels of training subjects and of patients at each echo time.
 
-    Of each split `n_images` subjects are taken, or all.
-
-    Returns:
-        The table: split, te_ms, threshold, n, mean Dice, mean and range of volume over truth.
+    Of each split `n_images` subjects are taken, or all. The table that is returned has split, te_ms, threshold, n, mean
+    Dice, mean and range of volume over truth.
     """
     cases = []
     for split in ("train", "variability"):
@@ -64,13 +56,9 @@ def search_bet(study: Study, settings: Settings, n_images: int | None = None) ->
     program = settings.variability.bet_program
     rows = [_score_bet(case, threshold, program) for case, threshold in track(runs, "BET")]
     groups = pd.DataFrame(rows).groupby(["split", "te_ms", "threshold"], dropna=False)
-    table = groups.agg(
-        n=("dice", "size"),
-        dice=("dice", "mean"),
-        volume_ratio=("volume_ratio", "mean"),
-        lowest_ratio=("volume_ratio", "min"),
-        highest_ratio=("volume_ratio", "max"),
-    )
+    ratios = {"volume_ratio": "mean", "lowest_ratio": "min", "highest_ratio": "max"}
+    columns = {name: ("volume_ratio", how) for name, how in ratios.items()}
+    table = groups.agg(n=("dice", "size"), dice=("dice", "mean"), **columns)
     return write_csv(study.results / "tuning" / f"{settings.cohort}_bet.csv", table.reset_index())
 
 

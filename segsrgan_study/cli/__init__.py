@@ -9,7 +9,9 @@ from typing import Annotated
 import typer
 
 from segsrgan_core.errors import UserError
-from segsrgan_study.cli import own_images, study, training
+from segsrgan_study.cli.own_images import LISTS, segment, simulate
+from segsrgan_study.cli.study import ablation, ablations, baselines, notebook, phantoms, verify
+from segsrgan_study.cli.training import calibrate, download, evaluate, manifest, train, tune
 from segsrgan_study.faults import sentence
 
 app = typer.Typer(
@@ -20,17 +22,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 for panel, commands in {
-    "Your own images": (own_images.segment, own_images.simulate),
-    "Cohorts and models": (
-        training.manifest,
-        training.download,
-        training.train,
-        training.calibrate,
-        training.evaluate,
-        training.tune,
-    ),
-    "The study": (study.verify, study.ablation, study.ablations),
-    "Stages of the study (called by `dvc repro`)": (study.phantoms, study.baselines, study.notebook),
+    "Your own images": (segment, simulate),
+    "Cohorts and models": (manifest, download, train, calibrate, evaluate, tune),
+    "The study": (verify, ablation, ablations),
+    "Stages of the study (called by `dvc repro`)": (phantoms, baselines, notebook),
 }.items():
     for command in commands:
         app.command(rich_help_panel=panel)(command)
@@ -45,7 +40,7 @@ def _repeated(words: list[str]) -> list[str]:
     """Return a command line in which an option with several values, as BIDS apps have it, stands before each."""
     repeated, option = [], ""
     for word in words:
-        option = word if word in own_images.LISTS else "" if word.startswith("-") else option
+        option = word if word in LISTS else "" if word.startswith("-") else option
         repeated += [option] if option and option not in (word, repeated[-1]) else []
         repeated.append(word)
     return repeated
@@ -56,16 +51,14 @@ def main() -> None:
     sys.argv = _repeated(sys.argv)
     try:
         app(standalone_mode=True)
-    except (UserError, OSError, MemoryError) as error:
-        if "--debug" in sys.argv:
+    except (UserError, OSError, MemoryError, ModuleNotFoundError) as error:
+        missing = error.name if isinstance(error, ModuleNotFoundError) else ""
+        if "--debug" in sys.argv or missing.startswith("segsrgan"):
             raise
         said = str(error) if isinstance(error, UserError) else f"{sentence(error)}."  # lists of faults keep their lines
+        if missing:
+            extra = "train" if missing in ("keras", "tensorflow") else "study"
+            advice = f"pip install 'segsrgan-core[{extra}]', or `make env` in the repository"
+            said = f"this command needs {missing}, which is not installed: {advice}."
         print(f"segsrgan: {said}", file=sys.stderr)
-        raise SystemExit(2) from None
-    except ModuleNotFoundError as error:
-        if "--debug" in sys.argv or error.name.startswith("segsrgan"):
-            raise
-        extra = "train" if error.name in ("keras", "tensorflow") else "study"
-        advice = f"pip install 'segsrgan-core[{extra}]', or `make env` in the repository"
-        print(f"segsrgan: this command needs {error.name}, which is not installed: {advice}.", file=sys.stderr)
         raise SystemExit(2) from None

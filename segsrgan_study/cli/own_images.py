@@ -9,48 +9,35 @@ import typer
 
 from segsrgan_study.progress import say
 
-Inputs = Annotated[
-    list[Path],
-    typer.Argument(
-        help="Images (.nii, .nii.gz, .mgz, .img/.hdr), folders (NIfTI, DICOM), CSV tables, manifests or cohorts.",
-        show_default=False,
-    ),
-]
+INPUTS = "Images (.nii, .nii.gz, .mgz, .img/.hdr), folders (NIfTI, DICOM), CSV tables, manifests or cohorts."
+Inputs = Annotated[list[Path], typer.Argument(help=INPUTS, show_default=False)]
+MODEL = typer.Option(help="Folder of a trained model, or packaged weights; default: by the slices' plane.")
+REFERENCE = typer.Option(help="Growth curve: newborn, fetus, or a table of your own controls (their volumes.tsv).")
 Precision = Literal["auto", "float32", "mixed_bfloat16"]
 Engine = Literal["auto", "openvino", "tensorflow"]
 Flips = Literal["none", "x", "xy", "xyz"]
-Te = Annotated[float | None, typer.Option(min=1, help="Echo time in ms, of several: the nearest within 10 %.")]
-Participants = Annotated[
-    list[str] | None,
-    typer.Option("--participant-label", "--participant_label", help="Subjects to segment, with or without sub-."),
-]
-Sessions = Annotated[
-    list[str] | None,
-    typer.Option("--session-label", "--session_label", help="Sessions to segment, with or without ses-."),
-]
 LISTS = ("--participant-label", "--participant_label", "--session-label", "--session_label")
+TE = typer.Option(min=1, help="Echo time in ms, of several: the nearest within 10 %.")
+SUBJECTS = typer.Option(*LISTS[:2], help="Subjects to segment, with or without sub-.")
+SESSIONS = typer.Option(*LISTS[2:], help="Sessions to segment, with or without ses-.")
 Split = Annotated[str, typer.Option(help="Use one split of a manifest only: train, val, test or variability.")]
 
 
 def segment(
     images: Inputs,
     out: Annotated[Path, typer.Option(help="Folder for the BIDS derivatives.")],
-    model: Annotated[
-        str | None, typer.Option(help="Folder of a trained model, or packaged weights; default: by the slices' plane.")
-    ] = None,
+    model: Annotated[str | None, MODEL] = None,
     series: Annotated[str, typer.Option(help="DICOM series: its number or a part of its description.")] = "",
-    te: Te = None,
-    participant_label: Participants = None,
-    session_label: Sessions = None,
+    te: Annotated[float | None, TE] = None,
+    participant_label: Annotated[list[str] | None, SUBJECTS] = None,
+    session_label: Annotated[list[str] | None, SESSIONS] = None,
     split: Split = "",
     step: Annotated[int | None, typer.Option(min=1, help="Voxels from window to window; default: the model's.")] = None,
     precision: Annotated[Precision, typer.Option(help="Of the network; auto measures which is faster.")] = "auto",
     engine: Annotated[Engine, typer.Option(help="Of the network; auto takes TensorFlow on a GPU only.")] = "auto",
     flips: Annotated[Flips | None, typer.Option(help="Axes to mirror (x: left-right); default: the model's.")] = None,
     spacing: Annotated[float | None, typer.Option(min=0.3, help="Voxels in mm; default: those in plane.")] = None,
-    reference: Annotated[
-        str, typer.Option(help="Growth curve: newborn, fetus, or a table of your own controls (their volumes.tsv).")
-    ] = "newborn",
+    reference: Annotated[str, REFERENCE] = "newborn",
     workers: Annotated[str, typer.Option(help="Images at a time: auto, a number, or slurm:NUMBER.")] = "auto",
 ) -> None:
     """Segment thick-slice images: super-resolved image, labels, uncertainty and volumes.

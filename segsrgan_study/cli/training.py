@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 Cohort = Annotated[str, typer.Argument(help="Name of the cohort, or path of its manifest.", show_default=False)]
 Cohorts = Annotated[list[str], typer.Argument(help="Names of cohorts, or paths of manifests.", show_default=False)]
 Model = Annotated[str, typer.Option(help="Folder of a trained model, or name of packaged weights.")]
+START = typer.Option(help="Model whose weights to begin with: a folder or a name. For two_unets, given twice.")
 Setting = Annotated[str | None, typer.Option(help="Set of changes, by its name under `settings` in params.yaml.")]
 Params = Annotated[Path | None, typer.Option(help="Parameters in place of the repository's params.yaml.")]
 
@@ -73,10 +74,7 @@ def download(cohort: Annotated[str, typer.Argument(help="fetal_atlas or dhcp_atl
 def train(
     cohorts: Cohorts,
     out: Annotated[Path, typer.Option(help="Folder for the trained model.")],
-    start: Annotated[
-        list[str] | None,
-        typer.Option(help="Model whose weights to begin with: a folder or a name. For two_unets, given twice."),
-    ] = None,
+    start: Annotated[list[str] | None, START] = None,
     setting: Setting = None,
     params: Params = None,
 ) -> None:

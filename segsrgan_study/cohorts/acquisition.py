@@ -18,25 +18,15 @@ TIMES_AND_REST = r"(?i)[_-]?(?<![a-z0-9])t[er][_-]?\d+(\.\d+)?(ms)?(?![a-z0-9]).
 def describe(
     folder: Path, images: Mapping[str, Sequence[str]], names: str, metadata: str | Path | None = None
 ) -> list[dict[str, Any]]:
-    """Collect what is known of images.
+    """Return what is known of images (path inside the folder to what the stars of its glob stand for), a row each.
 
-    In rising order: the path (`te120`, `TE_120ms`, `tr-3000`), the BIDS JSON beside the image, the expression's groups,
-    the table. Ages stand as well in BIDS's tables (column scan_age), or in DrawEM's `ages.csv`: a subject, or its
-    number alone (`1` is `ALBERT_01`), and an age in weeks per line, in either order.
+    In rising order: the path (`te120`, `TE_120ms`, `tr-3000`), the BIDS JSON beside the image, the groups of the
+    expression `names`, the CSV `metadata`, whose column `image` holds a path inside the folder, or a file name if only
+    one image has it; an empty cell says nothing. Ages stand as well in BIDS's tables (column scan_age), or in DrawEM's
+    `ages.csv`: a subject, or its number alone (`1` is `ALBERT_01`), and an age in weeks per line, in either order.
 
-    Args:
-        folder: where the images are.
-        images: path inside the folder to what the stars of its glob stand for.
-        names: regular expression, see `Preset`.
-        metadata: CSV; `image` is a path inside the folder, or a file name if only one image has it. Other columns: any
-            of METADATA; an empty cell says nothing.
-
-    Returns:
-        A row per image: `image`; `own_name`, the subject by the expression, else what the first star stands for,
-        without echo and repetition time; and of METADATA what is known.
-
-    Raises:
-        UserError: lists every fault of a kind at once.
+    A row has `image`, `own_name` (the subject by the expression, else what the first star stands for, without echo and
+    repetition time) and of METADATA what is known. A UserError lists every fault of a kind at once.
     """
     table = _read_metadata(metadata, list(images)) if metadata else {}
     ages = bids_ages(folder)
@@ -81,14 +71,9 @@ def _times_of_sidecar(image: Path, faults: list[str]) -> dict[str, float]:
 
 
 def bids_ages(folder: Path) -> dict[tuple[str, str], str]:
-    """Return ages in weeks out of `sub-*_sessions.tsv`, else `participants.tsv`, columns scan_age or age_weeks.
+    """Return ages by (subject, session) out of a data set's `sub-*_sessions.tsv`, else `participants.tsv`, see `weeks`.
 
-    Args:
-        folder: top of a BIDS data set.
-
-    Returns:
-        Age by (subject, session), see `weeks`; the session is "" where the table has none. Rows that contradict each
-        other give "".
+    The columns are scan_age or age_weeks; the session is "" without one, the age where rows contradict each other.
     """
     ages = {}
     for path in [folder / "participants.tsv", *sorted(folder.glob("sub-*/sub-*_sessions.tsv"))]:

@@ -24,14 +24,11 @@ def check_files(manifest: pd.DataFrame, root: str | Path, mapping: Mapping[int, 
 
 
 def examine(manifest: pd.DataFrame, root: str | Path, mapping: Mapping[int, int]) -> tuple[list[str], list[str]]:
-    """Read every file of a manifest once.
+    """Return the checksums of each row ("" where a file cannot be read) and the faults of all files of a manifest.
 
     A file is at fault if it lies outside the data root, cannot be read, does not have the manifest's checksum, holds
     labels without a meaning, or is not on the grid that it must share: in train, val and test that of the image, in
     variability `hr` and `sides` that of the labels. `mapping` gives the cohort's label numbers in drawem9.
-
-    Returns:
-        The checksums of each row ("" where a file cannot be read), and the faults of all files.
     """
     look = cache(partial(_look, Path(root), mapping))
     digests, faults = [], []
@@ -40,11 +37,9 @@ def examine(manifest: pd.DataFrame, root: str | Path, mapping: Mapping[int, int]
         sums = [file.digests[0] for file in found.values() if file.digests]
         digests.append(";".join(sums) if len(sums) == len(found) else "")
         faults += [file.fault for file in found.values() if file.fault] + _grid_faults(row.split, found)
-        faults += [
-            f"{file.path}: the file has other content than the manifest's checksum says."
-            for known, file in zip(row.sha256.split(";"), found.values(), strict=False)
-            if known and file.digests and known not in file.digests
-        ]
+        for known, file in zip(row.sha256.split(";"), found.values(), strict=False):
+            if known and file.digests and known not in file.digests:
+                faults.append(f"{file.path}: the file has other content than the manifest's checksum says.")
     return digests, list(dict.fromkeys(faults))
 
 

@@ -19,9 +19,8 @@ PUBLIC = {
 def fetch_missing(manifest: pd.DataFrame, root: str | Path) -> None:
     """Download the missing files of a public cohort to `<root>/<cohort>`, each checked by the manifest's checksum.
 
-    Raises:
-        UserError: files are missing and the cohort is not public, the address cannot be reached, the folder cannot be
-            written, or a file is not the one that the manifest describes.
+    A UserError tells of a cohort that is not public, an address that cannot be reached, a folder that cannot be
+    written, or a file that is not the one that the manifest describes.
     """
     digests: dict[str, str] = {}
     for row in image_rows(manifest):
@@ -30,10 +29,9 @@ def fetch_missing(manifest: pd.DataFrame, root: str | Path) -> None:
     missing = {name.partition("/")[2]: digest for name, digest in digests.items() if not locate(root, name).is_file()}
     cohort = str(manifest["cohort"].iloc[0])
     if missing and cohort not in PUBLIC:
-        raise UserError(
-            f"{Path(root, cohort)}: {len(missing)} files are missing, first {next(iter(missing))}; "
-            "this cohort cannot be downloaded: put your own copy there, or name its folder with SEGSRGAN_DATA=folder."
-        )
+        fault = f"{len(missing)} files are missing, first {next(iter(missing))}; this cohort cannot be downloaded"
+        advice = "put your own copy there, or name its folder with SEGSRGAN_DATA=folder"
+        raise UserError(f"{Path(root, cohort)}: {fault}: {advice}.")
     if "" in missing.values():
         raise UserError(f"{cohort}: the manifest has no checksum of the files to download; make it again.")
     if missing:

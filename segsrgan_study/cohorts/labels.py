@@ -28,11 +28,7 @@ CONVENTIONS: dict[str, dict[int, int]] = {
 
 
 def to_drawem9(labels: np.ndarray, mapping: Mapping[int, int], name: str = "labels") -> np.ndarray:
-    """Translate labels (integers, any shape) to drawem9 numbers, uint8; `name` is the file's, for the error.
-
-    Raises:
-        UserError: a number stands in `labels` that `mapping` does not know.
-    """
+    """Translate labels (integers, any shape) to drawem9 numbers, uint8; a UserError names those without a meaning."""
     found = np.unique(labels).tolist()
     unknown = [number for number in found if number not in mapping]
     if unknown:
@@ -43,12 +39,9 @@ def to_drawem9(labels: np.ndarray, mapping: Mapping[int, int], name: str = "labe
 
 
 def label_mapping(cohort: str, manifests_dir: str | Path) -> dict[int, int]:
-    """Return the mapping of a cohort's label numbers to those of drawem9.
+    """Return a cohort's label mapping: that of `<manifests_dir>/<cohort>.labels.json`, else of its name's convention.
 
-    It stands in `<manifests_dir>/<cohort>.labels.json` if that file is there, else the cohort's name says it.
-
-    Raises:
-        UserError: neither is there, or the file has faults.
+    A UserError tells that neither is there, or of faults of the file.
     """
     path = Path(manifests_dir, f"{cohort}.labels.json")
     if path.is_file():
@@ -59,14 +52,10 @@ def label_mapping(cohort: str, manifests_dir: str | Path) -> dict[int, int]:
 
 
 def read_mapping(path: str | Path) -> dict[int, int]:
-    """Read a label mapping: number to drawem9 number.
+    """Read a label mapping (YAML or JSON), number to drawem9 number; a UserError lists every fault at once.
 
-    Args:
-        path: YAML or JSON, each of the file's label numbers to a drawem9 number (0 to 9, 0 is none of the tissues) or
-            to a tissue's name (`cortex`). 0 stays 0 unless the file says otherwise.
-
-    Raises:
-        UserError: lists every fault at once.
+    The file has a drawem9 number (0 to 9, 0 is none of the tissues) or a tissue's name (`cortex`) for each number of
+    the labels. 0 stays 0 unless the file says otherwise.
     """
     try:
         content = yaml.safe_load(read_bytes(path))

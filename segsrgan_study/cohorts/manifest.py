@@ -12,14 +12,10 @@ from segsrgan_study.files import write_csv
 
 
 def read_manifest(path: str | Path) -> pd.DataFrame:
-    """Read and validate a manifest, a CSV file in UTF-8.
+    """Read and validate a manifest, a CSV file in UTF-8: one row an image, the columns of `Row` in this order.
 
-    Returns:
-        One row an image, the columns of `Row` in this order; text columns hold "" and number columns NaN where the
-        cell is empty.
-
-    Raises:
-        UserError: lists every fault at once, each with its line number as an editor shows it.
+    Text columns hold "" and number columns NaN where the cell is empty. A UserError lists every fault at once, each
+    with its line number as an editor shows it.
     """
     if not Path(path).is_file():
         raise UserError(f"{path}: the manifest is missing; make it with `segsrgan manifest`.")
@@ -37,10 +33,8 @@ def _checked(what: str | Path, content: bytes, faults: Sequence[str] = ()) -> pd
 def validated(frame: pd.DataFrame, what: str | Path = "manifest", faults: Sequence[str] = ()) -> pd.DataFrame:
     """Return a manifest made in memory as `read_manifest` would, sorted by subject, session, echo time and image.
 
-    Its columns are those of `Row`; "", None or NaN where nothing is known. `faults` found elsewhere are told as well.
-
-    Raises:
-        UserError: lists every fault at once, by the line that each would have in the file.
+    Its columns are those of `Row`; "", None or NaN where nothing is known. A UserError lists every fault at once, by
+    the line that each would have in the file, and `faults` that were found elsewhere.
     """
     keys = frame[["subject", "session", "image"]].fillna("").reset_index(drop=True)
     keys.insert(2, "te_ms", pd.to_numeric(frame["te_ms"], errors="coerce").to_list())
@@ -66,8 +60,7 @@ def image_rows(manifest: pd.DataFrame, split: str = "") -> list[Row]:
 def locate(root: str | Path, name: str) -> Path:
     """Return where a manifest's path, relative to the data root, lies on this machine; nothing need be there.
 
-    Raises:
-        UserError: a link leads out of the cohort's folder (the folder itself may be a link).
+    A link out of the cohort's folder is a UserError; the folder itself may be a link.
     """
     path = Path(root, name)
     home = Path(root, name.partition("/")[0]).resolve()

@@ -12,65 +12,57 @@ from segsrgan_study.cohorts.labels import CONVENTIONS, read_mapping
 from segsrgan_study.cohorts.manifest import write_manifest
 from segsrgan_study.cohorts.scan import Preset, scan
 
+
+def _atlas(name: str, stem: str, ends: tuple[str, str, str], **options: str) -> Preset:
+    """An atlas of averages of a week each, which resemble their neighbours, so that whole weeks are held out."""
+    globs = {column: (f"{stem}{end}.nii.gz",) for column, end in zip(("image", "labels", "mask"), ends, strict=True)}
+    return Preset(name, globs, split_by="age_weeks", **options)
+
+
 _DHCP = "sub-*/ses-*/anat/sub-*_ses-*_desc-"
-PRESETS = {
-    preset.name: preset
-    for preset in (
-        # Release 3, then release 2, whose derived files say that they are in T2w space.
-        Preset(
-            "dhcp",
-            {
-                "image": (f"{_DHCP}restore_T2w.nii.gz",),
-                "labels": (f"{_DHCP}drawem9_dseg.nii.gz", f"{_DHCP}drawem9_space-T2w_dseg.nii.gz"),
-                "mask": (f"{_DHCP}brain_mask.nii.gz", f"{_DHCP}bet_space-T2w_brainmask.nii.gz"),
-            },
-        ),
-        Preset("alberts", {"image": ("T2/*.nii*",), "labels": ("tissues-v3/*.nii*",)}),
-        # Neighbouring weeks resemble each other, so whole weeks are held out, spread over the range; both volumes of
-        # week 25 train.
-        Preset(
-            "fetal_atlas",
-            {
-                "image": ("fetal_SB_atlas_GA*_*/srr.nii.gz",),
-                "labels": ("fetal_SB_atlas_GA*_*/parcellation.nii.gz",),
-                "mask": ("fetal_SB_atlas_GA*_*/mask.nii.gz",),
-            },
-            names=r"(?P<subject>fetal_SB_atlas_GA(?P<age_weeks>\d+)_(?P<session>[a-z]+))/",
-            split_by="age_weeks",
-            val="28,",
-            test="23,26,29,32",
-        ),
-        # As in TemplateFlow (tpl-dhcpVol), one average a week; whole weeks are held out for the same reason.
-        Preset(
-            "dhcp_atlas",
-            {
-                "image": ("cohort-*/tpl-dhcpVol_cohort-*_T2w.nii.gz",),
-                "labels": ("cohort-*/tpl-dhcpVol_cohort-*_desc-tissues_dseg.nii.gz",),
-                "mask": ("cohort-*/tpl-dhcpVol_cohort-*_desc-brain_mask.nii.gz",),
-            },
-            names=r"/(?P<subject>tpl-dhcpVol_cohort-(?P<age_weeks>\d+))_",
-            split_by="age_weeks",
-            val="41,",
-            test="37,40,43",
-        ),
-        Preset("epirmex", {"image": ("sub-*/**/*_T2w.nii*", "**/*.nii*")}, split="variability"),
-        # Any folder: BIDS first, else one file or folder a subject.
-        Preset(
-            "folder",
-            {
-                "image": ("sub-*/**/*_T2w.nii*", "images/*.nii*", "*.nii*", "*/*.nii*"),
-                "labels": ("sub-*/**/*_dseg.nii*", "labels/*.nii*"),
-                "mask": ("sub-*/**/*_mask.nii*", "masks/*.nii*"),
-            },
-        ),
-    )
-}
+_PRESETS = (
+    Preset(
+        "dhcp",  # release 3, then release 2, whose derived files say that they are in T2w space
+        {
+            "image": (f"{_DHCP}restore_T2w.nii.gz",),
+            "labels": (f"{_DHCP}drawem9_dseg.nii.gz", f"{_DHCP}drawem9_space-T2w_dseg.nii.gz"),
+            "mask": (f"{_DHCP}brain_mask.nii.gz", f"{_DHCP}bet_space-T2w_brainmask.nii.gz"),
+        },
+    ),
+    Preset("alberts", {"image": ("T2/*.nii*",), "labels": ("tissues-v3/*.nii*",)}),
+    _atlas(
+        "fetal_atlas",
+        "fetal_SB_atlas_GA*_*/",
+        ("srr", "parcellation", "mask"),
+        names=r"(?P<subject>fetal_SB_atlas_GA(?P<age_weeks>\d+)_(?P<session>[a-z]+))/",
+        val="28,",
+        test="23,26,29,32",  # both volumes of week 25 train
+    ),
+    _atlas(
+        "dhcp_atlas",  # as in TemplateFlow (tpl-dhcpVol)
+        "cohort-*/tpl-dhcpVol_cohort-*_",
+        ("T2w", "desc-tissues_dseg", "desc-brain_mask"),
+        names=r"/(?P<subject>tpl-dhcpVol_cohort-(?P<age_weeks>\d+))_",
+        val="41,",
+        test="37,40,43",
+    ),
+    Preset("epirmex", {"image": ("sub-*/**/*_T2w.nii*", "**/*.nii*")}, split="variability"),
+    Preset(
+        "folder",  # any: BIDS first, else one file or folder a subject
+        {
+            "image": ("sub-*/**/*_T2w.nii*", "images/*.nii*", "*.nii*", "*/*.nii*"),
+            "labels": ("sub-*/**/*_dseg.nii*", "labels/*.nii*"),
+            "mask": ("sub-*/**/*_mask.nii*", "masks/*.nii*"),
+        },
+    ),
+)
+PRESETS = {preset.name: preset for preset in _PRESETS}
 
 
 def make_manifest(
     preset: str, folder: str | Path, out_dir: str | Path, data_root: str | Path, name: str = "", **choices: Any
 ) -> Path:
-    """Make `<out_dir>/<cohort>.csv` from a folder, check every file, and make the folder known to the data root.
+    """Make `<out_dir>/<cohort>.csv` from a folder and check every file; with faults, a UserError lists them all.
 
     Args:
         preset: a name in `PRESETS`.
@@ -80,9 +72,6 @@ def make_manifest(
         name: the cohort's name; the preset's if empty, needed for the preset "folder".
         **choices: in place of the preset's, see `scan.Preset`; None, "" and a column without globs say nothing.
             `mapping`: a name in `labels.CONVENTIONS`, or a YAML or JSON file (see `read_mapping`).
-
-    Raises:
-        UserError: lists every fault at once; nothing is written then.
     """
     if preset not in PRESETS:
         raise UserError(f"preset: {preset!r} is not one of {', '.join(PRESETS)}.")

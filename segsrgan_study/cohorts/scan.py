@@ -36,11 +36,7 @@ class Preset:
 
 
 def scan(preset: Preset, folder: str | Path) -> pd.DataFrame:
-    """Return a manifest of the images in a folder, not yet validated; nothing is written.
-
-    Raises:
-        UserError: lists every fault of a kind at once.
-    """
+    """Return a manifest of a folder's images, not yet validated; a UserError lists every fault of a kind at once."""
     folder = Path(folder)
     _check_names(preset.names)
     found = {column: _find(folder, preset.globs.get(column, ())) for column in FILES}

@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import pandas as pd
-import pandera.pandas as pa
 
 from segsrgan_study.cohorts.tables import column_faults
 
@@ -54,29 +53,17 @@ def _is_number(low: float, high: float) -> Callable[[str], bool]:
     return lambda text: bool(re.fullmatch(r"[0-9]+(\.[0-9]*)?", text)) and low <= float(text) <= high
 
 
-def _cell(name: str, expected: str, test: Callable[[str], object]) -> pa.Column:
-    """Return a text column; the fault's sentence starts with the column's name, as `manifest_faults` needs it."""
-    must = name in ("cohort", "subject", "split", "image")
-    error = f"{name}: expected {expected}{'' if must else ', or nothing'}"
-    check = pa.Check(lambda text: bool(test(text) if text else not must), element_wise=True, error=error)
-    return pa.Column(str, check, required=False)
-
-
-# The plausible range of each number catches a wrong unit, such as an echo time in seconds.
-_COLUMNS = {
-    name: _cell(name, expected, test)
-    for names, expected, test in (
-        (("cohort", "subject", "session"), "a name of letters, digits, '_', '.' and '-'", _NAME.fullmatch),
-        (("split",), f"one of {', '.join(SPLITS)}", SPLITS.__contains__),
-        (FILES, "a path relative to the data root, with forward slashes and without '..'", _is_path),
-        (("te_ms",), "a number of ms, 1 to 2000", _is_number(1, 2000)),
-        (("tr_ms",), "a number of ms, 100 to 100000", _is_number(100, 100_000)),
-        (("age_weeks",), "a number of weeks, 10 to 200", _is_number(10, 200)),
-        (("site",), "printable text", str.isprintable),
-        (("sha256",), "64 lower-case hexadecimal digits (or md5: and 32) a file, joined by ';'", _DIGESTS.fullmatch),
-    )
-    for name in names
-}
+# Columns, what a cell of them must be, and its test; a plausible range catches a wrong unit, such as seconds for ms.
+_CELLS = (
+    (("cohort", "subject", "session"), "a name of letters, digits, '_', '.' and '-'", _NAME.fullmatch),
+    (("split",), f"one of {', '.join(SPLITS)}", SPLITS.__contains__),
+    (FILES, "a path relative to the data root, with forward slashes and without '..'", _is_path),
+    (("te_ms",), "a number of ms, 1 to 2000", _is_number(1, 2000)),
+    (("tr_ms",), "a number of ms, 100 to 100000", _is_number(100, 100_000)),
+    (("age_weeks",), "a number of weeks, 10 to 200", _is_number(10, 200)),
+    (("site",), "printable text", str.isprintable),
+    (("sha256",), "64 lower-case hexadecimal digits (or md5: and 32) a file, joined by ';'", _DIGESTS.fullmatch),
+)
 
 
 def _rules(rows: pd.DataFrame) -> Iterator[tuple[str, str, pd.Series]]:
@@ -102,21 +89,23 @@ def _rules(rows: pd.DataFrame) -> Iterator[tuple[str, str, pd.Series]]:
     yield "sha256", different, (image == "") | ~image.duplicated(keep=False)
 
 
+def _broken(frame: pd.DataFrame) -> Iterator[tuple[int, str, str]]:
+    """Yield line, column and expectation of each cell that is wrong in itself, or may not be empty."""
+    for names, expected, test in _CELLS:
+        for name in (name for name in names if name in frame):
+            must = name in ("cohort", "subject", "split", "image")
+            for line in frame.index[[not (test(text) if text else not must) for text in frame[name]]]:
+                yield line, name, f"{expected}{'' if must else ', or nothing'}"
+
+
 def manifest_faults(frame: pd.DataFrame) -> list[str]:
     """Return a sentence for each fault of text cells (OPTIONAL columns, too) whose index is the line number."""
+    found = set(_broken(frame))
+    wrong = {(line, name) for line, name, _ in found}  # told once, not again for what the cell does between rows
+    for name, expected, kept in _rules(frame) if set(COLUMNS) <= set(frame) and len(frame) else ():
+        found |= {(line, name, expected) for line in frame.index[~kept] if (line, name) not in wrong}
     faults = column_faults(frame, COLUMNS)
-    rules = _rules(frame) if set(COLUMNS) <= set(frame) and len(frame) else ()
-    checks = [pa.Check(lambda _, kept=kept: kept, error=f"{name}: expected {text}") for name, text, kept in rules]
-    try:
-        pa.DataFrameSchema(_COLUMNS, checks).validate(frame, lazy=True)
-    except pa.errors.SchemaErrors as error:
-        cases = error.failure_cases[["index", "schema_context", "check"]].drop_duplicates()
-        cases["column"] = cases["check"].str.partition(":")[0]
-        # A cell that is wrong in itself is told once, not again for what it does between rows.
-        twice = cases.groupby(["index", "column"])["schema_context"].transform("nunique") > 1
-        told = cases[~twice | (cases["schema_context"] == "Column")]
-        for line, check, column in sorted(told[["index", "check", "column"]].itertuples(index=False, name=None)):
-            image = frame.loc[line].get("image")
-            where = f"line {line} ({image})" if image else f"line {line}"
-            faults.append(f"{where}: {check}; received {frame.loc[line, column]!r}")
+    for line, check, name in sorted((line, f"{name}: expected {text}", name) for line, name, text in found):
+        image = frame.loc[line].get("image")
+        faults.append(f"line {line}{f' ({image})' if image else ''}: {check}; received {frame.loc[line, name]!r}")
     return faults

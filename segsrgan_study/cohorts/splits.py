@@ -19,10 +19,8 @@ def deal(groups: Sequence[str], seed: int, val: Share, test: Share) -> dict[str,
     """Deal groups (subjects, or whatever must stay together): train, val or test by group.
 
     Named groups go where they are named; the rest is shuffled by the seed. Fractions and counts are of all groups,
-    whose order does not matter.
-
-    Raises:
-        UserError: an unknown or twice named group, an impossible share, or nothing left to train on.
+    whose order does not matter. A UserError tells of an unknown or twice named group, an impossible share, or nothing
+    left to train on.
     """
     groups = sorted(set(groups))
     shares = {"test": test, "val": val}
@@ -70,8 +68,7 @@ def _count(side: str, share: Share, total: int) -> int:
 def choose(subjects: Sequence[str], path: str | Path) -> dict[str, str]:
     """Return the split by subject from a CSV file with these columns; subjects that it does not name are left out.
 
-    Raises:
-        UserError: lists every fault: an unknown split, a subject on two sides or not in the folder.
+    A UserError lists every fault: an unknown split, a subject on two sides or not in the folder.
     """
     table = read_table(path, ("subject", "split"))
     wishes = [(f"line {line}", name, side) for line, name, side in table[["subject", "split"]].itertuples(name=None)]

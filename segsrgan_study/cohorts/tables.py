@@ -13,11 +13,9 @@ SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
 
 
 def parse_table(data: bytes) -> tuple[pd.DataFrame, list[str]]:
-    """Read the bytes of a CSV file and go on after a fault, so that all faults can be told at once.
+    """Return the rows of a CSV file as text ("" if empty) and the faults of its form, so that all are told at once.
 
-    Returns:
-        The rows as text (an empty cell is ""), indexed by the line each starts on (the header is line 1), and the
-        faults of the file's form, a sentence each.
+    The index is the line that a row starts on; the header is line 1.
     """
     text, faults = data.decode("utf-8-sig", "replace"), []
     if "\ufffd" in text:
@@ -54,11 +52,7 @@ def column_faults(frame: pd.DataFrame, required: Collection[str], optional: Coll
 
 
 def read_table(path: str | Path, required: Collection[str], optional: Collection[str] = ()) -> pd.DataFrame:
-    """Return a small CSV that a person wrote as text cells, indexed by line number.
-
-    Raises:
-        UserError: lists every fault: the file is missing or broken, or a column is missing or unknown.
-    """
+    """Return a small CSV that a person wrote as text cells, indexed by line; a UserError lists every fault."""
     frame, faults = parse_table(read_bytes(path))
     refuse(path, faults + column_faults(frame, required, optional))
     return frame

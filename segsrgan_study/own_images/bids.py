@@ -145,13 +145,12 @@ def write_case(image: InputImage, result: Segmentation, job: Job, facts: dict[st
     outputs = [
         (image.path("T2w", ".nii.gz"), "T2w", result.image),
         (image.path("probseg", ".nii.gz", desc="segsrganuncertainty"), "uncertainty", result.uncertainty),
+        *((image.path("probseg", ".nii.gz", name), "probseg", one) for name, one in result.probabilities.items()),
     ]
-    for name, probability in result.probabilities.items():
-        outputs.append((image.path("probseg", ".nii.gz", name), "probseg", probability))
     if result.sides is not None:
         outputs.append((image.path("dseg", ".nii.gz", desc="segsrganhemispheres"), "hemispheres", result.sides))
 
-    def write(output: tuple[str, str, Nifti1Image]) -> list[Path]:
+    def write(output: tuple[Path, str, Nifti1Image]) -> list[Path]:
         path, what, array = output
         sidecar = {**facts, "Description": DESCRIPTIONS[what]} | ({"SkullStripped": stripped} if what == "T2w" else {})
         file = save_image(array, job.out / path)
@@ -162,13 +161,17 @@ def write_case(image: InputImage, result: Segmentation, job: Job, facts: dict[st
         files = [write_figure(contact_sheet.draw(result, image.name), job.out / image.sheet, dpi=160)]
         files += chain.from_iterable(written)
     files.append(save_image(result.labels, job.out / image.path("dseg", ".nii.gz")))
-    home = job.out / image.home
-    digests = {path.relative_to(home).as_posix(): sha256(path) for path in files}
-    record = {"Volumes_ml": result.volumes_ml, "FilesSha256": digests}
-    record |= {"SourceSha256": _source_digest(image.file), "SourcePlace": place_digest(image.origin)}
-    record |= {"ToldBeside": told_beside(image.file)}
-    record |= {"AgeWeeks": image.age_weeks, "ModelAgesWeeks": ages_weeks(job.model)}
-    write_json(job.out / image.record, {**facts, "Description": DESCRIPTIONS["dseg"], **record})
+    record = {
+        "Description": DESCRIPTIONS["dseg"],
+        "Volumes_ml": result.volumes_ml,
+        "FilesSha256": {path.relative_to(job.out / image.home).as_posix(): sha256(path) for path in files},
+        "SourceSha256": _source_digest(image.file),
+        "SourcePlace": place_digest(image.origin),
+        "ToldBeside": told_beside(image.file),
+        "AgeWeeks": image.age_weeks,
+        "ModelAgesWeeks": ages_weeks(job.model),
+    }
+    write_json(job.out / image.record, {**facts, **record})
 
 
 def note_age(image: InputImage, out: Path) -> None:
@@ -186,17 +189,12 @@ def _rounded(image: Nifti1Image, bits: int = PROBABILITY_BITS) -> Nifti1Image:
 
 
 def write_description(out: Path, name: str) -> None:
-    """Write `dataset_description.json` at the top of a BIDS data set called `name`.
-
-    Raises:
-        UserError: the folder holds a data set that somebody else made.
-    """
+    """Write `dataset_description.json` of a BIDS data set called `name`; a UserError where somebody else's is there."""
     path = out / "dataset_description.json"
     made_here = path.is_file() and MAKER["Name"] in path.read_text(encoding="utf-8", errors="replace")
     if not made_here and any((out / name).exists() for name in OTHERS):
         raise UserError(f"{out}: the folder holds another data set; give --out a folder of its own.")
-    facts = {"Name": name, "BIDSVersion": "1.10.0", "DatasetType": "derivative", "GeneratedBy": [MAKER]}
-    write_json(path, facts)
+    write_json(path, {"Name": name, "BIDSVersion": "1.10.0", "DatasetType": "derivative", "GeneratedBy": [MAKER]})
 
 
 def write_top(out: Path) -> None:

@@ -4,16 +4,16 @@ import hashlib
 import json
 import re
 import subprocess
+from collections import defaultdict
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
 
 import nibabel as nib
 import numpy as np
 
 from segsrgan_core.errors import UserError
 from segsrgan_core.imaging.geometry import spacing_mm
-from segsrgan_study.files import load_image, sha256
+from segsrgan_study.files import load_image
 from segsrgan_study.own_images.names import other_kind
 from segsrgan_study.progress import say
 
@@ -21,25 +21,14 @@ FEWEST_SLICES = 8  # fewer are a localiser
 CONVERSION_S = 1800
 TE_TOLERANCE = 0.1  # of the echo time that was asked for
 UNEVEN = "slices are missing or unevenly spaced"
+OF_EACH = "name the folder of each, or list them in a CSV table with the columns image and subject"
 OFF_SLICES, OFF_VOXELS = 0.1, 0.5  # what a slice may lie beside its place, along the stack and within slices
 # Elements of a DICOM file of either little-endian syntax: tag, type and length, or length; value.
-SERIES, PIXEL, PLACE = (
-    re.compile(tag + b"\\x00.{4} *" + value, re.DOTALL)
-    for tag, value in (
-        (rb"\x20\x00\x0e", rb"([\d.]+)"),
-        (rb"\x28\x00\x30", rb"([-+.\deE]+) *\\ *([-+.\deE]+)"),
-        (rb"\x20\x00\x32", rb" *\\ *".join([rb"([-+.\deE]+)"] * 3)),
-    )
-)
+SERIES = re.compile(rb"(?s)\x20\x00\x0e\x00.{4} *([\d.]+)")
+PIXEL = re.compile(rb"(?s)\x28\x00\x30\x00.{4} *([-+.\deE]+) *\\ *([-+.\deE]+)")
+PLACE = re.compile(rb"(?s)\x20\x00\x32\x00.{4} *([-+.\deE]+) *\\ *([-+.\deE]+) *\\ *([-+.\deE]+)")
+PATIENT = re.compile(rb"(?s)\x10\x00\x20\x00(?:LO(.)\x00|(.)\x00\x00\x00)")  # length, then the value
 LPS = np.diag([-1.0, -1, 1, 1])
-PATIENT = re.compile(rb"\x10\x00\x20\x00(?:LO(.)\x00|(.)\x00\x00\x00)", re.DOTALL)  # length, then the value
-
-
-class Places(NamedTuple):
-    """What the DICOM files of a series say of their geometry; the converter looks at the first file, or at no frame."""
-
-    slices: list[tuple[bytes, ...]]  # x, y, z in mm, LPS
-    pixels: set[tuple[bytes, ...]]  # sizes in mm
 
 
 @dataclass(frozen=True)
@@ -50,7 +39,6 @@ class Series:
     description: str  # as typed at the scanner; printed only, since it may hold anything
     file: Path  # the converted image
     te_ms: float  # echo time in ms; nan if unknown
-    digest: str  # SHA-256 of the converted image
     fault: str  # reason why it cannot be segmented; "" if it can
     what: str  # shape and voxel size in words
     patient: str  # digest of the ids, which go nowhere as they are; "" if unknown
@@ -78,14 +66,10 @@ class Series:
 
 
 def convert(folder: Path, scratch: Path) -> list[Series]:
-    """Convert every series of a DICOM folder and those below it; return them in order of number and echo time.
+    """Convert every series of a DICOM folder and those below it into an empty folder, which the caller removes.
 
-    Args:
-        folder: of DICOM files.
-        scratch: an empty folder for the converted images; the caller removes it.
-
-    Raises:
-        UserError: there is no image, there are several patients, or the converter fails.
+    They are returned in order of number and echo time. A UserError tells that there is no image, that there are several
+    patients, or that the converter fails.
     """
     import dcm2niix
 
@@ -98,72 +82,61 @@ def convert(folder: Path, scratch: Path) -> list[Series]:
     except (OSError, subprocess.TimeoutExpired) as error:
         raise UserError(f"{folder}: dcm2niix failed ({error}); convert the folder to NIfTI by hand.") from error
     lines = [line.strip() for line in (done.stdout + done.stderr).decode(errors="replace").splitlines()]
-    said = "W?arning: (Unsupported|File not)|Error|Only able"
-    told = "; ".join(dict.fromkeys(line for line in lines if re.match(said, line)))
-    places, ids = _places(folder)
-    found = [_series(path, places) for path in scratch.glob("*.nii")]
+    told = dict.fromkeys(line for line in lines if re.match("W?arning: (Unsupported|File not)|Error|Only able", line))
+    said = "; ".join([f"exit code {done.returncode}", *told])
+    slices, pixels, ids = _places(folder)
+    found = [_series(path, slices, pixels) for path in scratch.glob("*.nii")]
     if not found:
-        raise UserError(
-            f"{folder}: there are neither NIfTI images nor a DICOM series that dcm2niix can convert in it (exit code "
-            f"{done.returncode}{'; ' if told else ''}{told}); name the folder that holds them."
-        )
+        fault = f"there are neither NIfTI images nor a DICOM series that dcm2niix can convert in it ({said})"
+        raise UserError(f"{folder}: {fault}; name the folder that holds them.")
     patients = {one.patient for one in found if one.patient}
     if (count := max(len(patients), len(ids))) > 1:
-        raise UserError(
-            f"{folder}: there are images of {count} patients in it; name the folder of each, or list them in a "
-            "CSV table with the columns image and subject."
-        )
+        raise UserError(f"{folder}: there are images of {count} patients in it; {OF_EACH}.")
     if len({one.study for one in found if not one.patient} - {""}) > 1:
-        raise UserError(
-            f"{folder}: there are several examinations in it without a PatientID, perhaps of several patients; name "
-            "the folder of each, or list them in a CSV table with the columns image and subject."
-        )
+        fault = "there are several examinations in it without a PatientID, perhaps of several patients"
+        raise UserError(f"{folder}: {fault}; {OF_EACH}.")
     if done.returncode:
-        say(f"{folder}: dcm2niix did not convert everything (exit code {done.returncode}{'; ' if told else ''}{told}).")
-    return sorted((_part(one, found) for one in found), key=lambda one: (one.number, one.te_ms, one.file.name))
+        say(f"{folder}: dcm2niix did not convert everything ({said}).")
+    for at, one in enumerate(found):
+        places = {other.place for other in found if other.stack == one.stack and other.place}
+        if len(places) > 1 and not one.fault:
+            found[at] = replace(one, fault=f"one of {len(places)} parts into which the converter split the series")
+    return sorted(found, key=lambda one: (one.number, one.te_ms, one.file.name))
 
 
-def _part(one: Series, found: list[Series]) -> Series:
-    """Return a series with a fault if others, of the same plane in other places, belong to the same stack."""
-    parts = {other.place for other in found if other.stack == one.stack and other.place}
-    if one.fault or len(parts) == 1:
-        return one
-    return replace(one, fault=f"one of {len(parts)} parts into which the converter split the series")
+def _places(folder: Path) -> tuple[dict[str, list[tuple]], dict[str, set[tuple]], set[bytes]]:
+    """Return slices' x, y, z (LPS) and pixel sizes by series, in mm as written, and the ids of all patients.
 
-
-def _places(folder: Path) -> tuple[dict[str, Places], set[bytes]]:
-    """Return the places by series, and the ids of all patients."""
-    found: dict[str, Places] = {}
-    patients = set()
+    The converter looks at the first file, or at no frame.
+    """
+    slices, pixels, patients = defaultdict(list), defaultdict(set), set()
     for path in folder.rglob("*"):
         data = path.read_bytes() if path.is_file() else b""
-        if (slices := PLACE.findall(data)) or PIXEL.search(data):
-            series = SERIES.search(data)
-            one = found.setdefault(series[1].decode() if series else "", Places([], set()))
-            one.slices.extend(slices)
-            one.pixels.update(PIXEL.findall(data))
-            if patient := PATIENT.search(data):
-                length = (patient[1] or patient[2])[0]
-                patients.add(data[patient.end() : patient.end() + length].strip(b" \0"))
-    return found, patients - {b""}
+        places, sizes, series = PLACE.findall(data), PIXEL.findall(data), SERIES.search(data)
+        slices[series[1].decode() if series else ""] += places
+        pixels[series[1].decode() if series else ""] |= {*sizes}
+        if (places or sizes) and (patient := PATIENT.search(data)):
+            length = (patient[1] or patient[2])[0]
+            patients.add(data[patient.end() : patient.end() + length].strip(b" \0"))
+    return slices, pixels, patients - {b""}
 
 
-def _misplaced(places: Places, image: nib.Nifti1Image) -> str:
+def _misplaced(image: nib.Nifti1Image, slices: list[tuple], pixels: set[tuple]) -> str:
     """Return why an image does not lie where its DICOM files say, "" if it does; a mosaic's slices have no places."""
-    if (sizes := len({tuple(map(float, pixel)) for pixel in places.pixels})) != 1:
+    if (sizes := len({tuple(map(float, pixel)) for pixel in pixels})) != 1:
         return f"its files give {sizes or 'no'} pixel sizes"
-    if len(places.slices) < 2:
+    if len(slices) < 2:
         return ""
-    points = nib.affines.apply_affine(np.linalg.inv(image.affine) @ LPS, np.array(places.slices, float))
+    points = nib.affines.apply_affine(np.linalg.inv(image.affine) @ LPS, np.array(slices, float))
     along, n = np.round(points[:, 2]), image.shape[2]
     if np.ptp(points[:, :2], axis=0).max() > OFF_VOXELS:
         return "its slices do not lie above each other"
     if {*along} == {*range(n)} and np.abs(points[:, 2] - along).max() < OFF_SLICES:
         return ""
-    return f"{UNEVEN}: {len(set(places.slices))} places for {n} slices"
+    return f"{UNEVEN}: {len(set(slices))} places for {n} slices"
 
 
-def _series(path: Path, places: dict[str, Places]) -> Series:
+def _series(path: Path, slices: dict[str, list[tuple]], pixels: dict[str, set[tuple]]) -> Series:
     sidecar = path.with_suffix(".json")
     facts = json.loads(sidecar.read_text(encoding="utf-8")) if sidecar.is_file() else {}
     place, plane = (), ""
@@ -171,7 +144,8 @@ def _series(path: Path, places: dict[str, Places]) -> Series:
         image = load_image(path)
         place, plane = tuple(np.round(image.affine, 2).flat), str(nib.io_orientation(image.affine)[2, 0])
         fault = "" if min(image.shape) >= FEWEST_SLICES else f"fewer than {FEWEST_SLICES} slices"
-        fault = _misplaced(places.get(facts.get("SeriesInstanceUID", ""), Places([], set())), image) or fault
+        uid = facts.get("SeriesInstanceUID", "")
+        fault = _misplaced(image, slices.get(uid, []), pixels.get(uid, set())) or fault
         fault = fault if facts else UNEVEN  # of such a stack the converter writes no JSON
         sizes = " x ".join(f"{size:.3g}" for size in spacing_mm(image))
         what = f"{' x '.join(map(str, image.shape))} voxels of {sizes} mm"
@@ -189,31 +163,23 @@ def _series(path: Path, places: dict[str, Places]) -> Series:
     if {"PHASE", "REAL", "IMAGINARY"} & set(kind):
         fault = "no magnitude image"
     return Series(
-        int(number or 0), description, path, te_ms, sha256(path), fault, what, patient, study,
-        time=facts.get("AcquisitionDateTime", ""), stack=(study, str(number), str(kind), plane), place=place,
-        derived="DERIVED" in kind,
+        int(number or 0), description, path, te_ms, fault, what, patient, study, facts.get("AcquisitionDateTime", ""),
+        stack=(study, str(number), str(kind), plane), place=place, derived="DERIVED" in kind,
     )  # fmt: skip
 
 
 def choose(folder: Path, series: list[Series], wanted: str = "", te_ms: float | None = None) -> list[Series]:
-    """Return the series to segment.
+    """Return those of a folder's series to segment.
 
-    Args:
-        folder: named in the error.
-        series: result of `convert`.
-        wanted: number of a series or part of its description, in any case; "" takes the only usable series of each
-            examination, and one that the scanner derived from others only where there is no other.
-        te_ms: echo time to choose, see `nearest_te`; None takes any.
-
-    Raises:
-        UserError: no series fits, or several are usable and none is named; the message lists all of them.
+    `wanted` is the number of a series or part of its description, in any case; "" takes the only usable series of each
+    examination, and one that the scanner derived from others only where there is no other. `te_ms`: see `nearest_te`.
+    A UserError lists all series where none fits, or several are usable and none is named.
     """
-
-    def fits(one: Series) -> bool:
-        in_words = wanted.casefold() in one.description.casefold()
-        return one.number == int(wanted) if wanted.isdecimal() else in_words
-
-    fitting = [one for one in series if not one.fault and fits(one)]
+    fitting = [one for one in series if not one.fault]
+    if wanted.isdecimal():
+        fitting = [one for one in fitting if one.number == int(wanted)]
+    else:
+        fitting = [one for one in fitting if wanted.casefold() in one.description.casefold()]
     if te_ms is not None:
         fitting = nearest_te(fitting, [one.te_ms for one in fitting], te_ms)
     if not wanted:

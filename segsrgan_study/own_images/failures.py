@@ -29,11 +29,9 @@ def keep(out: Path, failures: Iterable[Failure]) -> None:
 
 def forget(out: Path, images: Iterable[InputImage]) -> None:
     """Remove the failures of images that succeeded."""
-    images = list(images)
-    names = {image.name for image in images}
-    places = {place_digest(path) for image in images for path in (image.file, image.origin)}
+    done = {word for one in images for word in (one.name, place_digest(one.file), place_digest(one.origin))}
     for path, one in _kept(out):
-        if one["case"] in names or one["place"] in places:
+        if done & {one["case"], one["place"]}:
             path.unlink(missing_ok=True)
 
 

@@ -10,6 +10,8 @@ from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
+import numpy as np
+
 from segsrgan_core.errors import UserError
 from segsrgan_study.cohorts.acquisition import bids_ages, echo_time_ms, weeks
 from segsrgan_study.cohorts.download import PUBLIC, fetch_missing
@@ -18,30 +20,15 @@ from segsrgan_study.cohorts.schema import COLUMNS, OPTIONAL, SPLITS, Row
 from segsrgan_study.cohorts.tables import parse_table, read_bytes, refuse
 from segsrgan_study.faults import sentence
 from segsrgan_study.files import SUFFIXES, sha256, stem
+from segsrgan_study.own_images import names
 from segsrgan_study.own_images.dicom import choose, convert, nearest_te
-from segsrgan_study.own_images.names import (
-    ANYWHERE,
-    ENTITIES,
-    OWN,
-    Failure,
-    InputImage,
-    entities_of,
-    entities_of_file,
-    joined,
-    label,
-    name_of_file,
-    name_of_row,
-    other_kind,
-)
+from segsrgan_study.own_images.names import Failure, InputImage, entities_of, joined
 from segsrgan_study.paths import find_study
 from segsrgan_study.progress import say, track
 
-NO_IMAGE = re.compile(r"(^|[_.-])(brain)?(mask|d?seg|probseg|labels?|parcellation|tissues?)$", re.IGNORECASE)
-NO_IMAGES = re.compile(  # folders
-    f"derivatives|sourcedata|code|labels?|masks?|segmentations?|func|fmap|perf|pet|{ANYWHERE}", re.IGNORECASE
-)
+NO_IMAGE = r"(?i)(^|[_.-])(brain)?(mask|d?seg|probseg|labels?|parcellation|tissues?)$"
+NO_FOLDER = f"(?i)derivatives|sourcedata|code|labels?|masks?|segmentations?|func|fmap|perf|pet|{names.ANYWHERE}"
 UNREAD = (".nrrd", ".nhdr", ".mha", ".mhd", ".mnc", ".par", ".img", ".gz", ".bz2", ".xz", ".zip", ".tar", ".tgz", ".7z")
-T2W = re.compile(r"sub-.*_T2w", re.IGNORECASE)
 IN_A_TABLE = "list both in a CSV table with columns image, subject, run"
 NO_LETTER = "no Latin letter or digit is in its name; give a CSV table with a column subject"
 MOST_NAMED = 10  # in one sentence
@@ -58,7 +45,9 @@ def find_images(
     participants: Sequence[str] = (),
     sessions: Sequence[str] = (),
 ) -> tuple[list[InputImage], list[Failure]]:
-    """Find the images that the inputs stand for.
+    """Return the images of the inputs, each once and with a unique name, and the inputs that cannot be worked on.
+
+    A UserError tells of an input that is none of these, faults of a table, an unknown label, or nothing at all.
 
     Args:
         inputs: image files; folders (of DICOM, or of NIfTI images); CSV files (a manifest, or any table with the column
@@ -69,29 +58,20 @@ def find_images(
         te_ms: echo time in ms; of each subject's and session's images the nearest within 10 %. None takes all.
         participants: labels of the subjects to use, with or without `sub-`; empty for all.
         sessions: labels of the sessions to use, with or without `ses-`; empty for all.
-
-    Returns:
-        The images, each once and with a unique name, and the inputs that cannot be worked on.
-
-    Raises:
-        UserError: an input is none of these, a table has faults, a label is unknown, or there is nothing at all.
     """
     given = [image for word in inputs for image in _expand(Path(os.path.expanduser(word)), split)]
     labels = {"sub": [one.removeprefix("sub-") for one in participants]}
     labels["ses"] = [one.removeprefix("ses-") for one in sessions]
-    folders = [image for image in given if image.file.is_dir() and (not image.name or _has(image, labels))]
-    images = [image for image in given if not image.file.is_dir() and _has(image, labels)]
-    if series and not any(image.file.is_dir() for image in given):
+    in_folders = dict.fromkeys(image for image in given if image.file.is_dir())
+    folders = [image for image in in_folders if not image.name or _has(image, labels)]
+    images = [image for image in given if image not in in_folders and _has(image, labels)]
+    if series and not in_folders:
         raise UserError(f"--series {series}: there is no DICOM folder to choose of; leave it out, or name the folder.")
-    failures = [Failure(image.source, NO_LETTER, image.file) for image in images if not image.name]
-    for failure in failures:
-        say(f"{failure.origin}: {failure.reason}.")
+    failures = [_refused(image, NO_LETTER) for image in images if not image.name]
     images = [image for image in images if image.name]
     if te_ms is not None:
-        images, none = _of_te(images, te_ms)
-        failures += none
+        images = _of_te(images, te_ms, failures)
     converted: list[InputImage] = []
-    folders = list(dict.fromkeys(folders))
     for number, folder in enumerate(track(folders, "converted") if len(folders) > 1 else folders, start=1):
         try:
             converted += _converted(folder, scratch / str(number), series, te_ms)
@@ -100,24 +80,25 @@ def find_images(
             why = "the DICOM folder gave no image to work on; the screen said why"  # whose names no output may hold
             failures.append(Failure(folder.name or f"DICOM folder {number}", why, folder.file))
     for key, option in {"sub": "--participant-label", "ses": "--session-label"}.items():
-        _know(option, labels[key], {entities_of(one.name).get(key, "") for one in given + converted if one.name})
+        there = {entities_of(one.name).get(key, "") for one in given + converted if one.name}
+        if unknown := [one for one in labels[key] if one not in there]:
+            known = _few(sorted(there - {""})) or "none"
+            raise UserError(f"{option} {' '.join(unknown)}: not there; give one of: {known}.")
     images += [image for image in converted if _has(image, labels)]
-    kept, refused = _apart(_with_ages(images))
-    failures += refused
+    kept = _apart(_with_ages(images), failures)
     if not kept and not failures:
         raise UserError(f"{', '.join(map(str, inputs))}: there is no image to work on; name another file or folder.")
     return kept, failures
 
 
+def _refused(image: InputImage, reason: str) -> Failure:
+    say(f"{image.origin}: {reason}.")
+    return Failure(image.source, reason, image.origin)
+
+
 def _has(image: InputImage, labels: Mapping[str, Sequence[str]]) -> bool:
     """Tell whether an image is of one of the subjects and of one of the sessions; an empty list allows any."""
     return all(not few or (image.name and entities_of(image.name).get(key) in few) for key, few in labels.items())
-
-
-def _know(option: str, wanted: Sequence[str], there: set[str]) -> None:
-    if unknown := [one for one in wanted if one not in there]:
-        known = _few(sorted(there - {""})) or "none"
-        raise UserError(f"{option} {' '.join(unknown)}: not there; give one of: {known}.")
 
 
 def _few(words: Sequence[str]) -> str:
@@ -144,38 +125,36 @@ def _with_ages(images: list[InputImage]) -> list[InputImage]:
     return found
 
 
-def _of_te(images: list[InputImage], te_ms: float) -> tuple[list[InputImage], list[Failure]]:
-    """Return of each subject's and session's images those with an echo time; a failure where none has it."""
+def _of_te(images: list[InputImage], te_ms: float, failures: list[Failure]) -> list[InputImage]:
+    """Return of each subject's and session's images those with an echo time; where none has it, add a failure."""
     visits: dict[tuple, list[InputImage]] = {}
     for image in images:
         entities = entities_of(image.name)
         visits.setdefault((entities["sub"], entities.get("ses")), []).append(image)
-    kept, failures = [], []
+    kept = []
     for visit in visits.values():
         times = [image.te_ms or echo_time_ms(image.file) for image in visit]
         chosen = nearest_te(visit, [time or float("nan") for time in times], te_ms)
         kept += chosen
-        told = ", ".join(sorted({f"{time:g} ms" if time else "unknown" for time in times}))
         if not chosen:
+            told = ", ".join(sorted({f"{time:g} ms" if time else "unknown" for time in times}))
             reason = f"no echo time within 10 % of {te_ms:g} ms (they are: {told}; from the JSON beside, or the name)"
-            say(f"{visit[0].file}: {reason}.")
-            failures.append(Failure(visit[0].source, reason, visit[0].origin))
-    return kept, failures
+            failures.append(_refused(visit[0], reason))
+    return kept
 
 
-def _apart(images: list[InputImage]) -> tuple[list[InputImage], list[Failure]]:
-    """Return each image once; two images or people of one name, and what a name rules out are failures."""
+def _apart(images: list[InputImage], failures: list[Failure]) -> list[InputImage]:
+    """Return each image once; add failures: two images or people of one name, and what a name rules out."""
     kept: dict[str, InputImage] = {}
     contents: dict[str, InputImage] = {}  # those of a DICOM folder are new files each time
     people: dict[str, InputImage] = {}
-    failures = []
     for image in images:
         content = sha256(image.file) if image.folder else str(image.file.resolve())
         same = contents.get(content)
         as_before = same and (same.name, same.age_weeks) == (image.name, image.age_weeks)
         if same and (as_before or not (same.by_table and image.by_table)):
             continue
-        person = people.setdefault(f"{entities_of(image.name)['sub']}".casefold(), image)
+        person = people.setdefault(entities_of(image.name)["sub"].casefold(), image)
         reason = image.fault
         if same and same.name == image.name:
             ages = f"{same.age_weeks or 'none'} and {image.age_weeks or 'none'}"
@@ -188,11 +167,10 @@ def _apart(images: list[InputImage]) -> tuple[list[InputImage], list[Failure]]:
         elif other := kept.get(image.name.casefold()):
             reason = f"its outputs would have the names of those of {other.source}, {other.name}; {IN_A_TABLE}"
         if reason:
-            say(f"{image.origin}: {reason}.")
-            failures.append(Failure(image.source, reason, image.origin))
+            failures.append(_refused(image, reason))
         else:
             kept[image.name.casefold()] = contents[content] = image
-    return list(kept.values()), failures
+    return list(kept.values())
 
 
 def _expand(path: Path, split: str) -> list[InputImage]:
@@ -216,7 +194,7 @@ def _expand(path: Path, split: str) -> list[InputImage]:
 
 def _of_file(file: Path, source: str) -> InputImage:
     """Image with the name that its path gives; without one where the path has no Latin letter."""
-    entities = entities_of_file(source)
+    entities = names.entities_of_file(source)
     with suppress(UserError):
         return InputImage(file, joined(entities), source, unicodedata.normalize("NFKD", entities["sub"]))
     return InputImage(file, "", source)
@@ -231,7 +209,7 @@ def _folder(path: Path) -> list[InputImage]:
     images = [file for file in images if file.suffix.lower() != ".hdr" or not file.with_suffix(".img").is_file()]
     relative = {file: file.relative_to(path) for file in files}
     chosen = [file for file in images if not _is_no_image(relative[file])]
-    chosen = [file for file in chosen if T2W.fullmatch(stem(file))] or chosen
+    chosen = [file for file in chosen if re.fullmatch("(?i)sub-.*_T2w", stem(file))] or chosen
     others = [file for file in files if file not in images]
     unread = [file for file in others if file.suffix.lower() in UNREAD and not _is_dicom(file)]
     left_out = [relative[file].as_posix() for file in images if file not in chosen]
@@ -248,20 +226,20 @@ def _folder(path: Path) -> list[InputImage]:
 def _files(path: Path) -> list[Path]:
     """Return the visible files of a folder and those below it, in order; links are followed, each folder once."""
     found, seen = [], set()
-    for place, folders, names in os.walk(path, onerror=lambda error: say(f"{sentence(error)}."), followlinks=True):
+    for place, folders, files in os.walk(path, onerror=lambda error: say(f"{sentence(error)}."), followlinks=True):
         real = os.path.realpath(place)
         folders[:] = sorted(name for name in folders if not name.startswith(".") and real not in seen)
-        names = [] if real in seen else names
+        if real not in seen:
+            found += [Path(place, name) for name in sorted(files) if not name.startswith(".")]
         seen.add(real)
-        found += [Path(place, name) for name in sorted(names) if not name.startswith(".")]
     return found
 
 
 def _is_no_image(path: Path) -> bool:
     """Tell by its name and folders whether a file is a mask, a map of labels, a result or another contrast."""
     name = stem(path)
-    inside = any(NO_IMAGES.fullmatch(folder) for folder in path.parts[:-1])
-    return inside or OWN in name or bool(other_kind(name) or NO_IMAGE.search(name))
+    inside = any(re.fullmatch(NO_FOLDER, folder) for folder in path.parts[:-1])
+    return inside or names.OWN in name or bool(names.other_kind(name) or re.search(NO_IMAGE, name))
 
 
 def _is_dicom(path: Path) -> bool:
@@ -280,16 +258,15 @@ def _manifest(path: Path, split: str) -> list[InputImage]:
     rows = [row for one in ([split] if split else SPLITS) for row in image_rows(manifest, one)]
     if not rows:
         raise UserError(f"{path}: there are no images of the split {split!r}; give another split.")
-    return [_of_row(row, locate(root, row.image), row.image) for row in rows]
+    return [_of_row(row, locate(root, row.image)) for row in rows]
 
 
-def _of_row(row: Row, file: Path, source: str) -> InputImage:
-    te_ms = float(row.te_ms or "nan")
+def _of_row(row: Row, file: Path) -> InputImage:
     named = stem(file).startswith("sub-")
-    name = name_of_file(file.name) if named else name_of_row(row.subject, row.session, te_ms)
-    person, age = row.subject.removeprefix("sub-"), float(row.age_weeks or "nan")
-    known = {key: None if value != value else value for key, value in {"te_ms": te_ms, "age_weeks": age}.items()}
-    return InputImage(file, name, source, person, **known)
+    name = names.name_of_file(file) if named else names.name_of_row(row.subject, row.session, row.te_ms)
+    te_ms, age_weeks = (None if np.isnan(number) else number for number in (row.te_ms, row.age_weeks))
+    person = row.subject.removeprefix("sub-")
+    return InputImage(file, name, row.image, person, te_ms=te_ms, age_weeks=age_weeks)
 
 
 def _table(path: Path, split: str) -> list[InputImage]:
@@ -301,8 +278,7 @@ def _table(path: Path, split: str) -> list[InputImage]:
         refuse(path, [*faults, "line 1: the column 'image' is missing"])
     twice = sorted(set(frame.columns[frame.columns.duplicated()]))
     refuse(path, [*faults, *(f"line 1: there are two columns for {name!r}" for name in twice)])
-    unused = set(frame.columns) - {"image", "subject", "session", "age_weeks", *ENTITIES}
-    if unused:
+    if unused := set(frame.columns) - {"image", "subject", "session", "age_weeks", *names.ENTITIES}:
         say(f"{path}: columns that are not used: {', '.join(sorted(unused))}.")
     images = []
     for line, row in frame.iterrows():
@@ -331,9 +307,13 @@ def _of_line(table: Path, row: Mapping[str, str]) -> InputImage:
         if len(found) != 1:
             raise UserError(f"{row['image']}: there are {len(found)} images in this folder; name one image")
         image = replace(found[0], source=f"{image.source}/{found[0].source}")
-    image = replace(image, age_weeks=_weeks(row.get("age_weeks", "")))
+    age = "" if row.get("age_weeks") == "n/a" else row.get("age_weeks", "")
+    if age and not weeks(age):
+        raise UserError(f"age_weeks {age!r} must be the postmenstrual age at the scan, such as 39.3 or 39+2")
+    image = replace(image, age_weeks=float(weeks(age)) if age else None)
     words = {"sub": "subject", "ses": "session"}
-    labels = {key: label(row.get(words.get(key, key), ""), words.get(key, key)) for key in ENTITIES}
+    columns = {key: words.get(key, key) for key in names.ENTITIES}
+    labels = {key: names.label(row.get(column, ""), column) for key, column in columns.items()}
     if labels["sub"]:
         return replace(image, name=joined(labels), person=labels["sub"], by_table=True)
     if any(labels.values()):
@@ -342,22 +322,13 @@ def _of_line(table: Path, row: Mapping[str, str]) -> InputImage:
     return replace(named, source=image.source, age_weeks=image.age_weeks)
 
 
-def _weeks(text: str) -> float | None:
-    """Return an age in weeks, or in weeks and days (`39+2`); None where a cell says nothing."""
-    if text in ("", "n/a"):
-        return None
-    if not (age := weeks(text)):
-        raise UserError(f"age_weeks {text!r} must be the postmenstrual age at the scan, such as 39.3 or 39+2")
-    return float(age)
-
-
 def _converted(folder: InputImage, place: Path, wanted: str, te_ms: float | None) -> list[InputImage]:
     """Convert the chosen series of a DICOM folder; their names say nothing of the person."""
     place.mkdir()
     series = convert(folder.file, place)
     chosen = choose(folder.file, series, wanted, te_ms)
     # The pseudonym is made from the images alone and is the same in every run.
-    name = folder.name or f"sub-{min(one.digest for one in series)[:10]}"
+    name = folder.name or f"sub-{min(sha256(one.file) for one in series)[:10]}"
     studies = list(dict.fromkeys(one.study for one in sorted(series, key=lambda one: one.time) if not one.fault))
     images = []
     for one in chosen:

@@ -34,7 +34,7 @@ class Failure(NamedTuple):
 
 @dataclass(frozen=True)
 class InputImage:
-    """One image to work on."""
+    """One image to work on; paths of its outputs are relative to the top of the derivatives."""
 
     file: Path
     name: str  # BIDS entities, such as `sub-01_ses-2_acq-te120`; the names of its outputs begin with it
@@ -52,22 +52,22 @@ class InputImage:
 
     @property
     def home(self) -> Path:
-        """Folder of the subject or session, relative to the top of the derivatives."""
+        """Folder of the subject or session."""
         return Path(*(f"{key}-{value}" for key, value in entities_of(self.name).items() if key in ("sub", "ses")))
 
     def path(self, suffix: str, extension: str, label: str = "", desc: str = "segsrgan") -> Path:
-        """Return the path of an output, by BIDS suffix and entities, relative to the top of the derivatives."""
+        """Return the path of an output, by BIDS suffix and entities."""
         entity = f"_label-{LABELS.get(label, _plain(label.title()))}" if label else ""
         return self.home / "anat" / f"{self.name}{entity}_desc-{desc}_{suffix}{extension}"
 
     @property
     def record(self) -> Path:
-        """Path of the record of the case, the sidecar of its labels, relative to the top of the derivatives."""
+        """Path of the record of the case, the sidecar of its labels."""
         return self.path("dseg", ".json")
 
     @property
     def sheet(self) -> Path:
-        """Path of its contact sheet relative to the top of the derivatives."""
+        """Path of its contact sheet."""
         return self.home / "figures" / f"{self.name}_desc-segsrgan_T2w.png"
 
     @property
@@ -138,11 +138,7 @@ def name_of_file(path: str | Path) -> str:
 
 
 def joined(entities: dict[str, str]) -> str:
-    """Return entities as a name in BIDS's order, of Latin letters and digits alone; empty ones are left out.
-
-    Raises:
-        UserError: nothing is left of the subject.
-    """
+    """Return entities as a name in BIDS's order, of Latin letters and digits alone; a UserError without a subject."""
     plain = {key: _plain(entities.get(key, "")) for key in ENTITIES}
     if not plain["sub"]:
         given = entities.get("sub")

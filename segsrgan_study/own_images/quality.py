@@ -84,12 +84,10 @@ def refuse_labels(image: nib.Nifti1Image, file: Path) -> None:
 
 
 def outliers(numbers: pd.DataFrame) -> list[str]:
-    """Find numbers that lie far from the others of their column, in a row per case; nan where a case has none.
+    """Return for each row (case) its columns with |z| > 3.5, such as "snr (z -4.1)"; "" for none.
 
-    Returns:
-        For each row its columns with |z| > 3.5, such as "snr (z -4.1)"; "" for none. z is the distance from the median
-        in standard deviations, estimated from the median deviation. A column of fewer than five values, or with more
-        than half of them equal, has no outliers.
+    z is the distance from the column's median in standard deviations, estimated from the median deviation. A column of
+    fewer than five values (nan is none), or with more than half of them equal, has no outliers.
     """
     apart = numbers - numbers.median()
     sd = apart.abs().median() / NORMAL_MAD

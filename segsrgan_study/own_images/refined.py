@@ -15,17 +15,11 @@ FINEST_MM = 0.4
 
 
 def refined(result: Segmentation, image: Nifti1Image, card: ModelCard, spacing_mm: float | None = None) -> Segmentation:
-    """Bring a result to finer isotropic voxels.
+    """Bring the result of an image, float32 (X, Y, Z) of any orientation and spacing, to finer isotropic voxels.
 
     The network's correction is added to the image interpolated there, so that its detail in plane is kept, and the
-    probabilities are interpolated.
-
-    Args:
-        result: of this image.
-        image: float32 (X, Y, Z), any orientation and spacing.
-        card: of the network.
-        spacing_mm: the new voxel size; None: that of the image in plane, 0.4 mm or more. The result is returned as
-            it is where that is not below the card's.
+    probabilities are interpolated. `spacing_mm` is the new voxel size; None: that of the image in plane, 0.4 mm or
+    more. The result is returned as it is where that is not below the card's.
     """
     target_mm = spacing_mm or max(FINEST_MM, float(np.sort(nib.affines.voxel_sizes(image.affine))[1]))
     if target_mm >= card.spacing_mm:

@@ -11,17 +11,8 @@ from segsrgan_study.engines import choose_engine, choose_precision, load_segment
 from segsrgan_study.environment import versions
 from segsrgan_study.files import load_image
 from segsrgan_study.motion import brought_back
-from segsrgan_study.own_images.bids import (
-    Job,
-    as_written,
-    is_anothers,
-    is_done,
-    note_age,
-    refuse_inside,
-    remove_case,
-    write_case,
-    write_top,
-)
+from segsrgan_study.own_images import bids
+from segsrgan_study.own_images.bids import Job
 from segsrgan_study.own_images.failures import forget, keep
 from segsrgan_study.own_images.names import Failure, InputImage
 from segsrgan_study.own_images.quality import refuse_labels, unlike_training
@@ -48,18 +39,16 @@ class Status(NamedTuple):
 def segment_all(images: list[InputImage], failures: Iterable[Failure], job: Job, workers: str = "1") -> list[Status]:
     """Segment images, each with a unique name, and write the tables and the page of the whole folder.
 
-    Returns:
-        One status per input, also of those that gave no image; failures are printed on standard error as well.
-
-    Raises:
-        UserError: network or reference cannot be loaded, or `job.out` holds images to segment or another data set.
+    One status per input is returned, also of those that gave no image; failures are printed on standard error as well.
+    A UserError tells that network or reference cannot be loaded, or that `job.out` holds images to segment or another
+    data set.
     """
     refused, reference = [Failure(*one) for one in failures], find_reference(job.reference)
-    refuse_inside(job.out, [one.origin for one in [*images, *refused] if one.origin])
-    write_top(job.out)
+    bids.refuse_inside(job.out, [one.origin for one in [*images, *refused] if one.origin])
+    bids.write_top(job.out)
     identity = job.identity()
-    missing = [image for image in images if not is_done(image, job.out, identity)]
-    others = [image for image in missing if is_anothers(image, job.out)]
+    missing = [image for image in images if not bids.is_done(image, job.out, identity)]
+    others = [image for image in missing if bids.is_anothers(image, job.out)]
     for image in others:
         reason = f"the results of another image are called {image.name} in {job.out}; give it another subject or run"
         say(f"{image.origin}: {reason}, or give another --out.")
@@ -76,7 +65,7 @@ def segment_all(images: list[InputImage], failures: Iterable[Failure], job: Job,
     outcomes = {one.item: one.reason.replace(str(one.item.file), one.item.source) for one in found}
     statuses = [Status("", one.source, "failed", one.reason) for one in refused]
     for image in images:
-        note_age(image, job.out)
+        bids.note_age(image, job.out)
         reason = outcomes.get(image)
         state = "there" if reason is None else "failed" if reason else "done"
         statuses.append(Status(image.name, image.source, state, reason or ""))
@@ -90,20 +79,18 @@ def segment_all(images: list[InputImage], failures: Iterable[Failure], job: Job,
 def segment_image(image: InputImage, job: Job, identity: dict[str, Any], walk: Walk = iter) -> None:
     """Segment one image and write its files; needs only its arguments, so that it can run in any process.
 
-    The job has engine and precision chosen; `identity` is that of the job as it was asked for.
-
-    Raises:
-        UserError: the image cannot be read or segmented; nothing of it is left in the folder.
+    The job has engine and precision chosen; `identity` is that of the job as it was asked for. Of an image that cannot
+    be read or segmented (a UserError), nothing is left in the folder.
     """
-    remove_case(image, job.out)
+    bids.remove_case(image, job.out)
     scan, segmenter = load_image(image.file), segmenter_of(job)
     refuse_labels(scan, image.file)
     still, moved_mm = brought_back(scan)
     found = segmenter(still, walk=walk)
-    result = as_written(found)
+    result = bids.as_written(found)
     numbers = measures(scan, result)  # on the network's grid, for which the verdict was fitted
     fine = refined(found, still, segmenter.card, job.spacing_mm)
-    result = result if fine is found else as_written(fine)
+    result = result if fine is found else bids.as_written(fine)
     doubts = [*result.notes, *unlike_training(image.file, segmenter.card, numbers["slice_mm"])]
     doubts += reasons(result.volumes_ml, numbers)
     as_fitted = job.step is None and job.flips is None  # the passes' disagreement depends on the windows
@@ -118,9 +105,9 @@ def segment_image(image: InputImage, job: Job, identity: dict[str, Any], walk: W
     facts["Intervals_ml"] = logistic.intervals_ml(result.volumes_ml, numbers, verdict["Verdict"]) if logistic else {}
     facts |= {"Options": identity["Options"] | {"Engine": job.engine, "Precision": job.precision}}
     try:
-        write_case(image, result, job, facts)
+        bids.write_case(image, result, job, facts)
     except BaseException:
-        remove_case(image, job.out)
+        bids.remove_case(image, job.out)
         raise
 
 

@@ -18,13 +18,10 @@ from segsrgan_study.progress import say, track
 def simulate_all(
     images: list[InputImage], out: Path, settings: Simulation, contrast: float = 1.0, seed: int = 0
 ) -> list[Path]:
-    """Simulate a thick-slice image of each high-resolution image, as the study does.
+    """Simulate a thick-slice image of each high-resolution image, as the study does, and return their paths.
 
     `out` is the top of a BIDS folder, for images such as `sub-01/anat/sub-01_acq-axial3mm_T2w.nii.gz`; `contrast` the
-    exponent p > 0 of x^p, applied before the slices are cut.
-
-    Returns:
-        Paths of the simulated images; one that fails is told on standard error and left out.
+    exponent p > 0 of x^p, applied before the slices are cut. An image that fails is told and left out.
     """
     refuse_inside(out, [image.origin for image in images])
     facts = {"SkullStripped": False, "SliceThickness": settings.slice_mm, "SlicePlane": settings.plane, "Seed": seed}

@@ -50,34 +50,24 @@ COLUMNS = {
 
 
 def write_tables(out: Path, reference: Reference) -> None:
-    """Write `volumes.tsv`, `cases.tsv` and `report.html` from all whole cases and failures of a folder.
+    """Write `volumes.tsv`, `cases.tsv` and `report.html` from all whole cases and failures of the derivatives `out`.
 
     Those of earlier runs and of other jobs are included, one job writes at a time: the last one has all.
-
-    Args:
-        out: top of the derivatives.
-        reference: what volumes are compared with.
     """
     with one_at_a_time(out):
-        _write_tables(out, reference)
-
-
-def _write_tables(out: Path, reference: Reference) -> None:
-    failed = kept_failures(out)
-    found = {path: read_record(path) for path in sorted(out.glob(RECORDS))}
-    records = {
-        path.name.partition("_desc-")[0]: record
-        for path, record in found.items()
-        if record is not None and is_whole(record, path.parent.parent)
-    }
-    volumes = pd.DataFrame([row for one in records.items() for row in _volumes(*one, reference)], columns=list(COLUMNS))
-    cases = _cases(records, volumes, failed)
-    verdicts = cases[cases["state"] == "succeeded"].set_index("case")["verdict"]
-    volumes["verdict"] = volumes["case"].map(verdicts)
-    write_csv(out / "volumes.tsv", volumes, sep="\t")
-    write_json(out / "volumes.json", {name: {"Description": text} for name, text in COLUMNS.items()})
-    write_csv(out / "cases.tsv", cases, sep="\t")
-    _write_page(out, cases, records, volumes, reference)
+        failed = kept_failures(out)
+        found = {path: read_record(path) for path in sorted(out.glob(RECORDS))}
+        whole = {path: one for path, one in found.items() if one is not None and is_whole(one, path.parent.parent)}
+        records = {path.name.partition("_desc-")[0]: record for path, record in whole.items()}
+        rows = [row for name, record in records.items() for row in _volumes(name, record, reference)]
+        volumes = pd.DataFrame(rows, columns=list(COLUMNS))
+        cases = _cases(records, volumes, failed)
+        verdicts = cases[cases["state"] == "succeeded"].set_index("case")["verdict"]
+        volumes["verdict"] = volumes["case"].map(verdicts)
+        write_csv(out / "volumes.tsv", volumes, sep="\t")
+        write_json(out / "volumes.json", {name: {"Description": text} for name, text in COLUMNS.items()})
+        write_csv(out / "cases.tsv", cases, sep="\t")
+        _write_page(out, cases, records, volumes, reference)
 
 
 def _volumes(name: str, record: dict[str, Any], reference: Reference) -> list[dict[str, Any]]:
@@ -110,32 +100,23 @@ def _ids(name: str) -> dict[str, str]:
 
 def _cases(records: dict[str, dict], volumes: pd.DataFrame, failed: list[tuple[str, str, str]]) -> pd.DataFrame:
     """Return one row a case with verdict, state, doubts and all measures; failures come first, then the doubtful."""
-    rows = [{"case": name, "image": source, "state": "failed", "reason": why} for name, source, why in failed]
-    table = pd.DataFrame(rows).assign(verdict="failed")
-    if records:
-        numbers = pd.DataFrame([record["Volumes_ml"] for record in records.values()]).add_suffix("_ml")
-        done = pd.DataFrame(
-            _ids(name)
-            | {"image": record["Sources"][0], "verdict": LOOK, AGE: record.get("AgeWeeks")}
-            | {key.lower(): record[key] for key in ("Verdict", "Probability") if key in record}  # not in older records
-            for name, record in records.items()
-        )
-        quality = pd.DataFrame([record["Quality"] for record in records.values()], dtype=float)
-        done = done.assign(state="succeeded", outliers=outliers(numbers.join(quality[["snr", "contrast"]])))
-        z = volumes[volumes["side"] == "both"].dropna(subset=["z"]).pivot(index="case", columns="tissue", values="z")
-        numbers = numbers.join(z.reindex(done["case"]).add_suffix("_z").set_index(done.index))
-        doubts = [
-            _of_age(record, one) for record, one in zip(records.values(), numbers.to_dict("records"), strict=True)
-        ]
-        told = zip((record["Notes"] for record in records.values()), doubts, strict=True)
-        done = done.assign(notes=["; ".join([*notes, *more]) for notes, more in told], **{AGE: done[AGE].astype(float)})
-        done[PROBABILITY] = done.get(PROBABILITY, pd.Series(dtype=float)).astype(float)
-        doubtful = (done["outliers"] != "") | np.array([bool(one) for one in doubts])
-        done.loc[doubtful & (done["verdict"] == GOOD), "verdict"] = LOOK
-        done = done.join(numbers).join(quality).reindex(columns=[*TEXT, AGE, PROBABILITY, *numbers, *quality])
-        table = pd.concat([table, done.iloc[(-done["verdict"].map(VERDICTS.index)).argsort(kind="stable")]])
-    table = table.reindex(columns=list(dict.fromkeys([*TEXT, AGE, PROBABILITY, *table]))).reset_index(drop=True)
-    return table.assign(**{name: table[name].astype(object).fillna("") for name in TEXT})
+    kept = {"state": "failed", "verdict": "failed"}
+    rows: list[dict[str, Any]] = [{"case": name, "image": image, "reason": why, **kept} for name, image, why in failed]
+    volumes_ml = pd.DataFrame([record["Volumes_ml"] for record in records.values()], list(records)).add_suffix("_ml")
+    quality = pd.DataFrame([record["Quality"] for record in records.values()], list(records), dtype=float)
+    far = outliers(volumes_ml.join(quality.reindex(columns=["snr", "contrast"])))
+    z = volumes[volumes["side"] == "both"].dropna(subset=["z"]).pivot(index="case", columns="tissue", values="z")
+    numbers = volumes_ml.join(z.add_suffix("_z")).join(quality)
+    done = []
+    for record, outlying, (name, row) in zip(records.values(), far, numbers.to_dict("index").items(), strict=True):
+        doubts, verdict = _of_age(record, row), record.get("Verdict", LOOK)  # older records have none
+        row |= {"image": record["Sources"][0], "state": "succeeded", AGE: record.get("AgeWeeks"), **_ids(name)}
+        row |= {"outliers": outlying, "notes": "; ".join([*record["Notes"], *doubts])}
+        row |= {"verdict": LOOK if verdict == GOOD and (outlying or doubts) else verdict}
+        done.append(row | {PROBABILITY: record.get("Probability")})
+    rows += sorted(done, key=lambda row: -VERDICTS.index(row["verdict"]))
+    table = pd.DataFrame(rows, columns=[*TEXT, AGE, PROBABILITY, *numbers])
+    return table.fillna(dict.fromkeys(TEXT, "")).astype({name: float for name in table if name not in TEXT})
 
 
 def _of_age(record: dict[str, Any], numbers: dict[str, float]) -> list[str]:
@@ -163,29 +144,17 @@ def _by_tissue(volumes: pd.DataFrame) -> list[dict[str, Any]]:
     return [row | sides.loc[row["tissue"]].to_dict() for row in both]
 
 
-def _write_growth(out: Path, volumes: pd.DataFrame, reference: Reference) -> bool:
-    """Draw the cases over age; tell whether there is an age and a curve."""
-    from segsrgan_study.figures import growth
-    from segsrgan_study.figures.style import write_figure
-
-    shown = volumes[(volumes["side"] == "both") & volumes["expected_ml"].notna()]
-    (out / GROWTH).unlink(missing_ok=True)
-    if len(shown):
-        write_figure(growth.draw(shown.assign(name=shown["tissue"]), reference.curves)[0], out / GROWTH, dpi=160)
-    return len(shown) > 0
-
-
-def _write_page(
-    out: Path,
-    cases: pd.DataFrame,
-    records: dict[str, dict[str, Any]],
-    volumes: pd.DataFrame,
-    reference: Reference,
-) -> None:
+def _write_page(out: Path, cases: pd.DataFrame, records: dict, volumes: pd.DataFrame, reference: Reference) -> None:
     """Write `report.html`; pictures are linked where they lie, so that hundreds of cases make no large file."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
-    grown = _write_growth(out, volumes, reference)
+    from segsrgan_study.figures import growth
+    from segsrgan_study.figures.style import write_figure
+
+    (out / GROWTH).unlink(missing_ok=True)
+    over_age = volumes[(volumes["side"] == "both") & volumes["expected_ml"].notna()]
+    if len(over_age):
+        write_figure(growth.draw(over_age.assign(name=over_age["tissue"]), reference.curves)[0], out / GROWTH, dpi=160)
     loader = PackageLoader("segsrgan_study.own_images", ".")
     options = {"undefined": StrictUndefined, "trim_blocks": True, "lstrip_blocks": True}
     rows = cases.to_dict("records")
@@ -194,8 +163,8 @@ def _write_page(
     for row in done:
         image, record = InputImage(out, row["case"], row["image"]), records[row["case"]]
         files = [f"{image.home}/{name}" for name in record["FilesSha256"] if name.endswith(".nii.gz")]
-        row |= {"volumes": _by_tissue(volumes[volumes["case"] == row["case"]])}
         row |= {"sheet": image.sheet, "files": files, "calibrated": record.get("Calibration") == CALIBRATED}
+        row["volumes"] = _by_tissue(volumes[volumes["case"] == row["case"]])
         made = {**record["Weights"], "options": record["Options"], "version": record["GeneratedBy"][0]["Version"]}
         key = f"{made['Sha256']} {made['options']} {made['version']}"
         weights.setdefault(key, {**made, "n": 0})["n"] += 1
@@ -205,7 +174,7 @@ def _write_page(
         counts=cases["verdict"].value_counts().reindex(VERDICTS, fill_value=0).to_dict(),
         numbers=[*_shown(cases), "snr", "contrast"],
         reference=reference.source,
-        growth=GROWTH if grown else "",
+        growth=GROWTH if len(over_age) else "",
         aged=int(cases[AGE].notna().sum()),
         weights=list(weights.values()),
     )  # fmt: skip

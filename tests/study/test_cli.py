@@ -10,7 +10,7 @@ import pytest
 from segsrgan_core.atomic import write_text
 from segsrgan_core.networks.generators import build_generator
 from segsrgan_core.segmenter import save_model
-from segsrgan_study.own_images import run as running
+from segsrgan_study.own_images import bids
 from tests.core.test_segmenter import ARGUMENTS, CARD, head
 from tests.settings import PARAMS
 
@@ -58,7 +58,7 @@ def test_a_full_disk_is_one_sentence(run, save, model, tmp_path, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device", str(tmp_path / "out"))
 
-    monkeypatch.setattr(running, "write_top", full)
+    monkeypatch.setattr(bids, "write_top", full)
     code, said = run("segment", save(head(), tmp_path / "a.nii"), "--out", tmp_path / "out", "--model", model)
     assert code == 2
     assert "No space left on device" in said

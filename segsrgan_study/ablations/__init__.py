@@ -1,1 +1,0 @@
-"""Ablations: short trainings that each change one setting (`ablations/ablations.yaml`)."""
