@@ -116,7 +116,8 @@ def _cases(records: dict[str, dict], volumes: pd.DataFrame, failed: list[tuple[s
         done.append(row | {PROBABILITY: record.get("Probability")})
     rows += sorted(done, key=lambda row: -VERDICTS.index(row["verdict"]))
     table = pd.DataFrame(rows, columns=[*TEXT, AGE, PROBABILITY, *numbers])
-    return table.fillna(dict.fromkeys(TEXT, "")).astype({name: float for name in table if name not in TEXT})
+    table[TEXT] = table[TEXT].astype(object).fillna("")
+    return table.astype({name: float for name in table if name not in TEXT})
 
 
 def _of_age(record: dict[str, Any], numbers: dict[str, float]) -> list[str]:
