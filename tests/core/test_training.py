@@ -19,7 +19,7 @@ SETTINGS = training(patch=16, epochs=3, steps_per_epoch=2, adversarial_from=0.5,
 
 
 def trainer(settings=SETTINGS, critic=True):
-    with patch.dict(BODIES, tiny=lambda blocks, x, k, kernel: blocks.unit(blocks.unit(x, k), k)):  # soon traced
+    with patch.dict(BODIES, tiny=(lambda blocks, x, k, kernel: blocks.unit(blocks.unit(x, k), k),)):  # soon traced
         generator = build_generator("tiny", k=4, kernel=3, padding="zero", seed=1)
     return Trainer(generator, build_critic(2, width=2, seed=2) if critic else None, settings)
 
