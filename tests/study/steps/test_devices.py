@@ -31,7 +31,7 @@ from segsrgan_core.patches import prepare_subject
 from segsrgan_core.training import Trainer, train
 from segsrgan_study.steps.network.build import devices
 
-BODIES["tiny"] = lambda blocks, x, k, kernel: blocks.unit(blocks.unit(x, k), k)  # soon traced
+BODIES["tiny"] = (lambda blocks, x, k, kernel: blocks.unit(blocks.unit(x, k), k),)  # soon traced
 image = np.random.default_rng(0).random((24, 24, 32)).astype(np.float32)
 classes = Classes(("cortex",))
 subject = prepare_subject("s", image, 2 * (image > 0.6).astype(np.uint8), classes, 0.8, simulation(slice_mm=3.0), 16, 0)
