@@ -44,14 +44,11 @@ from tests.study.figures.conftest import head
 from tests.study.notebook_04 import analyse
 
 CORTICES = [mask_of(labels, 2) for _, labels in (head(), head(shift=0.6), head((44, 48, 36)))]
-
-
 EPOCH = np.arange(1, 11)
 CURVE = np.exp(-EPOCH / 4)
 LOSSES = {"loss_rec": CURVE, "loss_adv": -CURVE, "loss_critic": CURVE - 1, "loss_ce": CURVE}
 VALIDATION = {"val_psnr": 27 - CURVE, "val_psnr_spline": 24.0, "val_dice_cortex": 0.86 - CURVE / 5}
-STEPS = {"epoch": EPOCH, "step": 100 * EPOCH, "learning_rate": CURVE / 100}
-HISTORY = pd.DataFrame(STEPS | LOSSES | VALIDATION)
+HISTORY = pd.DataFrame({"epoch": EPOCH, "step": 100 * EPOCH} | LOSSES | {"learning_rate": CURVE / 100} | VALIDATION)
 # Reliability of a network that doubts too little.
 EDGES = np.linspace(0, 1, 11)
 P = (EDGES[1:] + EDGES[:-1]) / 2

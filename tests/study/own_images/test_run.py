@@ -188,10 +188,10 @@ def test_a_case_that_fails_or_cannot_be_written_leaves_nothing(cases, job, monke
     assert states(cases, job) == ["there", "failed", "there"]
     assert not [path for path in (job.out / "sub-01").rglob("*") if path.is_file()]
     assert table_of(job, "volumes")["case"].tolist() == ["sub-00", "sub-02"]
-    full = OSError(28, "No space left on device")
-    monkeypatch.setattr(bids, "_source_digest", Mock(side_effect=full))
-    assert states(cases[:1], dataclasses.replace(job, step=4)) == ["failed"]
-    assert not [path for path in (job.out / "sub-00").rglob("*") if path.is_file()]
+    monkeypatch.setattr(bids, "_source_digest", Mock(side_effect=OSError(28, "No space left on device")))
+    other = dataclasses.replace(job, out=job.out.with_name("full"))
+    assert states(cases[:1], other) == ["failed"]
+    assert not [path for path in (other.out / "sub-00").rglob("*") if path.is_file()]
 
 
 def test_the_page_needs_no_network_and_shows_every_case_the_doubtful_first(cases, job, save):
