@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from segsrgan_study.ablations import collect_ablations, run_ablation
+from segsrgan_study.ablations.collect import collect_ablations
+from segsrgan_study.ablations.run import run_ablation
 from segsrgan_study.aside.search import search, search_bet
 from segsrgan_study.params import read_params
 from segsrgan_study.paths import Study

@@ -40,14 +40,14 @@ def ablation(
     seed: Annotated[int, typer.Argument(help="Of weights and patches.")],
 ) -> None:
     """Train and score one run of the ablations (called by `make ablations`)."""
-    from segsrgan_study.ablations import run_ablation
+    from segsrgan_study.ablations.run import run_ablation
 
     run_ablation(find_study(), run, seed)
 
 
 def ablations() -> None:
     """Collect the table of all runs of the ablations (called by `make ablations`)."""
-    from segsrgan_study.ablations import collect_ablations
+    from segsrgan_study.ablations.collect import collect_ablations
 
     collect_ablations(find_study())
 

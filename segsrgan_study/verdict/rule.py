@@ -34,6 +34,7 @@ LOWEST = -0.05  # intensity over bright
 TAIL = -0.4  # log of bright over dark spread
 FLICKER = np.log(2)
 SHIFT_MM = 3.0
+BRIGHTEST = 3.0  # over bright; 2.6 by a surface coil
 ASYMMETRY = 0.35
 PIECES = 0.1
 STEM = 0.011  # of the skull's content; 0.014 or more in all heads above
@@ -57,6 +58,7 @@ def reasons(volumes_ml: Mapping[str, float], numbers: Mapping[str, float]) -> li
         (n.copies > 0, f"{n.copies:.0f} slices are exact copies of the one before: what was acquired is missing"),
         (n.tail < TAIL, "fluid is darker than tissue, which is not the contrast of a T2w image"),
         (n.cut_cm2 > CUT_MUCH_CM2, _cut(n.cut_cm2)),
+        (n.brightest > BRIGHTEST, f"fat or an artefact is {n.brightest:.1f} times as bright as bright tissue"),
         (n.shift_mm > SHIFT_MM, f"slices are displaced by {n.shift_mm:.1f} mm or more"),
         (
             _outside(n.skull_ml, SKULL_ML),

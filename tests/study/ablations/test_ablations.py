@@ -6,7 +6,8 @@ import pytest
 import yaml
 
 from segsrgan_core.errors import UserError
-from segsrgan_study.ablations import Plan, ablation_table, read_plan, summarised
+from segsrgan_study.ablations.collect import ablation_table, summarised
+from segsrgan_study.ablations.plan import Plan, read_plan
 from segsrgan_study.params import merged
 from tests.settings import PARAMS, ROOT
 

@@ -31,6 +31,7 @@ MODEL = Logistic(
         ({"cut_cm2": 50.0}, "look"),
         ({"flicker": 2.0}, "look"),
         ({"shift_mm": 9.0}, "look"),
+        ({"brightest": 3.5}, "look"),
         ({"share": 0.7}, "look"),
         ({"length": 2.5}, "look"),
         ({"height": 0.4}, "look"),

@@ -1,0 +1,1 @@
+"""Ablations: short trainings that each change one setting (`ablations/ablations.yaml`)."""
