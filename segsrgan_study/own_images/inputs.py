@@ -211,10 +211,12 @@ def _folder(path: Path) -> list[InputImage]:
     chosen = [file for file in images if not _is_no_image(relative[file])]
     chosen = [file for file in chosen if re.fullmatch("(?i)sub-.*_T2w", stem(file))] or chosen
     others = [file for file in files if file not in images]
-    unread = [file for file in others if file.suffix.lower() in UNREAD and not _is_dicom(file)]
+    odd = [file for file in others if file.suffix.lower() in UNREAD]
+    # Each is opened once; without images DICOM is what the folder is for.
+    dicom = {file for file in (others if images else odd) if _is_dicom(file)}
+    unread = [file for file in odd if file not in dicom]
     left_out = [relative[file].as_posix() for file in images if file not in chosen]
-    if images:  # else DICOM is what the folder is for
-        left_out += sorted({f"DICOM files in {file.parent}" for file in others if _is_dicom(file)})
+    left_out += sorted({f"DICOM files in {file.parent}" for file in dicom if images})
     left_out += [f"{relative[file].as_posix()} (convert or unpack it)" for file in unread]
     if left_out:
         say(f"{path}: left out: {_few(left_out)}.")
