@@ -91,12 +91,11 @@ def segment_image(image: InputImage, job: Job, identity: dict[str, Any], walk: W
     numbers = measures(scan, result)  # on the network's grid, for which the verdict was fitted
     fine = refined(found, still, segmenter.card, job.spacing_mm)
     result = result if fine is found else bids.as_written(fine)
-    doubts = [*result.notes, *unlike_training(image.file, segmenter.card, numbers["slice_mm"])]
-    doubts += reasons(result.volumes_ml, numbers)
+    doubts = unlike_training(image.file, segmenter.card, numbers["slice_mm"]) + reasons(result.volumes_ml, numbers)
     as_fitted = job.step is None and job.flips is None  # the passes' disagreement depends on the windows
     logistic = read_logistic(job.model, checksum(identity["Weights"])) if as_fitted else None
     told = [f"slices displaced by {moved_mm:.1f} mm (sd) in their plane were moved back"] if moved_mm else []
-    verdict = judge(doubts, told + remarks(result.volumes_ml, numbers), numbers, logistic)
+    verdict = judge(doubts, told + result.notes + remarks(result.volumes_ml, numbers), numbers, logistic)
     for note in verdict["Notes"]:
         say(f"{image.origin}: note: {note}.")
     made_with = versions("nibabel", "numpy", "scipy", job.engine)

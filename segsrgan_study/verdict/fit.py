@@ -105,10 +105,10 @@ def case_table(study: Study, heads: list[KnownHead], model: Path, weights_sha256
     table = pd.DataFrame([row | row["numbers"] for row in rows])[[*COLUMNS, *MEASURES]]
     ratios = pd.DataFrame(table.pop("ratios").tolist(), dtype=float).add_prefix(RATIO)
     volumes, numbers = table.pop("volumes_ml"), table[list(MEASURES)].astype(float).to_dict("records")
-    cases = list(zip(volumes, numbers, strict=True))
-    found = [reasons(*one) if one[0] else [] for one in cases]
-    doubts = [[*told, *more] for told, more in zip(table["told"], found, strict=True)]
-    return table.assign(doubts=doubts, remarks=[remarks(*one) if one[0] else [] for one in cases]).join(ratios)
+    cases = list(zip(table["told"], volumes, numbers, strict=True))
+    doubts = [reasons(*known) if known[0] else told for told, *known in cases]  # no volumes: it was refused
+    more = [[*told, *remarks(*known)] if known[0] else [] for told, *known in cases]
+    return table.assign(doubts=doubts, remarks=more).join(ratios)
 
 
 @lru_cache(maxsize=1)

@@ -34,12 +34,13 @@ LOWEST = -0.05  # intensity over bright
 TAIL = -0.4  # log of bright over dark spread
 FLICKER = np.log(2)
 SHIFT_MM = 3.0
+SLICE_MM = (1.25, 9.0)  # the verdict is fitted to 2 to 9 mm
 BRIGHTEST = 3.0  # over bright; 2.6 by a surface coil
 ASYMMETRY = 0.35
 PIECES = 0.1
 STEM = 0.011  # of the skull's content; 0.014 or more in all heads above
 TILT_DEG = 40.0  # 25 or less in all heads above
-TURNED_DEG = 25.0  # 16 or less in 40 phantoms
+TURNED_DEG, TURNED_MUCH_DEG = 25.0, 50.0  # 16 or less in 40 phantoms
 BACKWARDS = -0.02  # 0.04 or more in 40 phantoms and in the fetal atlas
 
 
@@ -58,6 +59,7 @@ def reasons(volumes_ml: Mapping[str, float], numbers: Mapping[str, float]) -> li
         (n.copies > 0, f"{n.copies:.0f} slices are exact copies of the one before: what was acquired is missing"),
         (n.tail < TAIL, "fluid is darker than tissue, which is not the contrast of a T2w image"),
         (n.cut_cm2 > CUT_MUCH_CM2, _cut(n.cut_cm2)),
+        (_outside(n.slice_mm, SLICE_MM), f"no slices of {n.slice_mm:.3g} mm have ever been tried"),
         (n.brightest > BRIGHTEST, f"fat or an artefact is {n.brightest:.1f} times as bright as bright tissue"),
         (n.shift_mm > SHIFT_MM, f"slices are displaced by {n.shift_mm:.1f} mm or more"),
         (
@@ -78,9 +80,9 @@ def reasons(volumes_ml: Mapping[str, float], numbers: Mapping[str, float]) -> li
             "brainstem and cerebellum are not where they belong: the head is turned in the field, so that left and "
             "right may be exchanged, or its lower part is missing",
         ),
-        (whole and n.turned_deg > TURNED_DEG, f"the head is turned to a side by {n.turned_deg:.0f} degrees"),
+        (whole and n.turned_deg > TURNED_MUCH_DEG, _turned(n.turned_deg)),
         (
-            whole and n.turned_deg <= TURNED_DEG and n.upright < BACKWARDS,
+            whole and n.turned_deg <= TURNED_MUCH_DEG and n.upright < BACKWARDS,
             "by its outline the head faces backwards or lies on its top: left and right may be exchanged",
         ),
         (n.asymmetry > ASYMMETRY, f"left and right {tissue} differ by {100 * n.asymmetry:.0f} % of their sum"),
@@ -101,6 +103,7 @@ def remarks(volumes_ml: Mapping[str, float], numbers: Mapping[str, float]) -> li
         (DARK_SHARE < n.dark <= DARK_MUCH, _dark(n.dark)),
         (n.lowest < LOWEST, "there are negative intensities, which no scanner makes"),
         (CUT_CM2 < n.cut_cm2 <= CUT_MUCH_CM2, _cut(n.cut_cm2)),
+        (TURNED_DEG < n.turned_deg <= TURNED_MUCH_DEG and n.cut_cm2 <= CUT_MUCH_CM2, _turned(n.turned_deg)),
     ]
     return [sentence for holds, sentence in rules if holds]
 
@@ -112,6 +115,10 @@ def _dark(share: float) -> str:
 def _cut(area_cm2: float) -> str:
     effect = "its volumes are too small" if area_cm2 > CUT_MUCH_CM2 else "some of it may be missing"
     return f"the brain reaches the edge of the field of view ({area_cm2:.0f} cm2): {effect}"
+
+
+def _turned(degrees: float) -> str:
+    return f"the head is turned to a side by {degrees:.0f} degrees"
 
 
 def _outside(value: float, limits: tuple[float, float]) -> bool:
@@ -239,8 +246,9 @@ def judge(
     """Return the verdict on a case, for its record.
 
     Args:
-        doubts: `reasons`, and how the image differs from what the network was trained on, a sentence each.
-        remarks: of `remarks`; where there is a model, they alone make no case one to look at.
+        doubts: `reasons`, and what of the header does not fit, a sentence each.
+        remarks: of `remarks`, and the segmenter's own notes; where there is a model, which was fitted to such images,
+            they alone make no case one to look at.
         numbers: `measures` of the case.
         logistic: None where the weights have none; then the sentences decide.
 

@@ -32,11 +32,12 @@ def drawing_processes(
     """
     ahead = 2 * settings.batch * (settings.n_critic + 1)
     with tempfile.TemporaryDirectory(prefix="segsrgan-") as folder, processes(max(1, cores() - 1)) as pool:
-        for n, subject in enumerate(subjects):
+        numbers = {id(one): n for n, one in enumerate(subjects)}  # one that stands there several times is written once
+        for n in numbers.values():
             for name in ARRAYS:
-                if (array := getattr(subject, name)) is not None:
+                if (array := getattr(subjects[n], name)) is not None:
                     np.save(f"{folder}/{n}-{name}.npy", array)
-        facts = tuple((one.name, one.spacing_mm) for one in subjects)
+        facts = tuple((numbers[id(one)], one.name, one.spacing_mm) for one in subjects)
         draw = partial(_draw, folder, facts, seed, settings, *others)
 
         def patches_from(start: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -49,12 +50,12 @@ def drawing_processes(
 
 
 @lru_cache(maxsize=1)
-def _mapped(folder: str, facts: tuple[tuple[str, float], ...]) -> list[TrainingSubject]:
+def _mapped(folder: str, facts: tuple[tuple[int, str, float], ...]) -> list[TrainingSubject]:
     def array(path: Path) -> np.ndarray | None:
         return np.asarray(np.load(path, mmap_mode="r")) if path.is_file() else None
 
-    arrays = [{name: array(Path(folder, f"{n}-{name}.npy")) for name in ARRAYS} for n in range(len(facts))]
-    return [TrainingSubject(name, spacing_mm=mm, **own) for (name, mm), own in zip(facts, arrays, strict=True)]
+    arrays = {n: {name: array(Path(folder, f"{n}-{name}.npy")) for name in ARRAYS} for n, _, _ in facts}
+    return [TrainingSubject(name, spacing_mm=mm, **arrays[n]) for n, name, mm in facts]
 
 
 def _draw(folder: str, facts: tuple, seed: int, *rest) -> tuple[np.ndarray, np.ndarray]:

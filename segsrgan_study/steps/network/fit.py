@@ -2,6 +2,7 @@
 
 import inspect
 import json
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
@@ -67,8 +68,8 @@ def fit(study: Study, settings: Settings, start: Sequence[Path] = ()) -> Trained
 
 
 def training_subjects(study: Study, settings: Settings) -> list[TrainingSubject]:
-    """Read the prepared cases of the split train, from which patches are drawn."""
-    classes, simulation, subjects = model_classes(settings), settings.simulation, []
+    """Read the prepared cases of the split train, from which patches are drawn; of each cohort about as many."""
+    classes, simulation, cohorts = model_classes(settings), settings.simulation, defaultdict(list)
     if settings.training.thickness_mm is not None:
         simulation = simulation.with_thickness(float(np.mean(settings.training.thickness_mm)))
     for case in prepared_cases(study, "train"):
@@ -79,8 +80,10 @@ def training_subjects(study: Study, settings: Settings) -> list[TrainingSubject]
         )
         voxel_mm, pixels = round(float(spacing_mm(image)[0]), 4), np.asarray(image.dataobj)
         patch, seed = settings.training.patch, settings.seed
-        subjects.append(prepare_subject(case.name, pixels, labels, classes, voxel_mm, simulation, patch, seed, sides))
-    return subjects
+        subject = prepare_subject(case.name, pixels, labels, classes, voxel_mm, simulation, patch, seed, sides)
+        cohorts[case.cohort].append(subject)
+    most = max(map(len, cohorts.values()))
+    return [subject for group in cohorts.values() for subject in group * round(most / len(group))]
 
 
 def train_networks(

@@ -19,7 +19,7 @@ from segsrgan_study.verdict.measures import (
     posture,
     segmented,
 )
-from segsrgan_study.verdict.rule import reasons
+from segsrgan_study.verdict.rule import reasons, remarks
 
 AFFINE = np.diag([1.0, 1.0, 3.0, 1.0])
 RADIUS = np.linalg.norm(np.stack(np.indices((40, 40, 20)), -1) - [20, 20, 10], axis=-1)
@@ -120,7 +120,7 @@ def test_the_range_of_the_coil_field_is_found():
     [
         *((flips, "x", nod) for nod in (-20, 25) for flips in ("", "xy", "xz")),
         ("yz", "x", 0),
-        *(("", axis, degrees) for axis in "yz" for degrees in (12, 40)),
+        *(("", axis, degrees) for axis in "yz" for degrees in (12, 40, 70)),
     ],
 )
 def test_a_head_that_is_not_upright_is_told(flips, axis, degrees):
@@ -129,8 +129,10 @@ def test_a_head_that_is_not_upright_is_told(flips, axis, degrees):
     egg = np.flip(egg, ["xyz".index(one) for one in flips]) * np.where(x < 0, 1, 2)
     points = np.argwhere(egg) @ Rotation.from_euler(axis, degrees, degrees=True).as_matrix().T
     numbers = dict.fromkeys(MEASURES, float("nan")) | {"cut_cm2": 0.0} | posture(points, egg[egg > 0])
-    says = "faces backwards" if flips else "by 40 degrees" if degrees == 40 else ""
-    assert [says in one for one in reasons({"cortex": 1.0}, numbers)] == ([True] if says else [])
+    doubts, told = (rule({"cortex": 1.0}, numbers) for rule in (reasons, remarks))
+    assert ["faces backwards" in one for one in doubts] == [True] * bool(flips) + [False] * (degrees == 70)
+    turned = axis != "x" and degrees > 25
+    assert [f"by {degrees} degrees" in one for one in doubts + told] == ([False] if flips else [True] * turned)
     assert reasons({"cortex": 1.0}, numbers | {"cut_cm2": 40.0})[0].startswith("the brain reaches the edge")
 
 
