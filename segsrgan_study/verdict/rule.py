@@ -29,7 +29,8 @@ SKULL_ML = (20.0, 730.0)  # content of the skull
 SHARE = (0.05, 0.5)  # cortex over the content of the skull
 LENGTH, HEIGHT = (0.9, 1.6), (0.65, 1.2)  # over the width
 DARK_SHARE, DARK_MUCH = 0.02, 0.4  # of what was segmented
-CUT_CM2, CUT_MUCH_CM2 = 2.0, 25.0  # of brain in a face of the field of view; the spinal cord has less
+CUT_CM2, CUT_MUCH_CM2 = 2.0, 50.0  # of brain in a face of the field of view; the spinal cord has less
+OUTLINE_CM2 = 25.0  # from there on the outline tells nothing of how the head lies
 LOWEST = -0.05  # intensity over bright
 TAIL = -0.4  # log of bright over dark spread
 FLICKER = np.log(2)
@@ -53,7 +54,7 @@ def reasons(volumes_ml: Mapping[str, float], numbers: Mapping[str, float]) -> li
     """
     n = SimpleNamespace(**numbers)
     tissue = main_tissue(volumes_ml).replace("_", " ")
-    whole = n.cut_cm2 <= CUT_MUCH_CM2  # the outline of a cut head tells nothing
+    whole = n.cut_cm2 <= OUTLINE_CM2
     rules = [
         (n.dark > DARK_MUCH, f"{_dark(n.dark)}: {NEVER}"),
         (n.copies > 0, f"{n.copies:.0f} slices are exact copies of the one before: what was acquired is missing"),
@@ -103,7 +104,7 @@ def remarks(volumes_ml: Mapping[str, float], numbers: Mapping[str, float]) -> li
         (DARK_SHARE < n.dark <= DARK_MUCH, _dark(n.dark)),
         (n.lowest < LOWEST, "there are negative intensities, which no scanner makes"),
         (CUT_CM2 < n.cut_cm2 <= CUT_MUCH_CM2, _cut(n.cut_cm2)),
-        (TURNED_DEG < n.turned_deg <= TURNED_MUCH_DEG and n.cut_cm2 <= CUT_MUCH_CM2, _turned(n.turned_deg)),
+        (TURNED_DEG < n.turned_deg <= TURNED_MUCH_DEG and n.cut_cm2 <= OUTLINE_CM2, _turned(n.turned_deg)),
     ]
     return [sentence for holds, sentence in rules if holds]
 

@@ -133,7 +133,7 @@ def test_a_head_that_is_not_upright_is_told(flips, axis, degrees):
     assert ["faces backwards" in one for one in doubts] == [True] * bool(flips) + [False] * (degrees == 70)
     turned = axis != "x" and degrees > 25
     assert [f"by {degrees} degrees" in one for one in doubts + told] == ([False] if flips else [True] * turned)
-    assert reasons({"cortex": 1.0}, numbers | {"cut_cm2": 40.0})[0].startswith("the brain reaches the edge")
+    assert reasons({"cortex": 1.0}, numbers | {"cut_cm2": 60.0})[0].startswith("the brain reaches the edge")
 
 
 def test_copies_of_slices_are_counted_and_empty_ones_are_not():

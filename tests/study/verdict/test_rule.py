@@ -28,7 +28,7 @@ MODEL = Logistic(
         ({"lowest": -1.0}, "look"),
         ({"tail": -0.5}, "look"),
         ({"cut_cm2": 20.0}, "look"),
-        ({"cut_cm2": 50.0}, "look"),
+        ({"cut_cm2": 60.0}, "look"),
         ({"flicker": 2.0}, "look"),
         ({"shift_mm": 9.0}, "look"),
         ({"brightest": 3.5}, "look"),
