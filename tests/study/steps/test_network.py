@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import tensorflow as tf
+from nibabel.nifti1 import Nifti1Image
 
 from segsrgan_core import losses
 from segsrgan_core.classes import Classes
@@ -14,9 +15,11 @@ from segsrgan_core.networks.critic import build_critic
 from segsrgan_core.patches import patch_dataset, prepare_subject
 from segsrgan_study.params import read_params
 from segsrgan_study.paths import Study
+from segsrgan_study.steps.data.cases import PreparedCase
+from segsrgan_study.steps.network import fit
 from segsrgan_study.steps.network.build import build_trainer, model_classes
 from segsrgan_study.steps.network.drawing import drawing_processes
-from segsrgan_study.steps.network.fit import LiveCurve, state_files
+from segsrgan_study.steps.network.fit import LiveCurve, state_files, training_subjects
 from tests.settings import PARAMS, QUICK, simulation, training
 
 NOTEBOOK = Path(__file__).parents[3] / "notebooks" / "02_train.ipynb"
@@ -130,10 +133,20 @@ def subject(name, sides):
 
 
 def test_processes_draw_the_patches_of_the_dataset_bit_by_bit_from_any_number_on():
-    subjects = [subject("s/1", 1), subject("s/2", 2)]
+    one, other = subject("s/1", 1), subject("s/2", 2)
+    subjects = [one, other, other]  # of a small cohort
     arguments = training(patch=16, turned=0.5, batch=1, n_critic=1), THREE_MM, CLASSES, True
     with drawing_processes(subjects, *arguments, seed=7) as patches_from:
         for start in (0, 4):
             expected = patch_dataset(subjects, *arguments, seed=7, start=start).take(5)
             for pair, same in zip(expected, patches_from(start), strict=False):
                 assert [one.numpy().tobytes() for one in pair] == [one.tobytes() for one in same]
+
+
+def test_a_small_cohort_is_drawn_as_often_as_a_large_one(monkeypatch):
+    cases = [PreparedCase(f"{cohort} {n}", "", "train", cohort=cohort) for n, cohort in enumerate("aabaaaab", 1)]
+    image = Nifti1Image(np.zeros((2, 2, 2), np.float32), np.eye(4))
+    for name, value in (("prepared_cases", cases), ("load_image", image)):
+        monkeypatch.setattr(fit, name, lambda *_, value=value: value)
+    monkeypatch.setattr(fit, "prepare_subject", lambda name, *_: name)
+    assert training_subjects(None, QUICK) == [*(f"a {n}" for n in "124567"), *["b 3", "b 8"] * 3]
