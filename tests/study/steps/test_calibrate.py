@@ -45,6 +45,7 @@ def test_a_network_that_is_too_sure_gets_probabilities_that_hold_and_volumes_tha
     card = calibrated(replace(CARD, classes=names), given)
     table = effect(card, given)
     assert table.loc["cortex", ("ece", "before")] > 0.05
+    assert table.loc["cortex", ("ece", "after")] < 0.5 * table.loc["cortex", ("ece", "before")]
     assert table.loc["cortex", ("volume", "after")] == pytest.approx(1, abs=0.02)
     assert [bias for name, bias in card.biases.items() if name != "cortex"] == [0] * (len(names) - 1)
 

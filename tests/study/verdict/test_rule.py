@@ -10,7 +10,8 @@ from segsrgan_study.verdict.fit import fit_logistic, judged, rates
 from segsrgan_study.verdict.measures import MEASURES
 from segsrgan_study.verdict.rule import FILE, Logistic, judge, read_logistic, reasons, remarks
 
-USUAL = dict.fromkeys(MEASURES, float("nan")) | {"snr": 20.0, "skull_ml": 350.0, "share": 0.2, "tail": 0.8}
+KNOWN = {"snr": 20.0, "skull_ml": 350.0, "share": 0.2, "tail": 0.8, "cut_cm2": 0.0}
+USUAL = dict.fromkeys(MEASURES, float("nan")) | KNOWN
 VOLUMES = {"cortex": 70.0, "intracranial": 350.0}
 MODEL = Logistic(
     "a", ("snr", "dark"), ("snr",), (np.log(20), 0.0), (0.5, 0.01), (-1.0, 2.0), (0.5, 0.0), -2.0, 0.3, 0.9
@@ -33,7 +34,8 @@ MODEL = Logistic(
         ({"shift_mm": 9.0}, "look"),
         ({"brightest": 3.5}, "look"),
         ({"slice_mm": 12.0}, "look"),
-        ({"turned_deg": 35.0, "cut_cm2": 0.0}, "look"),
+        ({"turned_deg": 35.0}, "look"),
+        ({"turned_deg": 70.0}, "look"),
         ({"share": 0.7}, "look"),
         ({"length": 2.5}, "look"),
         ({"height": 0.4}, "look"),
@@ -45,7 +47,7 @@ MODEL = Logistic(
 )
 def test_each_rule_alone_decides(change, verdict):
     found = judge(reasons(VOLUMES, USUAL | change), remarks(VOLUMES, USUAL | change), USUAL | change, None)
-    assert (found["Verdict"], len(found["Notes"])) == (verdict, 1 if change else 0)
+    assert (found["Verdict"], len(found["Notes"])) == (verdict, len(change))
     assert found["Probability"] is None
     assert "not calibrated" in found["Calibration"]
 
