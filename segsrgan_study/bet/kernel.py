@@ -1,4 +1,4 @@
-"""The compiled parts of BET: one step of its surface, and the voxels inside it."""
+"""The compiled parts of BET: one step of its surface, its normals, and the voxels inside it."""
 
 import math
 
@@ -35,6 +35,30 @@ def step(data, vertices, normals, centroids, length, t2, t, tm, t98, e, f, thres
         moves[i, 0] = 0.5 * (sx - ox) + smooth * ox + push * nx
         moves[i, 1] = 0.5 * (sy - oy) + smooth * oy + push * ny
         moves[i, 2] = 0.5 * (sz - oz) + smooth * oz + push * nz
+
+
+@njit(cache=True)
+def vertex_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
+    """Return the unit normals (V, 3) of a mesh: those of a vertex's faces, weighted by their angles at the vertex.
+
+    Vertices are float64 (V, 3), faces int64 (F, 3), rows of them.
+    """
+    normals = np.zeros_like(vertices)
+    for face in range(len(faces)):
+        for corner in range(3):
+            here, after, before = faces[face, corner], faces[face, corner - 2], faces[face, corner - 1]
+            x, y, z = vertices[here]
+            ux, uy, uz = vertices[after, 0] - x, vertices[after, 1] - y, vertices[after, 2] - z
+            vx, vy, vz = vertices[before, 0] - x, vertices[before, 1] - y, vertices[before, 2] - z
+            x, y, z = uy * vz - uz * vy, uz * vx - ux * vz, ux * vy - uy * vx
+            area = np.sqrt(x**2 + y**2 + z**2)
+            weight = np.arctan2(area, ux * vx + uy * vy + uz * vz) / area
+            normals[here, 0] += weight * x
+            normals[here, 1] += weight * y
+            normals[here, 2] += weight * z
+    for vertex in range(len(normals)):
+        normals[vertex] /= np.sqrt((normals[vertex] ** 2).sum())
+    return normals
 
 
 @njit(cache=True)
