@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from scipy import optimize, special
+from scipy import optimize, special, stats
 
 from segsrgan_core.classes import LEAST, log_probabilities, main_tissue
 from segsrgan_core.segmenter import ModelCard, Segmenter
@@ -97,7 +97,8 @@ def _right_bias(samples: Sequence[Sample], tissue: int) -> float:
     """Return the bias that gives half of a cohort's cases too much of a tissue and half too little; 0 if none has it.
 
     A tissue is found where its bias is above what another one's lead is: of a case as large as the truth, the bias is
-    the lead whose rank is the true volume.
+    the lead whose rank is the true volume. A median within two standard errors of 0 is 0: what a head needs differs
+    from head to head by more than 1, and chance would decide how large the cortex is.
     """
     wished = np.full(len(samples), np.nan)
     for number, (log_p, truth, _) in enumerate(samples):
@@ -105,7 +106,9 @@ def _right_bias(samples: Sequence[Sample], tissue: int) -> float:
         volume = np.count_nonzero(truth == tissue)
         if 0 < volume < len(lead):
             wished[number] = np.partition(lead, (volume - 1, volume))[volume - 1 : volume + 1].mean()
-    return float(np.clip(np.nan_to_num(_alike(wished, samples, "median")), -LARGEST_BIAS, LARGEST_BIAS))
+    found, known = float(np.nan_to_num(_alike(wished, samples, "median"))), wished[np.isfinite(wished)]
+    error = np.sqrt(np.pi / 2 / max(1, len(known))) * stats.median_abs_deviation(known, scale="normal")
+    return 0.0 if abs(found) < 2 * error else float(np.clip(found, -LARGEST_BIAS, LARGEST_BIAS))
 
 
 def _alike(values: Sequence[float], samples: Sequence[Sample], middle: str = "mean") -> float:
