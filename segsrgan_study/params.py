@@ -58,6 +58,7 @@ class VariabilitySettings(Section):
 class InferenceSettings(Section):
     """Windows over a whole image."""
 
+    window: int = Field(ge=16, le=512, multiple_of=16)
     step: int = Field(ge=1)
     validation_step: int = Field(ge=1)
     flips: list[Literal["x", "y", "z"]]

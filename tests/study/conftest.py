@@ -22,9 +22,9 @@ SETTING = {
     "simulation": {"slice_mm": 2.0},
     "model": {"k": 2, "critic_width": 2, "precision": "float32"},
     "training": {"patch": 16, "epochs": 2, "steps_per_epoch": 1, "adversarial_from": 1.0, "thickness_mm": [2.0, 2.0]},
-    "inference": {"step": 16, "validation_step": 16},
+    "inference": {"window": 16, "step": 16, "validation_step": 16},
 }
-OTHER_WINDOWS = {"step": 12, "flips": ["y", "z"], "validation_step": 16}
+OTHER_WINDOWS = {"window": 16, "step": 12, "flips": ["y", "z"], "validation_step": 16}
 
 
 def subject(folder, name, spacing=1.0):

@@ -50,11 +50,11 @@ def model_card(settings: Settings, spacing_mm: float) -> ModelCard:
         generator=generator_arguments(settings),
         classes=tuple(settings.model.classes),
         spacing_mm=spacing_mm,
-        patch=settings.training.patch,
+        patch=settings.inference.window,
         thickness_mm=settings.training.thickness_range_mm(settings.simulation.slice_mm),
         planes=tuple(settings.training.planes or [settings.simulation.plane]),
         cohort=settings.cohort,
-        step=min(settings.inference.step, settings.training.patch),
+        step=min(settings.inference.step, settings.inference.window),
         flips=tuple(settings.inference.flips),
         networks=settings.training.networks,
     )
