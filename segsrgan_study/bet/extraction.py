@@ -27,7 +27,6 @@ import io
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -40,8 +39,7 @@ from segsrgan_core.errors import UserError
 from segsrgan_core.imaging.geometry import resample_isotropic, voxel_volume_ml
 from segsrgan_core.simulation import FWHM_PER_SIGMA
 from segsrgan_study.boxes import head_box
-from segsrgan_study.files import load_image, save_image
-from segsrgan_study.pool import processes
+from segsrgan_study.files import save_image
 
 RADII_OF_CURVATURE_MM = (3.33, 10.0)  # Smith 2002: between them the surface is smoothed gradually
 SMOOTHING_MM = 2.0  # full width at half maximum; BET takes the darkest of a dozen voxels, which noise makes darker
@@ -52,16 +50,9 @@ ITERATIONS = 500  # at most
 CHUNK = 25  # iterations between two looks at the surface's volume: it rests when that changes by less than 0.1 %
 
 
-def intracranial_volumes_ml(paths: Sequence[Path], threshold: float, program: str) -> Iterator[float]:
-    """Yield the volume in ml of `bet_mask` of each image file, found by two processes beside this one."""
-    with processes(2) as pool:
-        for found in [pool.submit(intracranial_volume_of_file_ml, path, threshold, program) for path in paths]:
-            yield found.result()
-
-
-def intracranial_volume_of_file_ml(path: Path, threshold: float, program: str = "brainextractor") -> float:
-    """Return the volume in ml of `bet_mask` of an image file, in a process that has not to import TensorFlow."""
-    mask = bet_mask(load_image(path), threshold, program)
+def intracranial_volume_ml(image: Nifti1Image, threshold: float, program: str = "brainextractor") -> float:
+    """Return the volume in ml of `bet_mask` of an image."""
+    mask = bet_mask(image, threshold, program)
     return float(np.count_nonzero(mask.dataobj) * voxel_volume_ml(mask))
 
 
@@ -136,12 +127,14 @@ def _extractor(coarse: Nifti1Image, threshold: float, spacing_mm: float) -> Any:
     """
     from brainextractor import BrainExtractor
 
-    from segsrgan_study.bet.kernel import step
+    from segsrgan_study.bet.kernel import step, vertex_normals
 
     filled = np.count_nonzero(coarse.dataobj) / np.prod(coarse.shape)
     low, high = (radius / spacing_mm for radius in RADII_OF_CURVATURE_MM)
     extractor = BrainExtractor(coarse, t98t=1 - 0.02 * filled, bt=threshold, rmin=low, rmax=high)
     extractor.step_of_deformation = step
+    extractor.compute_face_normals = extractor.compute_face_angles = lambda *_: None  # they serve the vertices' alone
+    extractor.compute_vertex_normals = lambda *_: vertex_normals(extractor.vertices, extractor.faces)
     extractor.vertices = extractor.c + (extractor.vertices - extractor.c) * START / 0.5
     extractor.update_surface_attributes()
     return extractor

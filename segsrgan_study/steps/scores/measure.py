@@ -2,6 +2,8 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from functools import partial
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -13,11 +15,14 @@ from segsrgan_core.errors import UserError
 from segsrgan_core.imaging.geometry import spacing_mm, voxel_volume_ml
 from segsrgan_core.metrics import dice, psnr
 from segsrgan_core.segmenter import Segmentation, Segmenter
+from segsrgan_study.bet.extraction import intracranial_volume_ml
 from segsrgan_study.files import load_image, load_labels
+from segsrgan_study.params import Settings, VariabilitySettings
 from segsrgan_study.paths import Study
+from segsrgan_study.pool import map_cases, results
 from segsrgan_study.shapes.cortex import cortical_shape
 from segsrgan_study.steps.data.cases import PreparedCase, prepared_cases
-from segsrgan_study.steps.scores.segmented import save_segmentation
+from segsrgan_study.steps.scores.segmented import save_segmentation, trained_segmenter
 
 COLUMNS = ["subject", "te_ms", "age_weeks", "cortex_ml", "icv_ml", "cortex_over_icv"]
 COLUMNS += ["icv_bet_ml", "cortex_over_icv_bet", "icv_differs"]
@@ -41,11 +46,21 @@ def variability_cases(study: Study) -> list[PreparedCase]:
     return cases
 
 
-def measure_case(study: Study, case: PreparedCase, segmenter: Segmenter) -> dict[str, Any]:
-    """Segment one image, keep the result in `data/measured`, and return its row; see `measure_one`."""
+def measure_cases(study: Study, settings: Settings, cases: Sequence[PreparedCase]) -> list[dict[str, Any]]:
+    """Measure images with the trained network, several at a time; returns their rows, see `measure_case`."""
+    work, name = partial(_measure, study, settings), attrgetter("stem")
+    return results(map_cases(work, cases, "measured", settings.workers, memory_gib=1.5, name=name), "images", name)
+
+
+def _measure(study: Study, settings: Settings, case: PreparedCase) -> dict[str, Any]:
+    return measure_case(study, case, trained_segmenter(study, settings), settings.variability)
+
+
+def measure_case(study: Study, case: PreparedCase, segmenter: Segmenter, bet: VariabilitySettings) -> dict[str, Any]:
+    """Segment one image, keep the result in `data/measured`, and return its row: of `measure_one`, and BET's ICV."""
     result, row = measure_one(case, segmenter)
     save_segmentation(result, study.work / "measured", case.stem)
-    return row
+    return row | {"icv_bet_ml": intracranial_volume_ml(load_image(case.low), bet.bet_threshold, bet.bet_program)}
 
 
 def true_volumes_ml(labels: Nifti1Image) -> dict[str, float]:

@@ -1,7 +1,6 @@
 """Scores of a network on test cases, and on images at several echo times: a cohort's own, or re-synthesised ones."""
 
 import json
-from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import numpy as np
@@ -10,14 +9,14 @@ import pytest
 
 from segsrgan_core.errors import UserError
 from segsrgan_core.segmenter import ModelCard, Segmenter
-from segsrgan_study.bet import extraction
 from segsrgan_study.files import load_image, load_labels
 from segsrgan_study.phantoms.physics import PHYSICS
 from segsrgan_study.steps.data.cases import prepared_cases
 from segsrgan_study.steps.labels.labelled import NO_RUNS
+from segsrgan_study.steps.scores import imagined, measure
 from segsrgan_study.steps.scores.evaluate import evaluate_case, write_evaluation
 from segsrgan_study.steps.scores.imagined import measure_physics
-from segsrgan_study.steps.scores.measure import measure_case, measure_one, variability_cases, volume_table
+from segsrgan_study.steps.scores.measure import measure_cases, measure_one, variability_cases, volume_table
 from tests.core.test_segmenter import identity
 from tests.settings import model_card, simulation
 
@@ -49,15 +48,12 @@ def test_an_image_is_measured_on_the_grid_of_its_truth(prepared):
 
 
 def test_every_image_is_measured_and_kept(prepared, monkeypatch):
-    study, _, _ = prepared
-    monkeypatch.setattr(extraction, "processes", lambda _: ThreadPoolExecutor(1))
-    monkeypatch.setattr(extraction, "intracranial_volume_of_file_ml", lambda path, *_: float(path.is_file()))
-    cases, segmenter = variability_cases(study), Segmenter(CARD, identity, step=16)
-    volumes_ml = extraction.intracranial_volumes_ml([case.low for case in cases], 0.65, "brainextractor")
-    measured = [measure_case(study, case, segmenter) for case in cases]
-    volumes = volume_table(
-        [row | {"icv_ml": 1, "icv_bet_ml": ml} for row, ml in zip(measured, volumes_ml, strict=True)]
-    )
+    study, settings, _ = prepared
+    monkeypatch.setattr(measure, "intracranial_volume_ml", lambda image, *_: float(image.ndim))
+    monkeypatch.setattr(measure, "trained_segmenter", lambda *_: Segmenter(CARD, identity, step=16))
+    rows = measure_cases(study, settings.model_copy(update={"workers": "1"}), variability_cases(study))
+    volumes = volume_table([row | {"icv_ml": 1} for row in rows])
+    assert volumes["cortex_over_icv_bet"].tolist() == pytest.approx((volumes["cortex_ml"] / 3).tolist())
     assert volumes["te_ms"].tolist() == [120, 200, 280, 360]
     assert volumes["cortex_over_icv"].tolist() == volumes["cortex_ml"].tolist()
     assert {"cortex_dice", "psnr", "psnr_spline"} <= set(volumes)
@@ -66,7 +62,7 @@ def test_every_image_is_measured_and_kept(prepared, monkeypatch):
     assert files == {f"ballsd_acq-te{te}_desc-{end}.nii.gz" for te in (120, 200, 280, 360) for end in ends}
 
 
-def test_a_patient_is_imaged_by_each_scanner_with_and_without_the_skull(prepared):
+def test_a_patient_is_imaged_by_each_scanner_with_and_without_the_skull(prepared, monkeypatch):
     cases = prepared_cases(prepared[0], "variability")
     seen = []
 
@@ -74,16 +70,17 @@ def test_a_patient_is_imaged_by_each_scanner_with_and_without_the_skull(prepared
         seen.append(float(np.asarray(low.dataobj).mean()))
         return SimpleNamespace(volumes_ml={"cortex": 2.0, "intracranial": 3.0})
 
-    settings = SimpleNamespace(seed=1, simulation=simulation())
-    table = measure_physics(cases, fake, settings)
+    monkeypatch.setattr(imagined, "trained_segmenter", lambda *_: fake)
+    settings = SimpleNamespace(seed=1, simulation=simulation(), workers="1")
+    table = measure_physics(prepared[0], settings, cases)
     assert len(table) == len(seen) == len(PHYSICS) * 2 * 4
     labels = np.asarray(load_labels(cases[0].labels).dataobj)
     assert table["cortex_true_ml"].unique() == pytest.approx([(labels == 2).sum() / 1000])
     assert table["icv_true_ml"].unique() == pytest.approx([(~np.isin(labels, (0, 4))).sum() / 1000])
     assert set(table["subject"]) == {"ballsd"}
-    assert measure_physics([], fake, settings).empty
+    assert measure_physics(prepared[0], settings, []).empty
     unknown = [case._replace(labels=None) for case in cases]
-    assert measure_physics(unknown, fake, settings).empty
+    assert measure_physics(prepared[0], settings, unknown).empty
 
 
 def test_a_case_whose_two_intracranial_volumes_are_apart_is_marked():
