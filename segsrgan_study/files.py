@@ -165,11 +165,17 @@ def _farthest_mm(difference: np.ndarray, shape: tuple[int, ...]) -> float:
     return float(np.abs(difference @ corners.T).max())
 
 
-def save_image(image: Nifti1Image, path: str | Path) -> Path:
-    """Write an image as NIfTI (`.nii` or `.nii.gz`), atomically, with a header that holds the geometry alone."""
+def save_image(image: Nifti1Image, path: str | Path, step: float | None = None) -> Path:
+    """Write an image as NIfTI (`.nii` or `.nii.gz`), atomically, with a header that holds the geometry alone.
+
+    Values that are multiples of a `step` are written as int16, with the step as the header's scale.
+    """
     array = np.asarray(image.dataobj)
+    if step:
+        array = np.round(array / np.float32(step)).astype(np.int16)
     clean = Nifti1Image(array, image.affine)
     clean.header.set_data_dtype(array.dtype)
+    clean.header.set_slope_inter(step or 1, 0)
     clean.header.set_xyzt_units("mm")
     clean.set_qform(image.affine, code=1)
     clean.set_sform(image.affine, code=1)

@@ -11,7 +11,9 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 import pandas as pd
+from contourpy import contour_generator
 from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
@@ -148,7 +150,8 @@ def contour(ax: Axes, mask: Nifti1Image, plane: str, view: View, color: str, wid
     inside = (shown.plane(plane, view.position_mm) > 0).T
     if inside.any() and not inside.all():
         places = shown.centres_mm(across), shown.centres_mm(up)
-        ax.contour(*places, inside, levels=[0.5], colors=[color], linewidths=width)
+        lines = contour_generator(*places, inside).lines(0.5)
+        ax.add_collection(LineCollection(lines, colors=color, linewidths=width), autolim=False)
 
 
 def scale_bar(ax: Axes, length_mm: float = 20.0) -> None:

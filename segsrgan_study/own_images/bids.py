@@ -5,10 +5,9 @@ case, so that a case is either complete or absent.
 """
 
 import json
-from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Mapping
+from concurrent.futures import Executor, Future
 from dataclasses import dataclass, replace
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -136,31 +135,36 @@ def as_written(result: Segmentation) -> Segmentation:
     return replace(result, image=image, uncertainty=uncertainty, probabilities=probabilities)
 
 
-def write_case(image: InputImage, result: Segmentation, job: Job, facts: dict[str, Any]) -> None:
-    """Write the images of a case, `as_written`, and their sidecars with `facts`, and its contact sheet."""
-    from segsrgan_study.figures import contact_sheet
-    from segsrgan_study.figures.style import write_figure
-
-    stripped = bool((np.asarray(result.interpolated.dataobj) == 0).mean() > STRIPPED)
+def save_images(image: InputImage, result: Segmentation, out: Path, threads: Executor) -> dict[Future, str]:
+    """Begin to write the images of a case, `as_written`: to the kind of each one, see `DESCRIPTIONS`."""
     outputs = [
         (image.path("T2w", ".nii.gz"), "T2w", result.image),
+        (image.path("dseg", ".nii.gz"), "dseg", result.labels),
         (image.path("probseg", ".nii.gz", desc="segsrganuncertainty"), "uncertainty", result.uncertainty),
         *((image.path("probseg", ".nii.gz", name), "probseg", one) for name, one in result.probabilities.items()),
     ]
     if result.sides is not None:
         outputs.append((image.path("dseg", ".nii.gz", desc="segsrganhemispheres"), "hemispheres", result.sides))
+    bits = {"T2w": IMAGE_BITS, "probseg": PROBABILITY_BITS, "uncertainty": PROBABILITY_BITS}  # labels are whole numbers
+    steps = {path: _step(array, bits[what]) if what in bits else None for path, what, array in outputs}
+    return {threads.submit(save_image, array, out / path, steps[path]): what for path, what, array in outputs}
 
-    def write(output: tuple[Path, str, Nifti1Image]) -> list[Path]:
-        path, what, array = output
+
+def write_case(
+    image: InputImage, result: Segmentation, job: Job, facts: dict[str, Any], saved: Mapping[Future, str]
+) -> None:
+    """Write the contact sheet of a case, and a sidecar with `facts` for each image of `save_images`."""
+    from segsrgan_study.figures import contact_sheet
+    from segsrgan_study.figures.style import write_figure
+
+    stripped = bool((np.asarray(result.interpolated.dataobj) == 0).mean() > STRIPPED)
+    files = [write_figure(contact_sheet.draw(result, image.name), job.out / image.sheet, dpi=160)]
+    for one, what in saved.items():
+        files.append(one.result())
+        if what == "dseg":
+            continue
         sidecar = {**facts, "Description": DESCRIPTIONS[what]} | ({"SkullStripped": stripped} if what == "T2w" else {})
-        file = save_image(array, job.out / path)
-        return [file, write_json(str(file).replace(".nii.gz", ".json"), sidecar)]
-
-    with ThreadPoolExecutor() as threads:  # files are compressed beside the drawing
-        written = threads.map(write, outputs)
-        files = [write_figure(contact_sheet.draw(result, image.name), job.out / image.sheet, dpi=160)]
-        files += chain.from_iterable(written)
-    files.append(save_image(result.labels, job.out / image.path("dseg", ".nii.gz")))
+        files.append(write_json(str(files[-1]).replace(".nii.gz", ".json"), sidecar))
     record = {
         "Description": DESCRIPTIONS["dseg"],
         "Volumes_ml": result.volumes_ml,
@@ -183,9 +187,12 @@ def note_age(image: InputImage, out: Path) -> None:
 
 def _rounded(image: Nifti1Image, bits: int = PROBABILITY_BITS) -> Nifti1Image:
     """Round to steps of the power of 2 that divides the range in 2^bits or more, which halves the size of the file."""
-    array = np.asarray(image.dataobj)
-    step = np.float32(2.0 ** (np.ceil(np.log2(max(np.abs(array).max(), 1e-30))) - bits))
-    return Nifti1Image(np.round(array / step) * step, image.affine)
+    step = np.float32(_step(image, bits))
+    return Nifti1Image(np.round(np.asarray(image.dataobj) / step) * step, image.affine)
+
+
+def _step(image: Nifti1Image, bits: int) -> float:
+    return float(2.0 ** (np.ceil(np.log2(max(np.abs(image.dataobj).max(), 1e-30))) - bits))
 
 
 def write_description(out: Path, name: str) -> None:

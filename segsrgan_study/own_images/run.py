@@ -1,12 +1,13 @@
 """Segmentation of many images: finished ones are skipped, and one that fails does not stop the others."""
 
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 from segsrgan_core.inference import Walk
-from segsrgan_core.segmenter import Segmenter
+from segsrgan_core.segmenter import Segmentation, Segmenter
 from segsrgan_study.engines import choose_engine, choose_precision, load_segmenter
 from segsrgan_study.environment import versions
 from segsrgan_study.files import load_image
@@ -24,7 +25,7 @@ from segsrgan_study.quiet import start_tensorflow
 from segsrgan_study.shapes.cortex import cortical_shape
 from segsrgan_study.statistics.growth import find_reference
 from segsrgan_study.verdict.measures import measures
-from segsrgan_study.verdict.rule import checksum, judge, read_logistic, reasons, remarks
+from segsrgan_study.verdict.rule import checksum, judge, read_logistic, reasons, remarks, suspicions
 
 
 class Status(NamedTuple):
@@ -87,27 +88,43 @@ def segment_image(image: InputImage, job: Job, identity: dict[str, Any], walk: W
     refuse_labels(scan, image.file)
     still, moved_mm = brought_back(scan)
     found = segmenter(still, walk=walk)
-    result = bids.as_written(found)
-    numbers = measures(scan, result)  # on the network's grid, for which the verdict was fitted
-    fine = refined(found, still, segmenter.card, job.spacing_mm)
-    result = result if fine is found else bids.as_written(fine)
-    doubts = unlike_training(image.file, segmenter.card, numbers["slice_mm"]) + reasons(result.volumes_ml, numbers)
+    fine, coarse = refined(found, still, segmenter.card, job.spacing_mm), bids.as_written(found)
+    result = coarse if fine is found else bids.as_written(fine)
+    del found, fine  # 0.1 GiB
+    try:
+        with ThreadPoolExecutor(2) as threads:  # files are compressed, and the shape is measured, beside the rest
+            shape = threads.submit(cortical_shape, coarse.labels, coarse.sides)  # on the network's grid, as the quality
+            saved = bids.save_images(image, result, job.out, threads)
+            numbers = measures(scan, coarse)  # for these the verdict was fitted
+            facts = _facts(image, result, job, identity, numbers, moved_mm)
+            bids.write_case(image, result, job, facts | {"Shape": shape.result()}, saved)
+    except BaseException:
+        bids.remove_case(image, job.out)
+        raise
+
+
+def _facts(
+    image: InputImage,
+    result: Segmentation,
+    job: Job,
+    identity: dict[str, Any],
+    numbers: dict[str, float],
+    moved_mm: float,
+) -> dict[str, Any]:
+    """Return what the record of a case tells beside its volumes and shape, and say its notes."""
+    card = segmenter_of(job).card
     as_fitted = job.step is None and job.flips is None  # the passes' disagreement depends on the windows
     logistic = read_logistic(job.model, checksum(identity["Weights"])) if as_fitted else None
     told = [f"slices displaced by {moved_mm:.1f} mm (sd) in their plane were moved back"] if moved_mm else []
-    verdict = judge(doubts, told + result.notes + remarks(result.volumes_ml, numbers), numbers, logistic)
+    known = result.volumes_ml, numbers
+    doubts = unlike_training(image.file, card, numbers["slice_mm"]) + reasons(*known)
+    verdict = judge(doubts, suspicions(*known), told + result.notes + remarks(*known), numbers, logistic)
     for note in verdict["Notes"]:
         say(f"{image.origin}: note: {note}.")
     made_with = versions("nibabel", "numpy", "scipy", job.engine)
     facts = {"Sources": [image.source], **identity, "Versions": made_with, **verdict, "Quality": numbers}
-    facts |= {"Shape": cortical_shape(found.labels, found.sides)}  # on the network's grid, like the quality
     facts["Intervals_ml"] = logistic.intervals_ml(result.volumes_ml, numbers, verdict["Verdict"]) if logistic else {}
-    facts |= {"Options": identity["Options"] | {"Engine": job.engine, "Precision": job.precision}}
-    try:
-        bids.write_case(image, result, job, facts)
-    except BaseException:
-        bids.remove_case(image, job.out)
-        raise
+    return facts | {"Options": identity["Options"] | {"Engine": job.engine, "Precision": job.precision}}
 
 
 @lru_cache(maxsize=1)

@@ -27,7 +27,7 @@ from segsrgan_study.steps.data.prepare import load_cohort, make_phantoms
 from segsrgan_study.verdict.damage import KINDS, Head
 from segsrgan_study.verdict.intervals import RATIO
 from segsrgan_study.verdict.measures import MEASURES, measures
-from segsrgan_study.verdict.rule import Logistic, judge, reasons, remarks, standardised, transformed
+from segsrgan_study.verdict.rule import Logistic, judge, reasons, remarks, standardised, suspicions, transformed
 
 WRONG, VERY_WRONG = 0.10, 0.20  # errors of the volume over the true volume
 LOGARITHMS = (
@@ -96,8 +96,8 @@ def case_table(study: Study, heads: list[KnownHead], model: Path, weights_sha256
 
     Returns:
         A row a case: head, cohort, held_out, kind, error (volume of the judged tissue over the true one, minus 1), told
-        (a list: what the segmenter said, or why it refused), doubts and remarks (see `rule.judge`), the measures, and
-        by name of each volume `ratio_NAME`, the logarithm of true over found volume, nan where one of them is 0.
+        (a list: what the segmenter said, or why it refused), doubts, suspicions and remarks (see `rule.judge`), the
+        measures, and by name of each volume `ratio_NAME`, the logarithm of true over found volume, nan where one is 0.
     """
     work = partial(_head_cases, study, model, weights_sha256)
     found = map_cases(work, heads, "heads damaged", heads[0].settings.workers, 2.0, name=lambda head: head.row.subject)
@@ -107,8 +107,9 @@ def case_table(study: Study, heads: list[KnownHead], model: Path, weights_sha256
     volumes, numbers = table.pop("volumes_ml"), table[list(MEASURES)].astype(float).to_dict("records")
     cases = list(zip(table["told"], volumes, numbers, strict=True))
     doubts = [reasons(*known) if known[0] else told for told, *known in cases]  # no volumes: it was refused
+    signs = [suspicions(*known) if known[0] else [] for _, *known in cases]
     more = [[*told, *remarks(*known)] if known[0] else [] for told, *known in cases]
-    return table.assign(doubts=doubts, remarks=more).join(ratios)
+    return table.assign(doubts=doubts, suspicions=signs, remarks=more).join(ratios)
 
 
 @lru_cache(maxsize=1)
@@ -213,25 +214,26 @@ def fit_logistic(table: pd.DataFrame, weights_sha256: str) -> Logistic:
         LOGARITHMS,
         *(tuple(map(float, column)) for column in columns),
         intercept=float(steep * model.intercept_ + platt.intercept_[0]),
-        look=float(1 / (1 + np.exp(-_threshold(odds, table)))),
+        look=_threshold(1 / (1 + np.exp(-odds)), table),
         never=NEVER,
         slopes={name.removeprefix(RATIO): _slope(odds, ratios[name]) for name in ratios},
     )
 
 
-def _threshold(log_odds: np.ndarray, table: pd.DataFrame) -> float:
-    """Return the log odds from which marking finds most volumes wrong by more than 20 % less good ones marked.
+def _threshold(probability: np.ndarray, table: pd.DataFrame) -> float:
+    """Return the probability from which marking finds most volumes wrong by more than 20 % less good ones marked.
 
-    It is Youden's index (Cancer 3, 1950) of all marks, those by the rules included.
+    It is Youden's index (Cancer 3, 1950) of all marks, as `rule.judge` gives them.
     """
     error, ruled = table["error"].abs(), table["doubts"].str.len() > 0
+    share = np.where(table["suspicions"].str.len() > 0, 0.5, 1.0)
 
     def index(at: float) -> float:
-        marked = ruled | (log_odds >= at)
+        marked = ruled | (probability >= share * at)
         very, good = (marked[chosen].sum() / max(1, chosen.sum()) for chosen in (error > VERY_WRONG, error <= WRONG))
         return very - good
 
-    return max(np.sort(log_odds), key=index)
+    return float(max(np.sort(probability), key=index))
 
 
 def _log_size(log_ratio: pd.Series) -> pd.Series:
@@ -249,7 +251,7 @@ def _slope(log_odds: np.ndarray, log_ratio: pd.Series) -> float:
 def judged(table: pd.DataFrame, logistic: Logistic | None) -> pd.DataFrame:
     """Add the columns verdict, probability, notes and log_odds to a table of `case_table`."""
     numbers = table[list(MEASURES)].astype(float).to_dict("records")
-    cases = zip(table["doubts"], table["remarks"], numbers, strict=True)
+    cases = zip(table["doubts"], table["suspicions"], table["remarks"], numbers, strict=True)
     found = [judge(*case, logistic) for case in cases]
     columns = {"verdict": "Verdict", "probability": "Probability", "notes": "Notes"}
     odds = [logistic.log_odds(one) if logistic else np.nan for one in numbers]

@@ -59,10 +59,7 @@ def reasons(volumes_ml: Mapping[str, float], numbers: Mapping[str, float]) -> li
         (n.dark > DARK_MUCH, f"{_dark(n.dark)}: {NEVER}"),
         (n.copies > 0, f"{n.copies:.0f} slices are exact copies of the one before: what was acquired is missing"),
         (n.tail < TAIL, "fluid is darker than tissue, which is not the contrast of a T2w image"),
-        (n.cut_cm2 > CUT_MUCH_CM2, _cut(n.cut_cm2)),
         (_outside(n.slice_mm, SLICE_MM), f"no slices of {n.slice_mm:.3g} mm have ever been tried"),
-        (n.brightest > BRIGHTEST, f"fat or an artefact is {n.brightest:.1f} times as bright as bright tissue"),
-        (n.shift_mm > SHIFT_MM, f"slices are displaced by {n.shift_mm:.1f} mm or more"),
         (
             _outside(n.skull_ml, SKULL_ML),
             f"an intracranial volume of {n.skull_ml:.0f} mL is none of a fetus or newborn: {NEVER}",
@@ -87,10 +84,22 @@ def reasons(volumes_ml: Mapping[str, float], numbers: Mapping[str, float]) -> li
             "by its outline the head faces backwards or lies on its top: left and right may be exchanged",
         ),
         (n.asymmetry > ASYMMETRY, f"left and right {tissue} differ by {100 * n.asymmetry:.0f} % of their sum"),
-        (n.pieces > PIECES, f"{100 * n.pieces:.0f} % of the {tissue} lies apart from the rest"),
     ]
     missing = [] if volumes_ml[main_tissue(volumes_ml)] else [f"no {tissue} was found: {NEVER}"]
     return missing + [sentence for holds, sentence in rules if holds]
+
+
+def suspicions(volumes_ml: Mapping[str, float], numbers: Mapping[str, float]) -> list[str]:
+    """Return what often makes a volume wrong: with it, half of the model's probability suffices; as `reasons`."""
+    n = SimpleNamespace(**numbers)
+    tissue = main_tissue(volumes_ml).replace("_", " ")
+    rules = [
+        (n.cut_cm2 > CUT_MUCH_CM2, _cut(n.cut_cm2)),
+        (n.brightest > BRIGHTEST, f"fat or an artefact is {n.brightest:.1f} times as bright as bright tissue"),
+        (n.shift_mm > SHIFT_MM, f"slices are displaced by {n.shift_mm:.1f} mm or more"),
+        (n.pieces > PIECES, f"{100 * n.pieces:.0f} % of the {tissue} lies apart from the rest"),
+    ]
+    return [sentence for holds, sentence in rules if holds]
 
 
 def remarks(volumes_ml: Mapping[str, float], numbers: Mapping[str, float]) -> list[str]:
@@ -143,7 +152,7 @@ class Logistic:
         linear: coefficients of z.
         squared: coefficients of z squared.
         intercept: of the log odds.
-        look: probability from which an image is to be looked at.
+        look: probability from which an image is to be looked at; half of it with `suspicions`.
         never: probability from which its volumes are not to be used.
         slopes: by name of the volume, how its interval widens with the odds.
         ends: by name of the volume, low and high of good cases and of marked ones, see `group_of`.
@@ -242,14 +251,19 @@ def checksum(weights: Mapping[str, str]) -> str:
 
 
 def judge(
-    doubts: Sequence[str], remarks: Sequence[str], numbers: Mapping[str, float], logistic: Logistic | None
+    doubts: Sequence[str],
+    suspicions: Sequence[str],
+    remarks: Sequence[str],
+    numbers: Mapping[str, float],
+    logistic: Logistic | None,
 ) -> dict[str, Any]:
     """Return the verdict on a case, for its record.
 
     Args:
         doubts: `reasons`, and what of the header does not fit, a sentence each.
+        suspicions: of `suspicions`.
         remarks: of `remarks`, and the segmenter's own notes; where there is a model, which was fitted to such images,
-            they alone make no case one to look at.
+            neither they nor suspicions alone make a case one to look at.
         numbers: `measures` of the case.
         logistic: None where the weights have none; then the sentences decide.
 
@@ -257,9 +271,10 @@ def judge(
         Verdict: one of `VERDICTS`. Notes: all sentences. Probability: that the volume is wrong by more than 10 %, None
         without a model. Calibration: in words.
     """
-    notes, grade = list(dict.fromkeys([*doubts, *remarks])), 1 if doubts or (remarks and not logistic) else 0
+    notes = list(dict.fromkeys([*doubts, *suspicions, *remarks]))
+    grade = 1 if doubts or (notes and not logistic) else 0
     probability = logistic.probability(numbers) if logistic else None
-    if logistic and probability >= logistic.look:
+    if logistic and probability >= logistic.look * (0.5 if suspicions else 1.0):
         drivers = " and ".join(logistic.drivers(numbers)) or "all measures together"
         sentence = f"the volume of the cortex is wrong by more than 10 % with a probability of {probability:.2f}"
         notes.append(f"{sentence} ({drivers})")

@@ -19,7 +19,7 @@ from segsrgan_study.verdict.measures import (
     posture,
     segmented,
 )
-from segsrgan_study.verdict.rule import reasons, remarks
+from segsrgan_study.verdict.rule import reasons, remarks, suspicions
 
 AFFINE = np.diag([1.0, 1.0, 3.0, 1.0])
 RADIUS = np.linalg.norm(np.stack(np.indices((40, 40, 20)), -1) - [20, 20, 10], axis=-1)
@@ -133,7 +133,7 @@ def test_a_head_that_is_not_upright_is_told(flips, axis, degrees):
     assert ["faces backwards" in one for one in doubts] == [True] * bool(flips) + [False] * (degrees == 70)
     turned = axis != "x" and degrees > 25
     assert [f"by {degrees} degrees" in one for one in doubts + told] == ([False] if flips else [True] * turned)
-    assert reasons({"cortex": 1.0}, numbers | {"cut_cm2": 60.0})[0].startswith("the brain reaches the edge")
+    assert suspicions({"cortex": 1.0}, numbers | {"cut_cm2": 60.0})[0].startswith("the brain reaches the edge")
 
 
 def test_copies_of_slices_are_counted_and_empty_ones_are_not():

@@ -8,7 +8,7 @@ from segsrgan_core.atomic import write_json, write_text
 from segsrgan_core.errors import UserError
 from segsrgan_study.verdict.fit import fit_logistic, judged, rates
 from segsrgan_study.verdict.measures import MEASURES
-from segsrgan_study.verdict.rule import FILE, Logistic, judge, read_logistic, reasons, remarks
+from segsrgan_study.verdict.rule import FILE, Logistic, judge, read_logistic, reasons, remarks, suspicions
 
 KNOWN = {"snr": 20.0, "skull_ml": 350.0, "share": 0.2, "tail": 0.8, "cut_cm2": 0.0}
 USUAL = dict.fromkeys(MEASURES, float("nan")) | KNOWN
@@ -46,14 +46,15 @@ MODEL = Logistic(
     ],
 )
 def test_each_rule_alone_decides(change, verdict):
-    found = judge(reasons(VOLUMES, USUAL | change), remarks(VOLUMES, USUAL | change), USUAL | change, None)
+    numbers = USUAL | change
+    found = judge(*(rule(VOLUMES, numbers) for rule in (reasons, suspicions, remarks)), numbers, None)
     assert (found["Verdict"], len(found["Notes"])) == (verdict, len(change))
     assert found["Probability"] is None
     assert "not calibrated" in found["Calibration"]
 
 
 def test_a_tissue_that_was_not_found_is_not_used():
-    assert judge(reasons(VOLUMES | {"cortex": 0.0}, USUAL), [], USUAL, MODEL)["Verdict"] == "do not use"
+    assert judge(reasons(VOLUMES | {"cortex": 0.0}, USUAL), [], [], USUAL, MODEL)["Verdict"] == "do not use"
     others = {"hippocampi_amygdala": 0.0, "left_hippocampi_amygdala": 0.0, **VOLUMES}
     assert reasons(others, USUAL) == []
     assert "hippocampi amygdala" in remarks(others, USUAL)[0]
@@ -68,14 +69,23 @@ def test_the_probability_by_hand(snr, dark, log_odds):
     probability = 1 / (1 + np.exp(-log_odds))
     assert MODEL.probability(numbers) == pytest.approx(probability)
     verdict = "good" if probability < 0.3 else "look" if probability < 0.9 else "do not use"
-    found = judge([], [], numbers, MODEL)
+    found = judge([], [], [], numbers, MODEL)
     assert (found["Verdict"], len(found["Notes"])) == (verdict, verdict != "good")
 
 
 def test_with_a_model_a_reason_is_looked_at_and_a_remark_is_told():
-    assert judge(["fluid is darker than tissue"], [], USUAL, MODEL)["Verdict"] == "look"
-    found = judge([], ["there are negative intensities"], USUAL, MODEL)
+    assert judge(["fluid is darker than tissue"], [], [], USUAL, MODEL)["Verdict"] == "look"
+    found = judge([], [], ["there are negative intensities"], USUAL, MODEL)
     assert (found["Verdict"], found["Notes"]) == ("good", ["there are negative intensities"])
+
+
+def test_with_a_suspicion_half_of_the_probability_suffices():
+    numbers, found = USUAL | {"snr": 17.0}, {}
+    between = replace(MODEL, look=1.5 * MODEL.probability(numbers))
+    for suspicions_ in ([], ["slices are displaced"]):
+        found[len(suspicions_)] = judge([], suspicions_, [], numbers, between)["Verdict"]
+    assert found == {0: "good", 1: "look"}
+    assert judge([], ["slices are displaced"], [], numbers, replace(between, look=0.99))["Verdict"] == "good"
 
 
 def test_a_model_of_other_weights_is_not_used_and_a_damaged_one_is_told(tmp_path):
@@ -95,7 +105,9 @@ def test_the_fit_finds_what_makes_volumes_wrong_on_heads_that_it_has_not_seen(tm
     rng = np.random.default_rng(0)
     table = pd.DataFrame({name: rng.lognormal(0, 0.3, 800) for name in MEASURES})
     error = 0.4 * np.log(table["shift_mm"]) + 0.02 * rng.standard_normal(800)
-    table = table.assign(head=np.arange(800) // 20, error=error, doubts=[[]] * 800, remarks=[[]] * 800)
+    table = table.assign(
+        head=np.arange(800) // 20, error=error, doubts=[[]] * 800, suspicions=[[]] * 800, remarks=[[]] * 800
+    )
     table = table.assign(ratio_cortex=-np.log1p(error), ratio_white=0.05 * rng.standard_normal(800))
     table.loc[7, ["error", "doubt"]] = np.nan  # one that was refused
     model = fit_logistic(table[:400], "a")
