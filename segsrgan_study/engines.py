@@ -19,7 +19,6 @@ from segsrgan_core.networks.bodies import BODIES, Blocks
 from segsrgan_core.segmenter import ModelCard, Segmenter, read_card, weight_files
 from segsrgan_core.uncertainty import Network
 
-ENGINES = ("openvino", "tensorflow")
 HINTS = {"float32": "f32", "mixed_bfloat16": "bf16"}
 EPSILON = 1e-3  # of `layers.InstanceNormalization`
 BACKGROUND = 2.0  # of `layers.ImageAndClasses`

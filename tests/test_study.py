@@ -3,13 +3,12 @@
 import json
 import shutil
 
-import numpy as np
 import pandas as pd
 import pytest
 
 from segsrgan_study.ablations.collect import collect_ablations
 from segsrgan_study.ablations.run import run_ablation
-from segsrgan_study.aside.search import search, search_bet
+from segsrgan_study.aside.search import search
 from segsrgan_study.params import read_params
 from segsrgan_study.paths import Study
 from tests.miniature import clone_of_repository, run
@@ -70,20 +69,6 @@ def test_a_method_is_tuned_on_training_subjects_alone(beside):
     assert chosen == {}  # it has no parameters
     assert [name for name in table if name.startswith("dice_")] == ["dice_sub-01", "dice_sub-02"]
     assert 0.2 < table["dice"].item() < 0.9
-
-
-def test_bet_is_scored_at_every_threshold_and_echo_time(beside, monkeypatch):
-    thresholds = (0.5, 0.7)  # two of those of the search, for the sake of time
-    monkeypatch.setattr("segsrgan_study.aside.search.THRESHOLDS", thresholds)
-    table = pd.read_csv(search_bet(beside, read_params(beside.params), 1))
-    groups = {("train", None), *(("variability", te) for te in (120, 200, 280, 360))}
-    found = {(split, None if np.isnan(te) else te) for split, te in zip(table["split"], table["te_ms"], strict=True)}
-    assert found == groups
-    assert len(table) == len(groups) * len(thresholds)
-    assert (table["n"] == 1).all()
-    for _, group in table.groupby("te_ms", dropna=False):
-        assert group["volume_ratio"].is_monotonic_decreasing  # a higher threshold, a smaller brain
-    assert table["dice"].max() > 0.85
 
 
 def test_an_ablation_is_trained_scored_and_collected(beside):

@@ -1,7 +1,7 @@
-"""The compiled part of IMAPA: nearest patches of each voxel of a few planes, and the fusion of their labels.
+"""The compiled part of IMAPA: nearest patches of each voxel of a plane, and the fusion of their labels.
 
 The distances of a whole row of voxels, along the last axis, are computed at once. The distance of two patches is a sum
-over their planes of sums over their rows, and neighbouring voxels share both.
+over their rows of sums over their planes, and neighbouring voxels share the rows.
 
 The label distance of two patches is half the squared difference of their maps, one map a class. The maps of an atlas
 are 1 for its label and 0 for the others, so |S - L|^2 = sum S^2 + 1 - 2 S[label]: the "misfit" of a voxel and a label,
@@ -14,7 +14,6 @@ from numba import njit, prange
 from segsrgan_study.baselines.imapa_weights import bounded_weights
 
 EPSILON = np.float32(1e-6)  # added to every distance
-SLAB = 8  # planes that share their sums
 
 
 @njit(parallel=True, cache=True)
@@ -39,90 +38,86 @@ def fuse_planes(
     float32 (N, X + 2 p, Y + 2 p, Z + 2 p), on the same scale; their labels, uint8; misfit, float32
     (X + 2 p, Y + 2 p, Z + 2 p, C), of the soft labels so far with each class, unused if a is 0.
     """
-    for slab in prange(-(-(last - first) // SLAB)):
-        low = first + slab * SLAB
-        high = min(low + SLAB, last)
-        if zone[low:high].any():
+    for x in prange(first, last):
+        if zone[x].any():
+            distance, candidate = _nearest(x, target, atlases, labels, misfit, zone, half_patch, half_window, k, a)
             images = target, atlases, labels, misfit
-            distance, candidate = _nearest(low, high, images, zone, half_patch, half_window, k, a)
-            for x in range(low, high):
-                for y in range(zone.shape[1]):
-                    for z in range(zone.shape[2]):
-                        if zone[x, y, z]:
-                            nearest = distance[x - low, y, z], candidate[x - low, y, z]
-                            _fuse_voxel((x, y, z), images, fused, half_patch, half_window, a, nearest)
+            for y in range(zone.shape[1]):
+                for z in range(zone.shape[2]):
+                    if zone[x, y, z]:
+                        nearest = distance[y, z], candidate[y, z]
+                        _fuse_voxel((x, y, z), images, fused, half_patch, half_window, a, nearest)
 
 
 @njit(cache=True)
-def _nearest(low, high, images, zone, half_patch, half_window, k, a):
-    """Find the k nearest patches of each voxel of some planes: distances and candidates (X, Y, Z, k), nearest first.
+def _nearest(x, target, atlases, labels, misfit, zone, half_patch, half_window, k, a):
+    """Find the k nearest patches of each voxel of a plane: distances and candidates (Y, Z, k), nearest first.
 
     A candidate is a number: the atlas, then the offset along x, y and z. Of equal distances the smaller number wins.
     """
-    target, atlases, labels, misfit = images
-    side, margin = 2 * half_patch + 1, half_patch + half_window
-    distance = np.full((high - low, *zone.shape[1:], k), np.float32(np.inf))
-    candidate = np.zeros((high - low, *zone.shape[1:], k), np.int32)
-    worst = np.where(zone[low:high], np.float32(np.inf), np.float32(-np.inf))
-    _, ys, zs = np.nonzero(zone[low:high])
+    side = 2 * half_patch + 1
+    distance = np.full((*zone.shape[1:], k), np.float32(np.inf))
+    candidate = np.zeros((*zone.shape[1:], k), np.int32)
+    worst = np.where(zone[x], np.float32(np.inf), np.float32(-np.inf))
+    ys, zs = np.nonzero(zone[x])
     first_y, last_y, first_z, last_z = ys.min(), ys.max(), zs.min(), zs.max()
-    n, inside = last_z + 1 - first_z, slice(first_z, last_z + 1)
-    rows = np.zeros((side, n + 2 * half_patch), np.float32)  # of the last `side` rows, squared differences
+    n = last_z + 1 - first_z
+    rows = np.zeros((side, n + 2 * half_patch), np.float32)  # of the last `side` rows, the sums over x
     total = np.zeros(n + 2 * half_patch, np.float32)
-    planes = np.zeros((side, last_y + 1 - first_y, n), np.float32)  # of the last `side` planes, sums over y and z
     row_distance = np.zeros(n, np.float32)
     number = -1
     for atlas in range(len(atlases)):
-        of_atlas = target, atlases[atlas], labels[atlas], misfit
         for dx in range(-half_window, half_window + 1):
             for dy in range(-half_window, half_window + 1):
                 for dz in range(-half_window, half_window + 1):
                     number += 1
-                    for x in range(low - half_patch, high + half_patch):
-                        for y in range(first_y - half_patch, last_y + half_patch + 1):
-                            start = (x + margin, y + margin, first_z + half_window)
-                            _row(rows[(y + half_patch) % side], of_atlas, start, (dx, dy, dz), a)
-                            centre = y - half_patch
-                            if centre >= first_y:
-                                _sum_windows(rows, total, planes[(x + half_patch) % side, centre - first_y])
-                        centre = x - half_patch - low
-                        if centre >= 0:
-                            for y in range(first_y, last_y + 1):
-                                row_distance[:] = EPSILON
-                                for plane in planes:
-                                    row_distance += plane[y - first_y]
-                                kept = distance[centre, y, inside], candidate[centre, y, inside]
-                                _keep(row_distance, number, *kept, worst[centre, y, inside])
+                    for y in range(first_y - half_patch, last_y + half_patch + 1):
+                        corner = (x + half_window, y + half_patch + half_window, first_z + half_window)
+                        images = target, atlases[atlas], labels[atlas], misfit
+                        _row(rows[(y + half_patch) % side], images, corner, (dx, dy, dz), side, a)
+                        centre = y - half_patch
+                        if centre >= first_y:
+                            _sum_windows(rows, total, row_distance)
+                            inside = slice(first_z, last_z + 1)
+                            kept = distance[centre, inside], candidate[centre, inside], worst[centre, inside]
+                            _keep(row_distance, number, *kept)
     return distance, candidate
 
 
 @njit(cache=True)
-def _row(out, images, start, offset, a):
-    """Compute the distances of a row of voxels, from `start`, and those at an offset in an atlas."""
+def _row(out, images, corner, offset, side, a):
+    """Sum the squared differences of a row of voxels over the planes of a patch, from `corner`."""
     target, atlas, labels, misfit = images
-    x, y, z = start
+    x, y, z = corner
     ox, oy, oz = offset
     n = out.size
     intensity, label = np.float32(1 - a), np.float32(0.5 * a)
-    mine, theirs = target[x, y, z : z + n], atlas[x + ox, y + oy, z + oz : z + oz + n]
-    for i in range(n):
-        difference = mine[i] - theirs[i]
-        out[i] = intensity * difference * difference
-    if a > 0:
-        costs, classes = misfit[x, y, z : z + n], labels[x + ox, y + oy, z + oz : z + oz + n]
+    out[:] = 0
+    for plane in range(side):
+        mine = target[x + plane, y, z : z + n]
+        theirs = atlas[x + plane + ox, y + oy, z + oz : z + oz + n]
         for i in range(n):
-            out[i] += label * costs[i, classes[i]]
+            difference = mine[i] - theirs[i]
+            out[i] += intensity * difference * difference
+        if a > 0:
+            costs = misfit[x + plane, y, z : z + n]
+            classes = labels[x + plane + ox, y + oy, z + oz : z + oz + n]
+            for i in range(n):
+                out[i] += label * costs[i, classes[i]]
 
 
 @njit(cache=True)
 def _sum_windows(rows, total, out):
     """Sum over the rows, then over windows of as many voxels."""
-    total[:] = 0
-    for row in rows:
-        total += row
-    out[:] = 0
-    for step in range(len(rows)):
-        out += total[step : step + out.size]
+    side, n = len(rows), out.size
+    total[:] = EPSILON / np.float32(side)
+    for row in range(side):
+        for z in range(total.size):
+            total[z] += rows[row, z]
+    out[:] = total[:n]
+    for step in range(1, side):
+        for z in range(n):
+            out[z] += total[z + step]
 
 
 @njit(cache=True)
@@ -191,10 +186,9 @@ def _gram(differences, classes, costs, a):
     gram = (1 - a) * (differences @ differences.T)
     if a > 0:
         for i in range(len(costs)):
-            for j in range(i + 1):
-                mine, theirs, differing = classes[i], classes[j], 0
-                for at in range(mine.size):
-                    differing += mine[at] != theirs[at]
+            for j in range(len(costs)):
+                differing = 0
+                for at in range(classes.shape[1]):
+                    differing += classes[i, at] != classes[j, at]
                 gram[i, j] += a * (0.25 * (costs[i] + costs[j]) - 0.5 * differing)
-                gram[j, i] = gram[i, j]
     return gram

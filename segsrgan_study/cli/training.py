@@ -147,7 +147,7 @@ def evaluate(
 
 
 def tune(
-    method: Annotated[str, typer.Argument(help="A method of `baselines` in params.yaml, or bet.", show_default=False)],
+    method: Annotated[str, typer.Argument(help="A method of `baselines` in params.yaml.", show_default=False)],
     subjects: Annotated[int | None, typer.Option(help="Label only so many training subjects.")] = None,
 ) -> None:
     """Search a baseline's parameters on the training subjects of the study's cohort (after its stage `simulate`).
@@ -157,16 +157,12 @@ def tune(
     For example:
 
     - segsrgan tune imapa --subjects 2
-    - segsrgan tune bet
     """
-    from segsrgan_study.aside.search import search, search_bet
+    from segsrgan_study.aside.search import search
     from segsrgan_study.params import read_params
 
     study = find_study()
     settings = read_params(study.params)
-    if method == "bet":
-        say(f"{search_bet(study, settings, subjects)} written; the choice is variability.bet_threshold in params.yaml.")
-        return
     path, chosen = search(study, settings, method, subjects)
     say(f"{path} written; the choice for baselines.parameters.{method} in params.yaml: {chosen}")
 

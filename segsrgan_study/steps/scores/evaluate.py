@@ -1,8 +1,6 @@
 """Stage 03: the methods' scores on the test cases, against the truth."""
 
 from collections.abc import Mapping, Sequence
-from functools import partial
-from operator import attrgetter
 from typing import NamedTuple
 
 import numpy as np
@@ -18,14 +16,13 @@ from segsrgan_study.cost import Cost, metered, note_costs
 from segsrgan_study.files import load_image, load_labels, write_csv
 from segsrgan_study.params import Settings
 from segsrgan_study.paths import Study
-from segsrgan_study.pool import map_cases, results
 from segsrgan_study.scores import image_scores, label_scores, score_table
 from segsrgan_study.shapes.cortex import cortical_shape
 from segsrgan_study.statistics.reliability import BEFORE, expected_error, near_truth, pooled, ranking, reliability_bins
 from segsrgan_study.statistics.summary import summarise, with_methods
 from segsrgan_study.steps.data.cases import PreparedCase
 from segsrgan_study.steps.labels.labelled import LABELLED, NO_RUNS, labels_path, reasons
-from segsrgan_study.steps.scores.segmented import save_segmentation, trained_segmenter
+from segsrgan_study.steps.scores.segmented import save_segmentation
 
 BINS = {"structure": str, "bin_low": float, "bin_high": float}
 BINS |= {"n_voxels": int, "probability_sum": float, "true_sum": float}
@@ -50,18 +47,6 @@ def uncalibrated(card: ModelCard, probabilities: Mapping[str, np.ndarray]) -> tu
     biases = {name: -bias / card.temperature for name, bias in card.biases.items()}
     classes.calibrate(stacked, 1 / card.temperature, biases)
     return classes.of(stacked), classes.decode(stacked)
-
-
-def evaluate_cases(
-    study: Study, settings: Settings, cases: Sequence[PreparedCase], runs: pd.DataFrame = NO_RUNS[0]
-) -> list[CaseScores]:
-    """Score test cases with the trained network, several at a time; see `evaluate_case`."""
-    work, name = partial(_evaluate, study, settings, runs), attrgetter("name")
-    return results(map_cases(work, cases, "evaluated", settings.workers, memory_gib=2.0, name=name), "images", name)
-
-
-def _evaluate(study: Study, settings: Settings, runs: pd.DataFrame, case: PreparedCase) -> CaseScores:
-    return evaluate_case(study, case, trained_segmenter(study, settings), runs)
 
 
 def evaluate_case(

@@ -2,8 +2,6 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from functools import partial
-from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -17,12 +15,11 @@ from segsrgan_core.metrics import dice, psnr
 from segsrgan_core.segmenter import Segmentation, Segmenter
 from segsrgan_study.bet.extraction import intracranial_volume_ml
 from segsrgan_study.files import load_image, load_labels
-from segsrgan_study.params import Settings, VariabilitySettings
+from segsrgan_study.params import VariabilitySettings
 from segsrgan_study.paths import Study
-from segsrgan_study.pool import map_cases, results
 from segsrgan_study.shapes.cortex import cortical_shape
 from segsrgan_study.steps.data.cases import PreparedCase, prepared_cases
-from segsrgan_study.steps.scores.segmented import save_segmentation, trained_segmenter
+from segsrgan_study.steps.scores.segmented import save_segmentation
 
 COLUMNS = ["subject", "te_ms", "age_weeks", "cortex_ml", "icv_ml", "cortex_over_icv"]
 COLUMNS += ["icv_bet_ml", "cortex_over_icv_bet", "icv_differs"]
@@ -44,16 +41,6 @@ def variability_cases(study: Study) -> list[PreparedCase]:
                 "give the second a session of its own in the manifest, or remove it."
             )
     return cases
-
-
-def measure_cases(study: Study, settings: Settings, cases: Sequence[PreparedCase]) -> list[dict[str, Any]]:
-    """Measure images with the trained network, several at a time; returns their rows, see `measure_case`."""
-    work, name = partial(_measure, study, settings), attrgetter("stem")
-    return results(map_cases(work, cases, "measured", settings.workers, memory_gib=1.5, name=name), "images", name)
-
-
-def _measure(study: Study, settings: Settings, case: PreparedCase) -> dict[str, Any]:
-    return measure_case(study, case, trained_segmenter(study, settings), settings.variability)
 
 
 def measure_case(study: Study, case: PreparedCase, segmenter: Segmenter, bet: VariabilitySettings) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Scores of a network on test cases, and on images at several echo times: a cohort's own, or re-synthesised ones."""
 
 import json
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -13,10 +14,10 @@ from segsrgan_study.files import load_image, load_labels
 from segsrgan_study.phantoms.physics import PHYSICS
 from segsrgan_study.steps.data.cases import prepared_cases
 from segsrgan_study.steps.labels.labelled import NO_RUNS
-from segsrgan_study.steps.scores import imagined, measure
+from segsrgan_study.steps.scores import measure, segmented
 from segsrgan_study.steps.scores.evaluate import evaluate_case, write_evaluation
 from segsrgan_study.steps.scores.imagined import measure_physics
-from segsrgan_study.steps.scores.measure import measure_cases, measure_one, variability_cases, volume_table
+from segsrgan_study.steps.scores.measure import measure_case, measure_one, variability_cases, volume_table
 from tests.core.test_segmenter import identity
 from tests.settings import model_card, simulation
 
@@ -50,8 +51,10 @@ def test_an_image_is_measured_on_the_grid_of_its_truth(prepared):
 def test_every_image_is_measured_and_kept(prepared, monkeypatch):
     study, settings, _ = prepared
     monkeypatch.setattr(measure, "intracranial_volume_ml", lambda image, *_: float(image.ndim))
-    monkeypatch.setattr(measure, "trained_segmenter", lambda *_: Segmenter(CARD, identity, step=16))
-    rows = measure_cases(study, settings.model_copy(update={"workers": "1"}), variability_cases(study))
+    monkeypatch.setattr(segmented, "trained_segmenter", lambda *_: Segmenter(CARD, identity, step=16))
+    here = settings.model_copy(update={"workers": "1"})
+    measured = partial(measure_case, bet=settings.variability)
+    rows = segmented.with_network(measured, study, here, variability_cases(study), "measured")
     volumes = volume_table([row | {"icv_ml": 1} for row in rows])
     assert volumes["cortex_over_icv_bet"].tolist() == pytest.approx((volumes["cortex_ml"] / 3).tolist())
     assert volumes["te_ms"].tolist() == [120, 200, 280, 360]
@@ -70,7 +73,7 @@ def test_a_patient_is_imaged_by_each_scanner_with_and_without_the_skull(prepared
         seen.append(float(np.asarray(low.dataobj).mean()))
         return SimpleNamespace(volumes_ml={"cortex": 2.0, "intracranial": 3.0})
 
-    monkeypatch.setattr(imagined, "trained_segmenter", lambda *_: fake)
+    monkeypatch.setattr(segmented, "trained_segmenter", lambda *_: fake)
     settings = SimpleNamespace(seed=1, simulation=simulation(), workers="1")
     table = measure_physics(prepared[0], settings, cases)
     assert len(table) == len(seen) == len(PHYSICS) * 2 * 4
