@@ -104,7 +104,7 @@ def segment_image(image: InputImage, job: Job, identity: dict[str, Any], walk: W
 
 
 def _facts(
-    image: InputImage, result: Segmentation, job: Job, identity: dict[str, Any], numbers: dict[str, float], moved_mm: float
+    image: InputImage, result: Segmentation, job: Job, identity: dict, numbers: dict[str, float], moved_mm: float
 ) -> dict[str, Any]:
     """Return what the record of a case tells beside its volumes and shape, and say its notes."""
     card = segmenter_of(job).card
