@@ -32,19 +32,17 @@ FACTS = "training.json"
 SCRATCH = ".work"
 
 
-def train_aside(
-    study: Study, settings: Settings, cohorts: Sequence[str], out: Path, start: Sequence[Path] = ()
-) -> bool:
+def train_aside(study: Study, settings: Settings, cohorts: Sequence[str], out: Path, start: Path | None = None) -> bool:
     """Train a network on the splits train and val of one or more cohorts, or continue an interrupted training.
 
     `out` gets generator.npz, model.json, history.csv, training.json and a draft of MODEL_CARD.md; False is returned if
-    it holds this network already. `start` are folders of trained models whose weights the network begins with, see
-    `start_from`. A UserError where the folder holds another network, or a cohort has a fault.
+    it holds this network already. `start` is the folder of a trained model whose weights the network begins with,
+    see `start_from`. A UserError where the folder holds another network, or a cohort has a fault.
     """
     settings = settings.model_copy(update={"cohort": "+".join(cohorts)})
     facts = {"settings": settings.model_dump(mode="json"), "manifests_sha256": _manifests(study, cohorts)}
     if start:
-        facts["start"] = [{"name": one.resolve().name, "sha256": sha256(one / WEIGHTS)} for one in start]
+        facts["start"] = {"name": start.resolve().name, "sha256": sha256(start / WEIGHTS)}
     if (out / FACTS).is_file():
         known = json.loads((out / FACTS).read_text(encoding="utf-8"))
         if {key: known.get(key) for key in facts} != facts:

@@ -39,10 +39,7 @@ def step(data, vertices, normals, centroids, length, t2, t, tm, t98, e, f, thres
 
 @njit(cache=True)
 def vertex_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
-    """Return the unit normals (V, 3) of a mesh: those of a vertex's faces, weighted by their angles at the vertex.
-
-    Vertices are float64 (V, 3), faces int64 (F, 3), rows of them.
-    """
+    """Return a mesh's unit normals (V, 3): those of a vertex's faces, weighted by their angles; arguments as `fill`."""
     normals = np.zeros_like(vertices)
     for face in range(len(faces)):
         for corner in range(3):

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 Cohort = Annotated[str, typer.Argument(help="Name of the cohort, or path of its manifest.", show_default=False)]
 Cohorts = Annotated[list[str], typer.Argument(help="Names of cohorts, or paths of manifests.", show_default=False)]
 Model = Annotated[str, typer.Option(help="Folder of a trained model, or name of packaged weights.")]
-START = typer.Option(help="Model whose weights to begin with: a folder or a name. For two_unets, given twice.")
+START = typer.Option(help="Model whose weights to begin with: a folder or a name.")
 Setting = Annotated[str | None, typer.Option(help="Set of changes, by its name under `settings` in params.yaml.")]
 Params = Annotated[Path | None, typer.Option(help="Parameters in place of the repository's params.yaml.")]
 
@@ -74,7 +74,7 @@ def download(cohort: Annotated[str, typer.Argument(help="fetal_atlas or dhcp_atl
 def train(
     cohorts: Cohorts,
     out: Annotated[Path, typer.Option(help="Folder for the trained model.")],
-    start: Annotated[list[str] | None, START] = None,
+    start: Annotated[str | None, START] = None,
     setting: Setting = None,
     params: Params = None,
 ) -> None:
@@ -93,7 +93,7 @@ def train(
     from segsrgan_study.aside.networks import train_aside
     from segsrgan_study.weights import find_model
 
-    first = [find_model(one) for one in start or []]
+    first = find_model(start) if start else None
     state = "trained" if train_aside(study, settings, names, out, first) else "trained before"
     say(f"{state}: {out}; next: segsrgan evaluate {names[0]} --model {out} --out eval")
 
@@ -112,7 +112,7 @@ def calibrate(
 
     For example:
 
-    - segsrgan calibrate alberts --model axial --out mine
+    - segsrgan calibrate alberts --model any_plane --out mine
     """
     study, names, settings = _start(cohorts, setting, params)
     from segsrgan_study.aside.networks import calibrate_aside

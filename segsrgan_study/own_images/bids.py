@@ -34,7 +34,7 @@ DESCRIPTIONS = {
     "hemispheres": "Content of the skull: 1 left, 2 right.",
 }
 MAKER = {"Name": "segsrgan_core", "Version": segsrgan_core.__version__}
-IMAGE_BITS, PROBABILITY_BITS = 14, 8  # precision of the files; scanners store 12 bits
+BITS = {"T2w": 14, "uncertainty": 8, "probseg": 8}  # precision of the files; scanners store 12 bits
 STRIPPED = 2 / 3  # share of voxels that are exactly 0 in an image without its skull
 OTHERS = ("dataset_description.json", "README", ".bidsignore", "report.html", "cases.tsv", "volumes.tsv")
 NOT_BIDS = ("*.html", "growth.png", "cases.tsv", "volumes.tsv", "volumes.json", "figures", FOLDER)
@@ -130,8 +130,8 @@ def remove_case(image: InputImage, out: Path) -> None:
 
 def as_written(result: Segmentation) -> Segmentation:
     """Round a result as its files are, so that all that is drawn and measured depends on no number of threads."""
-    probabilities = {name: _rounded(probability) for name, probability in result.probabilities.items()}
-    image, uncertainty = _rounded(result.image, IMAGE_BITS), _rounded(result.uncertainty)
+    probabilities = {name: _rounded(probability, "probseg") for name, probability in result.probabilities.items()}
+    image, uncertainty = _rounded(result.image, "T2w"), _rounded(result.uncertainty, "uncertainty")
     return replace(result, image=image, uncertainty=uncertainty, probabilities=probabilities)
 
 
@@ -145,14 +145,10 @@ def save_images(image: InputImage, result: Segmentation, out: Path, threads: Exe
     ]
     if result.sides is not None:
         outputs.append((image.path("dseg", ".nii.gz", desc="segsrganhemispheres"), "hemispheres", result.sides))
-    bits = {"T2w": IMAGE_BITS, "probseg": PROBABILITY_BITS, "uncertainty": PROBABILITY_BITS}  # labels are whole numbers
-    steps = {path: _step(array, bits[what]) if what in bits else None for path, what, array in outputs}
-    return {threads.submit(save_image, array, out / path, steps[path]): what for path, what, array in outputs}
+    return {threads.submit(save_image, array, out / path, _step(array, what)): what for path, what, array in outputs}
 
 
-def write_case(
-    image: InputImage, result: Segmentation, job: Job, facts: dict[str, Any], saved: Mapping[Future, str]
-) -> None:
+def write_case(image: InputImage, result: Segmentation, job: Job, facts: dict, saved: Mapping[Future, str]) -> None:
     """Write the contact sheet of a case, and a sidecar with `facts` for each image of `save_images`."""
     from segsrgan_study.figures import contact_sheet
     from segsrgan_study.figures.style import write_figure
@@ -185,14 +181,15 @@ def note_age(image: InputImage, out: Path) -> None:
         write_json(out / image.record, {**record, "AgeWeeks": image.age_weeks})
 
 
-def _rounded(image: Nifti1Image, bits: int = PROBABILITY_BITS) -> Nifti1Image:
-    """Round to steps of the power of 2 that divides the range in 2^bits or more, which halves the size of the file."""
-    step = np.float32(_step(image, bits))
+def _rounded(image: Nifti1Image, what: str) -> Nifti1Image:
+    step = np.float32(_step(image, what))
     return Nifti1Image(np.round(np.asarray(image.dataobj) / step) * step, image.affine)
 
 
-def _step(image: Nifti1Image, bits: int) -> float:
-    return float(2.0 ** (np.ceil(np.log2(max(np.abs(image.dataobj).max(), 1e-30))) - bits))
+def _step(image: Nifti1Image, what: str) -> float | None:
+    """Return the step of an image's file, the power of 2 that divides its range in 2^bits; None for whole numbers."""
+    largest = max(np.abs(image.dataobj).max(), 1e-30)
+    return float(2.0 ** (np.ceil(np.log2(largest)) - BITS[what])) if what in BITS else None
 
 
 def write_description(out: Path, name: str) -> None:

@@ -7,8 +7,8 @@ from segsrgan_core.errors import UserError
 
 FOLDER = Path(__file__).parent
 CARD = "model.json"
-BY_PLANE = {"axial": "axial", "coronal": "any_plane", "sagittal": "any_plane"}  # the better one
-AGES_WEEKS = {"axial": (29.0, 44.0), "any_plane": (26.0, 44.0)}  # for which they are meant, as their cards say
+DEFAULT = "any_plane"
+AGES_WEEKS = {"any_plane": (26.0, 44.0)}  # for which they are meant, as their cards say
 
 
 def packaged() -> list[str]:

@@ -3,7 +3,7 @@
 import inspect
 import json
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -60,7 +60,7 @@ class Trained(NamedTuple):
         write_json(folder / "environment.json", environment(self.precision) | applied)
 
 
-def fit(study: Study, settings: Settings, start: Sequence[Path] = ()) -> Trained:
+def fit(study: Study, settings: Settings, start: Path | None = None) -> Trained:
     """Train, or go on training, with the objectives of `segsrgan_core.losses`, and calibrate; see `train_networks`."""
     trained = train_networks(study, settings, training_subjects(study, settings), start=start)
     cases = calibration_cases(study, settings.inference.calibration_cases)
@@ -92,15 +92,15 @@ def train_networks(
     subjects: list[TrainingSubject],
     objective: Callable | None = None,
     critic_objective: Callable | None = None,
-    start: Sequence[Path] = (),
+    start: Path | None = None,
 ) -> Trained:
     """Train the networks, or go on where an interrupted training stopped, with the same result bit by bit.
 
     What is needed to go on lies in `.work/training`, with the curve of the running training for `explore_training`. It
     stays until another training is finished, so that a stage that is killed after its training need not train again.
 
-    Objectives take the place of those of `losses`; `start` are folders of trained models whose weights the networks
-    begin with, see `start_from`, in place of random ones. The card that is returned is not calibrated.
+    Objectives take the place of those of `losses`; `start` is the folder of a trained model whose weights the
+    networks begin with, see `start_from`, in place of random ones. The card that is returned is not calibrated.
     """
     states = state_files(study, settings, objective, critic_objective, start=start)
     card = model_card(settings, subjects[0].spacing_mm)
@@ -136,7 +136,7 @@ def train_networks(
 
 
 def state_files(
-    study: Study, settings: Settings, *objectives: Callable | None, start: Sequence[Path] = ()
+    study: Study, settings: Settings, *objectives: Callable | None, start: Path | None = None
 ) -> list[Path]:
     """Return the file of each network's state; its name stands for settings, code, cases, objectives and first weights.
 
@@ -144,7 +144,7 @@ def state_files(
     """
     cases = sorted(path for path in (study.work / "prepared").rglob("*") if path.is_file())
     sources = [inspect.getsource(objective) for objective in objectives if objective is not None]
-    first = [folder / WEIGHTS for folder in start]
+    first = [start / WEIGHTS] if start else []
     code = code_digest("segsrgan_core", "segsrgan_study/steps/network")
     name = digest([settings.model_dump_json(), code, *sources, *cases, *first])[:16]
     ends = ["", *(f"-{n}" for n in range(1, settings.training.networks))]

@@ -23,14 +23,10 @@ COLUMNS = ["physics", "subject", "skull", "te_ms", "cortex_ml", "icv_ml", "corte
 class Imagined(NamedTuple):
     """A patient, and the scanner of `phantoms.physics` that images the head, with the skull or without."""
 
+    stem: str  # a name for messages
     case: PreparedCase
     physics: str
     skull: bool
-
-    @property
-    def stem(self) -> str:
-        """A name for messages."""
-        return f"{self.case.name}, {self.physics}"
 
 
 def measure_physics(study: Study, settings: Settings, cases: Sequence[PreparedCase]) -> pd.DataFrame:
@@ -44,7 +40,7 @@ def measure_physics(study: Study, settings: Settings, cases: Sequence[PreparedCa
     """
     known = [case for case in {case.name: case for case in reversed(cases)}.values() if case.hr and case.labels][::-1]
     pairs = zip(PHYSICS, cycle(known), strict=False)
-    heads = [Imagined(case, name, skull) for name, case in pairs for skull in (True, False)]
+    heads = [Imagined(f"{case.name}, {name}", case, name, skull) for name, case in pairs for skull in (True, False)]
     rows = with_network(partial(_measure, settings=settings), study, settings, heads, "imagined")
     return pd.DataFrame([row for of_head in rows for row in of_head], columns=COLUMNS)
 

@@ -30,10 +30,10 @@ def test_a_training_with_the_same_classes_and_layers_begins_with_the_same_functi
     model, folder = trained
     wider, _ = generator(Classes(("cortex",), True), k=8)
     with pytest.raises(UserError, match="other sizes"):
-        start_from(wider, Classes(("cortex",), True), [folder])
+        start_from(wider, Classes(("cortex",), True), folder)
     other, _ = generator(Classes(("cortex",), True), seed=7)
     assert not np.allclose(model(WINDOW), other(WINDOW), atol=1e-3)
-    start_from(other, Classes(("cortex",), True), [folder])
+    start_from(other, Classes(("cortex",), True), folder)
     np.testing.assert_array_equal(model(WINDOW), other(WINDOW))
 
 
@@ -42,27 +42,9 @@ def test_with_more_classes_image_and_hemispheres_are_kept_and_the_cortex_has_its
     classes = Classes(("csf", "cortex"), True)
     other, _ = generator(classes, seed=7)
     fresh = np.asarray(other.trainable_variables[-1])
-    start_from(other, classes, [folder])
+    start_from(other, classes, folder)
     before, after = np.asarray(model(WINDOW)), np.asarray(other(WINDOW))
     np.testing.assert_allclose(after[..., [0, 4, 5, 6]], before[..., [0, 2, 3, 4]], atol=1e-5)
     head = np.asarray(other.trainable_variables[-1])
     np.testing.assert_array_equal(head[..., 3], np.asarray(model.trainable_variables[-1])[..., 1])
     np.testing.assert_array_equal(head[..., [1, 2]], fresh[..., [1, 2]])
-
-
-def test_two_networks_that_average_their_scores_begin_with_a_model_each(trained, tmp_path):
-    cortex, folder = trained
-    classes = Classes(("csf", "cortex"), True)
-    every, arguments = generator(classes, seed=3)
-    save_model(tmp_path / "every", every, replace(model_card(), generator=arguments, classes=classes.names))
-    both = build_generator(**{**arguments, "name": "two_unets"}, seed=7)
-    start_from(both, classes, [folder, tmp_path / "every"])
-    images = [np.asarray(model(WINDOW))[..., 0] for model in (cortex, every, both)]
-    np.testing.assert_allclose(images[2], (images[0] + images[1]) / 2, atol=1e-5)
-    half = len(both.trainable_variables) // 2
-    for ours, theirs in zip(both.trainable_variables[half:], every.trainable_variables, strict=True):
-        np.testing.assert_array_equal(ours, theirs)
-    head = np.asarray(both.trainable_variables[half - 1])
-    assert not head[..., [1, 2]].any()  # what the first does not know
-    with pytest.raises(UserError, match="more models than 1"):
-        start_from(both, classes, [folder])
