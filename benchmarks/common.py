@@ -18,8 +18,7 @@ class Size:
     Attributes:
         k: channels of the generator at full resolution.
         critic_width: channels of the critic's first convolution.
-        patch: edge of a training patch in voxels.
-        ours: edge of our windows in voxels.
+        patch: edge of a training patch and of our windows in voxels.
         batches: patches per step.
         head: shape of a whole head in voxels of 0.5 mm.
         window: edge of a published window in voxels.
@@ -29,14 +28,13 @@ class Size:
     k: int = 16
     critic_width: int = 32
     patch: int = 64
-    ours: int = 80
     batches: tuple[int, ...] = (1, 4)
     head: tuple[int, int, int] = (200, 230, 190)
     window: int = 128
     rounds: int = 3
 
 
-SIZES = {"full": Size(), "small": Size(2, 2, 16, 16, (1,), (24, 28, 24), 32, 2)}
+SIZES = {"full": Size(), "small": Size(2, 2, 16, (1,), (24, 28, 24), 32, 2)}
 
 
 def settings_of(setting: str, size: Size, batch: int = 1) -> Settings:
@@ -49,7 +47,7 @@ def settings_of(setting: str, size: Size, batch: int = 1) -> Settings:
     """
     model = {"k": size.k, "critic_width": size.critic_width} | ({"hemispheres": False} if setting == "paper" else {})
     changes = {"model": model, "training": {"patch": size.patch, "batch": batch}}
-    changes["inference"] = {"window": size.ours}
+    changes["inference"] = {"window": size.patch}
     return read_params(find_study().params, setting=setting, changes=changes)
 
 
