@@ -30,9 +30,9 @@ def _head(size: Size) -> None:
     from nibabel.nifti1 import Nifti1Image
 
     from segsrgan_study.engines import load_segmenter
-    from segsrgan_study.weights import DEFAULT, find_model
+    from segsrgan_study.weights import find_model
 
-    segmenter = load_segmenter(find_model(DEFAULT))
+    segmenter = load_segmenter(find_model("axial"))
     thick = Nifti1Image(np.ascontiguousarray(head(size.head)[..., ::6]), np.diag([0.5, 0.5, 3.0, 1.0]))
     replace(segmenter, card=replace(segmenter.card, spacing_mm=0.5))(thick)
 

@@ -25,11 +25,7 @@ BACKGROUND = 2.0  # of `layers.ImageAndClasses`
 
 
 def choose_engine(engine: str = "auto") -> str:
-    """Return "openvino" or "tensorflow"; "auto" is TensorFlow where it is installed and finds a GPU.
-
-    Raises:
-        UserError: the engine that was asked for is not installed.
-    """
+    """Return "openvino" or "tensorflow"; "auto" is TensorFlow where it finds a GPU. A UserError if it is not there."""
     if engine != "auto":
         if find_spec(engine) is None:
             raise UserError(f"--engine {engine}: it is not installed; install segsrgan-core[train], or choose another.")

@@ -8,9 +8,9 @@ import pytest
 
 from segsrgan_study.ablations.collect import collect_ablations
 from segsrgan_study.ablations.run import run_ablation
-from segsrgan_study.aside.search import search
 from segsrgan_study.params import read_params
 from segsrgan_study.paths import Study
+from segsrgan_study.steps.labels.label import search
 from tests.miniature import clone_of_repository, run
 
 pytestmark = pytest.mark.slow

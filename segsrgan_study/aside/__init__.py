@@ -1,1 +1,1 @@
-"""What is run beside the stages of the study: networks of other cohorts, and searches of parameters."""
+"""What is run beside the stages of the study: networks of other cohorts."""

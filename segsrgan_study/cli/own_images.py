@@ -11,7 +11,7 @@ from segsrgan_study.progress import say
 
 INPUTS = "Images (.nii, .nii.gz, .mgz, .img/.hdr), folders (NIfTI, DICOM), CSV tables, manifests or cohorts."
 Inputs = Annotated[list[Path], typer.Argument(help=INPUTS, show_default=False)]
-MODEL = typer.Option(help="Folder of a trained model; default: the packaged weights.")
+MODEL = typer.Option(help="Folder of a trained model, or packaged weights; default: by the slices' plane.")
 REFERENCE = typer.Option(help="Growth curve: newborn, fetus, or a table of your own controls (their volumes.tsv).")
 Precision = Literal["auto", "float32", "mixed_bfloat16"]
 Engine = Literal["auto", "openvino", "tensorflow"]
@@ -57,19 +57,25 @@ def segment(
     from segsrgan_core.segmenter import read_card
     from segsrgan_study.own_images.bids import Job
     from segsrgan_study.own_images.inputs import find_images
+    from segsrgan_study.own_images.quality import plane_of
     from segsrgan_study.own_images.run import segment_all
-    from segsrgan_study.weights import DEFAULT, find_model
+    from segsrgan_study.weights import BY_PLANE, find_model
 
-    mirrored, folder = None if flips is None else tuple(flips.replace("none", "")), find_model(model or DEFAULT)
-    card = read_card(folder)
-    if spacing and spacing > card.spacing_mm:
-        raise UserError(f"--spacing {spacing:g}: the network works at {card.spacing_mm:g} mm; choose finer voxels.")
+    mirrored, statuses = None if flips is None else tuple(flips.replace("none", "")), []
+    folders = {name: find_model(name) for name in ([model] if model else BY_PLANE.values())}
+    cards = {name: read_card(folder) for name, folder in folders.items()}
+    for card in cards.values():
+        if spacing and spacing > card.spacing_mm:
+            raise UserError(f"--spacing {spacing:g}: the network works at {card.spacing_mm:g} mm; choose finer voxels.")
     with tempfile.TemporaryDirectory() as scratch:
         chosen = (series, split, te, participant_label or (), session_label or ())
         found, failures = find_images(images, Path(scratch), *chosen)
-        say(f"weights {folder.resolve().name!r}, trained on {card.cohort}.")
-        job = Job(folder, out, step, precision, engine, mirrored, spacing, reference)
-        statuses = segment_all(found, failures, job, workers)
+        suited = {image: model or BY_PLANE[plane_of(image)] for image in found}
+        for name in sorted({*suited.values()}) or list(folders)[:1]:
+            say(f"weights {folders[name].resolve().name!r}, trained on {cards[name].cohort}.")
+            job = Job(folders[name], out, step, precision, engine, mirrored, spacing, reference)
+            statuses += segment_all([one for one in found if suited[one] == name], failures, job, workers)
+            failures = []
     count = Counter(one.state for one in statuses)
     say(f"{count['done']} segmented, {count['there']} there already, {count['failed']} failed: {out / 'report.html'}")
     if count["failed"]:

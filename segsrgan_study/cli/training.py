@@ -158,8 +158,8 @@ def tune(
 
     - segsrgan tune imapa --subjects 2
     """
-    from segsrgan_study.aside.search import search
     from segsrgan_study.params import read_params
+    from segsrgan_study.steps.labels.label import search
 
     study = find_study()
     settings = read_params(study.params)

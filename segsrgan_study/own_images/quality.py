@@ -8,18 +8,31 @@ import numpy as np
 import pandas as pd
 
 from segsrgan_core.errors import UserError
+from segsrgan_core.imaging.geometry import slice_plane, spacing_mm
 from segsrgan_core.imaging.resynthesis import TE_MS
 from segsrgan_core.segmenter import ModelCard
 from segsrgan_study.files import stem
+from segsrgan_study.own_images.names import InputImage
 from segsrgan_study.verdict.measures import NORMAL_MAD
 
 FEWEST_CASES = 5  # for a median and a spread
+THICK = 1.5  # slice distance over the voxel size in plane; below it no plane is told
 APART = 1.3  # slice thickness over distance, or the reverse; above it slices overlap, or leave gaps
 FEWEST_VALUES = 16  # of an image
 SAME_MM = 0.02  # of a distance, between a header and the JSON beside it
 LIMIT = 3.5  # of |z| (Iglewicz and Hoaglin, 1993)
 TOLD = ("SliceThickness", "SpacingBetweenSlices", "EchoTime")  # in the JSON beside an image, in mm and s
 TEMPLATES = (3, 4)  # NIfTI's codes of Talairach's and MNI's spaces
+
+
+def plane_of(image: InputImage) -> str:
+    """Return the plane of an image's slices by its header; axial where it cannot be told."""
+    try:
+        scan = nib.load(image.file)
+        sizes = np.sort(spacing_mm(scan))
+        return slice_plane(scan) if sizes[2] > THICK * sizes[1] else "axial"
+    except Exception:  # nibabel raises many kinds; segmenting the image will tell
+        return "axial"
 
 
 def told_beside(file: Path) -> list[float | None] | None:

@@ -7,8 +7,8 @@ from segsrgan_core.errors import UserError
 
 FOLDER = Path(__file__).parent
 CARD = "model.json"
-DEFAULT = "any_plane"
-AGES_WEEKS = {"any_plane": (26.0, 44.0)}  # for which they are meant, as their cards say
+BY_PLANE = {"axial": "axial", "coronal": "any_plane", "sagittal": "any_plane"}  # the better one
+AGES_WEEKS = {"axial": (29.0, 44.0), "any_plane": (26.0, 44.0)}  # for which they are meant, as their cards say
 
 
 def packaged() -> list[str]:
@@ -22,14 +22,10 @@ def ages_weeks(folder: Path) -> tuple[float, float] | None:
 
 
 def find_model(word: str | Path) -> Path:
-    """Return the folder of a trained network.
+    """Return the folder of a trained network; a UserError where there is none.
 
-    Args:
-        word: name of packaged weights, or a folder that `segsrgan train` or the study wrote (`./name` for a folder with
-            the name of packaged weights).
-
-    Raises:
-        UserError: there is no such network.
+    `word` is the name of packaged weights, or a folder that `segsrgan train` or the study wrote (`./name` for one with
+    the name of packaged weights).
     """
     names = packaged()
     if str(word) in names:

@@ -8,6 +8,7 @@ method runs on one core, so several images at a time take less time than one aft
 from contextlib import suppress
 from functools import lru_cache, partial
 from operator import attrgetter
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -17,6 +18,7 @@ from segsrgan_study.baselines.case import OF_THE_MACHINE, Atlas, Case, Method, n
 from segsrgan_study.baselines.methods import chosen_methods
 from segsrgan_study.baselines.registration import missing_pairs, register_all
 from segsrgan_study.baselines.run import run
+from segsrgan_study.baselines.tune import tune
 from segsrgan_study.cost import Cost, metered, note_costs
 from segsrgan_study.files import load_image, load_labels, save_image, write_csv
 from segsrgan_study.params import Settings
@@ -117,3 +119,17 @@ def _facts(method: Method, study: Study, settings: Settings, tests: list[Prepare
         return facts
     atlases = {test.name: [atlas.name for atlas in _atlases(study, settings, test)] for test in tests}
     return facts | {"atlases": atlases, "registration": settings.baselines.registration.model_dump()}
+
+
+def search(study: Study, settings: Settings, name: str, n_targets: int | None = None) -> tuple[Path, dict[str, Any]]:
+    """Search a method's parameters on training subjects, of which `n_targets`, or all, are labelled by the others.
+
+    The path of the search's table, in `results/tuning/`, and the parameters chosen are returned; a UserError where
+    there is no such method.
+    """
+    options = settings.baselines
+    (method,) = chosen_methods([name], {name: options.parameters.get(name, {})})
+    subjects = [read_atlas(case, "background" in settings.model.classes) for case in prepared_cases(study, "train")]
+    cache, tissues = study.scratch / "registrations", settings.model.classes
+    chosen, table = tune(method, subjects, cache, options.registration, tissues, n_targets, options.atlases)
+    return write_csv(study.results / "tuning" / f"{settings.cohort}_{name}.csv", table), chosen

@@ -35,8 +35,7 @@ def measure_physics(study: Study, settings: Settings, cases: Sequence[PreparedCa
     Patients whose high-resolution image and labels are known take turns, so that each scanner has one.
 
     Returns:
-        One row per image: physics, subject, skull, te_ms, cortex_ml, icv_ml, cortex_true_ml, icv_true_ml; none where
-        no patient is known.
+        One row per image with `COLUMNS`; none where no patient is known.
     """
     known = [case for case in {case.name: case for case in reversed(cases)}.values() if case.hr and case.labels][::-1]
     pairs = zip(PHYSICS, cycle(known), strict=False)

@@ -3,7 +3,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from segsrgan_study.own_images.quality import outliers, unlike_training
+from segsrgan_study.own_images.names import InputImage
+from segsrgan_study.own_images.quality import outliers, plane_of, unlike_training
+from segsrgan_study.weights import BY_PLANE, packaged
 from tests.settings import model_card
 
 
@@ -49,3 +51,16 @@ def test_the_one_that_is_far_from_several_others_is_named():
     assert outliers(-table)[-1] == f"snr (z {-0.6745 * 97:+.1f})"
     for values in ([1.0, 1.1, 1.2, 90.0], [5.0] * 6 + [9.0], [np.nan] * 6):
         assert set(outliers(pd.DataFrame({"snr": values}))) == {""}
+
+
+@pytest.mark.parametrize(
+    ("spacing", "plane"),
+    [((1, 1, 3), "axial"), ((1, 3, 1), "coronal"), ((3, 1, 1), "sagittal"), ((1, 1, 1.2), "axial"), (None, "axial")],
+    ids=["axial", "coronal", "sagittal", "no plane", "no image"],
+)
+def test_the_plane_of_the_slices_chooses_the_weights(tmp_path, spacing, plane):
+    file = tmp_path / "t2.nii"
+    if spacing:
+        nib.save(nib.Nifti1Image(np.zeros((8, 8, 8), np.float32), np.diag([*spacing, 1.0])), file)
+    assert plane_of(InputImage(file, "sub-1", "t2.nii")) == plane
+    assert set(BY_PLANE.values()) <= set(packaged())
