@@ -60,6 +60,7 @@ def reasons(volumes_ml: Mapping[str, float], numbers: Mapping[str, float]) -> li
         (n.copies > 0, f"{n.copies:.0f} slices are exact copies of the one before: what was acquired is missing"),
         (n.tail < TAIL, "fluid is darker than tissue, which is not the contrast of a T2w image"),
         (_outside(n.slice_mm, SLICE_MM), f"no slices of {n.slice_mm:.3g} mm have ever been tried"),
+        (n.brightest > BRIGHTEST, f"fat or an artefact is {n.brightest:.1f} times as bright as bright tissue"),
         (
             _outside(n.skull_ml, SKULL_ML),
             f"an intracranial volume of {n.skull_ml:.0f} mL is none of a fetus or newborn: {NEVER}",
@@ -95,7 +96,6 @@ def suspicions(volumes_ml: Mapping[str, float], numbers: Mapping[str, float]) ->
     tissue = main_tissue(volumes_ml).replace("_", " ")
     rules = [
         (n.cut_cm2 > CUT_MUCH_CM2, _cut(n.cut_cm2)),
-        (n.brightest > BRIGHTEST, f"fat or an artefact is {n.brightest:.1f} times as bright as bright tissue"),
         (n.shift_mm > SHIFT_MM, f"slices are displaced by {n.shift_mm:.1f} mm or more"),
         (n.pieces > PIECES, f"{100 * n.pieces:.0f} % of the {tissue} lies apart from the rest"),
     ]
