@@ -39,13 +39,13 @@ def views(networks: Sequence[Network], flips: Sequence[str], classes: Classes) -
     def seen(x: np.ndarray, mirror: tuple[int, ...]) -> np.ndarray:
         mirrored = np.ascontiguousarray(np.flip(x, mirror))
         order = swapped if AXES["x"] + 1 in mirror else range(len(swapped))
-        sums = np.empty((len(swapped) + 1, *x.shape[:-1]), np.float32)
-        for number, one in enumerate(networks):
+        sums = np.zeros((len(swapped) + 1, *x.shape[:-1]), np.float32)
+        for one in networks:
             y = np.moveaxis(np.flip(one(mirrored), mirror), -1, 0)
-            for total, part in zip(sums, (*(y[channel] for channel in order), np.square(y[main])), strict=True):
-                np.add(total, part, out=total) if number else np.copyto(total, part)
-        if len(networks) > 1:
-            sums /= len(networks)
+            for total, channel in zip(sums, order, strict=False):
+                total += y[channel]
+            sums[-1] += np.square(y[main])
+        sums /= len(networks)
         return np.moveaxis(sums, 0, -1)
 
     return [partial(seen, mirror=mirror) for mirror in mirrors]

@@ -25,7 +25,7 @@ BACKGROUND = 2.0  # of `layers.ImageAndClasses`
 
 
 def choose_engine(engine: str = "auto") -> str:
-    """Return "openvino" or "tensorflow"; "auto" is TensorFlow where it finds a GPU. A UserError if it is not there."""
+    """Return "openvino" or "tensorflow"; "auto" is TensorFlow where that finds a GPU. A UserError if it is missing."""
     if engine != "auto":
         if find_spec(engine) is None:
             raise UserError(f"--engine {engine}: it is not installed; install segsrgan-core[train], or choose another.")
@@ -168,8 +168,6 @@ def compile_generator(
 ) -> Network:
     """Return a trained generator as a function, float32 (1, P, P, P, C) -> float32 (1, P, P, P, 1 + n).
 
-    What it returns holds until its next call, which overwrites it.
-
     Args:
         weights: trainable variables of the Keras model.
         arguments: of `generators.build_generator` that the model was built with, all but policy and seed.
@@ -198,7 +196,7 @@ def compile_generator(
 
     def network(window: np.ndarray) -> np.ndarray:
         channels_first = np.ascontiguousarray(np.moveaxis(window, -1, 1))
-        return np.moveaxis(request.infer({0: channels_first}, share_inputs=True, share_outputs=True)[0], 1, -1)
+        return np.moveaxis(request.infer({0: channels_first}, share_inputs=True)[0], 1, -1)
 
     return network
 

@@ -27,7 +27,7 @@ from segsrgan_study.steps.data.prepare import load_cohort, make_phantoms
 from segsrgan_study.verdict.damage import KINDS, Head
 from segsrgan_study.verdict.intervals import RATIO
 from segsrgan_study.verdict.measures import MEASURES, measures
-from segsrgan_study.verdict.rule import Logistic, judge, reasons, remarks, standardised, suspicions, transformed
+from segsrgan_study.verdict.rule import HALF, Logistic, judge, reasons, remarks, standardised, suspicions, transformed
 
 WRONG, VERY_WRONG = 0.10, 0.20  # errors of the volume over the true volume
 LOGARITHMS = (
@@ -226,7 +226,7 @@ def _threshold(probability: np.ndarray, table: pd.DataFrame) -> float:
     It is Youden's index (Cancer 3, 1950) of all marks, as `rule.judge` gives them.
     """
     error, ruled = table["error"].abs(), table["doubts"].str.len() > 0
-    share = np.where(table["suspicions"].str.len() > 0, 0.5, 1.0)
+    share = np.where(table["suspicions"].str.len() > 0, HALF, 1)
 
     def index(at: float) -> float:
         marked = ruled | (probability >= share * at)

@@ -18,6 +18,7 @@ FILE = "verdict.json"  # beside the weights
 CALIBRATED = "calibrated for these weights"
 BEYOND = 2.5  # standard deviations from the mean at which a measure stops counting more
 COVERAGE = 0.9  # of the volumes' intervals
+HALF = 0.5  # of the probability to look suffices with a suspicion
 ODDS = 4.0  # log odds beyond which intervals grow no more
 
 # Limits of the rules. The skull's content: 4 standard deviations beyond the mean of fetuses of 21 weeks (51 mL, SD
@@ -274,7 +275,7 @@ def judge(
     notes = list(dict.fromkeys([*doubts, *suspicions, *remarks]))
     grade = 1 if doubts or (notes and not logistic) else 0
     probability = logistic.probability(numbers) if logistic else None
-    if logistic and probability >= logistic.look * (0.5 if suspicions else 1.0):
+    if logistic and probability >= logistic.look * (HALF if suspicions else 1):
         drivers = " and ".join(logistic.drivers(numbers)) or "all measures together"
         sentence = f"the volume of the cortex is wrong by more than 10 % with a probability of {probability:.2f}"
         notes.append(f"{sentence} ({drivers})")
