@@ -107,7 +107,8 @@ def generator_objective(settings: TrainingSettings, groups: tuple[int, ...]) -> 
         rec = reconstruction(images, tissues)
         weighted = settings.lambda_dice or settings.lambda_ce
         dice, entropy = overlap(tissues) if weighted else (tf.zeros(()), tf.zeros(()))
-        total = settings.lambda_rec * rec + settings.lambda_dice * dice + settings.lambda_ce * entropy
+        total = settings.lambda_rec * rec + settings.lambda_image * charbonnier(*images)
+        total += settings.lambda_dice * dice + settings.lambda_ce * entropy
         for pair in sides:
             total += settings.lambda_sides * sum(overlap(pair))
         terms = {"loss_rec": rec, "loss_dice": dice, "loss_ce": entropy}

@@ -51,6 +51,7 @@ class TrainingSettings(Section):
     n_critic: int = Field(ge=1)
     adversarial_from: float = Field(ge=0, le=1)
     lambda_rec: float = Field(ge=0)
+    lambda_image: float = Field(ge=0)
     lambda_adv: float = Field(ge=0)
     lambda_gp: float = Field(ge=0)
     lambda_dice: float = Field(ge=0)

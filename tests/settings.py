@@ -16,7 +16,7 @@ PARAMS = ROOT / "params.yaml"
 QUICK = read_params(PARAMS, setting="quick")
 # As published: no physics, all axes mirrored.
 PLAIN = {"contrast_model": "exponent", "contrast": 0.5, "flips": ["x", "y", "z"], "optimizer": "adam", "beta_1": 0.5}
-PLAIN |= {"lambda_rec": 1.0, "lambda_dice": 0.0, "lambda_ce": 0.0}
+PLAIN |= {"lambda_rec": 1.0, "lambda_image": 0.0, "lambda_dice": 0.0, "lambda_ce": 0.0}
 
 
 def training(**changes: Any) -> TrainingSettings:

@@ -23,20 +23,22 @@ OUTER_SPREAD = 0.7  # half width of the logarithm: skin, fat, muscle and bone va
 SPREAD = {"t1": 0.2, "t2": 0.2, "m0": 0.06}  # relative half widths of the ranges that values are drawn from
 TE_MS = (80.0, 420.0)
 TR_MS = (3000.0, 16000.0)
+AIR = 0.1  # its brightest signal, a share of the usual one
 PARTIAL_VOLUME = (0.2, 0.6, 0.2)  # weights of a voxel and its two neighbours, along each axis
 
 
 def tissue_signals(image: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Return the median signal of each label, float32 (10,), > 0.
+    """Return the median signal of each label's voxels but those of air, float32 (10,), > 0.
 
-    A label (drawem9 number) without voxels or signal gets the mean of the voxels brighter than the image's mean, so as
-    not to be brightened.
+    A label (drawem9 number) without such voxels gets the usual signal, the mean of the voxels brighter than the image's
+    mean, so as not to be brightened: air would be made as bright as tissue.
     """
     usual = max(float(image[image >= image.mean()].mean()), 1e-6)
     signals = np.full(N_LABELS, usual, np.float32)
     for number in np.unique(labels):
-        median = float(np.median(image[labels == number]))
-        signals[number] = median if median > 0.02 * usual else usual
+        values = image[labels == number]
+        seen = values[values > AIR * usual]
+        signals[number] = np.median(seen) if len(seen) else usual
     return signals
 
 

@@ -19,7 +19,7 @@ def test_the_paper_setting_is_the_published_one():
     training = paper.training
     assert (training.batch, training.epochs, training.n_critic, training.adversarial_from) == (16, 200, 5, 0)
     assert (training.lambda_rec, training.lambda_adv, training.lambda_gp) == (1, 1e-3, 10)
-    assert (training.lambda_dice, training.lambda_ce, training.beta_1) == (0, 0, 0.5)
+    assert (training.lambda_image, training.lambda_dice, training.lambda_ce, training.beta_1) == (0, 0, 0, 0.5)
 
 
 @pytest.mark.parametrize("section", ["embedded", "simulation", "model", "training", "inference", "variability"])

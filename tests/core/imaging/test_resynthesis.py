@@ -60,6 +60,8 @@ def test_signals_are_medians_and_what_has_none_gets_the_usual_one():
     image[0, 0, 0] = 0.9  # an outlier moves no median
     usual = image[image >= image.mean()].mean()
     expected = np.full(10, usual)
-    expected[[GREY, WHITE]] = 0.4, 0.6  # that of label 7 is below 2 % of the usual one
+    expected[[GREY, WHITE]] = 0.4, 0.6  # that of label 7 is below 10 % of the usual one
     np.testing.assert_allclose(tissue_signals(image, labels), expected, rtol=1e-6)
-    assert tissue_signals(np.where(labels == 7, 0.02, image), labels)[7] == pytest.approx(0.02)
+    assert tissue_signals(np.where(labels == 7, 0.1, image), labels)[7] == pytest.approx(0.1)
+    image[2, 0, :2] = 0.2, 0.3  # skin beside air, both without a tissue
+    assert tissue_signals(image, labels)[7] == pytest.approx(0.25)
