@@ -28,10 +28,9 @@ PARTIAL_VOLUME = (0.2, 0.6, 0.2)  # weights of a voxel and its two neighbours, a
 
 
 def tissue_signals(image: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Return the median signal of each label's voxels but those of air, float32 (10,), > 0.
+    """Return the median signal of each label (drawem9 number) without air, float32 (10,), > 0.
 
-    A label (drawem9 number) without such voxels gets the usual signal, the mean of the voxels brighter than the image's
-    mean, so as not to be brightened: air would be made as bright as tissue.
+    A label of air alone, or without voxels, gets the mean of the voxels brighter than the image's mean: it stays dark.
     """
     usual = max(float(image[image >= image.mean()].mean()), 1e-6)
     signals = np.full(N_LABELS, usual, np.float32)
@@ -52,17 +51,10 @@ def draw_signals(rng: np.random.Generator, spread: float = 0.0) -> np.ndarray:
     factors = {name: 1 + width * rng.uniform(-1, 1, N_LABELS) for name, width in SPREAD.items()}
     for values in factors.values():
         values[VENTRICLES] = values[CSF]
-    signals = [
-        spin_echo(
-            tissue.m0 * factors["m0"][number],
-            tissue.t1_ms * factors["t1"][number],
-            tissue.t2_ms * factors["t2"][number],
-            te_ms,
-            tr_ms,
-        )
-        for number, tissue in TISSUES.items()
-    ]
-    signals = np.array(signals) / signals[CSF]
+    tissues = np.array([(TISSUES[n].m0, TISSUES[n].t1_ms, TISSUES[n].t2_ms) for n in range(N_LABELS)])
+    m0, t1_ms, t2_ms = tissues.T * [factors["m0"], factors["t1"], factors["t2"]]
+    signals = spin_echo(m0, t1_ms, t2_ms, te_ms, tr_ms)
+    signals /= signals[CSF]
     if spread:
         factor = np.exp(spread * rng.standard_normal(N_LABELS))
         factor[[CSF, VENTRICLES]] = 1
