@@ -21,7 +21,6 @@ from segsrgan_core.settings import TrainingSettings
 from segsrgan_core.simulation import Simulation
 
 N_CENTRES = 20_000
-ANYWHERE = 0.1  # share of the centres that may lie anywhere, where the content of the skull is learnt
 LARGEST_TURN = 25.0  # degrees about each axis
 STRETCH = (0.85, 1.2)  # along each axis
 MARGIN_SLICES = 3  # beyond a turned patch
@@ -53,7 +52,7 @@ def prepare_subject(
     seed: int,
     sides: np.ndarray | None = None,
 ) -> TrainingSubject:
-    """Scale a subject's image and choose the places of its patches, most around the classes that the network segments.
+    """Scale a subject's image and choose the places of its patches, around the classes that the network segments.
 
     Arrays are those of `TrainingSubject`, the image in any scale: what the simulation makes of it, interpolated, gets
     the intensity scale 1. An image smaller than a patch is mirrored to its size. The seed chooses the centres.
@@ -67,11 +66,8 @@ def prepare_subject(
     labelled = np.argwhere(classes.encode(labels) > 0)
     if len(labelled) == 0:
         labelled = np.argwhere(image > image.mean())
-    rng = np.random.default_rng(seed)
-    centres = labelled[rng.integers(len(labelled), size=N_CENTRES)].astype(np.int32)
-    if sides is not None:  # a face, far from the cortex, is to be told from what is within the skull
-        few = int(ANYWHERE * N_CENTRES)
-        centres[:few] = rng.integers(image.shape, size=(few, 3))
+    chosen = np.random.default_rng(seed).integers(len(labelled), size=N_CENTRES)
+    centres = labelled[chosen].astype(np.int32)
     return TrainingSubject(name, image, labels, sides, tissue_signals(image, labels), centres, spacing_mm)
 
 

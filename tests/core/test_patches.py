@@ -27,14 +27,6 @@ def test_patches_are_centred_near_labels(subject):
     assert subject.labels[tuple(subject.centres.T)].all()
 
 
-def test_some_patches_lie_anywhere_where_the_skull_is_learnt():
-    labels = np.zeros((24, 26, 40), np.uint8)
-    labels[:12] = 2
-    args = "s", labels + np.float32(1), labels, Classes(("cortex",), True), 0.8, THREE_MM, 16, 0
-    subject = prepare_subject(*args, sides=(labels > 0).astype(np.uint8))
-    assert np.mean(subject.centres[:, 0] >= 12) == pytest.approx(0.05, abs=0.01)
-
-
 def test_a_patch_is_a_function_of_seed_and_number(subject):
     def stream(seed, start, number):
         patches = patch_dataset([subject], training(patch=16), THREE_MM, CORTEX, False, seed, start)
