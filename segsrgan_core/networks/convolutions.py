@@ -127,6 +127,25 @@ class UpsamplingJoin(Convolution):
         return repeated + _convolved_small(fine, of_fine, "SAME")
 
 
+class FoldedConv3D(keras.layers.Conv3D):
+    """`keras.layers.Conv3D` with kernel 4, stride 2 and padding "same" on few channels and even grids, folded.
+
+    Blocks of 2^3 voxels are treated as channels of one voxel, and the kernel is then 2^3. For 2 -> 32 channels output
+    and gradients take a third of the time.
+    """
+
+    def call(self, inputs):
+        """Fold, convolve, add the bias."""
+        channels = inputs.shape[-1]
+        padded = tf.pad(inputs, [[0, 0], *[[1, 1]] * 3, [0, 0]])
+        batch, x, y, z = tf.unstack(tf.shape(padded)[:4] // [1, 2, 2, 2])
+        blocks = tf.transpose(tf.reshape(padded, (batch, x, 2, y, 2, z, 2 * channels)), (0, 1, 3, 5, 2, 4, 6))
+        kernel = tf.reshape(tf.cast(self.kernel, self.compute_dtype), (*[2] * 6, channels, self.filters))
+        kernel = tf.reshape(tf.transpose(kernel, (0, 2, 4, 1, 3, 5, 6, 7)), (2, 2, 2, -1, self.filters))
+        output = _convolved(tf.reshape(blocks, (batch, x, y, z, 8 * channels)), kernel, "VALID")
+        return output + tf.cast(self.bias, self.compute_dtype)
+
+
 class PatchConv3D(keras.layers.Conv3D):
     """`keras.layers.Conv3D` with kernel 4, stride 2 and padding "same" on small grids, as one matrix product.
 

@@ -2,7 +2,7 @@
 
 import keras
 
-from segsrgan_core.networks.convolutions import PatchConv3D
+from segsrgan_core.networks.convolutions import FoldedConv3D, PatchConv3D
 from segsrgan_core.networks.layers import LeakyReLU
 
 
@@ -23,7 +23,7 @@ def build_critic(channels: int, width: int = 32, policy: str = "float32", seed: 
     x = inputs
     for level in range(5):
         initial = keras.initializers.GlorotUniform(seed=seed + level)
-        layer = PatchConv3D if level > 2 else keras.layers.Conv3D
+        layer = FoldedConv3D if level == 0 else PatchConv3D if level > 2 else keras.layers.Conv3D
         x = layer(width * 2**level, 4, strides=2, padding="same", kernel_initializer=initial, dtype=policy)(x)
         x = LeakyReLU(0.01, dtype=policy)(x)
     x = keras.layers.GlobalAveragePooling3D(dtype="float32")(x)

@@ -31,8 +31,7 @@ class Plan(Section):
     def settings(self, run: str, seed: int, params: str | Path) -> Settings:
         """Return the settings of one run with a seed of weights and patches, from the study's `params.yaml`.
 
-        Raises:
-            UserError: there is no such run, or it changes an unknown key.
+        A UserError where there is no such run, or it changes an unknown key.
         """
         if run not in self.runs:
             raise UserError(f"ablation: {run!r} is not one of {', '.join(self.runs)}; correct the name.")
@@ -40,9 +39,5 @@ class Plan(Section):
 
 
 def read_plan(path: str | Path) -> Plan:
-    """Read the plan of the ablations.
-
-    Raises:
-        UserError: the file is missing, or a key or value is wrong.
-    """
+    """Read the plan of the ablations; a UserError where the file is missing, or a key or value is wrong."""
     return validated(Plan, read_yaml(path), str(path))

@@ -40,11 +40,7 @@ def case_table(cases: Sequence[PreparedCase], folder: Path) -> pd.DataFrame:
 
 
 def prepared_cases(study: Study, split: str) -> list[PreparedCase]:
-    """Return the cases of a split in the order of the manifest.
-
-    Raises:
-        UserError: stage 01 has not run.
-    """
+    """Return the cases of a split in the order of the manifest; a UserError where stage 01 has not run."""
     folder = study.work / "prepared"
     if not (folder / CASES).is_file():
         raise UserError(f"{folder / CASES}: the table of cases is missing; run 01_simulate first.")

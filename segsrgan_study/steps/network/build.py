@@ -61,11 +61,7 @@ def model_card(settings: Settings, spacing_mm: float) -> ModelCard:
 
 
 def devices(count: int) -> tf.distribute.Strategy:
-    """Return a strategy that shares batches among the first `count` GPUs of this machine, or CPUs if it has no GPU.
-
-    Raises:
-        UserError: the machine has fewer devices.
-    """
+    """Return a strategy that shares batches among the first GPUs (else CPUs); a UserError where there are fewer."""
     if count == 1:
         return tf.distribute.get_strategy()
     there = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")

@@ -28,11 +28,7 @@ OUTSIDE_OF_SKULL = (0, NUMBERS["background"])
 
 
 def variability_cases(study: Study) -> list[PreparedCase]:
-    """Return the images at several echo times.
-
-    Raises:
-        UserError: two images of one patient at one echo time.
-    """
+    """Return the images at several echo times; a UserError where a patient has two at one echo time."""
     cases = prepared_cases(study, "variability")
     for (name, te_ms), count in Counter((case.name, case.te_ms) for case in cases).items():
         if count > 1:

@@ -5,6 +5,7 @@ import tensorflow as tf
 
 from segsrgan_core.networks.convolutions import (
     Convolution,
+    FoldedConv3D,
     PatchConv3D,
     UpsamplingConvolution,
     UpsamplingJoin,
@@ -90,10 +91,13 @@ def test_an_upsampling_join_is_the_plain_convolution_of_joined_channels(padding,
     same(layer, textbook, layer.kernel.numpy(), *inputs)
 
 
-@pytest.mark.parametrize("space", [(4, 6, 8), (1, 1, 1), (3, 2, 5)])
-def test_a_patch_convolution_is_keras_own_with_its_second_derivatives(space):
+@pytest.mark.parametrize(
+    ("kind", "space"),
+    [(PatchConv3D, (4, 6, 8)), (PatchConv3D, (1, 1, 1)), (PatchConv3D, (3, 2, 5)), (FoldedConv3D, (4, 6, 8))],
+)
+def test_a_convolution_in_another_form_is_keras_own_with_its_second_derivatives(kind, space):
     x = np.random.default_rng(1).normal(size=(2, *space, 3)).astype(np.float32)
-    kinds = (PatchConv3D, keras.layers.Conv3D)
+    kinds = (kind, keras.layers.Conv3D)
     layers = [kind(5, 4, strides=2, padding="same", bias_initializer="ones") for kind in kinds]
     results = []
     for layer in layers:
