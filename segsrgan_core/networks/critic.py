@@ -5,6 +5,9 @@ import keras
 from segsrgan_core.networks.convolutions import FoldedConv3D, PatchConv3D
 from segsrgan_core.networks.layers import LeakyReLU
 
+# The same convolution, each in the form that is fastest at its number of channels.
+LAYERS = (FoldedConv3D, keras.layers.Conv3D, keras.layers.Conv3D, PatchConv3D, PatchConv3D)
+
 
 def build_critic(channels: int, width: int = 32, policy: str = "float32", seed: int = 0) -> keras.Model:
     """Build the critic of SegSRGAN (Delannoy et al. 2020): 5 strided convolutions, then one score.
@@ -21,9 +24,8 @@ def build_critic(channels: int, width: int = 32, policy: str = "float32", seed: 
     """
     inputs = keras.Input((None, None, None, channels), name="image_and_classes")
     x = inputs
-    for level in range(5):
+    for level, layer in enumerate(LAYERS):
         initial = keras.initializers.GlorotUniform(seed=seed + level)
-        layer = FoldedConv3D if level == 0 else PatchConv3D if level > 2 else keras.layers.Conv3D
         x = layer(width * 2**level, 4, strides=2, padding="same", kernel_initializer=initial, dtype=policy)(x)
         x = LeakyReLU(0.01, dtype=policy)(x)
     x = keras.layers.GlobalAveragePooling3D(dtype="float32")(x)
