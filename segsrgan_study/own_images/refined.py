@@ -18,10 +18,11 @@ def refined(result: Segmentation, image: Nifti1Image, card: ModelCard, spacing_m
     """Bring the result of an image, float32 (X, Y, Z) of any orientation and spacing, to finer isotropic voxels.
 
     The network's correction is added to the image interpolated there, so that its detail in plane is kept, and the
-    probabilities are interpolated. `spacing_mm` is the new voxel size; None: that of the image in plane, 0.4 mm or
-    more. The result is returned as it is where that is not below the card's.
+    probabilities are interpolated. `spacing_mm` is the new voxel size; None: that of the image in plane, to a
+    thousandth of a millimetre since headers round it, 0.4 mm or more. The result is returned as it is where that is
+    not below the card's.
     """
-    target_mm = spacing_mm or max(FINEST_MM, float(np.sort(nib.affines.voxel_sizes(image.affine))[1]))
+    target_mm = spacing_mm or max(FINEST_MM, round(float(np.sort(nib.affines.voxel_sizes(image.affine))[1]), 3))
     if target_mm >= card.spacing_mm:
         return result
     grid, coarse = resample_isotropic(image, target_mm), result.image.affine
