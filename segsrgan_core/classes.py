@@ -4,7 +4,7 @@ The channels of a segmentation form groups of probabilities: the tissues (one ch
 per tissue after the background), then, with hemispheres: outside, left, right.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -105,23 +105,31 @@ class Classes:
             temperature: changes no label; above 1 for a network that is too sure.
             biases: by class, the background's is 0; -log(t / (1 - t)) of a single class is a threshold of t.
         """
-        named, shift = self._named(probabilities), [0, *(biases.get(name, 0) for name in self.names)]
-        seen = named.sum(-1) > LEAST  # elsewhere all is background
-        logits = (log_probabilities(named[seen]) + np.float32(shift)) / np.float32(temperature)
-        named[seen] = special.softmax(logits, -1)[:, 1:] * (named[seen] > 0)  # outside the skull it stays 0
+        shift = np.float32([0, *(biases.get(name, 0) for name in self.names)])
+        for named in self._named(probabilities):  # planes, which the processor holds close
+            seen = named.sum(-1) > LEAST  # elsewhere all is background
+            logits = (log_probabilities(named[seen]) + shift) / np.float32(temperature)
+            named[seen] = special.softmax(logits, -1)[:, 1:] * (named[seen] > 0)  # outside the skull it stays 0
 
-    def decode(self, probabilities: np.ndarray) -> np.ndarray:
-        """Return the drawem9 number of the largest of probabilities (X, Y, Z, channels), uint8; 0: the background."""
-        return self.decode_named(list(np.moveaxis(self._named(probabilities), -1, 0)))
+    def decode(self, probabilities: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return `most_likely` of probabilities, (X, Y, Z, channels)."""
+        return self.most_likely(np.moveaxis(self._named(probabilities), -1, 0))
 
-    def decode_named(self, named: Sequence[np.ndarray]) -> np.ndarray:
-        """Return the labels of `decode` for the probability of each named class, (X, Y, Z)."""
-        best = 1 - sum(named)
-        labels = np.zeros(best.shape, np.uint8)
+    def most_likely(self, named: Iterable[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        """Return the drawem9 number of the likeliest class, uint8, 0 for the background, and its probability, float32.
+
+        `named` are the probabilities of the named classes, float32 (X, Y, Z), one after the other.
+        """
+        labels = best = total = None
         for number, p in zip(self.numbers.values(), named, strict=True):
+            if labels is None:
+                labels, best, total = np.zeros(p.shape, np.uint8), np.zeros_like(p), np.zeros_like(p)
             labels[p > best] = number
-            best = np.maximum(best, p)
-        return labels
+            np.maximum(best, p, out=best)
+            total += p
+        background = 1 - total
+        labels[background >= best] = 0
+        return labels, np.maximum(best, background, out=best)
 
     def _named(self, probabilities: np.ndarray) -> np.ndarray:
         return probabilities[..., self.tissue_channels - len(self.names) : self.tissue_channels]

@@ -127,7 +127,7 @@ class Segmenter:
         voxel_ml = voxel_volume_ml(interpolated)
         disagreement = disagreement_ml(means[..., classes.main_channel], squares, voxel_ml)
         classes.calibrate(means, self.card.temperature, self.card.biases)
-        labels, probabilities = classes.decode(means), classes.of(means)
+        (labels, likely), probabilities = classes.decode(means), classes.of(means)
 
         def back(values: np.ndarray) -> Nifti1Image:
             return _in_orientation_of(Nifti1Image(values, interpolated.affine), image)
@@ -138,7 +138,7 @@ class Segmenter:
             labels=back(labels),
             probabilities={name: back(p) for name, p in probabilities.items()},
             volumes_ml=volumes_ml(classes, labels, sides, voxel_ml),
-            uncertainty=back(error_probability(probabilities, labels, classes.numbers, self.card.spacing_mm)),
+            uncertainty=back(error_probability(likely, self.card.spacing_mm)),
             disagreement_ml=disagreement,
             sides=None if sides is None else back(sides),
             notes=self._notes(canonical, thickness),
@@ -198,13 +198,14 @@ def _clear_outside(classes: Classes, means: np.ndarray, squares: np.ndarray, sid
 
 def volumes_ml(classes: Classes, labels: np.ndarray, sides: np.ndarray | None, voxel_ml: float) -> dict[str, float]:
     """Return the volumes of a label map in ml by name, see `Segmentation`: of drawem9 numbers, and sides 1 and 2."""
-    masks = {name: labels == number for name, number in classes.numbers.items()}
-    counts = {name: mask.sum() for name, mask in masks.items()}
+    codes = labels if sides is None else labels + np.uint8(16) * sides
+    counts = sum(np.bincount(plane.ravel(), minlength=48) for plane in codes).reshape(3, 16)  # side, number
+    found = {name: counts[:, number].sum() for name, number in classes.numbers.items()}
     if sides is not None:
-        halves = [(side, sides == k) for k, side in enumerate(SIDES, start=1)]
-        counts |= {f"{side}_{name}": (mask & half).sum() for name, mask in masks.items() for side, half in halves}
-        counts["intracranial"] = (sides > 0).sum()
-    return {name: voxel_ml * int(count) for name, count in counts.items()}
+        halves = enumerate(SIDES, start=1)
+        found |= {f"{side}_{name}": counts[k, number] for k, side in halves for name, number in classes.numbers.items()}
+        found["intracranial"] = counts[1:].sum()
+    return {name: voxel_ml * int(count) for name, count in found.items()}
 
 
 def _in_orientation_of(canonical: Nifti1Image, image: Nifti1Image) -> Nifti1Image:

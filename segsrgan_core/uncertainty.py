@@ -59,24 +59,16 @@ def mirrored_channels(classes: Classes) -> list[int]:
     return order
 
 
-def error_probability(
-    probabilities: dict[str, np.ndarray], labels: np.ndarray, numbers: dict[str, int], spacing_mm: float
-) -> np.ndarray:
+def error_probability(likely: np.ndarray, spacing_mm: float) -> np.ndarray:
     """Return the probability that the labels around each voxel are wrong, float32 (X, Y, Z).
 
     It is averaged by a Gaussian, so that it can be read; its sum is the expected volume of wrong labels in voxels.
 
     Args:
-        probabilities: by class, float32 (X, Y, Z); the rest to 1 belongs to the background.
-        labels: uint8 (X, Y, Z), numbers of the classes, 0 for the background.
-        numbers: number of each class.
+        likely: probability of each label, float32 (X, Y, Z), see `Classes.most_likely`.
         spacing_mm: voxel size; infinity for a map that is not averaged.
     """
-    wrong = np.clip(sum(probabilities.values()), 0, 1)
-    for name, number in numbers.items():
-        here = labels == number
-        wrong[here] = 1 - probabilities[name][here]
-    return ndimage.gaussian_filter(wrong, SMOOTH_MM / spacing_mm, output=np.float32)
+    return ndimage.gaussian_filter(np.clip(1 - likely, 0, 1), SMOOTH_MM / spacing_mm, output=np.float32)
 
 
 def disagreement_ml(means: np.ndarray, squares: np.ndarray, voxel_ml: float) -> float:

@@ -165,21 +165,29 @@ def _farthest_mm(difference: np.ndarray, shape: tuple[int, ...]) -> float:
     return float(np.abs(difference @ corners.T).max())
 
 
-def save_image(image: Nifti1Image, path: str | Path, step: float | None = None) -> Path:
+def save_image(image: Nifti1Image, path: str | Path, bits: int | None = None) -> Path:
     """Write an image as NIfTI (`.nii` or `.nii.gz`), atomically, with a header that holds the geometry alone.
 
-    Values that are multiples of a `step` are written as int16, with the step as the header's scale.
+    With `bits`, values are rounded to multiples of `step_of` the image and written as int16, at most 14 bits.
     """
-    array = np.asarray(image.dataobj)
-    if step:
-        array = np.round(array / np.float32(step)).astype(np.int16)
+    array, step = np.asarray(image.dataobj), 1.0
+    if bits:
+        step = step_of(array, bits)
+        array = array / np.float32(step)
+        array = np.round(array, out=array).astype(np.int16)
     clean = Nifti1Image(array, image.affine)
     clean.header.set_data_dtype(array.dtype)
-    clean.header.set_slope_inter(step or 1, 0)
+    clean.header.set_slope_inter(step, 0)
     clean.header.set_xyzt_units("mm")
     clean.set_qform(image.affine, code=1)
     clean.set_sform(image.affine, code=1)
     return atomic(path, lambda part: nib.save(clean, part))
+
+
+def step_of(array: np.ndarray, bits: int) -> float:
+    """Return the power of 2 that divides the range of an array in 2^bits."""
+    largest = max(array.max(), -array.min(), 1e-30)
+    return float(2.0 ** (np.ceil(np.log2(largest)) - bits))
 
 
 def write_csv(path: str | Path, frame: pd.DataFrame, sep: str = ",") -> Path:

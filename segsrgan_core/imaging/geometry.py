@@ -18,6 +18,7 @@ from threadpoolctl import ThreadpoolController
 from segsrgan_core.errors import UserError
 
 AXES = {"sagittal": 0, "coronal": 1, "axial": 2}
+NOTHING = 1e-12  # weight that float32 cannot tell: the far tails of a spline, which as denormal numbers are very slow
 _BLAS = ThreadpoolController()
 _ALONE = Lock()  # the number of threads is the process's, not the caller's
 
@@ -70,9 +71,12 @@ def apply_along(array: np.ndarray, matrix: np.ndarray, axis: int) -> np.ndarray:
     Returns:
         (..., m, ...) in the array's dtype.
     """
-    with _ALONE, _BLAS.limit(limits=1, user_api="blas"):
-        product = np.tensordot(array, matrix.astype(array.dtype, copy=False), axes=(axis, 1))
-    return np.ascontiguousarray(np.moveaxis(product, -1, axis))
+    if array.dtype == np.float32:
+        matrix = np.where(np.abs(matrix) < NOTHING, 0, matrix)
+    matrix, before, after = matrix.astype(array.dtype, copy=False), array.shape[:axis], array.shape[axis + 1 :]
+    with _ALONE, _BLAS.limit(limits=1, user_api="blas"):  # in an order that copies nothing
+        product = matrix @ array.reshape(*before, -1, math.prod(after)) if after else array @ matrix.T
+    return product.reshape(*before, -1, *after)
 
 
 def spline_matrix(n: int, positions: np.ndarray, order: int = 3) -> np.ndarray:

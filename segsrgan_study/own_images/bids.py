@@ -20,7 +20,7 @@ from segsrgan_core.atomic import write_json, write_text
 from segsrgan_core.classes import DRAWEM9
 from segsrgan_core.errors import UserError
 from segsrgan_core.segmenter import Segmentation, read_card, weight_files
-from segsrgan_study.files import save_image, sha256, write_csv
+from segsrgan_study.files import save_image, sha256, step_of, write_csv
 from segsrgan_study.own_images.failures import FOLDER, place_digest
 from segsrgan_study.own_images.names import OWN, InputImage
 from segsrgan_study.own_images.quality import told_beside
@@ -129,10 +129,9 @@ def remove_case(image: InputImage, out: Path) -> None:
 
 
 def as_written(result: Segmentation) -> Segmentation:
-    """Round a result as its files are, so that all that is drawn and measured depends on no number of threads."""
-    probabilities = {name: _rounded(probability, "probseg") for name, probability in result.probabilities.items()}
+    """Round images as their files are, so that all that is drawn and measured depends on no number of threads."""
     image, uncertainty = _rounded(result.image, "T2w"), _rounded(result.uncertainty, "uncertainty")
-    return replace(result, image=image, uncertainty=uncertainty, probabilities=probabilities)
+    return replace(result, image=image, uncertainty=uncertainty)
 
 
 def save_images(image: InputImage, result: Segmentation, out: Path, threads: Executor) -> dict[Future, str]:
@@ -145,7 +144,7 @@ def save_images(image: InputImage, result: Segmentation, out: Path, threads: Exe
     ]
     if result.sides is not None:
         outputs.append((image.path("dseg", ".nii.gz", desc="segsrganhemispheres"), "hemispheres", result.sides))
-    return {threads.submit(save_image, array, out / path, _step(array, what)): what for path, what, array in outputs}
+    return {threads.submit(save_image, one, out / path, BITS.get(what)): what for path, what, one in outputs}
 
 
 def write_case(image: InputImage, result: Segmentation, job: Job, facts: dict, saved: Mapping[Future, str]) -> None:
@@ -182,14 +181,9 @@ def note_age(image: InputImage, out: Path) -> None:
 
 
 def _rounded(image: Nifti1Image, what: str) -> Nifti1Image:
-    step = np.float32(_step(image, what))
-    return Nifti1Image(np.round(np.asarray(image.dataobj) / step) * step, image.affine)
-
-
-def _step(image: Nifti1Image, what: str) -> float | None:
-    """Return the step of an image's file, the power of 2 that divides its range in 2^bits; None for whole numbers."""
-    largest = max(np.abs(image.dataobj).max(), 1e-30)
-    return float(2.0 ** (np.ceil(np.log2(largest)) - BITS[what])) if what in BITS else None
+    array = np.asarray(image.dataobj)
+    step = np.float32(step_of(array, BITS[what]))
+    return Nifti1Image(np.round(array / step) * step, image.affine)
 
 
 def write_description(out: Path, name: str) -> None:

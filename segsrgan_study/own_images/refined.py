@@ -1,17 +1,67 @@
 """Results in voxels as fine as those of the input within its slices."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import nibabel as nib
 import numpy as np
 from nibabel.nifti1 import Nifti1Image
-from scipy import ndimage
 
-from segsrgan_core.imaging.geometry import apply_along, resample_isotropic, spline_matrix, voxel_volume_ml
+from segsrgan_core.imaging.geometry import resample_isotropic, resample_to, voxel_volume_ml
 from segsrgan_core.segmenter import ModelCard, Segmentation, volumes_ml
 from segsrgan_core.uncertainty import error_probability
+from segsrgan_study.boxes import around, crop
 
 FINEST_MM = 0.4
+MARGIN = 4  # voxels, beyond which the edge of a part does not tell in its splines
+
+
+class Remade:
+    """Array that nibabel takes for one in a file: made each time that it is read, since many of them fill the memory.
+
+    Args:
+        shape: (X, Y, Z).
+        make: returns the array, float32.
+    """
+
+    is_proxy, ndim, dtype = True, 3, np.dtype(np.float32)
+
+    def __init__(self, shape: tuple[int, ...], make: Callable[[], np.ndarray]):
+        self.shape, self.make = shape, make
+
+    def __array__(self, dtype: type | None = None, copy: bool | None = None) -> np.ndarray:
+        return self.make().astype(dtype or self.dtype, copy=False)
+
+    def __getitem__(self, place) -> np.ndarray:
+        return self.make()[place]
+
+
+class _Part:
+    """The part of a finer grid with parallel axes around a mask (X, Y, Z); all of it if the mask is empty."""
+
+    def __init__(self, mask: np.ndarray, affine: np.ndarray, grid: Nifti1Image):
+        self.affine, self.grid = affine, grid
+        self.box = around(mask if mask.any() else ~mask, MARGIN)
+        to_fine = np.linalg.inv(grid.affine) @ affine
+        edges = np.array([(part.start, min(part.stop, n)) for part, n in zip(self.box, mask.shape, strict=True)]) - 0.5
+        low, high = to_fine[:3, 3] + np.diag(to_fine)[:3] * edges.T
+        low, high = np.maximum(np.ceil(low), 0).astype(int), np.minimum(np.floor(high) + 1, grid.shape).astype(int)
+        self.place = tuple(map(slice, low, high))
+        self.target = tuple(high - low), grid.affine @ nib.affines.from_matvec(np.eye(3), low)
+
+    def cut(self, values: np.ndarray) -> Nifti1Image:
+        """Return a copy, float32, of what values on the mask's grid, (X, Y, Z), are here."""
+        return crop(Nifti1Image(values.astype(np.float32), self.affine), self.box)
+
+    def refine(self, coarse: Nifti1Image, order: int = 1) -> np.ndarray:
+        """Resample what was `cut`, float32."""
+        return np.asarray(resample_to(coarse, *self.target, order).dataobj)
+
+    def whole(self, part: np.ndarray) -> np.ndarray:
+        """Return an array of the part on the whole grid, 0 elsewhere."""
+        result = np.zeros(self.grid.shape, part.dtype)
+        result[self.place] = part
+        return result
 
 
 def refined(result: Segmentation, image: Nifti1Image, card: ModelCard, spacing_mm: float | None = None) -> Segmentation:
@@ -25,44 +75,35 @@ def refined(result: Segmentation, image: Nifti1Image, card: ModelCard, spacing_m
     target_mm = spacing_mm or max(FINEST_MM, round(float(np.sort(nib.affines.voxel_sizes(image.affine))[1]), 3))
     if target_mm >= card.spacing_mm:
         return result
-    grid, coarse = resample_isotropic(image, target_mm), result.image.affine
-
-    def fine(values: np.ndarray, order: int = 1) -> np.ndarray:
-        return _refine(Nifti1Image(values.astype(np.float32), coarse), grid, order)
-
+    grid, coarse, classes = resample_isotropic(image, target_mm), result.image.affine, card.tissues
     correction = np.asarray(result.image.dataobj) - np.asarray(result.interpolated.dataobj)
-    probabilities = {name: fine(np.asarray(p.dataobj)) for name, p in result.probabilities.items()}
-    sides = None
-    if result.sides is not None:
-        left, right = (fine(np.asarray(result.sides.dataobj) == k) for k in (1, 2))
+    window = _Part(correction != 0, coarse, grid)
+    finer = np.asarray(grid.dataobj) + window.whole(window.refine(window.cut(correction), order=3))
+    maps = {name: np.asarray(p.dataobj) for name, p in result.probabilities.items()}
+    halves = None if result.sides is None else [np.asarray(result.sides.dataobj) == k for k in (1, 2)]
+    brain, sides = _Part(np.any([p > 0 for p in [*maps.values(), *(halves or [])]], axis=0), coarse, grid), None
+    named = {name: brain.cut(p) for name, p in maps.items()}
+    if halves:
+        left, right = (brain.refine(brain.cut(half)) for half in halves)
         sides = np.where(left + right > 0.5, np.where(right > left, np.uint8(2), np.uint8(1)), np.uint8(0))
-        for name, p in probabilities.items():
-            p[(sides == 0) & (name != "background" and sides.any())] = 0
-    classes = card.tissues
-    labels = classes.decode_named(list(probabilities.values()))
-    wrong = error_probability(probabilities, labels, classes.numbers, target_mm)
+    skull = sides > 0 if halves and sides.any() else True
+
+    def probability(name: str) -> np.ndarray:
+        return brain.refine(named[name]) * (skull if name != "background" else True)
+
+    def remade(name: str) -> Nifti1Image:
+        made = Remade(grid.shape, lambda: brain.whole(probability(name)))
+        return Nifti1Image(made, grid.affine, dtype=np.float32)  # of a type that is told, nibabel reads no voxel
+
+    labels, likely = classes.most_likely(map(probability, named))
+    wrong = error_probability(likely, target_mm)
     return replace(
         result,
         interpolated=grid,
-        image=Nifti1Image(np.asarray(grid.dataobj) + fine(correction, order=3), grid.affine),
-        labels=Nifti1Image(labels, grid.affine),
-        probabilities={name: Nifti1Image(p, grid.affine) for name, p in probabilities.items()},
+        image=Nifti1Image(finer, grid.affine),
+        labels=Nifti1Image(brain.whole(labels), grid.affine),
+        probabilities={name: remade(name) for name in named},
         volumes_ml=volumes_ml(classes, labels, sides, voxel_volume_ml(grid)),
-        sides=None if sides is None else Nifti1Image(sides, grid.affine),
-        uncertainty=Nifti1Image(wrong, grid.affine),
+        sides=Nifti1Image(brain.whole(sides), grid.affine) if halves else None,
+        uncertainty=Nifti1Image(brain.whole(wrong), grid.affine),
     )
-
-
-def _refine(image: Nifti1Image, fine: Nifti1Image, order: int = 1) -> np.ndarray:
-    """Resample an image to the finer grid of another one with parallel axes, float32; only where it is not 0."""
-    result, array = np.zeros(fine.shape, np.float32), np.asarray(image.dataobj)
-    occupied = ndimage.find_objects((array != 0).astype(np.uint8))
-    box = [slice(max(part.start - 4, 0), part.stop + 4) for part in (occupied or [[slice(4)] * 3])[0]]
-    array, place, to_image = array[tuple(box)], [], np.linalg.inv(image.affine) @ fine.affine
-    for axis, (part, n) in enumerate(zip(box, array.shape, strict=True)):
-        at = to_image[axis, axis] * np.arange(fine.shape[axis]) + to_image[axis, 3] - part.start
-        rows = np.flatnonzero(np.abs(at - (n - 1) / 2) <= n / 2)
-        array = apply_along(array, spline_matrix(n, at[rows], order), axis)
-        place.append(slice(rows[0], rows[-1] + 1))
-    result[tuple(place)] = array
-    return result

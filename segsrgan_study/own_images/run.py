@@ -88,9 +88,10 @@ def segment_image(image: InputImage, job: Job, identity: dict[str, Any], walk: W
     refuse_labels(scan, image.file)
     still, moved_mm = brought_back(scan)
     found = segmenter(still, walk=walk)
-    fine, coarse = refined(found, still, segmenter.card, job.spacing_mm), bids.as_written(found)
+    fine = refined(found, still, segmenter.card, job.spacing_mm)
+    coarse = bids.as_written(replace(found, probabilities=fine.probabilities))
     result = coarse if fine is found else bids.as_written(fine)
-    del found, fine  # 0.1 GiB
+    del found, fine  # 0.4 GiB
     try:
         with ThreadPoolExecutor(2) as threads:  # files are compressed, and the shape is measured, beside the rest
             shape = threads.submit(cortical_shape, coarse.labels, coarse.sides)  # on the network's grid, as the quality

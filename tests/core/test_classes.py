@@ -21,7 +21,7 @@ def test_groups_are_tissues_and_hemispheres_and_one_class_is_one_map():
 def test_the_truth_decodes_to_itself(names):
     classes = Classes(names, hemispheres=True)
     truth = classes.one_hot(LABELS, SIDES)
-    np.testing.assert_array_equal(classes.decode(truth), np.where(np.isin(LABELS, [2, 3][: len(names)]), LABELS, 0))
+    np.testing.assert_array_equal(classes.decode(truth)[0], np.where(np.isin(LABELS, [2, 3][: len(names)]), LABELS, 0))
     inside, votes = classes.votes(truth)
     np.testing.assert_array_equal(inside, SIDES > 0)
     np.testing.assert_array_equal(votes, np.array([0, -1, 1])[SIDES])
@@ -42,12 +42,12 @@ def test_calibration_by_hand(names):
     expected /= expected.sum(-1, keepdims=True)
     doubtful = p.min(-1) > 1e-3
     np.testing.assert_allclose(classes.of(found)["cortex"][doubtful], expected[doubtful, 1], rtol=1e-4)
-    assert not classes.decode(found)[0].any()
+    assert not classes.decode(found)[0][0].any()
     np.testing.assert_array_equal(found[0], given[0])
     np.testing.assert_array_equal(found[..., -3:], given[..., -3:])
     sharper = given.copy()
     classes.calibrate(sharper, 0.5, {})
-    np.testing.assert_array_equal(classes.decode(sharper), classes.decode(given))
+    np.testing.assert_array_equal(classes.decode(sharper)[0], classes.decode(given)[0])
 
 
 @pytest.mark.parametrize("names", [(), ("cortex", "cortex"), ("cortx",)])

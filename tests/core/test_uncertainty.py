@@ -66,14 +66,14 @@ def test_disagreement_is_measured_of_the_cortex_or_of_the_first_class():
 
 
 def test_error_probability_is_what_the_label_lacks():
-    probabilities = {"csf": np.array([0.1, 0.7, 0.0]), "cortex": np.array([0.6, 0.1, 0.3])}
-    wrong = error_probability(probabilities, np.array([2, 1, 0], np.uint8), {"csf": 1, "cortex": 2}, np.inf)
-    np.testing.assert_allclose(wrong, [0.4, 0.3, 0.3])
+    labels, likely = Classes(("csf", "cortex")).most_likely([np.float32([0.1, 0.7, 0.0]), np.float32([0.6, 0.1, 0.3])])
+    np.testing.assert_array_equal(labels, [2, 1, 0])
+    np.testing.assert_allclose(error_probability(likely, np.inf), [0.4, 0.3, 0.3], rtol=1e-6)
 
 
 def test_the_map_is_smooth_and_keeps_its_sum():
-    p, labels = np.random.default_rng(0).random((20, 20, 20), np.float32), np.zeros((20, 20, 20), np.uint8)
-    sharp, smooth = (error_probability({"cortex": p}, labels, {"cortex": 2}, mm) for mm in (np.inf, 0.8))
+    p = np.random.default_rng(0).random((20, 20, 20), np.float32)
+    sharp, smooth = (error_probability(p, mm) for mm in (np.inf, 0.8))
     assert smooth.sum() == pytest.approx(sharp.sum(), rel=1e-4)
     assert smooth.std() < 0.6 * sharp.std()
 

@@ -38,15 +38,17 @@ class CaseScores(NamedTuple):
     cost: Cost  # of the segmentation
 
 
-def uncalibrated(card: ModelCard, probabilities: Mapping[str, np.ndarray]) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """Return probabilities, by class, and labels as they were before the card's calibration."""
+def uncalibrated(
+    card: ModelCard, probabilities: Mapping[str, np.ndarray]
+) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]:
+    """Return probabilities, by class, labels and their probability as they were before the card's calibration."""
     classes = Classes(card.classes)
     stacked = np.stack([*probabilities.values()], -1)
     if classes.tissue_channels > 1:
         stacked = np.concatenate([1 - stacked.sum(-1, keepdims=True), stacked], -1)
     biases = {name: -bias / card.temperature for name, bias in card.biases.items()}
     classes.calibrate(stacked, 1 / card.temperature, biases)
-    return classes.of(stacked), classes.decode(stacked)
+    return classes.of(stacked), *classes.decode(stacked)
 
 
 def evaluate_case(
@@ -84,8 +86,8 @@ def evaluate_case(
         other = np.asarray(load_labels(labels_path(study, case.name, method)).dataobj)
         rows += label_scores(true, other, spacing, names, {"subject": case.name, "method": method})
     after = {name: np.asarray(p.dataobj) for name, p in result.probabilities.items()}
-    before, former = uncalibrated(segmenter.card, after)
-    sharp = error_probability(before, former, segmenter.card.tissues.numbers, np.inf)
+    before, former, likely = uncalibrated(segmenter.card, after)
+    sharp = error_probability(likely, np.inf)
     maps = {"auc_wrong": (np.asarray(result.uncertainty.dataobj), labelled), "auc_wrong_before": (sharp, former)}
     if np.any(wished):
         near, who = near_truth(wished, spacing), {**network, "structure": main_tissue(segmenter.card.classes)}
