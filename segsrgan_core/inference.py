@@ -4,6 +4,7 @@ Instance normalisation sees one window at a time, as in training.
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from scipy import ndimage
@@ -81,18 +82,28 @@ def _add_windows(networks, image, total, blocks, patch, step, walk) -> None:
     total[(0, *box)] = 0
     lines = [line_weights(part.stop - part.start, patch, step) for part in box]
     product = np.empty((patch,) * 3, np.float32)  # allocated once: fresh memory is slow
+
+    def add(window: tuple[slice, ...], share: np.ndarray, outputs: list[np.ndarray]) -> None:
+        for output in outputs:
+            for channel, part in zip(total, np.moveaxis(output[0], -1, 0), strict=True):
+                channel[window] += np.multiply(share, part, out=product)
+
     corners = list(np.ndindex(*(len(starts) for starts, _ in lines)))
-    for corner in walk(corners):
-        begins = [part.start + starts[i] for part, (starts, _), i in zip(box, lines, corner, strict=True)]
-        window = tuple(slice(begin, begin + patch) for begin in begins)
-        weight = np.einsum("i,j,k->ijk", *(weights[i] for (_, weights), i in zip(lines, corner, strict=True)))
-        held = tuple(slice(begin // BLOCK, -(-(begin + patch) // BLOCK)) for begin in begins)
-        if blocks[held].any():
-            turn = sum(corner) % len(networks)
-            voters = networks if len(corners) < len(networks) else [networks[turn]]
-            seen, share = np.ascontiguousarray(image[window])[None], weight / len(voters)
-            for one in voters:
-                for channel, part in zip(total, np.moveaxis(one(seen)[0], -1, 0), strict=True):
-                    channel[window] += np.multiply(share, part, out=product)
-        else:
-            total[0][window] += weight * image[window][..., 0]
+    with ThreadPoolExecutor(1) as beside:  # a window is added while the network runs on the next one
+        added = beside.submit(int)
+        for corner in walk(corners):
+            begins = [part.start + starts[i] for part, (starts, _), i in zip(box, lines, corner, strict=True)]
+            window = tuple(slice(begin, begin + patch) for begin in begins)
+            weight = np.einsum("i,j,k->ijk", *(weights[i] for (_, weights), i in zip(lines, corner, strict=True)))
+            held = tuple(slice(begin // BLOCK, -(-(begin + patch) // BLOCK)) for begin in begins)
+            if blocks[held].any():
+                turn = sum(corner) % len(networks)
+                voters = networks if len(corners) < len(networks) else [networks[turn]]
+                seen = np.ascontiguousarray(image[window])[None]
+                outputs = [one(seen) for one in voters]
+                added.result()
+                added = beside.submit(add, window, weight / len(voters), outputs)
+            else:
+                added.result()
+                total[0][window] += weight * image[window][..., 0]
+        added.result()

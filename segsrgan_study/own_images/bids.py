@@ -147,13 +147,19 @@ def save_images(image: InputImage, result: Segmentation, out: Path, threads: Exe
     return {threads.submit(save_image, one, out / path, BITS.get(what)): what for path, what, one in outputs}
 
 
-def write_case(image: InputImage, result: Segmentation, job: Job, facts: dict, saved: Mapping[Future, str]) -> None:
-    """Write the contact sheet of a case, and a sidecar with `facts` for each image of `save_images`."""
+def write_sheet(image: InputImage, result: Segmentation, out: Path) -> Path:
+    """Write the contact sheet of a case."""
     from segsrgan_study.figures import contact_sheet
     from segsrgan_study.figures.style import write_figure
 
-    stripped = bool((np.asarray(result.interpolated.dataobj) == 0).mean() > STRIPPED)
-    files = [write_figure(contact_sheet.draw(result, image.name), job.out / image.sheet, dpi=160)]
+    return write_figure(contact_sheet.draw(result, image.name), out / image.sheet, dpi=160)
+
+
+def write_case(
+    image: InputImage, result: Segmentation, job: Job, facts: dict, sheet: Path, saved: Mapping[Future, str]
+) -> None:
+    """Write a sidecar with `facts` for each image of `save_images`; that of the labels is the record of the case."""
+    stripped, files = bool((np.asarray(result.interpolated.dataobj) == 0).mean() > STRIPPED), [sheet]
     for one, what in saved.items():
         files.append(one.result())
         if what == "dseg":

@@ -98,7 +98,8 @@ def segment_image(image: InputImage, job: Job, identity: dict[str, Any], walk: W
             saved = bids.save_images(image, result, job.out, threads)
             numbers = measures(scan, coarse)  # for these the verdict was fitted
             facts = _facts(image, result, job, identity, numbers, moved_mm)
-            bids.write_case(image, result, job, facts | {"Shape": shape.result()}, saved)
+            sheet = bids.write_sheet(image, result, job.out)
+            bids.write_case(image, result, job, facts | {"Shape": shape.result()}, sheet, saved)
     except BaseException:
         bids.remove_case(image, job.out)
         raise
