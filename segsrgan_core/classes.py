@@ -120,16 +120,12 @@ class Classes:
 
         `named` are the probabilities of the named classes, float32 (X, Y, Z), one after the other.
         """
-        labels = best = total = None
+        labels, best, total = np.uint8(0), np.float32(0), np.float32(0)
         for number, p in zip(self.numbers.values(), named, strict=True):
-            if labels is None:
-                labels, best, total = np.zeros(p.shape, np.uint8), np.zeros_like(p), np.zeros_like(p)
-            labels[p > best] = number
-            np.maximum(best, p, out=best)
-            total += p
+            labels = np.where(p > best, np.uint8(number), labels)
+            best, total = np.maximum(best, p), total + p
         background = 1 - total
-        labels[background >= best] = 0
-        return labels, np.maximum(best, background, out=best)
+        return np.where(background >= best, np.uint8(0), labels), np.maximum(best, background)
 
     def _named(self, probabilities: np.ndarray) -> np.ndarray:
         return probabilities[..., self.tissue_channels - len(self.names) : self.tissue_channels]

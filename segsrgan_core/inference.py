@@ -83,9 +83,10 @@ def _add_windows(networks, image, total, blocks, patch, step, walk) -> None:
     lines = [line_weights(part.stop - part.start, patch, step) for part in box]
     product = np.empty((patch,) * 3, np.float32)  # allocated once: fresh memory is slow
 
-    def add(window: tuple[slice, ...], share: np.ndarray, outputs: list[np.ndarray]) -> None:
-        for output in outputs:
-            for channel, part in zip(total, np.moveaxis(output[0], -1, 0), strict=True):
+    def add(window: tuple[slice, ...], weight: np.ndarray, outputs: list[np.ndarray]) -> None:
+        share = weight / max(1, len(outputs))
+        for output in outputs or [image[window][..., :1][None]]:  # without a head, the image
+            for channel, part in zip(total, np.moveaxis(output[0], -1, 0), strict=bool(outputs)):
                 channel[window] += np.multiply(share, part, out=product)
 
     corners = list(np.ndindex(*(len(starts) for starts, _ in lines)))
@@ -95,15 +96,10 @@ def _add_windows(networks, image, total, blocks, patch, step, walk) -> None:
             begins = [part.start + starts[i] for part, (starts, _), i in zip(box, lines, corner, strict=True)]
             window = tuple(slice(begin, begin + patch) for begin in begins)
             weight = np.einsum("i,j,k->ijk", *(weights[i] for (_, weights), i in zip(lines, corner, strict=True)))
+            turn, seen = sum(corner) % len(networks), np.ascontiguousarray(image[window])[None]
+            voters = networks if len(corners) < len(networks) else [networks[turn]]
             held = tuple(slice(begin // BLOCK, -(-(begin + patch) // BLOCK)) for begin in begins)
-            if blocks[held].any():
-                turn = sum(corner) % len(networks)
-                voters = networks if len(corners) < len(networks) else [networks[turn]]
-                seen = np.ascontiguousarray(image[window])[None]
-                outputs = [one(seen) for one in voters]
-                added.result()
-                added = beside.submit(add, window, weight / len(voters), outputs)
-            else:
-                added.result()
-                total[0][window] += weight * image[window][..., 0]
+            outputs = [one(seen) for one in voters] if blocks[held].any() else []
+            added.result()
+            added = beside.submit(add, window, weight, outputs)
         added.result()

@@ -119,7 +119,8 @@ class Segmenter:
         classes = self.card.tissues
         step, flips = self.windows
         networks = views((self.network, *self.others), flips, classes)
-        inputs = self._inputs(array / scale, thickness)
+        more = [np.full_like(array, thickness)] if self.card.generator.get("thickness_channel") else []
+        inputs = np.stack([array / scale, *more], axis=-1)
         output = predict(networks, inputs, self.card.patch, step, 2 + classes.channels, walk)
         means, squares = output[..., 1:-1], output[..., -1]
         sides = _sides(classes.votes(means), Nifti1Image(output[..., 0], interpolated.affine))
@@ -159,11 +160,6 @@ class Segmenter:
                 f"image: a field of view of {' x '.join(f'{mm:.4g}' for mm in extent)} mm does not fit a head "
                 f"({low:g} to {high:g} mm per axis); correct the voxel sizes in the header, or crop the image."
             )
-
-    def _inputs(self, array: np.ndarray, thickness: float) -> np.ndarray:
-        if not self.card.generator.get("thickness_channel"):
-            return array[..., None]
-        return np.stack([array, np.full_like(array, thickness)], axis=-1)
 
     def _notes(self, canonical: Nifti1Image, thickness: float) -> list[str]:
         low, high = self.card.thickness_mm

@@ -1,11 +1,7 @@
-"""Time and memory of computations, kept apart from the results because they differ between runs."""
+"""Time of computations, kept apart from the results because it differs between runs."""
 
 import json
-import threading
-import time
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import pandas as pd
@@ -14,54 +10,13 @@ from segsrgan_core.atomic import write_text
 from segsrgan_study.environment import hardware
 from segsrgan_study.files import write_csv
 
-SECONDS_BETWEEN_SAMPLES = 0.1
-COLUMNS = ["stage", "method", "subject", "seconds", "peak_mib"]
+COLUMNS = ["stage", "method", "subject", "seconds"]
 
 
-@dataclass
-class Cost:
-    """Wall-clock time in seconds, and the peak memory in MiB of this process and its children together."""
-
-    seconds: float = 0.0
-    peak_mib: float = 0.0
-
-
-@contextmanager
-def metered() -> Iterator[Cost]:
-    """Measure the body of a `with`; the cost is complete at its end. Resident memory is sampled ten times a second."""
-    cost, ended = Cost(), threading.Event()
-
-    def watch() -> None:
-        last = False
-        while not last:
-            cost.peak_mib = max(cost.peak_mib, _resident_mib())
-            last = ended.wait(SECONDS_BETWEEN_SAMPLES)
-
-    watcher = threading.Thread(target=watch, daemon=True)
-    start = time.monotonic()
-    watcher.start()
-    try:
-        yield cost
-    finally:
-        cost.seconds = time.monotonic() - start
-        ended.set()
-        watcher.join()
-
-
-def _resident_mib() -> float:
-    import psutil
-
-    process, total = psutil.Process(), 0
-    for one in (process, *process.children(recursive=True)):
-        with suppress(psutil.Error):  # it ended meanwhile
-            total += one.memory_info().rss
-    return total / 2**20
-
-
-def note_costs(path: Path, stage: str, costs: Iterable[tuple[str, str, Cost]]) -> None:
-    """Write a stage's costs (title of the method, subject, cost) as `COLUMNS`, in place of its earlier ones."""
+def note_costs(path: Path, stage: str, costs: Iterable[tuple[str, str, float]]) -> None:
+    """Write a stage's costs (title of the method, subject, seconds) as `COLUMNS`, in place of its earlier ones."""
     rows = _noted(path)[lambda noted: noted["stage"] != stage].to_dict("records")
-    rows += [{"stage": stage, "method": method, "subject": name, **asdict(cost)} for method, name, cost in costs]
+    rows += [dict(zip(COLUMNS, (stage, *cost), strict=True)) for cost in costs]
     write_csv(path, pd.DataFrame(rows, columns=COLUMNS))
 
 
@@ -80,10 +35,9 @@ def write_run(results: Path, stages_s: Mapping[str, float], costs: Path) -> Path
     facts = hardware() | {f"time of {stage}": _duration(seconds) for stage, seconds in times.items()}
     page = pd.DataFrame({"this run": facts}).to_html(border=0)
     if len(table):
-        seconds, peaks = (table.groupby("method")[name] for name in ("seconds", "peak_mib"))
+        seconds = table.groupby("method")["seconds"]
         summary = seconds.agg(["mean", "min", "max"]).map(_duration)
         summary.insert(0, "runs", seconds.count())
-        summary["most memory"] = (peaks.max() / 1024).map("{:.1f} GiB".format)
         page += summary.rename_axis(None).to_html(border=0)
     return write_text(results / "run.js", f"document.getElementById('run').innerHTML = {json.dumps(page)};\n")
 

@@ -27,7 +27,7 @@ class Study:
         self.results = self._made / "results"  # what `dvc repro` writes and git keeps
         self.work = self._made / "data"  # large files that the stages hand to each other
         self.scratch = self._made / ".work"  # states for resuming and caches; never an output
-        self.costs = self.scratch / "costs.csv"  # time and memory of the methods, see `cost.note_costs`
+        self.costs = self.scratch / "costs.csv"  # time of the methods, see `cost.note_costs`
 
     @property
     def phantoms(self) -> Path:

@@ -71,9 +71,8 @@ def apply_along(array: np.ndarray, matrix: np.ndarray, axis: int) -> np.ndarray:
     Returns:
         (..., m, ...) in the array's dtype.
     """
-    if array.dtype == np.float32:
-        matrix = np.where(np.abs(matrix) < NOTHING, 0, matrix)
-    matrix, before, after = matrix.astype(array.dtype, copy=False), array.shape[:axis], array.shape[axis + 1 :]
+    matrix = np.where(np.abs(matrix) < NOTHING, 0, matrix).astype(array.dtype)
+    before, after = array.shape[:axis], array.shape[axis + 1 :]
     with _ALONE, _BLAS.limit(limits=1, user_api="blas"):  # in an order that copies nothing
         product = matrix @ array.reshape(*before, -1, math.prod(after)) if after else array @ matrix.T
     return product.reshape(*before, -1, *after)

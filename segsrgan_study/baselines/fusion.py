@@ -65,11 +65,7 @@ def certain_labels(labels: np.ndarray, half_window: int) -> tuple[np.ndarray, np
 
 
 MAJORITY_VOTE = Method(
-    name="majority_vote",
-    title="Majority vote",
-    version=lambda: f"registration by antspyx {version('antspyx')}",
-    parameters={},
-    label=majority_vote,
+    "majority_vote", "Majority vote", lambda: f"registration by antspyx {version('antspyx')}", {}, majority_vote
 )
 JOINT_LABEL_FUSION = Method(
     name="joint_label_fusion",

@@ -10,19 +10,14 @@ from nibabel.nifti1 import Nifti1Image
 from segsrgan_core.imaging.geometry import resample_isotropic, resample_to, voxel_volume_ml
 from segsrgan_core.segmenter import ModelCard, Segmentation, volumes_ml
 from segsrgan_core.uncertainty import error_probability
-from segsrgan_study.boxes import around, crop
+from segsrgan_study.boxes import around
 
 FINEST_MM = 0.4
 MARGIN = 4  # voxels, beyond which the edge of a part does not tell in its splines
 
 
 class Remade:
-    """Array that nibabel takes for one in a file: made each time that it is read, since many of them fill the memory.
-
-    Args:
-        shape: (X, Y, Z).
-        make: returns the array, float32.
-    """
+    """Array, float32 (X, Y, Z), that nibabel takes for one in a file: made whenever it is read, to save memory."""
 
     is_proxy, ndim, dtype = True, 3, np.dtype(np.float32)
 
@@ -32,16 +27,13 @@ class Remade:
     def __array__(self, dtype: type | None = None, copy: bool | None = None) -> np.ndarray:
         return self.make().astype(dtype or self.dtype, copy=False)
 
-    def __getitem__(self, place) -> np.ndarray:
-        return self.make()[place]
-
 
 class _Part:
     """The part of a finer grid with parallel axes around a mask (X, Y, Z); all of it if the mask is empty."""
 
     def __init__(self, mask: np.ndarray, affine: np.ndarray, grid: Nifti1Image):
-        self.affine, self.grid = affine, grid
-        self.box = around(mask if mask.any() else ~mask, MARGIN)
+        self.grid, self.box = grid, around(mask if mask.any() else ~mask, MARGIN)
+        self.affine = affine @ nib.affines.from_matvec(np.eye(3), [part.start for part in self.box])
         to_fine = np.linalg.inv(grid.affine) @ affine
         edges = np.array([(part.start, min(part.stop, n)) for part, n in zip(self.box, mask.shape, strict=True)]) - 0.5
         low, high = to_fine[:3, 3] + np.diag(to_fine)[:3] * edges.T
@@ -51,7 +43,7 @@ class _Part:
 
     def cut(self, values: np.ndarray) -> Nifti1Image:
         """Return a copy, float32, of what values on the mask's grid, (X, Y, Z), are here."""
-        return crop(Nifti1Image(values.astype(np.float32), self.affine), self.box)
+        return Nifti1Image(values[self.box].astype(np.float32), self.affine)
 
     def refine(self, coarse: Nifti1Image, order: int = 1) -> np.ndarray:
         """Resample what was `cut`, float32."""

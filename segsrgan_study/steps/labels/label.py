@@ -5,6 +5,7 @@ kept in `.work/`: an interrupted run goes on where it was, and a changed paramet
 method runs on one core, so several images at a time take less time than one after the other.
 """
 
+import time
 from contextlib import suppress
 from functools import lru_cache, partial
 from operator import attrgetter
@@ -19,7 +20,7 @@ from segsrgan_study.baselines.methods import chosen_methods
 from segsrgan_study.baselines.registration import missing_pairs, register_all
 from segsrgan_study.baselines.run import run
 from segsrgan_study.baselines.tune import tune
-from segsrgan_study.cost import Cost, metered, note_costs
+from segsrgan_study.cost import note_costs
 from segsrgan_study.files import load_image, load_labels, save_image, write_csv
 from segsrgan_study.params import Settings
 from segsrgan_study.paths import Study
@@ -56,12 +57,12 @@ def label_all(study: Study, settings: Settings) -> pd.DataFrame:
 
 def label_case(
     study: Study, settings: Settings, test: PreparedCase
-) -> tuple[list[tuple[str, str, str]], list[tuple[str, str, Cost]]]:
+) -> tuple[list[tuple[str, str, str]], list[tuple[str, str, float]]]:
     """Label one test image by every method, in any process, from the files of the study alone.
 
     Returns:
-        Case, method and outcome, for each method; title, case and cost, for the registrations unless they were kept and
-        for each method that labelled the image.
+        Case, method and outcome, for each method; title, case and seconds, for the registrations unless they were kept,
+        and for each method that labelled the image.
 
     Raises:
         OF_THE_MACHINE: a fault of the machine; the other methods are done and kept.
@@ -70,20 +71,21 @@ def label_case(
     rows, costs, fault, case = [], [], None, baseline_case(study, settings, test)
     pairs = missing_pairs(case) if any(method.needs_atlases for method in methods) else []
     if pairs:
-        with metered() as cost, suppress(*OF_THE_MACHINE):  # a fault appears again where the registrations are used
+        start = time.monotonic()
+        with suppress(*OF_THE_MACHINE):  # a fault appears again where the registrations are used
             register_all(pairs)
-        costs.append(("registration", test.name, cost))
+        costs.append(("registration", test.name, time.monotonic() - start))
     for method in methods:
         tell(f"{test.name}, {method.title}")
         try:
-            outcome, labels, cost = run(method, case, study.scratch / "labels")
+            outcome, labels, seconds = run(method, case, study.scratch / "labels")
         except OF_THE_MACHINE as error:
             fault = error
             continue
         rows.append((test.name, method.name, outcome))
         if labels:
             save_image(labels, labels_path(study, test.name, method.name))
-            costs.append((method.title, test.name, cost))
+            costs.append((method.title, test.name, seconds))
     if fault:
         raise fault
     return rows, costs

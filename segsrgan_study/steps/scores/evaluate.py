@@ -1,5 +1,6 @@
 """Stage 03: the methods' scores on the test cases, against the truth."""
 
+import time
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -12,7 +13,7 @@ from segsrgan_core.classes import DRAWEM9, Classes, main_tissue
 from segsrgan_core.imaging.geometry import spacing_mm
 from segsrgan_core.segmenter import ModelCard, Segmenter
 from segsrgan_core.uncertainty import error_probability
-from segsrgan_study.cost import Cost, metered, note_costs
+from segsrgan_study.cost import note_costs
 from segsrgan_study.files import load_image, load_labels, write_csv
 from segsrgan_study.params import Settings
 from segsrgan_study.paths import Study
@@ -35,7 +36,7 @@ class CaseScores(NamedTuple):
     name: str
     rows: list[dict]  # of the long table: subject, method, structure, metric, value
     bins: pd.DataFrame  # rows of `reliability_bins` with the structure, one that the truth has
-    cost: Cost  # of the segmentation
+    seconds: float  # of the segmentation
 
 
 def uncalibrated(
@@ -59,8 +60,9 @@ def evaluate_case(
     All are scored on the network's tissues; the other methods are those that labelled the case in `runs`.
     """
     interpolated, truth, labels = load_image(case.interpolated), load_image(case.hr), load_labels(case.labels)
-    with metered() as cost:
-        result = segmenter(load_image(case.low), interpolated=interpolated)
+    start = time.monotonic()
+    result = segmenter(load_image(case.low), interpolated=interpolated)
+    seconds = time.monotonic() - start
     save_segmentation(result, study.work / "evaluated", case.name)
     names = {number: name for number, name in DRAWEM9.items() if name in segmenter.card.classes}
     spacing, true, labelled = spacing_mm(truth), np.asarray(labels.dataobj), np.asarray(result.labels.dataobj)
@@ -79,9 +81,7 @@ def evaluate_case(
         for kind, maps in shapes.items():
             for name, value in cortical_shape(*maps).items():
                 side, _, measure = name.partition("_")
-                rows.append(
-                    {**network, "structure": f"{side}_hemisphere", "metric": f"{kind}{measure}", "value": value}
-                )
+                rows += [{**network, "structure": f"{side}_hemisphere", "metric": kind + measure, "value": value}]
     for method in runs.loc[(runs["subject"] == case.name) & (runs["outcome"] == LABELLED), "method"]:
         other = np.asarray(load_labels(labels_path(study, case.name, method)).dataobj)
         rows += label_scores(true, other, spacing, names, {"subject": case.name, "method": method})
@@ -103,7 +103,7 @@ def evaluate_case(
             rows.append({**network, "structure": name, "metric": metric, "value": expected_error(part)})
             if metric == "ece" or name == main_tissue(segmenter.card.classes):
                 bins += part.assign(structure=structure).to_dict("records")
-    return CaseScores(case.name, rows, pd.DataFrame(bins, columns=list(BINS)).astype(BINS), cost)
+    return CaseScores(case.name, rows, pd.DataFrame(bins, columns=list(BINS)).astype(BINS), seconds)
 
 
 def write_evaluation(
@@ -121,7 +121,7 @@ def write_evaluation(
     Returns:
         The long table of scores and its summary.
     """
-    note_costs(study.costs, "evaluate", [("SegSRGAN", case.name, case.cost) for case in scored])
+    note_costs(study.costs, "evaluate", [("SegSRGAN", case.name, case.seconds) for case in scored])
     scores = score_table([{"cohort": settings.cohort, **row} for case in scored for row in case.rows])
     summary = with_methods(summarise(scores, seed=settings.seed), methods, reasons(runs), card.classes)
     folder = study.results / "evaluation"

@@ -50,13 +50,12 @@ def test_a_fault_is_the_outcome(case, tmp_path, fault, text):
 def test_labels_are_computed_once_and_again_where_their_file_is_damaged(case, tmp_path, counted):
     calls, m = counted
     first = run(m, case, tmp_path / "labels")
-    outcome, labels, cost = run(m, case, tmp_path / "labels")
+    outcome, labels, seconds = run(m, case, tmp_path / "labels")
     assert calls == [0]
     assert outcome == "labelled"
     np.testing.assert_array_equal(np.asarray(labels.dataobj), LABELS)
     np.testing.assert_array_equal(labels.affine, case.image.affine)
-    assert cost == first[2]
-    assert cost.peak_mib > 10
+    assert seconds == first[2]
     (entry,) = (tmp_path / "labels").glob("*.npz")
     entry.write_bytes(entry.read_bytes()[:50])
     assert run(m, case, tmp_path / "labels")[0] == "labelled"
