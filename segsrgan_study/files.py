@@ -186,8 +186,7 @@ def save_image(image: Nifti1Image, path: str | Path, bits: int | None = None) ->
 
 def step_of(array: np.ndarray, bits: int) -> float:
     """Return the power of 2 that divides the range of an array in 2^bits."""
-    largest = max(array.max(), -array.min(), 1e-30)
-    return float(2.0 ** (np.ceil(np.log2(largest)) - bits))
+    return float(2.0 ** (np.ceil(np.log2(max(array.max(), -array.min(), 1e-30))) - bits))
 
 
 def write_csv(path: str | Path, frame: pd.DataFrame, sep: str = ",") -> Path:

@@ -49,6 +49,7 @@ def _repeated(words: list[str]) -> list[str]:
 def main() -> None:
     """Run the command line; an error in the input prints one sentence and exits with code 2."""
     sys.argv = _repeated(sys.argv)
+    sys.dont_write_bytecode = False  # else, where the environment asks for it, each start compiles a thousand modules
     try:
         app(standalone_mode=True)
     except (UserError, OSError, MemoryError, ModuleNotFoundError) as error:
