@@ -25,10 +25,7 @@ def _noted(path: Path) -> pd.DataFrame:
 
 
 def write_run(results: Path, stages_s: Mapping[str, float], costs: Path) -> Path:
-    """Write what differs between runs: `run.js`, which `results/report.html` shows, and `costs.csv`, noted in `costs`.
-
-    `stages_s` is wall-clock time in seconds by stage.
-    """
+    """Write what differs between runs: `run.js`, which `results/report.html` shows, and `costs.csv`, from `costs`."""
     table = _noted(costs).drop(columns="stage")
     write_csv(results / "costs.csv", table)
     times = {**stages_s, "all stages": sum(stages_s.values())}

@@ -173,8 +173,7 @@ def save_image(image: Nifti1Image, path: str | Path, bits: int | None = None) ->
     array, step = np.asarray(image.dataobj), 1.0
     if bits:
         step = step_of(array, bits)
-        array = array / np.float32(step)
-        array = np.round(array, out=array).astype(np.int16)
+        array = np.stack([np.round(plane / np.float32(step)).astype(np.int16) for plane in array])  # saves memory
     clean = Nifti1Image(array, image.affine)
     clean.header.set_data_dtype(array.dtype)
     clean.header.set_slope_inter(step, 0)

@@ -10,6 +10,7 @@ from scipy import ndimage
 
 from segsrgan_core.classes import NUMBERS
 from segsrgan_core.segmenter import Segmentation
+from segsrgan_study.boxes import around, crop
 from segsrgan_study.figures.panels import PLANES, View, contour, mask_of, scale_bar, show, three_rows, view_of
 from segsrgan_study.figures.style import CORTEX, ON_GREY, SKY, TWO_COLUMNS_MM, styled
 
@@ -47,10 +48,11 @@ def draw(result: Segmentation, title: str) -> Figure:
 
 def _view(result: Segmentation) -> View:
     """The view around what was segmented; specks far from the rest do not widen it."""
-    pieces, count = ndimage.label(np.asarray(result.labels.dataobj) > 0, np.ones((3, 3, 3)))
-    if not count:
+    if not np.any(result.labels.dataobj):
         return view_of(result.image)
+    found = crop(result.labels, around(np.asarray(result.labels.dataobj) > 0))  # a part, to save memory
+    pieces, _ = ndimage.label(np.asarray(found.dataobj) > 0, np.ones((3, 3, 3)))
     sizes = np.bincount(pieces.ravel())
     large = sizes >= SPECK * sizes[1:].max()
     large[0] = False
-    return view_of(result.image, Nifti1Image(large[pieces].astype(np.uint8), result.labels.affine))
+    return view_of(result.image, Nifti1Image(large[pieces].astype(np.uint8), found.affine))

@@ -20,6 +20,7 @@ from matplotlib.image import AxesImage
 from matplotlib.patheffects import withStroke
 from nibabel.nifti1 import Nifti1Image
 
+from segsrgan_study.boxes import around
 from segsrgan_study.figures.style import new_figure, require
 
 # Plane: (axis through it, axis drawn horizontally, axis drawn vertically) of a RAS+ array, and the marks at the
@@ -98,19 +99,21 @@ def view_of(
     shown = grid(image)
     foreground = shown.data > np.percentile(shown.data, 99.5) / 10
     inside = grid(mask) if mask is not None else Grid(foreground, shown.spacing_mm, shown.origin_mm)
-    points = np.argwhere(inside.data > 0)
-    require(foreground.any() and len(points) > 0, "the picture's image or mask is empty: nothing to show.")
-    low, high = points.min(axis=0), points.max(axis=0)
+    require(foreground.any() and np.any(inside.data > 0), "the picture's image or mask is empty: nothing to show.")
+    low, high = _ends(inside.data > 0)
     middle = (low + high) / 2
-    if plane is not None:
-        axis = PLANES[plane][0]
-        points = points[points[:, axis] == round(middle[axis])]
-        if len(points):
-            others = np.arange(3) != axis
-            low[others], high[others] = points.min(axis=0)[others], points.max(axis=0)[others]
+    axis = None if plane is None else PLANES[plane][0]
+    if plane is not None and np.any(cut := inside.data.take(round(middle[axis]), axis) > 0):
+        others = np.arange(3) != axis
+        low[others], high[others] = _ends(cut)
     box = inside.origin_mm[:, None] + inside.spacing_mm[:, None] * np.stack([low - 0.5, high + 0.5], axis=1)
     window = (0.0, float(np.percentile(shown.data[foreground], 99.5)))
     return View(inside.origin_mm + inside.spacing_mm * middle, box + np.array([-margin_mm, margin_mm]), window)
+
+
+def _ends(mask: np.ndarray) -> np.ndarray:
+    """Return the first and the last voxel along each axis of a mask that is not empty, int (2, axes)."""
+    return np.array([(part.start, part.stop - 1) for part in around(mask)]).T
 
 
 def three_rows(view: View, columns: int, width_mm: float, titles_mm: float) -> tuple[Figure, np.ndarray]:

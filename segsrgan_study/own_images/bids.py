@@ -5,7 +5,7 @@ case, so that a case is either complete or absent.
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -130,8 +130,7 @@ def remove_case(image: InputImage, out: Path) -> None:
 
 def as_written(result: Segmentation) -> Segmentation:
     """Round images as their files are, so that all that is drawn and measured depends on no number of threads."""
-    image, uncertainty = _rounded(result.image, "T2w"), _rounded(result.uncertainty, "uncertainty")
-    return replace(result, image=image, uncertainty=uncertainty)
+    return replace(result, image=_rounded(result.image, "T2w"), uncertainty=_rounded(result.uncertainty, "uncertainty"))
 
 
 def save_images(image: InputImage, result: Segmentation, out: Path, threads: Executor) -> dict[Future, str]:
@@ -155,9 +154,7 @@ def write_sheet(image: InputImage, result: Segmentation, out: Path) -> Path:
     return write_figure(contact_sheet.draw(result, image.name), out / image.sheet, dpi=160)
 
 
-def write_case(
-    image: InputImage, result: Segmentation, job: Job, facts: dict, sheet: Path, saved: Mapping[Future, str]
-) -> None:
+def write_case(image: InputImage, result: Segmentation, job: Job, facts: dict, sheet: Path, saved: dict) -> None:
     """Write a sidecar with `facts` for each image of `save_images`; that of the labels is the record of the case."""
     stripped, files = bool((np.asarray(result.interpolated.dataobj) == 0).mean() > STRIPPED), [sheet]
     for one, what in saved.items():

@@ -19,7 +19,7 @@ MARGIN = 4  # voxels, beyond which the edge of a part does not tell in its splin
 class Remade:
     """Array, float32 (X, Y, Z), that nibabel takes for one in a file: made whenever it is read, to save memory."""
 
-    is_proxy, ndim, dtype = True, 3, np.dtype(np.float32)
+    is_proxy, ndim, dtype = True, 3, np.dtype(np.float32)  # told the type, nibabel reads no voxel before
 
     def __init__(self, shape: tuple[int, ...], make: Callable[[], np.ndarray]):
         self.shape, self.make = shape, make
@@ -81,11 +81,12 @@ def refined(result: Segmentation, image: Nifti1Image, card: ModelCard, spacing_m
     skull = sides > 0 if halves and sides.any() else True
 
     def probability(name: str) -> np.ndarray:
-        return brain.refine(named[name]) * (skull if name != "background" else True)
+        fine = brain.refine(named[name])
+        return np.multiply(fine, skull if name != "background" else True, out=fine)
 
     def remade(name: str) -> Nifti1Image:
         made = Remade(grid.shape, lambda: brain.whole(probability(name)))
-        return Nifti1Image(made, grid.affine, dtype=np.float32)  # of a type that is told, nibabel reads no voxel
+        return Nifti1Image(made, grid.affine, dtype=made.dtype)
 
     labels, likely = classes.most_likely(map(probability, named))
     wrong = error_probability(likely, target_mm)
