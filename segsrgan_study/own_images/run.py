@@ -61,7 +61,7 @@ def segment_all(images: list[InputImage], failures: Iterable[Failure], job: Job,
         segmenter_of(job)  # an error of the network stops the run
     walk = partial(track, label="windows") if len(missing) == 1 else iter  # for many images one bar is enough
     work = partial(segment_image, job=job, identity=identity, walk=walk)
-    needed = {"memory_gib": 2.0, "cores_each": 2}  # per image
+    needed = {"memory_gib": 1.5, "cores_each": 2}  # per image
     found = map_cases(work, missing, "segmented", workers, **needed, name=lambda image: str(image.file))
     outcomes = {one.item: one.reason.replace(str(one.item.file), one.item.source) for one in found}
     statuses = [Status("", one.source, "failed", one.reason) for one in refused]
