@@ -16,7 +16,7 @@ from segsrgan_study.statistics.intervals import add_holm, bootstrap
 IMAGE_METRICS = ("psnr", "ssim")
 TOPOLOGY = ("n_components", "n_handles", "n_cavities", "hole_ratio", "euler_error")
 LABEL_METRICS = ("dice", "hd95_mm", "asd_mm", "volume_error", *TOPOLOGY, "ece")
-LABEL_METRICS += ("ece_before", "auc_wrong", "auc_wrong_before")
+LABEL_METRICS += ("ece_before", "auc_wrong", "auc_wrong_before", "auc_wrong_everywhere")
 NOTHING = {"mean": None, "sd": None, "n": 0, "ci95": None}
 
 

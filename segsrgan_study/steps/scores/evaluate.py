@@ -92,6 +92,7 @@ def evaluate_case(
     if np.any(wished):
         near, who = near_truth(wished, spacing), {**network, "structure": main_tissue(segmenter.card.classes)}
         values = {metric: ranking(doubt, wished, said, near) for metric, (doubt, said) in maps.items()}
+        values["auc_wrong_everywhere"] = ranking(maps["auc_wrong"][0], wished, labelled, np.ones_like(near))
         rows += [{**who, "metric": metric, "value": value} for metric, value in values.items()]
     bins = []
     for number, name in names.items():
