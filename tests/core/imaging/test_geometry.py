@@ -52,6 +52,23 @@ def test_voxels_wider_by_a_rounding_error_keep_the_image_sharp():
         np.testing.assert_allclose(np.asarray(same.dataobj), array, atol=0.01)
 
 
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_every_line_along_an_axis_is_multiplied(axis):
+    rng = np.random.default_rng(axis)
+    array, matrix = rng.random((5, 6, 7)), rng.random((4, 5 + axis))
+    found = geometry.apply_along(array, matrix, axis)
+    np.testing.assert_allclose(found, np.moveaxis(np.tensordot(array, matrix, (axis, 1)), -1, axis))
+    assert found.flags.c_contiguous
+
+
+def test_the_far_tails_of_a_spline_are_no_denormal_numbers():
+    point = np.zeros((4, 4, 200), np.float32)
+    point[..., 20] = 1
+    line = geometry.apply_along(point, geometry.spline_matrix(200, np.arange(0, 199.5, 0.5)), 2)[0, 0]
+    assert line[41] > 0.5
+    assert not line[100:].any()
+
+
 def test_rotated_grids_are_refused():
     image = Nifti1Image(np.zeros((4, 4, 4), np.float32), np.eye(4))
     with pytest.raises(UserError, match="parallel"):

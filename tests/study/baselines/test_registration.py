@@ -10,6 +10,7 @@ from scipy import ndimage
 from segsrgan_core.errors import UserError
 from segsrgan_study.baselines import ants_worker, registration
 from segsrgan_study.baselines.atlas_images import match_histogram
+from segsrgan_study.baselines.atropos import _atropos
 from segsrgan_study.baselines.case import Atlas, Case, MethodFailed
 from segsrgan_study.baselines.methods import METHODS
 from segsrgan_study.baselines.registration import pair_path, warped_atlases
@@ -131,6 +132,15 @@ def test_atropos_repeats_itself_where_classes_are_hard_to_tell(tmp_path):
     case = Case(noisy, (atlas_of("a", noisy, blurred.astype(np.uint8)),), tmp_path, COARSE)
     first, again = (np.asarray(METHODS["atropos"].run(case).dataobj) for _ in range(2))
     np.testing.assert_array_equal(first, again)
+
+
+def test_atropos_keeps_a_grid_of_odd_sizes():
+    image = np.random.default_rng(0).random((9, 11, 13), np.float32)
+    image[:5] += 2
+    inside, near = np.ones(image.shape, bool), np.where(image > 1.5, np.float32(0.8), np.float32(0.2))
+    options = {"priorweight": 0.5, "m": "[0.1,1x1x1]", "c": "[1,0]", "r": 0}
+    maps = _atropos(image, inside, np.stack([near, 1 - near]), options)
+    np.testing.assert_array_equal(maps[0] > 0.5, image > 1.5)
 
 
 def test_an_oblique_image_keeps_its_place():
