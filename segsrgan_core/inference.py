@@ -83,10 +83,11 @@ def _add_windows(networks, image, total, blocks, patch, step, walk) -> None:
     lines = [line_weights(part.stop - part.start, patch, step) for part in box]
     product = np.empty((patch,) * 3, np.float32)  # allocated once: fresh memory is slow
 
-    def add(window: tuple[slice, ...], weight: np.ndarray, outputs: list[np.ndarray]) -> None:
-        share = weight / max(1, len(outputs))
-        for output in outputs or [image[window][..., :1][None]]:  # without a head, the image
-            for channel, part in zip(total, np.moveaxis(output[0], -1, 0), strict=bool(outputs)):
+    def add(window: tuple[slice, ...], share: np.ndarray, outputs: list[np.ndarray]) -> None:
+        if not outputs:  # no part of the head: the image is kept
+            total[0][window] += share * image[window][..., 0]
+        for output in outputs:
+            for channel, part in zip(total, np.moveaxis(output[0], -1, 0), strict=True):
                 channel[window] += np.multiply(share, part, out=product)
 
     corners = list(np.ndindex(*(len(starts) for starts, _ in lines)))
@@ -101,5 +102,5 @@ def _add_windows(networks, image, total, blocks, patch, step, walk) -> None:
             held = tuple(slice(begin // BLOCK, -(-(begin + patch) // BLOCK)) for begin in begins)
             outputs = [one(seen) for one in voters] if blocks[held].any() else []
             added.result()
-            added = beside.submit(add, window, weight, outputs)
+            added = beside.submit(add, window, weight / max(1, len(outputs)), outputs)
         added.result()

@@ -14,15 +14,15 @@ def head_box(array: np.ndarray, margin: int = 0) -> Box:
 
 def around(zone: np.ndarray, margin: int = 0) -> Box:
     """Return the box around the true voxels (at least one) and `margin` voxels more, cut at the array's edges."""
-    box = ndimage.find_objects(zone.astype(np.uint8))[0]
-    return tuple(slice(max(part.start - margin, 0), part.stop + margin) for part in box)
+    box = zip(ndimage.find_objects(zone.astype(np.uint8))[0], zone.shape, strict=True)
+    return tuple(slice(max(part.start - margin, 0), min(part.stop + margin, n)) for part, n in box)
 
 
 def crop(image: Nifti1Image, box: Box) -> Nifti1Image:
     """Cut a box out of an image, float32; what remains stays where it is in the world."""
     affine = image.affine.copy()
     affine[:3, 3] += affine[:3, :3] @ [part.start for part in box]
-    return Nifti1Image(np.asarray(image.dataobj, dtype=np.float32)[box], affine)
+    return Nifti1Image(np.asarray(image.dataobj)[box].astype(np.float32, copy=False), affine)
 
 
 def padded_box(array: np.ndarray, box: Box, margin: int) -> np.ndarray:

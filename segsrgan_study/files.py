@@ -168,12 +168,10 @@ def _farthest_mm(difference: np.ndarray, shape: tuple[int, ...]) -> float:
 def save_image(image: Nifti1Image, path: str | Path, bits: int | None = None) -> Path:
     """Write an image as NIfTI (`.nii` or `.nii.gz`), atomically, with a header that holds the geometry alone.
 
-    With `bits`, values are rounded to multiples of `step_of` the image and written as int16, at most 14 bits.
+    With `bits`, at most 14, it is written `in_steps`.
     """
-    array, step = np.asarray(image.dataobj), 1.0
-    if bits:
-        step = step_of(array, bits)
-        array = np.stack([np.round(plane / np.float32(step)).astype(np.int16) for plane in array])  # saves memory
+    array = np.asarray(image.dataobj)
+    array, step = in_steps(array, bits) if bits else (array, 1.0)
     clean = Nifti1Image(array, image.affine)
     clean.header.set_data_dtype(array.dtype)
     clean.header.set_slope_inter(step, 0)
@@ -183,9 +181,11 @@ def save_image(image: Nifti1Image, path: str | Path, bits: int | None = None) ->
     return atomic(path, lambda part: nib.save(clean, part))
 
 
-def step_of(array: np.ndarray, bits: int) -> float:
-    """Return the power of 2 that divides the range of an array in 2^bits."""
-    return float(2.0 ** (np.ceil(np.log2(max(array.max(), -array.min(), 1e-30))) - bits))
+def in_steps(array: np.ndarray, bits: int) -> tuple[np.ndarray, float]:
+    """Return an array in whole numbers, int16, of a step: the power of 2 that divides its range in 2^bits."""
+    step = float(2.0 ** (np.ceil(np.log2(max(array.max(), -array.min(), 1e-30))) - bits))
+    planes = (np.round(plane / np.float32(step)).astype(np.int16) for plane in array)  # one at a time saves memory
+    return np.stack([*planes]), step
 
 
 def write_csv(path: str | Path, frame: pd.DataFrame, sep: str = ",") -> Path:

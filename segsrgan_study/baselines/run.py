@@ -49,6 +49,5 @@ def run(method: Method, case: Case, folder: Path) -> tuple[str, Nifti1Image | No
     except Exception as fault:
         traceback.print_exc(file=sys.stderr)
         return f"failed: {type(fault).__name__}: {' '.join(str(fault).split())[:300]}", None, None
-    arrays = {"labels": np.asarray(labels.dataobj), "seconds": seconds}
-    atomic(path, lambda part: np.savez_compressed(part, **arrays))
+    atomic(path, lambda part: np.savez_compressed(part, labels=np.asarray(labels.dataobj), seconds=seconds))
     return LABELLED, labels, seconds

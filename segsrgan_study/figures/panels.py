@@ -99,13 +99,15 @@ def view_of(
     shown = grid(image)
     foreground = shown.data > np.percentile(shown.data, 99.5) / 10
     inside = grid(mask) if mask is not None else Grid(foreground, shown.spacing_mm, shown.origin_mm)
-    require(foreground.any() and np.any(inside.data > 0), "the picture's image or mask is empty: nothing to show.")
-    low, high = _ends(inside.data > 0)
+    seen = inside.data > 0
+    require(foreground.any() and seen.any(), "the picture's image or mask is empty: nothing to show.")
+    low, high = _ends(seen)
     middle = (low + high) / 2
-    axis = None if plane is None else PLANES[plane][0]
-    if plane is not None and np.any(cut := inside.data.take(round(middle[axis]), axis) > 0):
-        others = np.arange(3) != axis
-        low[others], high[others] = _ends(cut)
+    if plane is not None:
+        axis = PLANES[plane][0]
+        cut, others = seen.take(round(middle[axis]), axis), np.arange(3) != axis
+        if cut.any():
+            low[others], high[others] = _ends(cut)
     box = inside.origin_mm[:, None] + inside.spacing_mm[:, None] * np.stack([low - 0.5, high + 0.5], axis=1)
     window = (0.0, float(np.percentile(shown.data[foreground], 99.5)))
     return View(inside.origin_mm + inside.spacing_mm * middle, box + np.array([-margin_mm, margin_mm]), window)

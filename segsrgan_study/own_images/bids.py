@@ -20,7 +20,7 @@ from segsrgan_core.atomic import write_json, write_text
 from segsrgan_core.classes import DRAWEM9
 from segsrgan_core.errors import UserError
 from segsrgan_core.segmenter import Segmentation, read_card, weight_files
-from segsrgan_study.files import save_image, sha256, step_of, write_csv
+from segsrgan_study.files import in_steps, save_image, sha256, write_csv
 from segsrgan_study.own_images.failures import FOLDER, place_digest
 from segsrgan_study.own_images.names import OWN, InputImage
 from segsrgan_study.own_images.quality import told_beside
@@ -184,9 +184,8 @@ def note_age(image: InputImage, out: Path) -> None:
 
 
 def _rounded(image: Nifti1Image, what: str) -> Nifti1Image:
-    array = np.asarray(image.dataobj)
-    step = np.float32(step_of(array, BITS[what]))
-    return Nifti1Image(np.round(array / step) * step, image.affine)
+    numbers, step = in_steps(np.asarray(image.dataobj), BITS[what])
+    return Nifti1Image(numbers * np.float32(step), image.affine)
 
 
 def write_description(out: Path, name: str) -> None:

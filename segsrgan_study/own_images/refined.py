@@ -35,7 +35,7 @@ class _Part:
         self.grid, self.box = grid, around(mask if mask.any() else ~mask, MARGIN)
         self.affine = affine @ nib.affines.from_matvec(np.eye(3), [part.start for part in self.box])
         to_fine = np.linalg.inv(grid.affine) @ affine
-        edges = np.array([(part.start, min(part.stop, n)) for part, n in zip(self.box, mask.shape, strict=True)]) - 0.5
+        edges = np.array([(part.start, part.stop) for part in self.box]) - 0.5
         low, high = to_fine[:3, 3] + np.diag(to_fine)[:3] * edges.T
         low, high = np.maximum(np.ceil(low), 0).astype(int), np.minimum(np.floor(high) + 1, grid.shape).astype(int)
         self.place = tuple(map(slice, low, high))
@@ -60,9 +60,8 @@ def refined(result: Segmentation, image: Nifti1Image, card: ModelCard, spacing_m
     """Bring the result of an image, float32 (X, Y, Z) of any orientation and spacing, to finer isotropic voxels.
 
     The network's correction is added to the image interpolated there, so that its detail in plane is kept, and the
-    probabilities are interpolated. `spacing_mm` is the new voxel size; None: that of the image in plane, to a
-    thousandth of a millimetre since headers round it, 0.4 mm or more. The result is returned as it is where that is
-    not below the card's.
+    probabilities are interpolated. `spacing_mm` is the new voxel size; None: that in plane, to 0.001 mm (headers round
+    it), 0.4 mm or more. The result is returned as it is where that is not below the card's.
     """
     target_mm = spacing_mm or max(FINEST_MM, round(float(np.sort(nib.affines.voxel_sizes(image.affine))[1]), 3))
     if target_mm >= card.spacing_mm:
@@ -78,11 +77,13 @@ def refined(result: Segmentation, image: Nifti1Image, card: ModelCard, spacing_m
     if halves:
         left, right = (brain.refine(brain.cut(half)) for half in halves)
         sides = np.where(left + right > 0.5, np.where(right > left, np.uint8(2), np.uint8(1)), np.uint8(0))
-    skull = sides > 0 if halves and sides.any() else True
+    skull = sides > 0 if halves and sides.any() else None
 
     def probability(name: str) -> np.ndarray:
         fine = brain.refine(named[name])
-        return np.multiply(fine, skull if name != "background" else True, out=fine)
+        if skull is not None and name != "background":
+            fine *= skull
+        return fine
 
     def remade(name: str) -> Nifti1Image:
         made = Remade(grid.shape, lambda: brain.whole(probability(name)))

@@ -39,9 +39,7 @@ class CaseScores(NamedTuple):
     seconds: float  # of the segmentation
 
 
-def uncalibrated(
-    card: ModelCard, probabilities: Mapping[str, np.ndarray]
-) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]:
+def uncalibrated(card: ModelCard, probabilities: Mapping[str, np.ndarray]) -> tuple[dict, np.ndarray, np.ndarray]:
     """Return probabilities, by class, labels and their probability as they were before the card's calibration."""
     classes = Classes(card.classes)
     stacked = np.stack([*probabilities.values()], -1)
