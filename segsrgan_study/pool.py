@@ -32,7 +32,7 @@ from segsrgan_study.faults import sentence
 from segsrgan_study.params import WORKERS
 from segsrgan_study.progress import Progress, say
 
-THREADS = (CORES_VARIABLE, "OMP_NUM_THREADS", "NUMBA_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
+THREADS = (CORES_VARIABLE, "OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
 KILLED = "its process was killed, even alone, most often for lack of memory; use a larger machine or a smaller image"
 
 

@@ -1,12 +1,12 @@
 """The compiled part of the DrawEM-style EM: one expectation step over an image, a row of voxels at a time."""
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 
 TINY = np.float32(1e-20)  # added to a density: no voxel is impossible for all tissues
 
 
-@njit(parallel=True, cache=True)
+@njit(cache=True)
 def expectation(
     image: np.ndarray,
     priors: np.ndarray,
@@ -36,7 +36,7 @@ def expectation(
     density = np.empty((nx, ny, nz), np.float32)
     one, two = np.float32(1), np.float32(2)
     peaks, falls = one / np.sqrt(np.float32(2 * np.pi) * variances), one / (two * variances)
-    for x in prange(nx):
+    for x in range(nx):
         near = np.zeros((tissues, nz), np.float32)
         for y in range(ny):
             if strength.max() > 0:
@@ -88,15 +88,12 @@ def _voxel(x, y, z, image, priors, means, peaks, falls, graph, near, averaged, p
             posteriors[c, x, y, z] = (posteriors[c, x, y, z] + priors[c, x, y, z]) / 2
 
 
-@njit(parallel=True, cache=True)
+@njit(cache=True)
 def moments(image: np.ndarray, weights: np.ndarray, inside: np.ndarray, about: np.ndarray) -> np.ndarray:
-    """Sum weights (C, X, Y, Z), weighted intensities and weighted squared distances from `about` (C,) over a mask.
-
-    Planes are summed one by one, so that the number of cores changes no digit.
-    """
+    """Sum weights (C, X, Y, Z), weighted intensities and weighted squared distances from `about` (C,) over a mask."""
     tissues, nx, ny, nz = weights.shape
     sums = np.zeros((nx, 3, tissues))
-    for x in prange(nx):
+    for x in range(nx):
         for c in range(tissues):
             for y in range(ny):
                 for z in range(nz):

@@ -9,6 +9,7 @@ search window, that is the result whatever the weights, and only the other voxel
 """
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from nibabel.nifti1 import Nifti1Image
@@ -20,8 +21,6 @@ from segsrgan_study.baselines.case import Case, Method
 from segsrgan_study.baselines.fusion import certain_labels
 from segsrgan_study.boxes import Box, around, padded_box
 from segsrgan_study.progress import tell
-
-PLANES_A_CORE = 8  # computed between two reports of progress
 
 
 def label(case: Case, atlas_images: str, **parameters) -> Nifti1Image:
@@ -54,7 +53,7 @@ def soft_labels(
     Returns:
         `numbers` (C,), the label of each map, 0 first, and `soft` float32 (X, Y, Z, C), maps that sum to 1.
     """
-    from segsrgan_study.baselines.imapa_kernel import fuse_planes
+    from segsrgan_study.baselines.imapa_kernel import fuse_plane
 
     candidates = len(atlases) * (2 * half_window + 1) ** 3
     widths_fit = half_patch >= 0 and half_window >= 0 and 1 <= k <= candidates
@@ -72,8 +71,7 @@ def soft_labels(
     soft = maps[certain]
     if not zone.any():
         return numbers, soft
-    pad, step = half_patch + half_window, PLANES_A_CORE * cores()
-    box = around(zone)
+    pad, box = half_patch + half_window, around(zone)
     scale = np.float32(target.max())
     images = [padded_box(np.asarray(array, np.float32), box, pad) / scale for array in (target, atlases)]
     classes = padded_box(classes, box, pad)
@@ -82,10 +80,12 @@ def soft_labels(
     for iteration, a in enumerate(alphas):
         misfit = _misfit(before, box, pad) if a > 0 else np.empty((0, 0, 0, len(numbers)), np.float32)
         fused = soft[box].copy()
-        for first in range(0, len(fused), step):
-            last = min(first + step, len(fused))
-            fuse_planes(first, last, *images, classes, misfit, zone_in_box, fused, half_patch, half_window, k, float(a))
-            tell(f"IMAPA: {(iteration + last / len(fused)) / len(alphas):.0%}")
+        rest = (*images, classes, misfit), zone_in_box, fused, (half_patch, half_window), k, float(a)
+        with ThreadPoolExecutor(cores()) as pool:
+            planes = [pool.submit(fuse_plane, x, *rest) for x in range(len(fused))]
+            for done, plane in enumerate(planes, start=1):
+                plane.result()
+                tell(f"IMAPA: {(iteration + done / len(fused)) / len(alphas):.0%}")
         soft[box] = fused
         before = soft
     return numbers, soft

@@ -85,11 +85,7 @@ def tune(
             by_tissue = [dice(truth == number, found == number) for number in numbers]
             scores[f"dice_{target.subject}"] = float(np.mean(by_tissue))
         mean = float(np.mean(list(scores.values())))
-        rows[key] = {**{name: _plain(parameters[name]) for name in grid}, "dice": mean, **scores}
+        rows[key] = {**{name: parameters[name] for name in grid}, "dice": mean, **scores}
         if mean > highest:
             best, highest = parameters, mean
     return best, pd.DataFrame(rows.values())
-
-
-def _plain(value: Any) -> Any:
-    return " ".join(f"{part:g}" for part in value) if isinstance(value, tuple) else value

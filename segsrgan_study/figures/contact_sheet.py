@@ -22,7 +22,7 @@ SPECK = 0.05  # a piece below this share of the largest one does not decide what
 def draw(result: Segmentation, title: str) -> Figure:
     """Draw a case: a row a plane; the interpolated input and the super-resolved image, then slices with contours."""
     view = _view(result)
-    fig, axes = three_rows(view, 2 + len(SHARES), TWO_COLUMNS_MM, titles_mm=12)
+    fig, axes = three_rows(view, 2 + len(SHARES), TWO_COLUMNS_MM, above_mm=10, below_mm=7)
     axes[0, 0].set_title("interpolated input")
     axes[0, 1].set_title("SegSRGAN")
     others = cycle(ON_GREY)
@@ -32,7 +32,7 @@ def draw(result: Segmentation, title: str) -> Figure:
         outlines.append(("left hemisphere", SKY, mask_of(result.sides, 1)))
     lines = [Line2D([], [], color=hue, label=name.replace("_", " ")) for name, hue, _ in outlines]
     look = {"frameon": True, "facecolor": "black", "labelcolor": "linecolor", "fontsize": 6, "handlelength": 1}
-    fig.legend(handles=lines, loc="outside lower center", ncols=len(lines), columnspacing=1, **look)
+    fig.legend(handles=lines, loc="lower center", ncols=len(lines), columnspacing=1, **look)
     for row, plane in zip(axes, PLANES, strict=True):
         show(row[0], result.interpolated, plane, view)
         show(row[1], result.image, plane, view)

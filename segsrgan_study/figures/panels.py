@@ -21,12 +21,13 @@ from matplotlib.patheffects import withStroke
 from nibabel.nifti1 import Nifti1Image
 
 from segsrgan_study.boxes import around
-from segsrgan_study.figures.style import new_figure, require
+from segsrgan_study.figures.style import require
 
 # Plane: (axis through it, axis drawn horizontally, axis drawn vertically) of a RAS+ array, and the marks at the
 # left and right edges. Horizontal axes run from right to left: patient's right, and the face, are on the left.
 PLANES = {"axial": (2, 0, 1, "R", "L"), "coronal": (1, 0, 2, "R", "L"), "sagittal": (0, 1, 2, "A", "P")}
 MARGIN_MM = 8.0  # around what is shown
+GAP_MM = 2.0  # between panels
 
 
 @dataclass(frozen=True)
@@ -87,9 +88,7 @@ def grid(image: Nifti1Image) -> Grid:
     return Grid(np.asanyarray(canonical.dataobj), spacing, (rotation / spacing).T @ canonical.affine[:3, 3])
 
 
-def view_of(
-    image: Nifti1Image, mask: Nifti1Image | None = None, plane: str | None = None, margin_mm: float = MARGIN_MM
-) -> View:
+def view_of(image: Nifti1Image, mask: Nifti1Image | None = None, plane: str | None = None) -> View:
     """A view of the foreground of a reference image, through its middle; MissingResult where there is none.
 
     The image sets the grey window, from zero to the 99.5th percentile of its foreground. Shown is the mask, non-zero
@@ -110,7 +109,7 @@ def view_of(
             low[others], high[others] = _ends(cut)
     box = inside.origin_mm[:, None] + inside.spacing_mm[:, None] * np.stack([low - 0.5, high + 0.5], axis=1)
     window = (0.0, float(np.percentile(shown.data[foreground], 99.5)))
-    return View(inside.origin_mm + inside.spacing_mm * middle, box + np.array([-margin_mm, margin_mm]), window)
+    return View(inside.origin_mm + inside.spacing_mm * middle, box + np.array([-MARGIN_MM, MARGIN_MM]), window)
 
 
 def _ends(mask: np.ndarray) -> np.ndarray:
@@ -118,11 +117,21 @@ def _ends(mask: np.ndarray) -> np.ndarray:
     return np.array([(part.start, part.stop - 1) for part in around(mask)]).T
 
 
-def three_rows(view: View, columns: int, width_mm: float, titles_mm: float) -> tuple[Figure, np.ndarray]:
-    """A figure with a row of panels per plane in true proportions, room for titles, and its panels (3, columns)."""
-    heights = [height / width for width, height in map(view.size_mm, PLANES)]
-    fig = new_figure(width_mm / columns * sum(heights) + titles_mm, width_mm)
-    return fig, fig.subplots(len(heights), columns, height_ratios=heights, squeeze=False)
+def three_rows(
+    view: View, columns: int, width_mm: float, above_mm: float, below_mm: float
+) -> tuple[Figure, np.ndarray]:
+    """A figure with a row of panels per plane in true proportions, and its panels (3, columns).
+
+    It has room for titles above and a legend below. The layout is fixed: matplotlib's own takes 0.4 s.
+    """
+    panel_mm = (width_mm - GAP_MM) / columns - GAP_MM
+    heights = np.array([panel_mm * height / width for width, height in map(view.size_mm, PLANES)])
+    height_mm = above_mm + heights.sum() + (len(heights) - 1) * GAP_MM + below_mm
+    fig = Figure(figsize=(width_mm / 25.4, height_mm / 25.4))
+    edges = {"left": GAP_MM / width_mm, "right": 1 - GAP_MM / width_mm}
+    edges |= {"bottom": below_mm / height_mm, "top": 1 - above_mm / height_mm}
+    edges |= {"wspace": GAP_MM / panel_mm, "hspace": GAP_MM / heights.mean()}
+    return fig, fig.subplots(len(heights), columns, height_ratios=heights, squeeze=False, gridspec_kw=edges)
 
 
 def show(ax: Axes, image: Nifti1Image, plane: str, view: View, **options: Any) -> AxesImage:

@@ -28,11 +28,11 @@ def draw(patients: Mapping[str, tuple[Nifti1Image, Nifti1Image]]) -> tuple[Figur
     """
     require(len(patients) > 0, f"no patient has cortex masks at both TE = {TE_MS[0]} and {TE_MS[1]} ms.")
     pairs = {name: (a, b if same_grid(a, b) else resample_from_to(b, a, order=0)) for name, (a, b) in patients.items()}
-    views = [view_of(first, mask=first, margin_mm=9) for first, _ in pairs.values()]
+    views = [view_of(first, mask=first) for first, _ in pairs.values()]
     size = np.max([np.ptp(view.box_mm, axis=1) for view in views], axis=0)[:, None]
     width_mm = min(TWO_COLUMNS_MM, len(pairs) * TWO_COLUMNS_MM / 3)  # one or two patients are drawn as large as three
     whole = replace(views[0], box_mm=size * [-0.5, 0.5])
-    fig, axes = three_rows(whole, len(pairs), width_mm, titles_mm=14)
+    fig, axes = three_rows(whole, len(pairs), width_mm, above_mm=7, below_mm=7)
     rows = []
     for column, view, (name, (first, second)) in zip(axes.T, views, pairs.items(), strict=True):
         aside = np.array([np.ptp(view.box_mm[0]) / 4, 0, 0])  # the sagittal plane halves a hemisphere
@@ -51,6 +51,6 @@ def draw(patients: Mapping[str, tuple[Nifti1Image, Nifti1Image]]) -> tuple[Figur
     look = {"edgecolor": "black", "linewidth": 0.5}
     colours = zip(TE_MS, ("white", CORTEX), strict=True)
     handles = [Patch(facecolor=colour, label=f"TE = {te} ms", **look) for te, colour in colours]
-    fig.legend(handles=handles, loc="outside lower center", ncols=2)
+    fig.legend(handles=handles, loc="lower center", ncols=2)
     columns = ["patient", *(f"volume_{te}_ml" for te in TE_MS), "dice", *(f"only_{te}_ml" for te in TE_MS)]
     return fig, pd.DataFrame(rows, columns=columns)

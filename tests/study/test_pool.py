@@ -43,7 +43,7 @@ def check_all_but_the_killer(found):
 def test_a_killed_process_costs_no_case_but_the_one_that_kills_always(tmp_path, monkeypatch):
     monkeypatch.setenv("SEGSRGAN_CORES", "6")
     monkeypatch.setenv("OMP_NUM_THREADS", "7")
-    monkeypatch.delenv("NUMBA_NUM_THREADS", raising=False)
+    monkeypatch.delenv("TF_NUM_INTRAOP_THREADS", raising=False)
     before = dict(os.environ)
     check_all_but_the_killer(map_cases(partial(work, tmp_path), ITEMS, "worked", "2"))
     left = [(tmp_path / name).read_text().split() for name in ("a", "b", "c", "d")]

@@ -57,7 +57,7 @@ def test_an_oblique_image_lines_up_with_its_thick_slices():
 
 
 def test_a_view_closes_the_box_around_what_it_shows_and_moves_to_a_share_of_the_head():
-    close = view_of(IMAGE, mask=mask_of(LABELS, 3), plane="axial", margin_mm=0)
+    close = view_of(IMAGE, mask=mask_of(LABELS, 3), plane="axial")
     assert np.all(np.ptp(close.box_mm, axis=1)[:2] < np.ptp(VIEW.box_mm, axis=1)[:2])
     assert close.window == VIEW.window
     low, high = (VIEW.at(share, ["axial"]).position_mm for share in (0, 1))
