@@ -48,8 +48,8 @@ class ModelCard:
     thickness_mm: tuple[float, float]  # smallest and largest slice thickness in training
     planes: Annotated[tuple[Literal["axial", "coronal", "sagittal"], ...], Field(min_length=1)]  # in training
     cohort: str  # name of the cohort of the training
-    step: Annotated[int, Field(ge=1)]  # voxels from window to window when it was calibrated
-    flips: tuple[Literal["x", "y", "z"], ...]  # axes along which windows were mirrored in turn, then
+    step: Annotated[int, Field(ge=1)]  # voxels from window to window
+    flips: tuple[Literal["x", "y", "z"], ...]  # axes along which windows are mirrored in turn
     temperature: Annotated[float, Field(gt=0)] = 1.0  # of the tissues' probabilities, see `Classes.calibrate`
     biases: dict[str, float] = field(default_factory=dict)  # by class, of their logarithms
     networks: Annotated[int, Field(ge=1, le=64)] = 1  # number of networks that vote
@@ -86,8 +86,6 @@ class Segmenter:
     card: ModelCard  # facts about the weights
     network: Network  # float32 (1, P, P, P, C) -> float32 (1, P, P, P, 1 + channels)
     others: tuple[Network, ...] = ()  # further networks that vote
-    step: int | None = None  # distance between windows in voxels; None: the card's
-    flips: tuple[str, ...] | None = None  # axes along which windows take turns to be mirrored; None: the card's
 
     def __call__(
         self,
@@ -117,11 +115,11 @@ class Segmenter:
         scale = intensity_scale(array)
         thickness = spacing_mm(canonical)[through_plane_axis(canonical)]
         classes = self.card.tissues
-        step, flips = self.windows
-        networks = views((self.network, *self.others), flips, classes)
+        networks = views((self.network, *self.others), self.card.flips, classes)
         more = [np.full_like(array, thickness)] if self.card.generator.get("thickness_channel") else []
         inputs = np.stack([array / scale, *more], axis=-1)
-        output = predict(networks, inputs, self.card.patch, step, 2 + classes.channels, walk)
+        edge = self.card.patch
+        output = predict(networks, inputs, edge, min(self.card.step, edge), 2 + classes.channels, walk)
         means, squares = output[..., 1:-1], output[..., -1]
         sides = _sides(classes.votes(means), Nifti1Image(output[..., 0], interpolated.affine))
         _clear_outside(classes, means, squares, sides)
@@ -145,12 +143,6 @@ class Segmenter:
             notes=self._notes(canonical, thickness),
         )
 
-    @property
-    def windows(self) -> tuple[int, tuple[str, ...]]:
-        """The step and the flips in force."""
-        step = self.card.step if self.step is None else self.step
-        return min(step, self.card.patch), self.card.flips if self.flips is None else self.flips
-
     def _check_field(self, image: Nifti1Image) -> None:
         extent = np.asarray(image.shape) * spacing_mm(image)
         low, high = FIELD_MM
@@ -168,8 +160,6 @@ class Segmenter:
             notes.append(f"the slices are {plane}, the network was trained on {' and '.join(self.card.planes)} slices")
         if not low - 0.25 <= thickness <= high + 0.25:
             notes.append(f"the slices are {thickness:.3g} mm thick, the network was trained on {low:g} to {high:g} mm")
-        if self.windows != (min(self.card.step, self.card.patch), self.card.flips):
-            notes.append("the probabilities were calibrated with other windows (--step, --flips)")
         return notes
 
 
@@ -223,16 +213,12 @@ def weight_files(networks: int) -> list[str]:
     return [WEIGHTS, *(f"generator_{number}.npz" for number in range(2, networks + 1))]
 
 
-def load_segmenter(
-    folder: str | Path, policy: str = "float32", step: int | None = None, flips: Sequence[str] | None = None
-) -> Segmenter:
+def load_segmenter(folder: str | Path, policy: str = "float32") -> Segmenter:
     """Load a trained model; nothing in the files is executed.
 
     Args:
         folder: that `save_model` wrote.
         policy: Keras dtype policy of the convolutions.
-        step: distance between windows in voxels; None: the card's.
-        flips: axes along which windows take turns to be mirrored; None: the card's.
 
     Raises:
         UserError: a file is missing, damaged, or of another architecture.
@@ -247,7 +233,7 @@ def load_segmenter(
         model = build_generator(**card.generator, policy=policy)
         load_state(folder / name, {"generator": model.trainable_variables})
         networks.append(as_function(model))
-    return Segmenter(card, networks[0], tuple(networks[1:]), step, None if flips is None else tuple(flips))
+    return Segmenter(card, networks[0], tuple(networks[1:]))
 
 
 def read_card(folder: Path) -> ModelCard:

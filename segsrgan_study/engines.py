@@ -49,21 +49,13 @@ def choose_precision(engine: str, precision: str = "auto") -> str:
     return "mixed_bfloat16" if fast else "float32"
 
 
-def load_segmenter(
-    folder: str | Path,
-    engine: str = "auto",
-    precision: str = "auto",
-    step: int | None = None,
-    flips: Sequence[str] | None = None,
-) -> Segmenter:
+def load_segmenter(folder: str | Path, engine: str = "auto", precision: str = "auto") -> Segmenter:
     """Load a trained model of `segmenter.save_model`; nothing in the files is executed.
 
     Args:
         folder: of the model.
         engine: see `choose_engine`.
         precision: of the convolutions, see `choose_precision`.
-        step: distance between windows in voxels; None: the card's.
-        flips: axes along which windows take turns to be mirrored; None: the card's.
 
     Raises:
         UserError: a file is missing, damaged, or of another architecture, or the engine is not installed.
@@ -71,10 +63,10 @@ def load_segmenter(
     engine = choose_engine(engine)
     precision = choose_precision(engine, precision)
     if engine == "tensorflow":
-        return keras_models.load_segmenter(folder, precision, step, flips)
+        return keras_models.load_segmenter(folder, precision)
     card = read_card(Path(folder))
     first, *others = (_load(Path(folder) / name, card, precision) for name in weight_files(card.networks))
-    return Segmenter(card, first, tuple(others), step, None if flips is None else tuple(flips))
+    return Segmenter(card, first, tuple(others))
 
 
 def _load(path: Path, card: ModelCard, precision: str) -> Network:

@@ -12,6 +12,7 @@ ADVICE = {
     errno.EROFS: "choose a folder that can be written to",
     **dict.fromkeys((errno.ENOENT, errno.ENOTDIR), "check the path"),
     errno.EISDIR: "give a file, not a folder",
+    errno.EEXIST: "give another name",
 }
 
 

@@ -70,7 +70,7 @@ def _read(path: Path, data: bytes | None) -> tuple[np.ndarray, np.ndarray]:
         raise UserError(f"{path}: {'a folder' if path.is_dir() else 'nothing there'}, no image; correct the path.")
     fault, again = f"cannot be read as {', '.join(SUFFIXES)}", "copy or convert it again"
     with _refused(path, fault, again), nib.imageglobals.ErrorLevel(REFUSED_HEADER_FAULTS):
-        source = nib.load(path) if path.suffix.lower() in PAIRS else _from_bytes(path, data)
+        source = open_image(path, data)
     if not isinstance(source, (nib.Nifti1Pair, nib.MGHImage)):
         raise UserError(f"{path}: {type(source).__name__} is not supported; convert it to NIfTI, with its orientation.")
     shape = tuple(map(int, source.shape))
@@ -99,6 +99,11 @@ def _refused(path: Path, fault: str, advice: str) -> Iterator[None]:
     except Exception as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
         raise UserError(f"{path}: {fault} ({reason}); {advice}.") from error
+
+
+def open_image(path: Path, data: bytes | None = None) -> Any:
+    """Return an image as nibabel has it, unchecked, from a file or the bytes of one; the ending in any case."""
+    return nib.load(path) if path.suffix.lower() in PAIRS else _from_bytes(path, data)
 
 
 def _from_bytes(path: Path, data: bytes | None) -> Any:

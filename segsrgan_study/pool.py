@@ -105,7 +105,7 @@ def place(workers: str, cases: int, memory_gib: float = 3.0, cores_each: int = 1
     """Return where cases run ("here", "local" or "slurm") and how many at a time; arguments as in `map_cases`."""
     match = re.fullmatch(WORKERS, str(workers))
     if not match:
-        raise UserError(f"workers: {workers!r} is not a number, auto or slurm:NUMBER; correct it.")
+        raise UserError(f"workers: {workers!r} is not a number above 0, auto or slurm:NUMBER; correct it.")
     auto, slurm, number = match.groups()
     if slurm:
         return "slurm", int(number)

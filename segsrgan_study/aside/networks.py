@@ -79,7 +79,7 @@ def calibrate_aside(study: Study, settings: Settings, cohorts: Sequence[str], mo
         for path in model.iterdir():
             atomic(out / path.name, lambda part, path=path: shutil.copyfile(path, part))
     write_json(out / "model.json", asdict(card))
-    windows = dict(zip(("edge", "step", "flips"), (card.patch, *segmenter.windows), strict=True))
+    windows = {"edge": card.patch, "step": card.step, "flips": card.flips}
     facts = settings.model_dump(mode="json", include={"simulation"}) | {"windows": windows}
     facts |= {"cohorts": list(cohorts), "cases": len(cases), "version": segsrgan_core.__version__}
     write_json(out / "calibration.json", facts)

@@ -15,7 +15,6 @@ MODEL = typer.Option(help="Folder of a trained model, or packaged weights; defau
 REFERENCE = typer.Option(help="Growth curve: newborn, fetus, or a table of your own controls (their volumes.tsv).")
 Precision = Literal["auto", "float32", "mixed_bfloat16"]
 Engine = Literal["auto", "openvino", "tensorflow"]
-Flips = Literal["none", "x", "xy", "xyz"]
 LISTS = ("--participant-label", "--participant_label", "--session-label", "--session_label")
 TE = typer.Option(min=1, help="Echo time in ms, of several: the nearest within 10 %.")
 SUBJECTS = typer.Option(*LISTS[:2], help="Subjects to segment, with or without sub-.")
@@ -32,10 +31,8 @@ def segment(
     participant_label: Annotated[list[str] | None, SUBJECTS] = None,
     session_label: Annotated[list[str] | None, SESSIONS] = None,
     split: Split = "",
-    step: Annotated[int | None, typer.Option(min=1, help="Voxels from window to window; default: the model's.")] = None,
     precision: Annotated[Precision, typer.Option(help="Of the network; auto measures which is faster.")] = "auto",
     engine: Annotated[Engine, typer.Option(help="Of the network; auto takes TensorFlow on a GPU only.")] = "auto",
-    flips: Annotated[Flips | None, typer.Option(help="Axes to mirror (x: left-right); default: the model's.")] = None,
     spacing: Annotated[float | None, typer.Option(min=0.3, help="Voxels in mm; default: those in plane.")] = None,
     reference: Annotated[str, REFERENCE] = "newborn",
     workers: Annotated[str, typer.Option(help="Images at a time: auto, a number, or slurm:NUMBER.")] = "auto",
@@ -61,7 +58,7 @@ def segment(
     from segsrgan_study.own_images.run import segment_all
     from segsrgan_study.weights import BY_PLANE, find_model
 
-    mirrored, statuses = None if flips is None else tuple(flips.replace("none", "")), []
+    statuses = []
     folders = {name: find_model(name) for name in ([model] if model else BY_PLANE.values())}
     cards = {name: read_card(folder) for name, folder in folders.items()}
     for card in cards.values():
@@ -73,7 +70,7 @@ def segment(
         suited = {image: model or BY_PLANE[plane_of(image)] for image in found}
         for name in sorted({*suited.values()}) or list(folders)[:1]:
             say(f"weights {folders[name].resolve().name!r}, trained on {cards[name].cohort}.")
-            job = Job(folders[name], out, step, precision, engine, mirrored, spacing, reference)
+            job = Job(folders[name], out, precision, engine, spacing, reference)
             statuses += segment_all([one for one in found if suited[one] == name], failures, job, workers)
             failures = []
     count = Counter(one.state for one in statuses)

@@ -12,7 +12,9 @@ from segsrgan_study.files import stem
 
 METADATA = ("subject", "session", "te_ms", "tr_ms", "age_weeks", "site")
 _TIME = r"(?i)(?<![a-z0-9]){}[_-]?(\d+(?:\.\d+)?)(?:ms)?(?![a-z0-9])"
-TIMES_AND_REST = r"(?i)[_-]?(?<![a-z0-9])t[er][_-]?\d+(\.\d+)?(ms)?(?![a-z0-9]).*$"
+_TR = r"(?:[_-]?(?<![a-z0-9])tr[_-]?[1-9]\d*(?:\.\d+)?(?:ms)?)?"
+# At the end of a name, an echo time with or without a repetition time; TE001 or TR120 alone may be a patient's id.
+TIMES = rf"(?i){_TR}[_-]?(?<![a-z0-9])te[_-]?[1-9]\d*(?:\.\d+)?(?:ms)?{_TR}(?:[_-]t2w?)?$"
 
 
 def describe(
@@ -36,7 +38,7 @@ def describe(
         match = re.search(names, image)
         named = {key: value for key, value in match.groupdict().items() if value} if match else {}
         first = next((star.partition("/")[0] for star in stars if star), stem(image))
-        own = named.get("subject") or re.sub(TIMES_AND_REST, "", first) or first
+        own = named.get("subject") or re.sub(TIMES, "", first) or first
         row = {"image": image, "own_name": own, "subject": own, "session": ""}
         times = {key: re.search(_TIME.format(key), image) for key in ("te", "tr")}
         row |= {f"{key}_ms": match[1] for key, match in times.items() if match}
@@ -77,7 +79,7 @@ def bids_ages(folder: Path) -> dict[tuple[str, str], str]:
     """
     ages = {}
     for path in [folder / "participants.tsv", *sorted(folder.glob("sub-*/sub-*_sessions.tsv"))]:
-        for row in csv.DictReader(_lines(path), delimiter="\t"):
+        for row in csv.DictReader(_lines(path), delimiter="\t", quoting=csv.QUOTE_NONE):
             subject = row.get("participant_id") or path.name.partition("_")[0]
             session = row.get("session_id") or ""
             who = subject.removeprefix("sub-"), session.removeprefix("ses-")

@@ -9,6 +9,7 @@ import pandas as pd
 
 from segsrgan_core.errors import UserError
 
+MOST_FAULTS = 50  # that are listed
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
 
 
@@ -24,20 +25,27 @@ def parse_table(data: bytes) -> tuple[pd.DataFrame, list[str]]:
     separator = max(SEPARATORS, key=text.partition("\n")[0].count)
     if separator != ",":
         faults.append(f"{SEPARATORS[separator]} separate the fields, as Excel in some languages has it; use commas")
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
-    header = [name.strip() for name in next(reader, [])]
+    reader, lines, start = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True), [], 1
+    try:
+        for fields in reader:
+            lines.append((start, [field.strip() for field in fields]))
+            start = reader.line_num + 1
+    except csv.Error as error:
+        unread = f"line {start}: {error}; correct the quotation marks, or save it as 'CSV UTF-8'"
+        return pd.DataFrame(dtype=str), [*faults, unread]
+    header = lines.pop(0)[1] if lines else []
+    while header and not header[-1]:  # columns that Excel adds
+        header.pop()
     twice = [name for name in header if header.count(name) > 1]
     if twice:
         return pd.DataFrame(dtype=str), [*faults, f"line 1: the column {twice[0]!r} stands there more than once"]
     rows: dict[int, list[str]] = {}
-    line = reader.line_num + 1
-    for fields in reader:
-        cells = [field.strip() for field in fields]
+    for line, fields in lines:
+        cells = fields if any(fields[len(header) :]) else fields[: len(header)]
         if any(cells) and len(cells) == len(header):
             rows[line] = cells
         elif any(cells):
             faults.append(f"line {line}: {len(fields)} fields, where the header has {len(header)}")
-        line = reader.line_num + 1
     if not rows:
         faults.append("there is no whole row below the header")
     return pd.DataFrame.from_dict(rows, orient="index", columns=header, dtype=str), faults
@@ -67,7 +75,7 @@ def read_bytes(path: str | Path) -> bytes:
 
 
 def refuse(what: str | Path, faults: list[str], advice: str = "") -> None:
-    """Raise one UserError that lists every fault on its own line; do nothing if there is none."""
+    """Raise one UserError with a line for each fault, up to MOST_FAULTS; do nothing if there is none."""
     if faults:
         count = "1 fault" if len(faults) == 1 else f"{len(faults)} faults"
-        raise UserError("\n- ".join([f"{what}: {count} to correct{advice}:", *faults]))
+        raise UserError("\n- ".join([f"{what}: {count} to correct{advice}:", *faults[:MOST_FAULTS]]))

@@ -5,8 +5,10 @@ case, so that a case is either complete or absent.
 """
 
 import json
+import os
 from collections.abc import Iterable
 from concurrent.futures import Executor, Future
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -36,8 +38,8 @@ DESCRIPTIONS = {
 MAKER = {"Name": "segsrgan_core", "Version": segsrgan_core.__version__}
 BITS = {"T2w": 14, "uncertainty": 8, "probseg": 8}  # precision of the files; scanners store 12 bits
 STRIPPED = 2 / 3  # share of voxels that are exactly 0 in an image without its skull
-OTHERS = ("dataset_description.json", "README", ".bidsignore", "report.html", "cases.tsv", "volumes.tsv")
 NOT_BIDS = ("*.html", "growth.png", "cases.tsv", "volumes.tsv", "volumes.json", "figures", FOLDER)
+OTHERS = ("dataset_description.json", "README", ".bidsignore", "report.html", "desc-segsrgan_dseg.tsv", *NOT_BIDS[1:5])
 
 
 @dataclass(frozen=True)
@@ -46,10 +48,8 @@ class Job:
 
     model: Path  # folder of a trained network
     out: Path  # top of the derivatives
-    step: int | None = None  # distance between windows in voxels; None: that of the model card
     precision: str = "auto"  # "auto", "float32" or "mixed_bfloat16"
     engine: str = "auto"  # "auto", "openvino" or "tensorflow"
-    flips: tuple[str, ...] | None = None  # axes along which windows are mirrored in turn; None: those of the card
     spacing_mm: float | None = None  # voxel size of the results; None: that of each image in plane
     reference: str = "newborn"  # what volumes are compared with, see `growth.find_reference`; no number depends on it
 
@@ -62,10 +62,8 @@ class Job:
             "GeneratedBy": [MAKER],
             "Weights": {**weights, "Sha256": digest, "CardSha256": sha256(self.model / CARD)},
             "Options": {
-                "Step": min(self.step or card.step, card.patch),
                 "Engine": self.engine,
                 "Precision": self.precision,
-                "Flips": "".join(card.flips if self.flips is None else self.flips) or "none",
                 "Spacing": f"{self.spacing_mm:g} mm" if self.spacing_mm else "in plane",
             },
         }
@@ -94,10 +92,12 @@ def is_done(image: InputImage, out: Path, identity: dict[str, Any]) -> bool:
 
 
 def _source_digest(path: Path) -> str:
-    """Return the checksum of an image; of a pair those of `.img` and `.hdr`, joined by `;`."""
+    """Return the checksum of an image; of a pair those of `.img` and `.hdr`, joined by `;`; "" if it cannot be read."""
     header = path.with_suffix(".hdr")
     files = [path, header] if path.suffix.lower() == ".img" and header.is_file() else [path]
-    return ";".join(sha256(file) for file in files)
+    with suppress(OSError):
+        return ";".join(sha256(file) for file in files)
+    return ""
 
 
 def is_anothers(image: InputImage, out: Path) -> bool:
@@ -105,12 +105,12 @@ def is_anothers(image: InputImage, out: Path) -> bool:
     record = read_record(out / image.record)
     if record is None or not image.file.is_file() or record.get("SourcePlace") in (None, place_digest(image.origin)):
         return False
-    return record.get("SourceSha256") != _source_digest(image.file)
+    return _source_digest(image.file) not in ("", record.get("SourceSha256"))
 
 
 def refuse_inside(out: Path, origins: Iterable[Path]) -> None:
     """Raise a UserError if a folder for results is one of the images' or holds one."""
-    if held := [path for path in origins if path.resolve().is_relative_to(out.resolve())]:
+    if held := [path for path in origins if Path(os.path.realpath(path)).is_relative_to(os.path.realpath(out))]:
         raise UserError(f"{out}: the folder holds the image {held[0]} itself; give --out a folder of its own.")
 
 
@@ -189,12 +189,18 @@ def _rounded(image: Nifti1Image, what: str) -> Nifti1Image:
 
 
 def write_description(out: Path, name: str) -> None:
-    """Write `dataset_description.json` of a BIDS data set called `name`; a UserError where somebody else's is there."""
-    path = out / "dataset_description.json"
-    made_here = path.is_file() and MAKER["Name"] in path.read_text(encoding="utf-8", errors="replace")
-    if not made_here and any((out / name).exists() for name in OTHERS):
+    """Write `dataset_description.json` of a BIDS data set called `name`; what was added to it is kept.
+
+    A UserError tells that somebody else's data set is there.
+    """
+    path, there, makers = out / "dataset_description.json", {}, []
+    with suppress(OSError, ValueError, TypeError, KeyError):
+        there = dict(json.loads(path.read_text(encoding="utf-8")))
+        makers = [one["Name"] for one in there["GeneratedBy"]]
+    if makers != [MAKER["Name"]] and any((out / name).exists() for name in OTHERS):
         raise UserError(f"{out}: the folder holds another data set; give --out a folder of its own.")
-    write_json(path, {"Name": name, "BIDSVersion": "1.10.0", "DatasetType": "derivative", "GeneratedBy": [MAKER]})
+    facts = {"Name": name, "BIDSVersion": "1.10.0", "DatasetType": "derivative"}
+    write_json(path, {**facts, **there, "GeneratedBy": [MAKER]})
 
 
 def write_top(out: Path) -> None:
@@ -202,5 +208,6 @@ def write_top(out: Path) -> None:
     write_description(out, "SegSRGAN: super-resolution and segmentation of thick-slice MRI")
     labels = pd.DataFrame({"index": list(DRAWEM9), "name": list(DRAWEM9.values())})
     write_csv(out / "desc-segsrgan_dseg.tsv", labels, sep="\t")
-    write_text(out / "README", Path(__file__).with_name("README.txt").read_text(encoding="utf-8"))
+    if not (out / "README").exists():
+        write_text(out / "README", Path(__file__).with_name("README.txt").read_text(encoding="utf-8"))
     write_text(out / ".bidsignore", "\n".join(NOT_BIDS) + "\n")

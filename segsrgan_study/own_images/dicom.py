@@ -24,9 +24,10 @@ UNEVEN = "slices are missing or unevenly spaced"
 OF_EACH = "name the folder of each, or list them in a CSV table with the columns image and subject"
 OFF_SLICES, OFF_VOXELS = 0.1, 0.5  # what a slice may lie beside its place, along the stack and within slices
 # Elements of a DICOM file of either little-endian syntax: tag, type and length, or length; value.
+_NUMBER = rb" *([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?) *"
 SERIES = re.compile(rb"(?s)\x20\x00\x0e\x00.{4} *([\d.]+)")
-PIXEL = re.compile(rb"(?s)\x28\x00\x30\x00.{4} *([-+.\deE]+) *\\ *([-+.\deE]+)")
-PLACE = re.compile(rb"(?s)\x20\x00\x32\x00.{4} *([-+.\deE]+) *\\ *([-+.\deE]+) *\\ *([-+.\deE]+)")
+PIXEL = re.compile(rb"(?s)\x28\x00\x30\x00.{4}" + rb"\\".join([_NUMBER] * 2))
+PLACE = re.compile(rb"(?s)\x20\x00\x32\x00.{4}" + rb"\\".join([_NUMBER] * 3))
 PATIENT = re.compile(rb"(?s)\x10\x00\x20\x00(?:LO(.)\x00|(.)\x00\x00\x00)")  # length, then the value
 LPS = np.diag([-1.0, -1, 1, 1])
 

@@ -3,6 +3,7 @@
 import fcntl
 import hashlib
 import json
+import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -15,7 +16,7 @@ FOLDER = ".failures"
 
 def place_digest(path: Path | None) -> str:
     """Return 8 digits of the checksum of an absolute path, which may hold a person's name; "" for None."""
-    return hashlib.sha256(str(path.resolve()).encode(errors="surrogateescape")).hexdigest()[:8] if path else ""
+    return hashlib.sha256(os.path.realpath(path).encode(errors="surrogateescape")).hexdigest()[:8] if path else ""
 
 
 def keep(out: Path, failures: Iterable[Failure]) -> None:
@@ -47,10 +48,10 @@ def _kept(out: Path) -> Iterator[tuple[Path, dict[str, str]]]:
 
 
 @contextmanager
-def one_at_a_time(out: Path) -> Iterator[None]:
-    """Let one job at a time do what follows; on a file system without locks all go on."""
+def one_at_a_time(out: Path, what: str) -> Iterator[None]:
+    """Let one job at a time do what follows to a case, or to the tables; on a file system without locks all go on."""
     (out / FOLDER).mkdir(exist_ok=True)
-    with (out / FOLDER / "lock").open("w") as handle:
+    with (out / FOLDER / f"{what}.lock").open("w") as handle:
         with suppress(OSError):
             fcntl.flock(handle, fcntl.LOCK_EX)
         yield

@@ -75,8 +75,8 @@ def find_images(
     for number, folder in enumerate(track(folders, "converted") if len(folders) > 1 else folders, start=1):
         try:
             converted += _converted(folder, scratch / str(number), series, te_ms)
-        except UserError as error:
-            say(str(error))
+        except (UserError, OSError) as error:
+            say(f"{sentence(error)}.")
             why = "the DICOM folder gave no image to work on; the screen said why"  # whose names no output may hold
             failures.append(Failure(folder.name or f"DICOM folder {number}", why, folder.file))
     for key, option in {"sub": "--participant-label", "ses": "--session-label"}.items():
@@ -130,7 +130,7 @@ def _of_te(images: list[InputImage], te_ms: float, failures: list[Failure]) -> l
     visits: dict[tuple, list[InputImage]] = {}
     for image in images:
         entities = entities_of(image.name)
-        visits.setdefault((entities["sub"], entities.get("ses")), []).append(image)
+        visits.setdefault((entities["sub"], entities.get("ses"), image.beside), []).append(image)
     kept = []
     for visit in visits.values():
         times = [image.te_ms or echo_time_ms(image.file) for image in visit]
@@ -149,7 +149,7 @@ def _apart(images: list[InputImage], failures: list[Failure]) -> list[InputImage
     contents: dict[str, InputImage] = {}  # those of a DICOM folder are new files each time
     people: dict[str, InputImage] = {}
     for image in images:
-        content = sha256(image.file) if image.folder else str(image.file.resolve())
+        content = sha256(image.file) if image.folder else os.path.realpath(image.file)
         same = contents.get(content)
         as_before = same and (same.name, same.age_weeks) == (image.name, image.age_weeks)
         if same and (as_before or not (same.by_table and image.by_table)):
@@ -164,6 +164,8 @@ def _apart(images: list[InputImage], failures: list[Failure]) -> list[InputImage
         elif person.person != image.person:
             reason = f"{image.person!r} and {person.person!r} would be one subject in the outputs; rename one, or use "
             reason += "a CSV table with a column subject"
+        elif person.beside != image.beside:
+            reason = f"another image of {image.person!r} lies in another folder, as if of another person; {IN_A_TABLE}"
         elif other := kept.get(image.name.casefold()):
             reason = f"its outputs would have the names of those of {other.source}, {other.name}; {IN_A_TABLE}"
         if reason:
@@ -195,8 +197,10 @@ def _expand(path: Path, split: str) -> list[InputImage]:
 def _of_file(file: Path, source: str) -> InputImage:
     """Image with the name that its path gives; without one where the path has no Latin letter."""
     entities = names.entities_of_file(source)
+    beside = None if "sub-" in source else Path(os.path.realpath(file.parent))
     with suppress(UserError):
-        return InputImage(file, joined(entities), source, unicodedata.normalize("NFKD", entities["sub"]))
+        person = unicodedata.normalize("NFKD", entities["sub"])
+        return InputImage(file, joined(entities), source, person, beside=beside)
     return InputImage(file, "", source)
 
 
@@ -210,25 +214,36 @@ def _folder(path: Path) -> list[InputImage]:
     relative = {file: file.relative_to(path) for file in files}
     chosen = [file for file in images if not _is_no_image(relative[file])]
     chosen = [file for file in chosen if re.fullmatch("(?i)sub-.*_T2w", stem(file))] or chosen
-    others = [file for file in files if file not in images]
+    locked = [file for file in files if file.is_dir()]
+    others = [file for file in files if file not in [*images, *locked]]
     odd = [file for file in others if file.suffix.lower() in UNREAD]
     # Each is opened once; without images DICOM is what the folder is for.
     dicom = {file for file in (others if images else odd) if _is_dicom(file)}
+    is_dicom = not images or (dicom and not chosen)
     unread = [file for file in odd if file not in dicom]
     left_out = [relative[file].as_posix() for file in images if file not in chosen]
-    left_out += sorted({f"DICOM files in {file.parent}" for file in dicom if images})
+    left_out += sorted({f"DICOM files in {file.parent}" for file in dicom if not is_dicom})
     left_out += [f"{relative[file].as_posix()} (convert or unpack it)" for file in unread]
     if left_out:
         say(f"{path}: left out: {_few(left_out)}.")
-    if not images:
-        return [InputImage(path, "", "")]
-    return [_of_file(file, relative[file].as_posix()) for file in chosen]
+    found = [InputImage(file, "", relative[file].as_posix()) for file in locked]  # each fails alone
+    if is_dicom:
+        return [*found, InputImage(path, "", "")]
+    return [*found, *(_of_file(file, relative[file].as_posix()) for file in chosen)]
 
 
 def _files(path: Path) -> list[Path]:
-    """Return the visible files of a folder and those below it, in order; links are followed, each folder once."""
+    """Return the visible files of a folder and those below it, in order; links are followed, each folder once.
+
+    Folders that cannot be read are among them.
+    """
     found, seen = [], set()
-    for place, folders, files in os.walk(path, onerror=lambda error: say(f"{sentence(error)}."), followlinks=True):
+
+    def locked(error: OSError) -> None:
+        found.append(Path(error.filename))
+        say(f"{sentence(error)}.")
+
+    for place, folders, files in os.walk(path, onerror=locked, followlinks=True):
         real = os.path.realpath(place)
         folders[:] = sorted(name for name in folders if not name.startswith(".") and real not in seen)
         if real not in seen:
@@ -277,7 +292,7 @@ def _table(path: Path, split: str) -> list[InputImage]:
         return _manifest(path, split)
     frame = frame.rename(columns=lambda name: ALIASES.get(name.lower(), name.lower()))
     if "image" not in frame.columns:
-        refuse(path, [*faults, "line 1: the column 'image' is missing"])
+        refuse(path, faults or ["line 1: the column 'image' is missing"])
     twice = sorted(set(frame.columns[frame.columns.duplicated()]))
     refuse(path, [*faults, *(f"line 1: there are two columns for {name!r}" for name in twice)])
     if unused := set(frame.columns) - {"image", "subject", "session", "age_weeks", *names.ENTITIES}:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from segsrgan_core.errors import UserError
-from segsrgan_study.cohorts.acquisition import TIMES_AND_REST
+from segsrgan_study.cohorts.acquisition import TIMES
 from segsrgan_study.files import stem
 
 ENTITIES = ("sub", "ses", "acq", "ce", "rec", "run", "echo", "part", "chunk")  # of an anatomical image, in BIDS's order
@@ -41,6 +41,7 @@ class InputImage:
     source: str  # its name in the outputs; for DICOM never the name of the folder, which may be that of a person
     person: str = ""  # id of the subject as it was spelled
     by_table: bool = False  # a table gives the name
+    beside: Path | None = None  # folder of the other echoes of a subject that the file's name alone gives
     te_ms: float | None = None  # echo time, where a manifest gives it
     age_weeks: float | None = None  # postmenstrual age at the scan (before birth: gestational age), where it is known
     folder: Path | None = None  # of DICOM, from which the file was converted
@@ -122,7 +123,8 @@ def entities_of_file(path: str | Path) -> dict[str, str]:
     else:
         known = _words(*folders)
         whole = "_".join([*folders, *(word for word in _words(name) if word not in known)]) if folders else name
-        pairs["sub"] = re.sub(TIMES_AND_REST, "", whole) or whole
+        cut = re.sub(TIMES, "", whole)
+        pairs["sub"] = cut if any(_words(cut)) else whole  # `t2_te120` names nobody
         words = [whole.removeprefix(pairs["sub"])]
     rest = "".join(word for word in words if not re.fullmatch(T2, word))
     return {**pairs, "acq": pairs.get("acq", "") + rest}

@@ -11,7 +11,7 @@ from segsrgan_core.errors import UserError
 from segsrgan_core.imaging.geometry import slice_plane, spacing_mm
 from segsrgan_core.imaging.resynthesis import TE_MS
 from segsrgan_core.segmenter import ModelCard
-from segsrgan_study.files import stem
+from segsrgan_study.files import open_image, stem
 from segsrgan_study.own_images.names import InputImage
 from segsrgan_study.verdict.measures import NORMAL_MAD
 
@@ -28,7 +28,7 @@ TEMPLATES = (3, 4)  # NIfTI's codes of Talairach's and MNI's spaces
 def plane_of(image: InputImage) -> str:
     """Return the plane of an image's slices by its header; axial where it cannot be told."""
     try:
-        scan = nib.load(image.file)
+        scan = open_image(image.file)
         sizes = np.sort(spacing_mm(scan))
         return slice_plane(scan) if sizes[2] > THICK * sizes[1] else "axial"
     except Exception:  # nibabel raises many kinds; segmenting the image will tell
@@ -52,7 +52,7 @@ def unlike_training(file: Path, card: ModelCard, distance_mm: float) -> list[str
     The network takes the distance between the image's slices for their thickness.
     """
     notes, told = [], told_beside(file)
-    header = nib.load(file).header
+    header = open_image(file).header
     if isinstance(header, nib.Nifti1Header):
         codes = {int(header[name]) for name in ("sform_code", "qform_code")} - {0}
         if codes <= {*TEMPLATES}:

@@ -56,16 +56,17 @@ class _Part:
         return result
 
 
-def refined(result: Segmentation, image: Nifti1Image, card: ModelCard, spacing_mm: float | None = None) -> Segmentation:
+def in_plane_mm(image: Nifti1Image) -> float:
+    """Return the voxel size in plane of thick slices (X, Y, Z) to 0.001 mm (headers round it), but 0.4 mm at least."""
+    return max(FINEST_MM, round(float(np.sort(nib.affines.voxel_sizes(image.affine))[1]), 3))
+
+
+def refined(result: Segmentation, image: Nifti1Image, card: ModelCard, target_mm: float) -> Segmentation:
     """Bring the result of an image, float32 (X, Y, Z) of any orientation and spacing, to finer isotropic voxels.
 
     The network's correction is added to the image interpolated there, so that its detail in plane is kept, and the
-    probabilities are interpolated. `spacing_mm` is the new voxel size; None: that in plane, to 0.001 mm (headers round
-    it), 0.4 mm or more. The result is returned as it is where that is not below the card's.
+    probabilities are interpolated.
     """
-    target_mm = spacing_mm or max(FINEST_MM, round(float(np.sort(nib.affines.voxel_sizes(image.affine))[1]), 3))
-    if target_mm >= card.spacing_mm:
-        return result
     grid, coarse, classes = resample_isotropic(image, target_mm), result.image.affine, card.tissues
     correction = np.asarray(result.image.dataobj) - np.asarray(result.interpolated.dataobj)
     window = _Part(correction != 0, coarse, grid)

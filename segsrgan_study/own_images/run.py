@@ -6,20 +6,21 @@ from dataclasses import replace
 from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
+from segsrgan_core.errors import UserError
 from segsrgan_core.inference import Walk
-from segsrgan_core.segmenter import Segmentation, Segmenter
+from segsrgan_core.segmenter import ModelCard, Segmentation, Segmenter
 from segsrgan_study.engines import choose_engine, choose_precision, load_segmenter
 from segsrgan_study.environment import versions
 from segsrgan_study.files import load_image
 from segsrgan_study.motion import brought_back
 from segsrgan_study.own_images import bids
 from segsrgan_study.own_images.bids import Job
-from segsrgan_study.own_images.failures import forget, keep
+from segsrgan_study.own_images.failures import forget, keep, one_at_a_time
 from segsrgan_study.own_images.names import Failure, InputImage
 from segsrgan_study.own_images.quality import refuse_labels, unlike_training
-from segsrgan_study.own_images.refined import refined
+from segsrgan_study.own_images.refined import in_plane_mm, refined
 from segsrgan_study.own_images.tables import write_tables
-from segsrgan_study.pool import map_cases
+from segsrgan_study.pool import map_cases, place
 from segsrgan_study.progress import say, track
 from segsrgan_study.quiet import start_tensorflow
 from segsrgan_study.shapes.cortex import cortical_shape
@@ -44,6 +45,7 @@ def segment_all(images: list[InputImage], failures: Iterable[Failure], job: Job,
     A UserError tells that network or reference cannot be loaded, or that `job.out` holds images to segment or another
     data set.
     """
+    place(workers, 1)  # a value that is none stops the run
     refused, reference = [Failure(*one) for one in failures], find_reference(job.reference)
     bids.refuse_inside(job.out, [one.origin for one in [*images, *refused] if one.origin])
     bids.write_top(job.out)
@@ -51,9 +53,8 @@ def segment_all(images: list[InputImage], failures: Iterable[Failure], job: Job,
     missing = [image for image in images if not bids.is_done(image, job.out, identity)]
     others = [image for image in missing if bids.is_anothers(image, job.out)]
     for image in others:
-        reason = f"the results of another image are called {image.name} in {job.out}; give it another subject or run"
-        say(f"{image.origin}: {reason}, or give another --out.")
-        refused.append(Failure(image.source, reason.replace(f" in {job.out}", " in --out"), image.origin))
+        say(f"{image.origin}: {_taken(image)}.")
+        refused.append(Failure(image.source, _taken(image), image.origin))
     missing, images = ([image for image in some if image not in others] for some in (missing, images))
     if missing:
         engine = choose_engine(job.engine)  # once, since parallel processes might choose differently
@@ -72,7 +73,8 @@ def segment_all(images: list[InputImage], failures: Iterable[Failure], job: Job,
         statuses.append(Status(image.name, image.source, state, reason or ""))
     failed = [image for image in images if outcomes.get(image)]
     forget(job.out, [image for image in images if image not in failed])
-    keep(job.out, [*refused, *(Failure(one.source, outcomes[one], one.file, one.name) for one in failed)])
+    names = {image: "" if bids.is_anothers(image, job.out) else image.name for image in failed}
+    keep(job.out, [*refused, *(Failure(one.source, outcomes[one], one.file, names[one]) for one in failed)])
     write_tables(job.out, reference)
     return statuses
 
@@ -83,21 +85,39 @@ def segment_image(image: InputImage, job: Job, identity: dict[str, Any], walk: W
     The job has engine and precision chosen; `identity` is that of the job as it was asked for. Of an image that cannot
     be read or segmented (a UserError), nothing is left in the folder.
     """
+    with one_at_a_time(job.out, image.name):
+        if bids.is_done(image, job.out, identity):  # by another job
+            return
+        if bids.is_anothers(image, job.out):
+            raise UserError(f"{image.origin}: {_taken(image)}.")
+        _segment(image, job, identity, walk)
+
+
+def _taken(image: InputImage) -> str:
+    return f"the results of another image are called {image.name} in --out; give it another subject or run, or folder"
+
+
+def _segment(image: InputImage, job: Job, identity: dict[str, Any], walk: Walk) -> None:
     bids.remove_case(image, job.out)
     scan, segmenter = load_image(image.file), segmenter_of(job)
     refuse_labels(scan, image.file)
     still, moved_mm = brought_back(scan)
-    found = segmenter(still, walk=walk)
-    fine = refined(found, still, segmenter.card, job.spacing_mm)
-    coarse = bids.as_written(replace(found, probabilities=fine.probabilities))
-    result = coarse if fine is found else bids.as_written(fine)
-    del found, fine  # 0.4 GiB
+    found, card, target_mm = segmenter(still, walk=walk), segmenter.card, job.spacing_mm or in_plane_mm(still)
+    if target_mm < card.spacing_mm:
+        del segmenter
+        segmenter_of.cache_clear()  # 0.2 GiB, loaded again in 0.3 s
+        fine = refined(found, still, card, target_mm)
+        coarse, result = (bids.as_written(replace(one, probabilities=fine.probabilities)) for one in (found, fine))
+        del fine
+    else:
+        coarse = result = bids.as_written(found)
+    del found  # 0.4 GiB
     try:
         with ThreadPoolExecutor(2) as threads:  # files are compressed, and the shape is measured, beside the rest
             shape = threads.submit(cortical_shape, coarse.labels, coarse.sides)  # on the network's grid, as the quality
             saved = bids.save_images(image, result, job.out, threads)
             numbers = measures(scan, coarse)  # for these the verdict was fitted
-            facts = _facts(image, result, job, identity, numbers, moved_mm)
+            facts = _facts(image, result, job, identity, card, numbers, moved_mm)
             sheet = bids.write_sheet(image, result, job.out)
             bids.write_case(image, result, job, facts | {"Shape": shape.result()}, sheet, saved)
     except BaseException:
@@ -106,12 +126,10 @@ def segment_image(image: InputImage, job: Job, identity: dict[str, Any], walk: W
 
 
 def _facts(
-    image: InputImage, result: Segmentation, job: Job, identity: dict, numbers: dict[str, float], moved_mm: float
+    image: InputImage, result: Segmentation, job: Job, identity: dict, card: ModelCard, numbers: dict, moved_mm: float
 ) -> dict[str, Any]:
     """Return what the record of a case tells beside its volumes and shape, and say its notes."""
-    card = segmenter_of(job).card
-    as_fitted = job.step is None and job.flips is None  # the passes' disagreement depends on the windows
-    logistic = read_logistic(job.model, checksum(identity["Weights"])) if as_fitted else None
+    logistic = read_logistic(job.model, checksum(identity["Weights"]))
     told = [f"slices displaced by {moved_mm:.1f} mm (sd) in their plane were moved back"] if moved_mm else []
     known = result.volumes_ml, numbers
     doubts = unlike_training(image.file, card, numbers["slice_mm"]) + reasons(*known)
@@ -129,4 +147,4 @@ def segmenter_of(job: Job) -> Segmenter:
     """Return the network of a job, loaded once per process."""
     if job.engine == "tensorflow":
         start_tensorflow()
-    return load_segmenter(job.model, job.engine, job.precision, job.step, job.flips)
+    return load_segmenter(job.model, job.engine, job.precision)

@@ -54,7 +54,7 @@ def write_tables(out: Path, reference: Reference) -> None:
 
     Those of earlier runs and of other jobs are included, one job writes at a time: the last one has all.
     """
-    with one_at_a_time(out):
+    with one_at_a_time(out, "tables"):
         failed = kept_failures(out)
         found = {path: read_record(path) for path in sorted(out.glob(RECORDS))}
         whole = {path: one for path, one in found.items() if one is not None and is_whole(one, path.parent.parent)}

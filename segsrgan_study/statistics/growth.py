@@ -122,7 +122,7 @@ def find_reference(word: str) -> Reference:
         return Reference(source, {name: Curve(AGES_WEEKS[word], *pair) for name, pair in quadratics.items()})
     path = Path(word)
     try:
-        rows = pd.read_csv(path, sep="\t" if path.suffix.lower() == ".tsv" else ",")
+        rows = pd.read_csv(path, sep="\t" if path.suffix.lower() == ".tsv" else ",", dtype={"weights_sha256": str})
         rows = rows.astype({"age_weeks": float, "volume_ml": float, "tissue": str}).dropna(subset=["age_weeks"])
     except (OSError, ValueError, KeyError) as error:
         raise UserError(

@@ -66,7 +66,7 @@ def test_the_networks_of_a_model_survive_saving(tmp_path):
 
 def test_several_networks_vote():
     low, high = (lambda x, p=p: np.full((*x.shape[:-1], 2), p, np.float32) for p in (0.2, 0.6))
-    result = Segmenter(CARD, low, others=(high,), step=8)(head())
+    result = Segmenter(CARD, low, others=(high,))(head())
     np.testing.assert_allclose(np.asarray(result.probabilities["cortex"].dataobj), 0.4, atol=1e-5)
     np.testing.assert_allclose(np.asarray(result.uncertainty.dataobj), 0.4, atol=1e-5)
     assert result.disagreement_ml == pytest.approx(0.2 * result.uncertainty.dataobj.size / 1000, rel=1e-3)
@@ -95,7 +95,7 @@ def test_there_is_no_brain_outside_the_skull(skull):
         parts = [x[..., :1], ~cortex & ~back, cortex, back, 1 - sides.sum(-1, keepdims=True), sides]
         return np.concatenate([np.asarray(part, np.float32) for part in parts], -1)
 
-    result = Segmenter(card, network, step=16)(head())
+    result = Segmenter(card, network)(head())
     labels, sides = np.asarray(result.labels.dataobj), np.asarray(result.sides.dataobj)
     outside = sides == 0
     assert sides.any() == skull

@@ -46,6 +46,6 @@ def test_a_name_or_folder_that_will_not_do_is_told_with_what_to_do(place):
 @pytest.mark.parametrize("name", weights.packaged())
 def test_packaged_weights_load_are_small_and_described(name):
     folder = weights.FOLDER / name
-    assert load_segmenter(folder, step=32).card == read_card(folder)
+    assert load_segmenter(folder).card == read_card(folder)
     assert sum(path.stat().st_size for path in folder.iterdir()) < 10e6
     assert "not a medical device" in (folder / "MODEL_CARD.md").read_text()

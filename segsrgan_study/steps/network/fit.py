@@ -5,6 +5,7 @@ import json
 from collections import defaultdict
 from collections.abc import Callable
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -188,7 +189,7 @@ def _validation(cases: list[PreparedCase], card: ModelCard, step: int) -> Callab
     images_of = [(*map(load_image, (c.hr, c.low, c.interpolated)), load_labels(c.labels)) for c in cases]
 
     def scores_of(network: Callable[[np.ndarray], np.ndarray]) -> dict[str, float]:
-        segmenter, rows = Segmenter(card, network, step=min(step, card.patch), flips=()), []
+        segmenter, rows = Segmenter(replace(card, step=min(step, card.patch), flips=()), network), []
         for truth, low, interpolated, labels in images_of:
             result = segmenter(low, interpolated=interpolated)
             images = (truth, result.image, interpolated, labels, result.labels)

@@ -86,11 +86,11 @@ def test_from_cohort_to_model_to_scores(balls, model, done):
 
 def test_a_network_is_calibrated_and_evaluated_with_the_windows_of_its_card(balls, model, monkeypatch, done):
     used, call = [], Segmenter.__call__
-    monkeypatch.setattr(Segmenter, "__call__", lambda self, *a, **k: used.append(self.windows) or call(self, *a, **k))
+    monkeypatch.setattr(Segmenter, "__call__", lambda self, *a, **k: used.append(self.card) or call(self, *a, **k))
     assert "calibrated, temperature" in done(*CALIBRATE[:-1], "other")
     done(*EVALUATE[:-1], "other")
     before, after = card(model), card(balls / "mine")
-    assert used == [(before["step"], tuple(before["flips"]))] * 4  # one of val and two of train; one of test
+    assert [one.step for one in used] == [before["step"]] * 4  # one of val and two of train; one of test
     assert {**after, "temperature": 1.0, "biases": {}} == {**before, "temperature": 1.0, "biases": {}}
     assert (balls / "mine" / "generator.npz").read_bytes() == (model / "generator.npz").read_bytes()
     facts = json.loads((balls / "mine" / "calibration.json").read_text())

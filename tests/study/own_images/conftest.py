@@ -1,4 +1,5 @@
 from dataclasses import asdict
+from functools import lru_cache
 from unittest.mock import Mock
 
 import pytest
@@ -15,8 +16,8 @@ from tests.core.test_segmenter import CARD, head, identity
 def network(monkeypatch):
     """The network that gives its input back, and counts how often it was asked."""
     counted = Mock(side_effect=identity)
-    segmenter = Segmenter(CARD, counted, step=8)
-    monkeypatch.setattr(running, "segmenter_of", lambda job: segmenter)
+    segmenter = Segmenter(CARD, counted)
+    monkeypatch.setattr(running, "segmenter_of", lru_cache(lambda job: segmenter))
     return counted
 
 
@@ -26,7 +27,7 @@ def job(tmp_path, network):
     model = tmp_path / "tiny"
     write_json(model / "model.json", asdict(CARD))
     (model / "generator.npz").write_bytes(b"weights")
-    return Job(model, tmp_path / "out", step=8, precision="float32")
+    return Job(model, tmp_path / "out", precision="float32")
 
 
 @pytest.fixture

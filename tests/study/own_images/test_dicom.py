@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from segsrgan_core.errors import UserError
-from segsrgan_study.own_images.dicom import choose, convert
+from segsrgan_study.own_images.dicom import PLACE, choose, convert
 from segsrgan_study.own_images.inputs import find_images
 from segsrgan_study.own_images.run import segment_all
 
@@ -115,6 +115,16 @@ def test_files_of_a_series_that_do_not_fit_each_other_give_no_image(scratch, tmp
     dicoms.write_series(tmp_path / "P1", n_slices=16)
     change(tmp_path / "P1", **facts)
     with pytest.raises(UserError, match=says):
+        choose(tmp_path / "P1", convert(tmp_path / "P1", scratch))
+
+
+def test_a_place_that_is_no_number_is_a_slice_that_is_missing(scratch, tmp_path):
+    dicoms.write_series(tmp_path / "P1", n_slices=16)
+    path = sorted((tmp_path / "P1").rglob("*.dcm"))[5]
+    data = path.read_bytes()
+    found = PLACE.search(data)
+    path.write_bytes(data[: found.start(3)] + b"-" * len(found[3]) + data[found.end(3) :])
+    with pytest.raises(UserError, match="unevenly spaced"):
         choose(tmp_path / "P1", convert(tmp_path / "P1", scratch))
 
 

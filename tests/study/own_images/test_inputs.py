@@ -1,4 +1,6 @@
+import os
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
@@ -59,6 +61,11 @@ def test_an_image_given_twice_is_one_and_another_of_its_name_fails(find, image, 
     assert list(find(tmp_path / "in", path)) == ["sub-01"]
     (_,), (failure,) = find_images([tmp_path / "T2.nii.gz", tmp_path / "a" / "T2.nii.gz"], tmp_path)
     assert "CSV table" in failure.reason
+    echoes = [tmp_path / place for place in ("P1/x_te80.nii", "P1/x_te90.nii", "P2/x_te85.nii")]
+    images, (failure,) = find_images(echoes, tmp_path)
+    assert [one.name for one in images] == ["sub-x_acq-te80", "sub-x_acq-te90"]
+    assert "in another folder" in failure.reason
+    assert len(find_images(echoes, tmp_path, te_ms=85)[0]) == 2  # nobody is lost; P2's fails as before
 
 
 def test_a_table_names_subjects_sessions_and_repeated_scans(find, image, tmp_path):
@@ -80,6 +87,8 @@ def test_a_table_names_subjects_sessions_and_repeated_scans(find, image, tmp_pat
         ("image,subject\na.nii,Анна\n", "line 2: subject 'Анна'"),
         *((f"image,age_weeks\na.nii,{age}\n", "line 2: age_weeks") for age in ("3", "39+7", "-2", "39 weeks", "450")),
         ('image,age_weeks\na.nii,"39,5"\n', "line 2: age_weeks"),
+        ('image\na.nii\n"' + 40_000 * "b.nii\n", "line 3: field larger.*quotation marks"),
+        ("image\n" + 500 * "a,b\n", "501 faults"),
     ],
 )
 def test_a_faulty_table_is_refused_by_its_line(find, tmp_path, table, says):
@@ -173,6 +182,8 @@ def test_a_cohort_by_its_name_or_its_manifest(find, word):
         (["P1/t2.nii", "P1/t2_tse.nii", "P1/T1.nii", "P1/brain_mask.nii"], ["sub-P1", "sub-P1tse"]),
         (["site/P1.nii", "site/P2.nii"], ["sub-siteP1", "sub-siteP2"]),
         (["P1_te15.nii", "P1_te120.nii", "masks/P1.nii"], ["sub-P1_acq-te120", "sub-P1_acq-te15"]),
+        (["t2_te120_P1.nii", "t2_te120_P2.nii", "t2_te80.nii"], ["sub-t2te120P1", "sub-t2te120P2", "sub-t2te80"]),
+        (["A_TR001.nii", "A_TE002.nii", "A_tr3000_te15.nii"], ["sub-ATE002", "sub-ATR001", "sub-A_acq-tr3000te15"]),
         (["sub-1/anat/sub-1_T2w.nii", "sub-1/func/sub-1_bold.nii", "derivatives/x/sub-1_T2w.nii"], ["sub-1"]),
         (["sub-2/anat/sub-2_acq-x_T2w.nii.gz", "sub-2/sub-2_T1w.nii"], ["sub-2_acq-x"]),
         (["sub-1_desc-a_T2w.nii", "sub-1_desc-b_T2w.nii"], ["sub-1_acq-desca", "sub-1_acq-descb"]),
@@ -191,7 +202,19 @@ def test_links_to_folders_are_followed_and_circles_end(find, image, tmp_path):
     (tmp_path / "all").mkdir()
     for name, target in (("P1", "there/P1"), ("circle", "all"), ("again", "there/P1")):
         (tmp_path / "all" / name).symlink_to(tmp_path / target)
-    assert len(find(tmp_path / "all")) == 1
+    (tmp_path / "all" / "P9.nii").symlink_to(tmp_path / "all" / "P9.nii")  # fails alone when it is read
+    assert len(find(tmp_path / "all")) == 2
+
+
+def test_a_folder_that_cannot_be_read_fails_alone(image, tmp_path, monkeypatch, capsys):
+    image("in/P1.nii")
+    (tmp_path / "in" / "locked").mkdir()
+    scan, denied = os.scandir, PermissionError(13, "Permission denied", str(tmp_path / "in" / "locked"))
+    either = Mock(side_effect=lambda path: scan(path) if "locked" not in str(path) else either.fail())
+    either.fail.side_effect = denied
+    monkeypatch.setattr(os, "scandir", either)
+    images, failures = find_images([tmp_path / "in"], tmp_path)
+    assert ([one.name for one in images], len(failures)) == (["sub-P1"], 1)
 
 
 @pytest.mark.parametrize(
@@ -213,7 +236,7 @@ def test_two_people_never_share_a_name(folder_of, tmp_path, files, reason):
 def test_tables_as_programs_write_them(find, image, tmp_path):
     path = image("in/Bäby, 1/t2.nii")
     (tmp_path / "dicom").mkdir()
-    rows = ["Participant_ID,image,site", '007,"in/Bäby, 1",A', f"1e5,{image('a.nii')},", "sub-X,~/x.nii,A"]
+    rows = ["Participant_ID,image,,", '007,"in/Bäby, 1",,', f"1e5,{image('a.nii')},,", "sub-X,~/x.nii"]
     (tmp_path / "list.csv").write_text("\r\n".join(rows), encoding="utf-8-sig")
     assert find(tmp_path / "list.csv") == {"sub-007": "in/Bäby, 1/t2.nii", "sub-1e5": "a.nii", "sub-X": "x.nii"}
     (tmp_path / "twice.csv").write_text(f'image,subject\n"{path}",A\n"{path}",B\n')

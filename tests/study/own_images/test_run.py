@@ -69,7 +69,7 @@ def test_every_case_leaves_images_record_sheet_and_volumes(cases, job):
         assert facts["Sources"] == ["sub-01_T2w.nii.gz"]
         assert facts["Weights"]["Name"] == "tiny"
         assert len(facts["Weights"]["Sha256"]) == 64
-        options = {"Step": 8, "Engine": "openvino", "Precision": "float32", "Flips": "none", "Spacing": "in plane"}
+        options = {"Engine": "openvino", "Precision": "float32", "Spacing": "in plane"}
         assert facts["Options"] == options
         assert set(facts["Versions"]) >= {"numpy", "openvino"}
     assert (job.out / "sub-01" / "figures" / "sub-01_desc-segsrgan_T2w.png").read_bytes()[:4] == b"\x89PNG"
@@ -90,8 +90,8 @@ def test_every_case_leaves_images_record_sheet_and_volumes(cases, job):
     assert volumes[["low_ml", "high_ml"]].isna().all(axis=None)  # these weights were not calibrated
 
 
-def test_volumes_have_intervals_with_the_weights_and_windows_that_were_calibrated(cases, job):
-    of, job = checksum(job.identity()["Weights"]), dataclasses.replace(job, step=None, flips=None)
+def test_volumes_have_intervals_with_the_weights_that_were_calibrated(cases, job):
+    of = checksum(job.identity()["Weights"])
     ends = {"cortex": dict.fromkeys(("good", "marked"), (-0.2, 0.3))}
     known = dataclasses.replace(MODEL, weights_sha256=of, slopes={"cortex": 0.5}, ends=ends)
     write_json(job.model / FILE, dataclasses.asdict(known))
@@ -99,8 +99,6 @@ def test_volumes_have_intervals_with_the_weights_and_windows_that_were_calibrate
     row = table_of(job, "volumes").iloc[0]
     assert row["low_ml"] < row["volume_ml"] < row["high_ml"]
     assert f"{row['low_ml']:.1f} to {row['high_ml']:.1f}" in page_of(job)
-    segment_all(cases[:1], [], dataclasses.replace(job, step=4))
-    assert table_of(job, "volumes")["low_ml"].isna().all()
 
 
 def test_what_is_done_is_not_done_again_and_changes_nothing(cases, job, network):
@@ -122,13 +120,11 @@ def test_only_what_is_missing_damaged_or_changed_is_done(cases, job, save):
         assert states(cases, job) == ["there", state, "there"]
 
 
-@pytest.mark.parametrize("change", ["step", "weights", "card", "spacing"])
+@pytest.mark.parametrize("change", ["weights", "card", "spacing"])
 def test_other_weights_or_options_do_it_again_and_are_told(cases, job, change):
     segment_all(cases[:2], [], job)
     assert "different weights" not in page_of(job)
-    if change == "step":
-        job = dataclasses.replace(job, step=4)
-    elif change == "spacing":
+    if change == "spacing":
         job = dataclasses.replace(job, spacing_mm=0.8)
     elif change == "weights":
         (job.model / "generator.npz").write_bytes(b"others")
@@ -212,7 +208,7 @@ def test_the_worst_comes_first_and_an_outlier_is_looked_at(cases, job, monkeypat
     found = table_of(job, "cases")
     assert found["verdict"].tolist() == ["do not use"] * 3
     monkeypatch.setattr(running, "reasons", lambda volumes, numbers: [])
-    segment_all(cases, [], dataclasses.replace(job, step=4))
+    segment_all(cases, [], dataclasses.replace(job, spacing_mm=0.9))
     found = table_of(job, "cases")[["verdict", "case"]]
     assert found.agg(" ".join, axis=1).tolist() == ["look sub-01", "good sub-00", "good sub-02"]
 
@@ -232,6 +228,31 @@ def test_a_folder_of_other_data_is_no_place_for_the_results(cases, job):
     assert [path.name for path in job.out.iterdir()] == ["dataset_description.json"]
     with pytest.raises(UserError, match="holds the image"):
         segment_all(cases, [], dataclasses.replace(job, out=cases[0].file.parent.parent))
+
+
+def test_what_others_wrote_stays(cases, job):
+    segment_all(cases[:1], [], job)
+    facts = json.loads((job.out / "dataset_description.json").read_text())
+    write_json(job.out / "dataset_description.json", facts | {"Authors": ["Me"]})
+    write_text(job.out / "README", "mine")
+    segment_all(cases[:1], [], job)
+    assert json.loads((job.out / "dataset_description.json").read_text())["Authors"] == ["Me"]
+    assert (job.out / "README").read_text() == "mine"
+    write_json(job.out / "dataset_description.json", facts | {"GeneratedBy": [*facts["GeneratedBy"], {"Name": "Ours"}]})
+    for out in (job.out, job.out.with_name("mine")):
+        write_text(out / "growth.png", "mine")
+        with pytest.raises(UserError, match="another data set"):
+            segment_all(cases, [], dataclasses.replace(job, out=out))
+
+
+def test_what_another_job_did_in_the_meantime_stays(cases, job, network, save):
+    segment_all(cases[:1], [], job)
+    calls, before = network.call_count, content(job.out)
+    running.segment_image(cases[0], job, job.identity())
+    other = dataclasses.replace(cases[0], file=save(head(offset=(4, 4, 4)), job.out.with_name("other.nii.gz")))
+    with pytest.raises(UserError, match="results of another image"):
+        running.segment_image(other, job, job.identity())
+    assert (network.call_count, content(job.out)) == (calls, before)
 
 
 def test_failures_stay_until_their_image_succeeds_whichever_job_ran_last(cases, job, tmp_path, save):

@@ -38,20 +38,20 @@ def test_a_cohort_without_echo_times_gets_its_test_cases_at_four(prepared):
 
 def test_an_image_is_measured_on_the_grid_of_its_truth(prepared):
     case = prepared_cases(prepared[0], "variability")[0]
-    result, row = measure_one(case, Segmenter(CARD, identity, step=16))
+    result, row = measure_one(case, Segmenter(CARD, identity))
     labels = np.asarray(load_labels(case.labels).dataobj)
     assert result.image.shape == labels.shape
     assert row["cortex_true_ml"] == pytest.approx((labels == 2).sum() / 1000)
     assert row["psnr"] == pytest.approx(row["psnr_spline"], abs=0.01)  # this network changes nothing
     assert 0 <= row["cortex_dice"] < 1
-    coarse = Segmenter(ModelCard(**{**vars(CARD), "spacing_mm": 2.0}), identity, step=16)
+    coarse = Segmenter(ModelCard(**{**vars(CARD), "spacing_mm": 2.0}), identity)
     assert "psnr" not in measure_one(case, coarse)[1]
 
 
 def test_every_image_is_measured_and_kept(prepared, monkeypatch):
     study, settings, _ = prepared
     monkeypatch.setattr(measure, "intracranial_volume_ml", lambda image, *_: float(image.ndim))
-    monkeypatch.setattr(segmented, "trained_segmenter", lambda *_: Segmenter(CARD, identity, step=16))
+    monkeypatch.setattr(segmented, "trained_segmenter", lambda *_: Segmenter(CARD, identity))
     here = settings.model_copy(update={"workers": "1"})
     measured = partial(measure_case, bet=settings.variability)
     rows = segmented.with_network(measured, study, here, variability_cases(study), "measured")
@@ -108,7 +108,7 @@ def test_two_images_at_one_echo_time_are_refused(prepared):
 def test_any_class_is_evaluated(prepared, classes):
     study, settings, _ = prepared
     card = model_card(thickness_mm=(2.0, 2.0), cohort="balls", classes=classes)
-    scored = [evaluate_case(study, case, Segmenter(card, identity, step=16)) for case in prepared_cases(study, "test")]
+    scored = [evaluate_case(study, case, Segmenter(card, identity)) for case in prepared_cases(study, "test")]
     scores, summary = write_evaluation(study, settings, card, scored, *NO_RUNS)
     known = classes[0] != "hippocampi_amygdala"  # the balls have none
     assert not known or 0 <= summary["dice"][classes[0]]["segsrgan"]["mean"] <= 1
