@@ -206,16 +206,15 @@ def _of_file(file: Path, source: str) -> InputImage:
 
 def _folder(path: Path) -> list[InputImage]:
     """Images of a folder: in one with BIDS names its T2w images, else all; what is left out is named on the screen."""
-    files = _files(path)
+    files, locked = _files(path)
     images = [file for file in files if file.name.lower().endswith(SUFFIXES)]
     # Scanners call DICOM files .img as well; an image's has a .hdr beside it.
     images = [file for file in images if file.suffix.lower() != ".img" or file.with_suffix(".hdr").is_file()]
     images = [file for file in images if file.suffix.lower() != ".hdr" or not file.with_suffix(".img").is_file()]
-    relative = {file: file.relative_to(path) for file in files}
+    relative = {file: file.relative_to(path) for file in [*files, *locked]}
     chosen = [file for file in images if not _is_no_image(relative[file])]
     chosen = [file for file in chosen if re.fullmatch("(?i)sub-.*_T2w", stem(file))] or chosen
-    locked = [file for file in files if file.is_dir()]
-    others = [file for file in files if file not in [*images, *locked]]
+    others = [file for file in files if file not in images]
     odd = [file for file in others if file.suffix.lower() in UNREAD]
     # Each is opened once; without images DICOM is what the folder is for.
     dicom = {file for file in (others if images else odd) if _is_dicom(file)}
@@ -232,24 +231,21 @@ def _folder(path: Path) -> list[InputImage]:
     return [*found, *(_of_file(file, relative[file].as_posix()) for file in chosen)]
 
 
-def _files(path: Path) -> list[Path]:
-    """Return the visible files of a folder and those below it, in order; links are followed, each folder once.
+def _files(path: Path) -> tuple[list[Path], list[Path]]:
+    """Return the visible files of a folder and those below it, in order, and the folders that cannot be read.
 
-    Folders that cannot be read are among them.
+    Links are followed, each folder once.
     """
-    found, seen = [], set()
-
-    def locked(error: OSError) -> None:
-        found.append(Path(error.filename))
-        say(f"{sentence(error)}.")
-
-    for place, folders, files in os.walk(path, onerror=locked, followlinks=True):
+    found, seen, errors = [], set(), []
+    for place, folders, files in os.walk(path, onerror=errors.append, followlinks=True):
         real = os.path.realpath(place)
         folders[:] = sorted(name for name in folders if not name.startswith(".") and real not in seen)
         if real not in seen:
             found += [Path(place, name) for name in sorted(files) if not name.startswith(".")]
         seen.add(real)
-    return found
+    for error in errors:
+        say(f"{sentence(error)}.")
+    return found, [Path(error.filename) for error in errors]
 
 
 def _is_no_image(path: Path) -> bool:
@@ -332,7 +328,7 @@ def _of_line(table: Path, row: Mapping[str, str]) -> InputImage:
     columns = {key: words.get(key, key) for key in names.ENTITIES}
     labels = {key: names.label(row.get(column, ""), column) for key, column in columns.items()}
     if labels["sub"]:
-        return replace(image, name=joined(labels), person=labels["sub"], by_table=True)
+        return replace(image, name=joined(labels), person=labels["sub"], by_table=True, beside=None)
     if any(labels.values()):
         raise UserError("session, run and the like name an image together with a subject alone; fill in the subject")
     named = image if image.file.is_dir() else _of_file(image.file, image.file.name)

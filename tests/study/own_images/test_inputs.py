@@ -74,6 +74,8 @@ def test_a_table_names_subjects_sessions_and_repeated_scans(find, image, tmp_pat
     table = tmp_path / "list.csv"
     table.write_text("image,subject,session,run,cohort\nin/P1/t2.nii.gz,A1,2,1,x\nin/P2/t2.nii.gz,,,,y\n")
     assert find(table) == {"sub-A1_ses-2_run-1": "in/P1/t2.nii.gz", "sub-t2": "in/P2/t2.nii.gz"}
+    table.write_text("image,subject,session\nin/P1,A1,1\nin/P2,A1,2\n")
+    assert list(find(table)) == ["sub-A1_ses-1", "sub-A1_ses-2"]
 
 
 @pytest.mark.parametrize(
