@@ -16,7 +16,7 @@ REFERENCE = typer.Option(help="Growth curve: newborn, fetus, or a table of your 
 Precision = Literal["auto", "float32", "mixed_bfloat16"]
 Engine = Literal["auto", "openvino", "tensorflow"]
 LISTS = ("--participant-label", "--participant_label", "--session-label", "--session_label")
-TE = typer.Option(min=1, help="Echo time in ms, of several: the nearest within 10 %.")
+TE = typer.Option(min=1, max=1e4, help="Echo time in ms, of several: the nearest within 10 %.")
 SUBJECTS = typer.Option(*LISTS[:2], help="Subjects to segment, with or without sub-.")
 SESSIONS = typer.Option(*LISTS[2:], help="Sessions to segment, with or without ses-.")
 Split = Annotated[str, typer.Option(help="Use one split of a manifest only: train, val, test or variability.")]

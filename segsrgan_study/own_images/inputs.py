@@ -179,6 +179,8 @@ def _expand(path: Path, split: str) -> list[InputImage]:
     """Images that a word stands for; the file of one may be a DICOM folder, without a name unless a table gives it."""
     if path.suffix.lower() == ".csv" and not path.is_dir():
         return _table(path, split)
+    if split and (path.is_dir() or path.name.lower().endswith(SUFFIXES)):
+        raise UserError(f"--split {split}: {path} is no cohort and no manifest; leave it out.")
     if path.is_dir():
         return _folder(path)
     if path.suffix.lower() == ".hdr" and path.with_suffix(".img").is_file():

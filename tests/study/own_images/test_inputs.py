@@ -116,8 +116,8 @@ def test_a_folder_gives_its_images_and_names_what_it_leaves_out(find, image, tmp
     [
         ("in", {}, "no image to work on"),
         ("in/P1.nii", {"series": "3"}, "no DICOM folder to choose of"),
+        ("in/P1.nii", {"split": "test"}, "no cohort and no manifest"),
         ("nothing", {}, "nothing: this is not an image"),
-        ("no/such/folder", {}, "no/such/folder: this is not an image"),
     ],
 )
 def test_nothing_to_work_on_is_one_sentence(find, image, tmp_path, monkeypatch, word, options, says):
@@ -185,7 +185,7 @@ def test_a_cohort_by_its_name_or_its_manifest(find, word):
         (["site/P1.nii", "site/P2.nii"], ["sub-siteP1", "sub-siteP2"]),
         (["P1_te15.nii", "P1_te120.nii", "masks/P1.nii"], ["sub-P1_acq-te120", "sub-P1_acq-te15"]),
         (["t2_te120_P1.nii", "t2_te120_P2.nii", "t2_te80.nii"], ["sub-t2te120P1", "sub-t2te120P2", "sub-t2te80"]),
-        (["A_TR001.nii", "A_TE002.nii", "A_tr3000_te15.nii"], ["sub-ATE002", "sub-ATR001", "sub-A_acq-tr3000te15"]),
+        (["A_TR001.nii", "A_TE002.nii", "A_tr30_te15.nii"], ["sub-ATE002", "sub-ATR001", "sub-A_acq-tr30te15"]),
         (["sub-1/anat/sub-1_T2w.nii", "sub-1/func/sub-1_bold.nii", "derivatives/x/sub-1_T2w.nii"], ["sub-1"]),
         (["sub-2/anat/sub-2_acq-x_T2w.nii.gz", "sub-2/sub-2_T1w.nii"], ["sub-2_acq-x"]),
         (["sub-1_desc-a_T2w.nii", "sub-1_desc-b_T2w.nii"], ["sub-1_acq-desca", "sub-1_acq-descb"]),
