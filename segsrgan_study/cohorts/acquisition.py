@@ -40,8 +40,8 @@ def describe(
         first = next((star.partition("/")[0] for star in stars if star), stem(image))
         own = named.get("subject") or re.sub(TIMES, "", first) or first
         row = {"image": image, "own_name": own, "subject": own, "session": ""}
-        times = {key: re.search(_TIME.format(key), image) for key in ("te", "tr")}
-        row |= {f"{key}_ms": match[1] for key, match in times.items() if match}
+        times = {key: re.findall(_TIME.format(key), image) for key in ("te", "tr")}
+        row |= {f"{key}_ms": said[-1] for key, said in times.items() if said}  # what comes first may be an id
         row |= _times_of_sidecar(folder / image, faults) | named
         row |= table.get(image, {})
         subject, session = row["subject"].removeprefix("sub-"), row["session"].removeprefix("ses-")
@@ -54,8 +54,8 @@ def describe(
 
 def echo_time_ms(image: Path) -> float | None:
     """Return the echo time that the JSON beside an image gives, else its name; None if neither does."""
-    named = re.search(_TIME.format("te"), image.name)
-    return _times_of_sidecar(image, []).get("te_ms", float(named[1]) if named else None)
+    named = re.findall(_TIME.format("te"), image.name)
+    return _times_of_sidecar(image, []).get("te_ms", float(named[-1]) if named else None)
 
 
 def _times_of_sidecar(image: Path, faults: list[str]) -> dict[str, float]:

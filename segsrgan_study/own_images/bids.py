@@ -81,7 +81,7 @@ def read_record(path: Path) -> dict[str, Any] | None:
 def is_done(image: InputImage, out: Path, identity: dict[str, Any]) -> bool:
     """Tell whether all outputs of an image are there and were made from it by these weights and options."""
     record = read_record(out / image.record)
-    if record is None or not image.file.is_file() or record.get("SourceSha256") != _source_digest(image.file):
+    if record is None or not os.path.isfile(image.file) or record.get("SourceSha256") != _source_digest(image.file):
         return False
     if "ToldBeside" in record and record["ToldBeside"] != told_beside(image.file):  # notes depend on it
         return False
@@ -103,9 +103,9 @@ def _source_digest(path: Path) -> str:
 def is_anothers(image: InputImage, out: Path) -> bool:
     """Tell whether the outputs of an image are there, but of another: from another place and with another content."""
     record = read_record(out / image.record)
-    if record is None or not image.file.is_file() or record.get("SourcePlace") in (None, place_digest(image.origin)):
+    if record is None or record.get("SourcePlace") in (None, place_digest(image.origin)):
         return False
-    return _source_digest(image.file) not in ("", record.get("SourceSha256"))
+    return not os.path.isfile(image.file) or _source_digest(image.file) != record.get("SourceSha256")
 
 
 def refuse_inside(out: Path, origins: Iterable[Path]) -> None:

@@ -62,7 +62,7 @@ def find_images(
     given = [image for word in inputs for image in _expand(Path(os.path.expanduser(word)), split)]
     labels = {"sub": [one.removeprefix("sub-") for one in participants]}
     labels["ses"] = [one.removeprefix("ses-") for one in sessions]
-    in_folders = dict.fromkeys(image for image in given if image.file.is_dir())
+    in_folders = dict.fromkeys(image for image in given if os.path.isdir(image.file))
     folders = [image for image in in_folders if not image.name or _has(image, labels)]
     images = [image for image in given if image not in in_folders and _has(image, labels)]
     if series and not in_folders:
@@ -130,7 +130,7 @@ def _of_te(images: list[InputImage], te_ms: float, failures: list[Failure]) -> l
     visits: dict[tuple, list[InputImage]] = {}
     for image in images:
         entities = entities_of(image.name)
-        visits.setdefault((entities["sub"], entities.get("ses"), image.beside), []).append(image)
+        visits.setdefault((image.person, entities["sub"], entities.get("ses"), image.beside), []).append(image)
     kept = []
     for visit in visits.values():
         times = [image.te_ms or echo_time_ms(image.file) for image in visit]
@@ -177,11 +177,12 @@ def _apart(images: list[InputImage], failures: list[Failure]) -> list[InputImage
 
 def _expand(path: Path, split: str) -> list[InputImage]:
     """Images that a word stands for; the file of one may be a DICOM folder, without a name unless a table gives it."""
-    if path.suffix.lower() == ".csv" and not path.is_dir():
+    is_folder = os.path.isdir(path)  # False where it cannot be seen: an image then fails alone
+    if path.suffix.lower() == ".csv" and not is_folder:
         return _table(path, split)
-    if split and (path.is_dir() or path.name.lower().endswith(SUFFIXES)):
+    if split and (is_folder or path.name.lower().endswith(SUFFIXES)):
         raise UserError(f"--split {split}: {path} is no cohort and no manifest; leave it out.")
-    if path.is_dir():
+    if is_folder:
         return _folder(path)
     if path.suffix.lower() == ".hdr" and path.with_suffix(".img").is_file():
         path = path.with_suffix(".img")
@@ -258,7 +259,7 @@ def _is_no_image(path: Path) -> bool:
 
 
 def _is_dicom(path: Path) -> bool:
-    if not path.is_file():  # a pipe would never end
+    if not os.path.isfile(path):  # a pipe would never end
         return False
     with suppress(OSError), path.open("rb") as handle:
         return handle.read(132)[128:] == b"DICM"
@@ -356,7 +357,7 @@ def _converted(folder: InputImage, place: Path, wanted: str, te_ms: float | None
         if len(studies) > 1:
             number = str(studies.index(one.study) + 1)
             entities |= {"acq": f"{entities.get('acq', '')}study{number}"} if "ses" in entities else {"ses": number}
-        known = {"folder": folder.file, "age_weeks": folder.age_weeks}
+        known = {"folder": folder.file, "age_weeks": folder.age_weeks, "by_table": folder.by_table}
         images.append(InputImage(one.file, joined(entities), f"DICOM {text}", entities["sub"], **known))
     names = dict(zip(chosen, images, strict=True))
     for one in series:

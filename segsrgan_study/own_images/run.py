@@ -67,8 +67,9 @@ def segment_all(images: list[InputImage], failures: Iterable[Failure], job: Job,
     outcomes = {one.item: one.reason.replace(str(one.item.file), one.item.source) for one in found}
     statuses = [Status("", one.source, "failed", one.reason) for one in refused]
     for image in images:
-        bids.note_age(image, job.out)
         reason = outcomes.get(image)
+        if not reason:
+            bids.note_age(image, job.out)
         state = "there" if reason is None else "failed" if reason else "done"
         statuses.append(Status(image.name, image.source, state, reason or ""))
     failed = [image for image in images if outcomes.get(image)]

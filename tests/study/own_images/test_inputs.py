@@ -5,6 +5,7 @@ from unittest.mock import Mock
 import pytest
 
 from segsrgan_core.errors import UserError
+from segsrgan_study.cohorts.acquisition import echo_time_ms
 from segsrgan_study.own_images.inputs import find_images
 from tests.core.test_segmenter import head
 
@@ -257,6 +258,9 @@ def test_echoes_are_chosen_by_time(find, image, tmp_path):
     images, (failure,) = find_images([tmp_path / "in"], tmp_path, te_ms=120)
     assert [one.name for one in images] == ["sub-1_echo-2", "sub-2_acq-te122"]
     assert "80 ms" in failure.reason
+    assert echo_time_ms(tmp_path / "TE001_te120.nii") == 120
+    people = [tmp_path / name for name in ("P 1_te118.nii", "P1_te120.nii")]
+    assert [len(found) for found in find_images(people, tmp_path, te_ms=120)] == [1, 1]  # nobody is lost
 
 
 def test_subjects_and_sessions_are_chosen_by_their_labels(find, tmp_path):

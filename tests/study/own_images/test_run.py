@@ -249,10 +249,15 @@ def test_what_another_job_did_in_the_meantime_stays(cases, job, network, save):
     segment_all(cases[:1], [], job)
     calls, before = network.call_count, content(job.out)
     running.segment_image(cases[0], job, job.identity())
-    other = dataclasses.replace(cases[0], file=save(head(offset=(4, 4, 4)), job.out.with_name("other.nii.gz")))
-    with pytest.raises(UserError, match="results of another image"):
-        running.segment_image(other, job, job.identity())
-    assert (network.call_count, content(job.out)) == (calls, before)
+    for file in (save(head(offset=(4, 4, 4)), job.out.with_name("other.nii.gz")), job.out.with_name("missing.nii.gz")):
+        other = dataclasses.replace(cases[0], file=file, age_weeks=44.0)
+        with pytest.raises(UserError, match="results of another image"):
+            running.segment_image(other, job, job.identity())
+        segment_all([other], [], job)
+    assert table_of(job, "volumes")["age_weeks"].isna().all()
+    segment_all(cases[:1], [], job)
+    assert network.call_count == calls
+    assert all(content(job.out)[name] == before[name] for name in before if name.startswith("sub-"))
 
 
 def test_failures_stay_until_their_image_succeeds_whichever_job_ran_last(cases, job, tmp_path, save):
