@@ -21,7 +21,7 @@ from matplotlib.patheffects import withStroke
 from nibabel.nifti1 import Nifti1Image
 
 from segsrgan_study.boxes import around
-from segsrgan_study.figures.style import require
+from segsrgan_study.figures.style import new_figure, require
 
 # Plane: (axis through it, axis drawn horizontally, axis drawn vertically) of a RAS+ array, and the marks at the
 # left and right edges. Horizontal axes run from right to left: patient's right, and the face, are on the left.
@@ -127,7 +127,7 @@ def three_rows(
     panel_mm = (width_mm - GAP_MM) / columns - GAP_MM
     heights = np.array([panel_mm * height / width for width, height in map(view.size_mm, PLANES)])
     height_mm = above_mm + heights.sum() + (len(heights) - 1) * GAP_MM + below_mm
-    fig = Figure(figsize=(width_mm / 25.4, height_mm / 25.4))
+    fig = new_figure(height_mm, width_mm, layout=None)
     edges = {"left": GAP_MM / width_mm, "right": 1 - GAP_MM / width_mm}
     edges |= {"bottom": below_mm / height_mm, "top": 1 - above_mm / height_mm}
     edges |= {"wspace": GAP_MM / panel_mm, "hspace": GAP_MM / heights.mean()}

@@ -67,9 +67,9 @@ def styled(draw: Callable) -> Callable:
     return with_style
 
 
-def new_figure(height_mm: float, width_mm: float = TWO_COLUMNS_MM) -> Figure:
-    """An empty figure of a size in mm, with a layout in which labels do not overlap."""
-    return Figure(figsize=(width_mm / 25.4, height_mm / 25.4), layout="constrained")
+def new_figure(height_mm: float, width_mm: float = TWO_COLUMNS_MM, layout: str | None = "constrained") -> Figure:
+    """An empty figure of a size in mm, with a layout in which labels do not overlap, or None to place them oneself."""
+    return Figure(figsize=(width_mm / 25.4, height_mm / 25.4), layout=layout)
 
 
 def lettered_panels(

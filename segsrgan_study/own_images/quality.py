@@ -1,7 +1,9 @@
 """What header and JSON say of the slices against the training, and outliers among the images of a cohort."""
 
 import json
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
@@ -28,11 +30,18 @@ TEMPLATES = (3, 4)  # NIfTI's codes of Talairach's and MNI's spaces
 def plane_of(image: InputImage) -> str:
     """Return the plane of an image's slices by its header; axial where it cannot be told."""
     try:
-        scan = open_image(image.file)
+        scan = _opened(image.file)
         sizes = np.sort(spacing_mm(scan))
         return slice_plane(scan) if sizes[2] > THICK * sizes[1] else "axial"
     except Exception:  # nibabel raises many kinds; segmenting the image will tell
         return "axial"
+
+
+def _opened(file: Path) -> Any:
+    """Return an image as nibabel has it; voxels are read only where nibabel does not know the ending (`.Nii.gz`)."""
+    with suppress(nib.filebasedimages.ImageFileError):
+        return nib.load(file)
+    return open_image(file)
 
 
 def told_beside(file: Path) -> list[float | None] | None:
@@ -52,7 +61,7 @@ def unlike_training(file: Path, card: ModelCard, distance_mm: float) -> list[str
     The network takes the distance between the image's slices for their thickness.
     """
     notes, told = [], told_beside(file)
-    header = open_image(file).header
+    header = _opened(file).header
     if isinstance(header, nib.Nifti1Header):
         codes = {int(header[name]) for name in ("sform_code", "qform_code")} - {0}
         if codes <= {*TEMPLATES}:

@@ -31,7 +31,7 @@ def test_a_finer_result_keeps_the_detail_in_plane_and_adds_the_correction(codes)
     assert result.volumes_ml["cortex"] == pytest.approx(plain.volumes_ml["cortex"], rel=0.05)
     assert result.disagreement_ml == plain.disagreement_ml
     rounded = Nifti1Image(image.dataobj, np.diag([0.999999, 0.999999, 3.0, 1.0]))  # 1 mm of a header in float32
-    assert in_plane_mm(rounded) == 1.0
+    assert in_plane_mm(rounded) == in_plane_mm(plain.image) == CARD.spacing_mm  # nothing finer
 
 
 def test_tissues_and_hemispheres_of_a_finer_result_fill_the_same_places():

@@ -257,7 +257,8 @@ def test_what_another_job_did_in_the_meantime_stays(cases, job, network, save):
     assert table_of(job, "volumes")["age_weeks"].isna().all()
     segment_all(cases[:1], [], job)
     assert network.call_count == calls
-    assert all(content(job.out)[name] == before[name] for name in before if name.startswith("sub-"))
+    after = content(job.out)
+    assert all(after[name] == before[name] for name in before if name.startswith("sub-"))
 
 
 def test_failures_stay_until_their_image_succeeds_whichever_job_ran_last(cases, job, tmp_path, save):
