@@ -51,7 +51,7 @@ def _repeated(words: list[str]) -> list[str]:
 def main() -> None:
     """Run the command line; an error in the input prints one sentence and exits with code 2."""
     sys.stderr = sys.stderr or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - it was closed
-    sys.argv = [re.sub("^((?:--[a-z-]+=)?)~(?=/)", lambda m: m[1] + os.path.expanduser("~"), one) for one in sys.argv]
+    sys.argv = [re.sub("^((?:--[a-z-]+=)?)~(?=/|$)", lambda m: m[1] + os.path.expanduser("~"), one) for one in sys.argv]
     sys.argv = _repeated(sys.argv)
     sys.dont_write_bytecode = False  # else, where the environment asks for it, each start compiles a thousand modules
     try:

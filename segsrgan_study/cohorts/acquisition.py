@@ -1,6 +1,5 @@
 """Subject, echo and repetition time, age and site of images, from the sources that a folder may have."""
 
-import csv
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -79,7 +78,8 @@ def bids_ages(folder: Path) -> dict[tuple[str, str], str]:
     """
     ages = {}
     for path in [folder / "participants.tsv", *sorted(folder.glob("sub-*/sub-*_sessions.tsv"))]:
-        for row in csv.DictReader(_lines(path), delimiter="\t", quoting=csv.QUOTE_NONE):
+        header, *rows = [line.split("\t") for line in _lines(path)] or [[]]
+        for row in (dict(zip(header, cells, strict=False)) for cells in rows):
             subject = row.get("participant_id") or path.name.partition("_")[0]
             session = row.get("session_id") or ""
             who = subject.removeprefix("sub-"), session.removeprefix("ses-")

@@ -4,6 +4,7 @@ The sidecar of the labels is the record of a case. It is written last and holds 
 case, so that a case is either complete or absent.
 """
 
+import hashlib
 import json
 import os
 from collections.abc import Iterable
@@ -71,17 +72,21 @@ class Job:
 
 def read_record(path: Path) -> dict[str, Any] | None:
     """Return the record of a case; None if the file is missing or is not a record."""
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return record if isinstance(record, dict) and "FilesSha256" in record else None
+    record = read_facts(path)
+    return record if "FilesSha256" in record else None
+
+
+def read_facts(path: Path) -> dict[str, Any]:
+    """Return the keys and values of a JSON file; none if it is missing or is no such file."""
+    with suppress(OSError, ValueError, TypeError):
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    return {}
 
 
 def is_done(image: InputImage, out: Path, identity: dict[str, Any]) -> bool:
     """Tell whether all outputs of an image are there and were made from it by these weights and options."""
     record = read_record(out / image.record)
-    if record is None or not os.path.isfile(image.file) or record.get("SourceSha256") != _source_digest(image.file):
+    if record is None or not os.path.isfile(image.file) or record.get("SourceSha256") != source_digest(image.file):
         return False
     if "ToldBeside" in record and record["ToldBeside"] != told_beside(image.file):  # notes depend on it
         return False
@@ -91,7 +96,7 @@ def is_done(image: InputImage, out: Path, identity: dict[str, Any]) -> bool:
     return made == identity and is_whole(record, out / image.home)
 
 
-def _source_digest(path: Path) -> str:
+def source_digest(path: Path) -> str:
     """Return the checksum of an image; of a pair those of `.img` and `.hdr`, joined by `;`; "" if it cannot be read."""
     header = path.with_suffix(".hdr")
     files = [path, header] if path.suffix.lower() == ".img" and header.is_file() else [path]
@@ -101,11 +106,30 @@ def _source_digest(path: Path) -> str:
 
 
 def is_anothers(image: InputImage, out: Path) -> bool:
-    """Tell whether the outputs of an image are there, but of another: from another place and with another content."""
+    """Tell whether the outputs of its name are of another image, or those of its subject of another person.
+
+    Another image is one from another place with another content, another person one who was spelled differently, or
+    whose images lie in another folder where only their names tell whose they are.
+    """
     record = read_record(out / image.record)
-    if record is None or record.get("SourcePlace") in (None, place_digest(image.origin)):
+    if record is not None and came_from_another(image, record):
+        return True
+    others = {*(out / f"sub-{image.subject}").glob("**/*_desc-segsrgan_dseg.json")} - {out / image.record}
+    known = [one["Person"] for one in map(read_facts, others) if "Person" in one]
+    person, beside = _person(image)
+    return any(one[0] != person or (one[1] and beside and one[1] != beside) for one in known)
+
+
+def came_from_another(image: InputImage, facts: dict[str, Any]) -> bool:
+    """Tell whether the facts beside an output name as its source another place and another content than an image's."""
+    if facts.get("SourcePlace") in (None, place_digest(image.origin)):
         return False
-    return not os.path.isfile(image.file) or _source_digest(image.file) != record.get("SourceSha256")
+    return not os.path.isfile(image.file) or source_digest(image.file) != facts.get("SourceSha256")
+
+
+def _person(image: InputImage) -> list[str]:
+    """Return digests of how the subject was spelled, and of the folder of echoes, "" where the name tells enough."""
+    return [hashlib.sha256(image.person.encode()).hexdigest()[:8], place_digest(image.beside)]
 
 
 def refuse_inside(out: Path, origins: Iterable[Path]) -> None:
@@ -167,8 +191,9 @@ def write_case(image: InputImage, result: Segmentation, job: Job, facts: dict, s
         "Description": DESCRIPTIONS["dseg"],
         "Volumes_ml": result.volumes_ml,
         "FilesSha256": {path.relative_to(job.out / image.home).as_posix(): sha256(path) for path in files},
-        "SourceSha256": _source_digest(image.file),
+        "SourceSha256": source_digest(image.file),
         "SourcePlace": place_digest(image.origin),
+        "Person": _person(image),
         "ToldBeside": told_beside(image.file),
         "AgeWeeks": image.age_weeks,
         "ModelAgesWeeks": ages_weeks(job.model),
@@ -193,9 +218,9 @@ def write_description(out: Path, name: str) -> None:
 
     A UserError tells that somebody else's data set is there.
     """
-    path, there, makers = out / "dataset_description.json", {}, []
-    with suppress(OSError, ValueError, TypeError, KeyError):
-        there = dict(json.loads(path.read_text(encoding="utf-8")))
+    path, makers = out / "dataset_description.json", []
+    there = read_facts(path)
+    with suppress(TypeError, KeyError):
         makers = [one["Name"] for one in there["GeneratedBy"]]
     if makers != [MAKER["Name"]] and any((out / name).exists() for name in OTHERS):
         raise UserError(f"{out}: the folder holds another data set; give --out a folder of its own.")
@@ -206,6 +231,7 @@ def write_description(out: Path, name: str) -> None:
 def write_top(out: Path) -> None:
     """Write the files at the top of the derivatives: description, table of labels, README, `.bidsignore`."""
     write_description(out, "SegSRGAN: super-resolution and segmentation of thick-slice MRI")
+    (out / FOLDER).mkdir(exist_ok=True)
     labels = pd.DataFrame({"index": list(DRAWEM9), "name": list(DRAWEM9.values())})
     write_csv(out / "desc-segsrgan_dseg.tsv", labels, sep="\t")
     if not (out / "README").exists():

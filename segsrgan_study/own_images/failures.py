@@ -12,6 +12,7 @@ from segsrgan_core.atomic import write_json
 from segsrgan_study.own_images.names import Failure, InputImage
 
 FOLDER = ".failures"
+LOCKED = "the folder cannot be read; ask for the right to read it"
 
 
 def place_digest(path: Path | None) -> str:
@@ -29,10 +30,12 @@ def keep(out: Path, failures: Iterable[Failure]) -> None:
 
 
 def forget(out: Path, images: Iterable[InputImage]) -> None:
-    """Remove the failures of images that succeeded."""
+    """Remove the failures of images that succeeded, and of folders that could not be read and hold one."""
+    images = list(images)
     done = {word for one in images for word in (one.name, place_digest(one.file), place_digest(one.origin))}
+    opened = {place_digest(folder) for folder in {above for one in images for above in one.origin.absolute().parents}}
     for path, one in _kept(out):
-        if done & {one["case"], one["place"]}:
+        if done & {one["case"], one["place"]} or (one["reason"] == LOCKED and one["place"] in opened):
             path.unlink(missing_ok=True)
 
 

@@ -22,6 +22,7 @@ from segsrgan_study.faults import sentence
 from segsrgan_study.files import SUFFIXES, sha256, stem
 from segsrgan_study.own_images import names
 from segsrgan_study.own_images.dicom import choose, convert, nearest_te
+from segsrgan_study.own_images.failures import LOCKED
 from segsrgan_study.own_images.names import Failure, InputImage, entities_of, joined
 from segsrgan_study.paths import find_study
 from segsrgan_study.progress import say, track
@@ -59,6 +60,8 @@ def find_images(
         participants: labels of the subjects to use, with or without `sub-`; empty for all.
         sessions: labels of the sessions to use, with or without `ses-`; empty for all.
     """
+    if not all(map(str, inputs)):
+        raise UserError("an input is empty text, such as a variable without a value; name an image or a folder.")
     given = [image for word in inputs for image in _expand(Path(os.path.expanduser(word)), split)]
     labels = {"sub": [one.removeprefix("sub-") for one in participants]}
     labels["ses"] = [one.removeprefix("ses-") for one in sessions]
@@ -73,6 +76,9 @@ def find_images(
         images = _of_te(images, te_ms, failures)
     converted: list[InputImage] = []
     for number, folder in enumerate(track(folders, "converted") if len(folders) > 1 else folders, start=1):
+        if _is_locked(folder.file):
+            failures.append(_refused(folder, LOCKED))
+            continue
         try:
             converted += _converted(folder, scratch / str(number), series, te_ms)
         except (UserError, OSError) as error:
@@ -108,7 +114,15 @@ def _few(words: Sequence[str]) -> str:
 
 def _with_ages(images: list[InputImage]) -> list[InputImage]:
     """Return the images with the ages that BIDS's tables give, where nothing else does."""
-    tables = lru_cache(bids_ages)
+
+    @lru_cache
+    def tables(data_set: Path) -> Mapping[tuple[str, str], str]:
+        try:
+            return bids_ages(data_set)
+        except UserError as error:
+            say(f"{error} No ages are used.")
+            return {}
+
     found = []
     for image in images:
         file = image.file.absolute()
@@ -154,7 +168,7 @@ def _apart(images: list[InputImage], failures: list[Failure]) -> list[InputImage
         as_before = same and (same.name, same.age_weeks) == (image.name, image.age_weeks)
         if same and (as_before or not (same.by_table and image.by_table)):
             continue
-        person = people.setdefault(entities_of(image.name)["sub"].casefold(), image)
+        person = people.setdefault(image.subject.casefold(), image)
         reason = image.fault
         if same and same.name == image.name:
             ages = f"{same.age_weeks or 'none'} and {image.age_weeks or 'none'}"
@@ -246,8 +260,6 @@ def _files(path: Path) -> tuple[list[Path], list[Path]]:
         if real not in seen:
             found += [Path(place, name) for name in sorted(files) if not name.startswith(".")]
         seen.add(real)
-    for error in errors:
-        say(f"{sentence(error)}.")
     return found, [Path(error.filename) for error in errors]
 
 
@@ -256,6 +268,10 @@ def _is_no_image(path: Path) -> bool:
     name = stem(path)
     inside = any(re.fullmatch(NO_FOLDER, folder) for folder in path.parts[:-1])
     return inside or names.OWN in name or bool(names.other_kind(name) or re.search(NO_IMAGE, name))
+
+
+def _is_locked(path: Path) -> bool:
+    return os.path.isdir(path) and not os.access(path, os.R_OK | os.X_OK)
 
 
 def _is_dicom(path: Path) -> bool:
@@ -314,13 +330,13 @@ def _of_line(table: Path, row: Mapping[str, str]) -> InputImage:
     image = InputImage(table / cell, "", cell.name if cell.is_absolute() else row["image"])
     try:
         is_folder = stat.S_ISDIR(image.file.stat().st_mode)
-    except FileNotFoundError:  # it fails alone
+    except (FileNotFoundError, NotADirectoryError, PermissionError):  # it fails alone
         is_folder = False
     except (OSError, ValueError) as error:
         raise UserError(f"{row['image'][:80]!r} cannot be read: {sentence(error)[:80]}") from error
     if is_folder:
         found = _folder(image.file)
-        if len(found) != 1:
+        if len(found) != 1 and not _is_locked(found[0].file):
             raise UserError(f"{row['image']}: there are {len(found)} images in this folder; name one image")
         image = replace(found[0], source=f"{image.source}/{found[0].source}")
     age = "" if row.get("age_weeks") == "n/a" else row.get("age_weeks", "")

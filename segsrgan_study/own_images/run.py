@@ -95,7 +95,7 @@ def segment_image(image: InputImage, job: Job, identity: dict[str, Any], walk: W
 
 
 def _taken(image: InputImage) -> str:
-    return f"the results of another image are called {image.name} in --out; give it another subject or run, or folder"
+    return f"results of another image or person are called {image.name} in --out; give it another subject or --out"
 
 
 def _segment(image: InputImage, job: Job, identity: dict[str, Any], walk: Walk) -> None:

@@ -10,7 +10,8 @@ from segsrgan_core.errors import UserError
 from segsrgan_core.imaging.contrast import exponent
 from segsrgan_core.simulation import Simulation
 from segsrgan_study.files import load_image, save_image
-from segsrgan_study.own_images.bids import refuse_inside, write_description
+from segsrgan_study.own_images import bids
+from segsrgan_study.own_images.failures import place_digest
 from segsrgan_study.own_images.names import InputImage, entities_of, joined
 from segsrgan_study.progress import say, track
 
@@ -23,14 +24,19 @@ def simulate_all(
     `out` is the top of a BIDS folder, for images such as `sub-01/anat/sub-01_acq-axial3mm_T2w.nii.gz`; `contrast` the
     exponent p > 0 of x^p, applied before the slices are cut. An image that fails is told and left out.
     """
-    refuse_inside(out, [image.origin for image in images])
+    bids.refuse_inside(out, [image.origin for image in images])
     facts = {"SkullStripped": False, "SliceThickness": settings.slice_mm, "SlicePlane": settings.plane, "Seed": seed}
     facts |= {"SliceProfile": settings.profile, "NoiseShare": settings.noise, "ContrastExponent": contrast}
     paths = []
     for image in track(images, "simulated"):
+        entities = entities_of(image.name)
+        acq = f"{entities.get('acq', '')}{settings.plane}{settings.slice_mm:g}mm".replace(".", "p")
+        base = f"{out / image.home / 'anat' / joined({**entities, 'acq': acq})}_T2w"
         # The noise depends on the name of the image, not on its place in the list.
         rng = np.random.default_rng([seed, *image.name.encode()])
         try:
+            if bids.came_from_another(image, bids.read_facts(Path(f"{base}.json"))):
+                raise UserError(f"{base}.nii.gz was simulated from another image; give another subject or --out.")
             high = load_image(image.file)
             array = np.clip(np.asarray(high.dataobj), 0, None)
             top = np.float32(array.max())
@@ -39,10 +45,11 @@ def simulate_all(
             say(str(error) if str(image.file) in str(error) else f"{image.file}: {error}")
             continue
         if not paths:
-            write_description(out, "Thick-slice images, simulated from high-resolution ones")
+            bids.write_description(out, "Thick-slice images, simulated from high-resolution ones")
         entities = entities_of(image.name)
         acq = f"{entities.get('acq', '')}{settings.plane}{settings.slice_mm:g}mm".replace(".", "p")
         base = f"{out / image.home / 'anat' / joined({**entities, 'acq': acq})}_T2w"
-        write_json(f"{base}.json", {**facts, "Sources": [image.source]})
+        source = {"SourceSha256": bids.source_digest(image.file), "SourcePlace": place_digest(image.origin)}
+        write_json(f"{base}.json", {**facts, "Sources": [image.source], **source})
         paths.append(save_image(low, f"{base}.nii.gz"))
     return paths

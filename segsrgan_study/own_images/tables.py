@@ -1,5 +1,6 @@
 """What a folder of derivatives holds, as tables and as an offline page with the contact sheet of every case."""
 
+from collections import Counter
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -107,9 +108,12 @@ def _cases(records: dict[str, dict], volumes: pd.DataFrame, failed: list[tuple[s
     far = outliers(volumes_ml.join(quality.reindex(columns=["snr", "contrast"])))
     z = volumes[volumes["side"] == "both"].dropna(subset=["z"]).pivot(index="case", columns="tissue", values="z")
     numbers = volumes_ml.join(z.add_suffix("_z")).join(quality)
+    content = Counter(record.get("SourceSha256", name) for name, record in records.items())
     done = []
     for record, outlying, (name, row) in zip(records.values(), far, numbers.to_dict("index").items(), strict=True):
         doubts, verdict = _of_age(record, row), record.get("Verdict", LOOK)  # older records have none
+        if content[record.get("SourceSha256")] > 1:
+            doubts.append("another case here was made from the same image")
         row |= {"image": record["Sources"][0], "state": "succeeded", AGE: record.get("AgeWeeks"), **_ids(name)}
         row |= {"outliers": outlying, "notes": "; ".join([*record["Notes"], *doubts])}
         row |= {"verdict": LOOK if verdict == GOOD and (outlying or doubts) else verdict}

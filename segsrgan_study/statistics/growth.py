@@ -14,6 +14,7 @@ from segsrgan_study.faults import sentence
 
 LEVELS = (0.025, 0.975)  # ends of the expected range: 95 % of the subjects
 FEWEST, FEWEST_BENT = 6, 20  # subjects for a straight line, and for a quadratic
+POSSIBLE_WEEKS = (15.0, 100.0)  # others are days, years or mistakes
 COLUMNS = ("age_weeks", "tissue", "volume_ml")  # of a reference table
 
 # Mean and standard deviation (mL) over age (weeks) as quadratics, highest power first: Uus et al. 2026, "Multi-BOUNTI:
@@ -129,6 +130,9 @@ def find_reference(word: str) -> Reference:
             f"{path}: a reference is newborn, fetus, or a table (.csv, .tsv) with the columns {', '.join(COLUMNS)}, "
             f"ages and volumes being numbers ({sentence(error)})."
         ) from error
+    if not rows["age_weeks"].between(*POSSIBLE_WEEKS).all():
+        between = "{:g} and {:g}".format(*POSSIBLE_WEEKS)
+        raise UserError(f"{path}: postmenstrual ages must lie between {between} weeks; correct age_weeks.")
     rows = rows[rows.get("verdict", pd.Series("", rows.index)) != "do not use"]
     sides = rows.get("side", pd.Series("both", rows.index))
     rows = rows.assign(name=np.where(sides.isin(SIDES), sides + "_" + rows["tissue"], rows["tissue"]))

@@ -6,6 +6,7 @@ import pytest
 
 from segsrgan_core.errors import UserError
 from segsrgan_study.cohorts.acquisition import echo_time_ms
+from segsrgan_study.own_images.failures import LOCKED
 from segsrgan_study.own_images.inputs import find_images
 from tests.core.test_segmenter import head
 
@@ -118,6 +119,7 @@ def test_a_folder_gives_its_images_and_names_what_it_leaves_out(find, image, tmp
         ("in", {}, "no image to work on"),
         ("in/P1.nii", {"series": "3"}, "no DICOM folder to choose of"),
         ("in/P1.nii", {"split": "test"}, "no cohort and no manifest"),
+        ("", {}, "empty text"),
         ("nothing", {}, "nothing: this is not an image"),
     ],
 )
@@ -218,6 +220,10 @@ def test_a_folder_that_cannot_be_read_fails_alone(image, tmp_path, monkeypatch, 
     monkeypatch.setattr(os, "scandir", either)
     images, failures = find_images([tmp_path / "in"], tmp_path)
     assert ([one.name for one in images], len(failures)) == (["sub-P1"], 1)
+    monkeypatch.setattr(os, "access", lambda path, how: "locked" not in str(path))
+    (tmp_path / "list.csv").write_text("image,subject\nin/locked,A\nin/P1.nii,B\n")
+    images, ((source, why, *_),) = find_images([tmp_path / "list.csv"], tmp_path)
+    assert ([one.name for one in images], source, why) == (["sub-B"], "in/locked/.", LOCKED)
 
 
 @pytest.mark.parametrize(
@@ -280,6 +286,7 @@ def test_the_age_of_a_table(tmp_path, cell, weeks):
 def test_the_ages_of_bids_tables_and_of_a_manifest(image, tmp_path, monkeypatch):
     paths = [image(f"bids/sub-{one}/anat/sub-{one.replace('/', '_')}_T2w.nii") for one in ("01", "02/ses-1", "03")]
     rows = "participant_id\tage\tscan_age\nsub-01\t2\t40.5\nsub-03\t0\t40.5\nsub-03\t0\t30.5\n"  # two ages are none
+    rows += f"sub-04\t{'9' * 200_000}\n"
     (tmp_path / "bids" / "participants.tsv").write_text(rows)
     (tmp_path / "bids" / "sub-02" / "sub-02_sessions.tsv").write_text("session_id\tscan_age\nses-1\t31.0\n")
     monkeypatch.chdir(tmp_path)

@@ -17,7 +17,7 @@ from segsrgan_study.files import load_image
 from segsrgan_study.own_images import bids, tables
 from segsrgan_study.own_images import run as running
 from segsrgan_study.own_images.bids import as_written, write_top
-from segsrgan_study.own_images.failures import forget, keep
+from segsrgan_study.own_images.failures import LOCKED, forget, keep
 from segsrgan_study.own_images.names import Failure, InputImage
 from segsrgan_study.own_images.run import segment_all
 from segsrgan_study.own_images.tables import write_tables
@@ -184,7 +184,7 @@ def test_a_case_that_fails_or_cannot_be_written_leaves_nothing(cases, job, monke
     assert states(cases, job) == ["there", "failed", "there"]
     assert not [path for path in (job.out / "sub-01").rglob("*") if path.is_file()]
     assert table_of(job, "volumes")["case"].tolist() == ["sub-00", "sub-02"]
-    monkeypatch.setattr(bids, "_source_digest", Mock(side_effect=OSError(28, "No space left on device")))
+    monkeypatch.setattr(bids, "source_digest", Mock(side_effect=OSError(28, "No space left on device")))
     other = dataclasses.replace(job, out=job.out.with_name("full"))
     assert states(cases[:1], other) == ["failed"]
     assert not [path for path in (other.out / "sub-00").rglob("*") if path.is_file()]
@@ -264,7 +264,9 @@ def test_what_another_job_did_in_the_meantime_stays(cases, job, network, save):
 def test_failures_stay_until_their_image_succeeds_whichever_job_ran_last(cases, job, tmp_path, save):
     content = cases[0].file.read_bytes()
     cases[0].file.write_bytes(b"broken")
-    segment_all(cases[:1], [Failure("export", "why", tmp_path / "export")], job)
+    locked = Failure("in", LOCKED, cases[0].file.parent)
+    segment_all(cases[:1], [Failure("export", "why", tmp_path / "export"), locked], job)
+    assert table_of(job, "cases")["state"].tolist() == ["failed"] * 3
     segment_all(cases[1:], [], job)
     assert table_of(job, "cases")["state"].tolist() == ["failed", "failed", "succeeded", "succeeded"]
     assert "2 failed" in page_of(job)
@@ -302,6 +304,18 @@ def test_the_results_of_another_image_are_not_overwritten(cases, job, tmp_path, 
     (status,) = segment_all([other], [], job)
     assert "another image" in status.reason
     assert content(job.out / "sub-00") == before
+    echo = {"name": "sub-00_acq-te15", "beside": tmp_path / "b"}  # another person's, as far as names tell
+    for changes, state in ((echo, "failed"), (echo | {"person": "0 0"}, "failed"), (echo | {"beside": None}, "done")):
+        there = dataclasses.replace(cases[0], beside=tmp_path / "a")
+        segment_all([there], [], dataclasses.replace(job, spacing_mm=0.9))
+        assert states([dataclasses.replace(other, **changes)], job) == [state]
+
+
+def test_one_image_under_two_names_is_looked_at(cases, job):
+    assert states([cases[0], dataclasses.replace(cases[0], name="sub-07"), cases[1]], job) == ["done"] * 3
+    found = table_of(job, "cases").set_index("case")
+    assert found["verdict"].to_dict() == {"sub-00": "look", "sub-07": "look", "sub-01": "good"}
+    assert "same image" in found["notes"]["sub-07"]
 
 
 def test_an_age_that_becomes_known_is_compared_without_segmenting_again(cases, job, monkeypatch, network):

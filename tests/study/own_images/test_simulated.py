@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import nibabel as nib
 import numpy as np
@@ -46,6 +47,15 @@ def test_the_seed_decides_the_noise(fine, tmp_path):
     (a,), (b,), (c,) = (simulate_all([fine], tmp_path / n, settings, seed=s) for n, s in (("a", 1), ("b", 1), ("c", 2)))
     assert a.read_bytes() == b.read_bytes()
     assert a.read_bytes() != c.read_bytes()
+
+
+def test_the_image_of_another_is_not_overwritten(fine, tmp_path, save):
+    (path,) = simulate_all([fine], tmp_path / "o", simulation())
+    before = path.read_bytes()
+    other = save(blob(np.eye(4), (30, 32, 36), (0.0, 0.0, 0.0), 3.0), tmp_path / "b" / "fine.nii.gz")
+    assert simulate_all([replace(fine, file=other)], tmp_path / "o", simulation()) == []
+    assert path.read_bytes() == before
+    assert simulate_all([fine], tmp_path / "o", simulation(), seed=1) == [path]
 
 
 def test_what_cannot_be_read_leaves_nothing_and_does_not_stop_the_others(run, fine, tmp_path):

@@ -78,6 +78,7 @@ def test_a_table_of_controls_is_a_reference_one_row_a_subject(tmp_path):
         ({"participant_id": "sub-1"}, "6 subjects"),
         ({"age_weeks": np.nan}, "no row gives the age"),
         ({"volume_ml": 0}, "above 0"),
+        ({"age_weeks": 280}, "between 15 and 100 weeks"),
         ({"verdict": "do not use"}, "no row"),
     ],
 )
