@@ -114,7 +114,7 @@ def is_anothers(image: InputImage, out: Path) -> bool:
     record = read_record(out / image.record)
     if record is not None and came_from_another(image, record):
         return True
-    others = {*(out / f"sub-{image.subject}").glob("**/*_desc-segsrgan_dseg.json")} - {out / image.record}
+    others = {*(out / image.home.parts[0]).glob("**/*_desc-segsrgan_dseg.json")} - {out / image.record}
     known = [one["Person"] for one in map(read_facts, others) if "Person" in one]
     person, beside = _person(image)
     return any(one[0] != person or (one[1] and beside and one[1] != beside) for one in known)

@@ -4,7 +4,7 @@ import fcntl
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -29,11 +29,10 @@ def keep(out: Path, failures: Iterable[Failure]) -> None:
         write_json(out / FOLDER / f"{key}.json", facts)
 
 
-def forget(out: Path, images: Iterable[InputImage]) -> None:
+def forget(out: Path, images: Sequence[InputImage]) -> None:
     """Remove the failures of images that succeeded, and of folders that could not be read and hold one."""
-    images = list(images)
     done = {word for one in images for word in (one.name, place_digest(one.file), place_digest(one.origin))}
-    opened = {place_digest(folder) for folder in {above for one in images for above in one.origin.absolute().parents}}
+    opened = {place_digest(above) for above in {path for one in images for path in one.origin.absolute().parents}}
     for path, one in _kept(out):
         if done & {one["case"], one["place"]} or (one["reason"] == LOCKED and one["place"] in opened):
             path.unlink(missing_ok=True)

@@ -114,15 +114,7 @@ def _few(words: Sequence[str]) -> str:
 
 def _with_ages(images: list[InputImage]) -> list[InputImage]:
     """Return the images with the ages that BIDS's tables give, where nothing else does."""
-
-    @lru_cache
-    def tables(data_set: Path) -> Mapping[tuple[str, str], str]:
-        try:
-            return bids_ages(data_set)
-        except UserError as error:
-            say(f"{error} No ages are used.")
-            return {}
-
+    tables = lru_cache(_ages)
     found = []
     for image in images:
         file = image.file.absolute()
@@ -137,6 +129,14 @@ def _with_ages(images: list[InputImage]) -> list[InputImage]:
             image = replace(image, age_weeks=float(age) if age else None)
         found.append(image)
     return found
+
+
+def _ages(data_set: Path) -> Mapping[tuple[str, str], str]:
+    try:
+        return bids_ages(data_set)
+    except UserError as error:
+        say(f"{error} No ages are used.")
+        return {}
 
 
 def _of_te(images: list[InputImage], te_ms: float, failures: list[Failure]) -> list[InputImage]:
@@ -168,7 +168,7 @@ def _apart(images: list[InputImage], failures: list[Failure]) -> list[InputImage
         as_before = same and (same.name, same.age_weeks) == (image.name, image.age_weeks)
         if same and (as_before or not (same.by_table and image.by_table)):
             continue
-        person = people.setdefault(image.subject.casefold(), image)
+        person = people.setdefault(entities_of(image.name)["sub"].casefold(), image)
         reason = image.fault
         if same and same.name == image.name:
             ages = f"{same.age_weeks or 'none'} and {image.age_weeks or 'none'}"

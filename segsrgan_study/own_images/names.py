@@ -52,11 +52,6 @@ class InputImage:
         return self.folder or self.file
 
     @property
-    def subject(self) -> str:
-        """Id of the subject in the outputs."""
-        return entities_of(self.name)["sub"]
-
-    @property
     def home(self) -> Path:
         """Folder of the subject or session."""
         return Path(*(f"{key}-{value}" for key, value in entities_of(self.name).items() if key in ("sub", "ses")))
