@@ -243,7 +243,7 @@ def _folder(path: Path) -> list[InputImage]:
     if left_out:
         say(f"{path}: left out: {_few(left_out)}.")
     found = [InputImage(file, "", relative[file].as_posix()) for file in locked]  # each fails alone
-    if is_dicom:
+    if is_dicom and path not in locked:
         return [*found, InputImage(path, "", "")]
     return [*found, *(_of_file(file, relative[file].as_posix()) for file in chosen)]
 
