@@ -117,7 +117,7 @@ def _segment(image: InputImage, job: Job, identity: dict[str, Any], walk: Walk) 
         with ThreadPoolExecutor(2) as threads:  # files are compressed, and the shape is measured, beside the rest
             shape = threads.submit(cortical_shape, coarse.labels, coarse.sides)  # on the network's grid, as the quality
             saved = bids.save_images(image, result, job.out, threads)
-            numbers = measures(scan, coarse)  # for these the verdict was fitted
+            numbers = measures(scan, still, coarse)  # for these the verdict was fitted
             facts = _facts(image, result, job, identity, card, numbers, moved_mm)
             sheet = bids.write_sheet(image, result, job.out)
             bids.write_case(image, result, job, facts | {"Shape": shape.result()}, sheet, saved)

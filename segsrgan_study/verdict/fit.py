@@ -166,8 +166,9 @@ def _case(high: Head, true_ml: dict[str, float], kind: str, head: KnownHead, seg
     row = {"head": head.row.subject, "cohort": head.settings.cohort, "held_out": head.held_out, "kind": kind}
     low = damaged(high, kind, head)
     try:
-        result = segmenter(brought_back(low)[0])
-        numbers = measures(low, result)
+        still = brought_back(low)[0]
+        result = segmenter(still)
+        numbers = measures(low, still, result)
     except UserError as error:
         refused = {"error": None, "told": [f"refused: {error}"], "volumes_ml": {}, "ratios": {}}
         return row | refused | {"numbers": dict.fromkeys(MEASURES)}

@@ -27,6 +27,8 @@ UPRIGHT = np.array(
     [0.0, -0.5, -0.87]
 )  # from the skull's middle to cerebellum and brainstem, RAS+; 21 to 44 weeks: 25 deg
 FEWEST_POINTS = 100  # of a side
+FALL = 1.5  # of the power, decades; at most 0.7 in phantoms and fetal weeks, 1.7 and more where zeros were filled in
+JUMP_BLUR_MM = 0.8  # within slices
 BLUR_MM = 1.0  # within slices, before displacements are measured
 LARGE = 0.25  # share of the largest slice's area from which a slice is measured
 MEASURES = {
@@ -41,11 +43,14 @@ MEASURES = {
     "shift_mm": "largest displacement of a slice against the mean of its neighbours, in mm",
     "shift_rms_mm": "root mean square of these displacements, in mm",
     "flicker": "largest change of brightness from one slice to the next, log",
+    "jump": "difference of two neighbouring slices over that of those beside them, the largest; slices brought back",
+    "detail_mm": "finest detail within slices, in mm: the voxel, or where zero filling or a blur ends the spectrum",
     "slice_mm": "distance between slices, in mm",
     "copies": "slices that are exact copies of the one before; empty ones do not count",
     "skull_ml": "content of the skull in mL, unknown without hemispheres",
     "share": "volume of the tissue over that of the skull's content",
     "cut_cm2": "skull's content in the outermost voxels of one side of the field, in cm2, the largest of six",
+    "bare": "share of the outline of the skull's content without CSF, unknown to a network that does not know it",
     "dark": "share of what was segmented that lies in the dark background",
     "asymmetry": "left minus right over left plus right of the tissue, without sign",
     "pieces": "share of the tissue outside its largest piece",
@@ -63,12 +68,15 @@ MEASURES = {
 }
 
 
-def measures(image: Nifti1Image, result: Segmentation) -> dict[str, float]:
-    """Return all `MEASURES` of an image, float32 in any orientation, and of its segmentation; nan where unknown."""
+def measures(image: Nifti1Image, still: Nifti1Image, result: Segmentation) -> dict[str, float]:
+    """Return all `MEASURES` of an image, float32 in any orientation, and of its segmentation; nan where unknown.
+
+    `still` is the image with its slices brought back, see `motion`.
+    """
     inside = skull_content(result)
     to_result = np.linalg.inv(result.labels.affine) @ image.affine
     low = ndimage.affine_transform(inside.astype(np.uint8), to_result, output_shape=image.shape, order=0).astype(bool)
-    found = acquired(image, low) | segmented(result, inside)
+    found = acquired(image, low) | {"jump": largest_jump(still)} | segmented(result, inside)
     return {name: float(found.get(name, np.nan)) for name in MEASURES}
 
 
@@ -89,7 +97,8 @@ def acquired(image: Nifti1Image, inside: np.ndarray) -> dict[str, float]:
     array, axis = np.asarray(image.dataobj, np.float32), through_plane_axis(image)
     head = array > 0.1 * intensity_scale(array)
     sd = noise_sd(array, head, axis)
-    found = {"slice_mm": spacing_mm(image)[axis], "snr": np.median(array[head]) / sd if sd else np.nan}
+    found = {"detail_mm": detail_mm(array, spacing_mm(image), axis)}
+    found |= {"slice_mm": spacing_mm(image)[axis], "snr": np.median(array[head]) / sd if sd else np.nan}
     slices = itertools.pairwise(np.moveaxis(array, axis, 0))
     found |= {"copies": sum(np.ptp(one) > 0 and np.array_equal(one, two) for one, two in slices)}
     if inside.sum() < 100:
@@ -122,6 +131,53 @@ def noise_sd(array: np.ndarray, inside: np.ndarray, slice_axis: int) -> float:
     for axis in {0, 1, 2} - {slice_axis}:
         residual = ndimage.convolve1d(residual, [1.0, -2.0, 1.0], axis=axis, mode="nearest")
     return float(np.median(np.abs(residual[inside]))) / (6 * NORMAL_MAD)  # 6: norm of the kernel
+
+
+def detail_mm(array: np.ndarray, sizes_mm: np.ndarray, slice_axis: int) -> float:
+    """Return the finest detail within slices in mm, of the axis where it is coarser.
+
+    It is the voxel's size, or half of the wavelength at which the power spectrum falls by `FALL` within a twelfth of
+    it: there ends what was acquired, where zeros were filled in, or what a blur left.
+
+    Args:
+        array: float32 (X, Y, Z).
+        sizes_mm: (3,) voxel sizes.
+        slice_axis: slices are stacked along it.
+    """
+    found = []
+    for axis in {0, 1, 2} - {slice_axis}:
+        lines = np.moveaxis(array, axis, -1)
+        waves = np.fft.rfft(lines * np.hanning(lines.shape[-1]).astype(np.float32))
+        power = np.square(np.abs(waves).astype(float)).mean((0, 1))
+        level = ndimage.uniform_filter1d(np.log10(power + np.finfo(np.float32).tiny), 3)
+        first, width = len(power) // 8, max(2, len(power) // 12)
+        falls = (level[:-width] - level[width:])[first:]
+        ends = falls.max(initial=0.0) > FALL
+        found.append(
+            sizes_mm[axis] * (len(power) - 1) / (first + np.argmax(falls) + width / 2) if ends else sizes_mm[axis]
+        )
+    return max(found)
+
+
+def largest_jump(still: Nifti1Image) -> float:
+    """Return by how much two neighbouring slices differ, over the more different of the pairs beside them, the largest.
+
+    It is about 1 where anatomy changes evenly, and more where slices are missing or out of order, or the head turned.
+    Each slice is scaled by the mean of the head in it; only slices with half of the largest one's area count.
+    """
+    axis = through_plane_axis(still)
+    stack, sizes_mm = np.moveaxis(np.asarray(still.dataobj, np.float32), axis, 0), np.delete(spacing_mm(still), axis)
+    head = stack > 0.1 * intensity_scale(stack)
+    areas = head.sum((1, 2))
+    large = areas > areas.max() / 2
+    levels = np.where(large, (stack * head).sum((1, 2)) / np.maximum(areas, 1), 1)
+    smooth = [ndimage.gaussian_filter(one, JUMP_BLUR_MM / sizes_mm) / by for one, by in zip(stack, levels, strict=True)]
+    apart = np.zeros(len(stack) - 1)
+    for at in np.flatnonzero(large[1:] & large[:-1]):
+        apart[at] = np.sqrt(np.square(smooth[at + 1] - smooth[at])[head[at] | head[at + 1]].mean())
+    beside = np.maximum(apart[:-2], apart[2:])
+    known = np.minimum(apart[:-2], apart[2:]) > 0
+    return float(max(apart[1:-1][known] / beside[known], default=np.nan))
 
 
 def coil_gradient(array: np.ndarray, inside: np.ndarray, bright: float) -> float:
@@ -196,6 +252,9 @@ def segmented(result: Segmentation, inside: np.ndarray) -> dict[str, float]:
     dark = interpolated < lowest + AIR * (scale - lowest)
     bright = max(float(np.percentile(interpolated[inside], 95)), 1e-6)
     ml, segmented_ = result.volumes_ml[name], labels > 0
+    if "csf" in result.probabilities:
+        outline = inside & ~ndimage.binary_erosion(inside)
+        found |= {"bare": 1 - np.mean(labels[outline] == NUMBERS["csf"])}
     found |= {"share": ml / skull_ml, "dark": (dark & segmented_).sum() / segmented_.sum()}
     found |= {"pieces": 1 - sizes.max() / sizes.sum(), "euler": euler_number(tissue[box]) / ml}
     found |= {"sheet_mm": 20 * ml / surface_cm2, "contrast": edge_contrast(interpolated, tissue, box)}

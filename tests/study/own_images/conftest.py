@@ -9,6 +9,7 @@ from segsrgan_core.segmenter import Segmenter
 from segsrgan_study.own_images import run as running
 from segsrgan_study.own_images.bids import Job
 from segsrgan_study.own_images.names import InputImage, name_of_file
+from segsrgan_study.verdict import rule
 from tests.core.test_segmenter import CARD, head, identity
 
 
@@ -16,6 +17,7 @@ from tests.core.test_segmenter import CARD, head, identity
 def network(monkeypatch):
     """The network that gives its input back, and counts how often it was asked."""
     counted = Mock(side_effect=identity)
+    monkeypatch.setattr(rule, "DETAIL_MM", 9.0)  # the heads are smooth
     segmenter = Segmenter(CARD, counted)
     monkeypatch.setattr(running, "segmenter_of", lru_cache(lambda job: segmenter))
     return counted

@@ -13,7 +13,9 @@ from segsrgan_study.verdict.measures import (
     acquired,
     brightness_jump,
     coil_gradient,
+    detail_mm,
     displacements_mm,
+    largest_jump,
     measures,
     noise_sd,
     posture,
@@ -43,6 +45,10 @@ def ball(noise=0.0, cortex=40.0, shell=120.0):
     return image, segmentation(image, *(Nifti1Image(one.astype(np.uint8), AFFINE) for one in (labels, sides)))
 
 
+def measures_of(image, result):
+    return measures(image, image, result)
+
+
 @pytest.mark.parametrize("sd", [1.0, 5.0])
 def test_noise_is_found_in_spite_of_anatomy(sd):
     smooth = np.fromfunction(lambda i, j, k: 100 + 0.05 * (i - 20) ** 2 + 2 * j + 30 * (k % 2), (40, 40, 20))
@@ -53,14 +59,14 @@ def test_noise_is_found_in_spite_of_anatomy(sd):
 
 
 def test_measures_of_a_ball_by_hand():
-    found = measures(*ball(noise=2.0))
+    found = measures_of(*ball(noise=2.0))
     assert list(found) == list(MEASURES)
     assert found["snr"] == pytest.approx(120 / 2, rel=0.2)  # edges count as a little noise
     assert found["contrast"] == pytest.approx((120 - 40) / (120 + 40), abs=0.02)
     assert found["share"] == pytest.approx((RADIUS < 5).sum() / (RADIUS < 9).sum())
     assert (found["euler"] * found["share"] * found["skull_ml"], found["pieces"]) == (pytest.approx(1), 0)
     assert (found["cut_cm2"], found["dark"], found["slice_mm"]) == (0, 0, 3)
-    assert np.isnan(measures(*ball())["snr"])  # no noise
+    assert np.isnan(measures_of(*ball())["snr"])  # no noise
 
 
 @pytest.mark.parametrize("codes", ["LPI", "SRA", "AIL"])
@@ -68,8 +74,8 @@ def test_the_order_of_storage_changes_no_measure(codes):
     image, result = ball(noise=2.0)
     turn = nib.orientations.axcodes2ornt(codes)
     images = {name: getattr(result, name).as_reoriented(turn) for name in ("interpolated", "image", "labels", "sides")}
-    found = measures(image.as_reoriented(turn), replace(result, **images))
-    assert found == pytest.approx(measures(image, result), rel=1e-3, abs=1e-3, nan_ok=True)
+    found = measures_of(image.as_reoriented(turn), replace(result, **images))
+    assert found == pytest.approx(measures_of(image, result), rel=1e-3, abs=1e-3, nan_ok=True)
 
 
 @pytest.mark.parametrize(
@@ -91,7 +97,7 @@ def test_a_head_that_is_turned_in_the_field_has_its_hindbrain_elsewhere(turn, ti
 def test_nothing_found_is_no_fault():
     image, _ = ball(noise=2.0)
     nothing = Nifti1Image(np.zeros(image.shape, np.uint8), AFFINE)
-    found = measures(image, segmentation(image, nothing, nothing))
+    found = measures_of(image, segmentation(image, nothing, nothing))
     assert found["skull_ml"] == 0
     assert np.isnan(found["share"])
 
@@ -105,6 +111,25 @@ def test_displaced_and_dark_slices_are_found():
     array[..., 6:8] *= 0.25
     assert max(displacements_mm(image_of(array), inside)[3:]) == pytest.approx(1.0, abs=0.3)
     assert brightness_jump(array, 2) == pytest.approx(np.log(4), abs=0.2)
+
+
+def test_slices_that_are_missing_or_out_of_order_are_found():
+    array = ndimage.gaussian_filter(np.random.default_rng(3).standard_normal((40, 40, 20)), (3, 3, 4)) * 300 + 100
+    array[..., 6:12:2] *= 0.5  # darker ones are in order
+    assert largest_jump(image_of(array)) < 1.2
+    assert largest_jump(image_of(np.delete(array, [9, 10], axis=2))) > 1.5
+    array[..., [9, 10]] = array[..., [10, 9]]
+    assert largest_jump(image_of(array)) > 1.2
+
+
+def test_the_finest_detail_that_was_acquired():
+    array = np.random.default_rng(3).standard_normal((48, 64, 20)).astype(np.float32)
+    assert detail_mm(array, np.array([0.8, 0.9, 3.0]), 2) == 0.9
+    waves = np.fft.fft(array, axis=0)
+    waves[12:-11] = 0  # zeros were filled in: half of what the voxels could hold
+    assert detail_mm(np.fft.ifft(waves, axis=0).real.astype(np.float32), np.array([0.8, 0.9, 3.0]), 2) == pytest.approx(
+        1.5, abs=0.1
+    )
 
 
 def test_the_range_of_the_coil_field_is_found():

@@ -33,6 +33,8 @@ MODEL = Logistic(
         ({"flicker": 2.0}, "look"),
         ({"shift_mm": 9.0}, "look"),
         ({"brightest": 3.5}, "look"),
+        ({"jump": 1.4}, "look"),
+        ({"detail_mm": 1.6}, "look"),
         ({"slice_mm": 12.0}, "look"),
         ({"turned_deg": 35.0}, "look"),
         ({"turned_deg": 70.0}, "look"),
