@@ -46,9 +46,6 @@ def simulate_all(
             continue
         if not paths:
             bids.write_description(out, "Thick-slice images, simulated from high-resolution ones")
-        entities = entities_of(image.name)
-        acq = f"{entities.get('acq', '')}{settings.plane}{settings.slice_mm:g}mm".replace(".", "p")
-        base = f"{out / image.home / 'anat' / joined({**entities, 'acq': acq})}_T2w"
         source = {"SourceSha256": bids.source_digest(image.file), "SourcePlace": place_digest(image.origin)}
         write_json(f"{base}.json", {**facts, "Sources": [image.source], **source})
         paths.append(save_image(low, f"{base}.nii.gz"))
