@@ -31,14 +31,6 @@ def charbonnier(real: tf.Tensor, fake: tf.Tensor) -> tf.Tensor:
     return tf.reduce_mean(tf.sqrt(tf.square(real - fake) + 1e-6))
 
 
-def reconstruction(images: Pair, maps: Pair) -> tf.Tensor:
-    """Return L_rec, a scalar: the mean of the Charbonnier distances of the image and of the segmentation.
-
-    With one class this is the paper's mean over both channels.
-    """
-    return (charbonnier(*images) + charbonnier(*maps)) / 2
-
-
 def soft_dice(real: tf.Tensor, fake: tf.Tensor) -> tf.Tensor:
     """Return 1 - mean Dice of the classes, a scalar in [0, 1]; maps (n, B, X, Y, Z).
 
@@ -104,10 +96,11 @@ def generator_objective(settings: TrainingSettings, groups: tuple[int, ...]) -> 
 
     def objective(real: tf.Tensor, fake: tf.Tensor, scores: tf.Tensor | None = None) -> tuple[tf.Tensor, dict]:
         images, tissues, *sides = parts(real, fake, groups)
-        rec = reconstruction(images, tissues)
+        image = charbonnier(*images)
+        rec = (image + charbonnier(*tissues)) / 2
         weighted = settings.lambda_dice or settings.lambda_ce
         dice, entropy = overlap(tissues) if weighted else (tf.zeros(()), tf.zeros(()))
-        total = settings.lambda_rec * rec + settings.lambda_image * charbonnier(*images)
+        total = settings.lambda_rec * rec + settings.lambda_image * image
         total += settings.lambda_dice * dice + settings.lambda_ce * entropy
         for pair in sides:
             total += settings.lambda_sides * sum(overlap(pair))

@@ -118,21 +118,10 @@ def _segmenter(model: Path) -> Segmenter:
 
 
 def _head_cases(study: Study, model: Path, weights_sha256: str, head: KnownHead) -> list[dict[str, Any]]:
-    code = code_digest(
-        "segsrgan_core",
-        "segsrgan_study/motion.py",
-        "segsrgan_study/shapes",
-        "segsrgan_study/verdict/damage.py",
-        "segsrgan_study/verdict/measures.py",
-    )
-    recipe = [
-        head.row.sha256,
-        head.row.image,
-        str(head.held_out),
-        weights_sha256,
-        code,
-        head.settings.model_dump_json(),
-    ]
+    parts = ("motion.py", "shapes", "verdict/damage.py", "verdict/measures.py")
+    code = code_digest("segsrgan_core", *(f"segsrgan_study/{part}" for part in parts))
+    settings, row = head.settings.model_dump_json(), head.row
+    recipe = [row.sha256, row.image, str(head.held_out), weights_sha256, code, settings]
     path = study.scratch / "cases" / f"{head.row.subject}_{digest(recipe)[:16]}.json"
     if not path.is_file():
         high, true_ml = load_head(study, head, _segmenter(model).card.tissues)

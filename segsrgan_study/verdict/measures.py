@@ -152,10 +152,8 @@ def detail_mm(array: np.ndarray, sizes_mm: np.ndarray, slice_axis: int) -> float
         level = ndimage.uniform_filter1d(np.log10(power + np.finfo(np.float32).tiny), 3)
         first, width = len(power) // 8, max(2, len(power) // 12)
         falls = (level[:-width] - level[width:])[first:]
-        ends = falls.max(initial=0.0) > FALL
-        found.append(
-            sizes_mm[axis] * (len(power) - 1) / (first + np.argmax(falls) + width / 2) if ends else sizes_mm[axis]
-        )
+        falls_off = falls.max(initial=0.0) > FALL
+        found.append(sizes_mm[axis] * ((len(power) - 1) / (first + np.argmax(falls) + width / 2) if falls_off else 1))
     return max(found)
 
 

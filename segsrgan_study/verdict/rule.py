@@ -94,7 +94,8 @@ def reasons(volumes_ml: Mapping[str, float], numbers: Mapping[str, float]) -> li
         (whole and n.turned_deg > TURNED_MUCH_DEG, _turned(n.turned_deg)),
         (
             whole and n.turned_deg <= TURNED_MUCH_DEG and n.upright < BACKWARDS,
-            "by its outline the head faces backwards or lies on its top: left and right may be exchanged",
+            "by its outline the head faces backwards or lies on its top, so that left and right may be exchanged, or "
+            "the voxel sizes in its header are wrong",
         ),
         (n.asymmetry > ASYMMETRY, f"left and right {tissue} differ by {100 * n.asymmetry:.0f} % of their sum"),
     ]

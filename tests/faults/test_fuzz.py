@@ -17,7 +17,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from segsrgan_core.checkpoints import load_state, save_state
+from segsrgan_core.checkpoints import load_state, pack, save_state
 from segsrgan_core.errors import UserError
 from segsrgan_study.cohorts.manifest import read_manifest
 from segsrgan_study.files import load_image, load_labels
@@ -57,6 +57,7 @@ READERS: dict[str, tuple[Callable[[Path], Any], Callable[[Path], Any]]] = {
     "mine.csv": (write_manifest, read_manifest),
     "params.yaml": (lambda path: shutil.copy(PARAMS, path), read_params),
     "weights.npz": (lambda path: save_state(path, variables(), {"step": 1}), read_weights),
+    "packed.npz": (lambda path: (save_state(path, variables(), {"step": 1}), pack(path, path)), read_weights),
 }
 # Overwritten bytes as (place, value), and the length that is left: most files keep all of it.
 DAMAGE = st.tuples(
