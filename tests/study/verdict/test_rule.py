@@ -18,37 +18,19 @@ MODEL = Logistic(
 )
 
 
+LOOK = [("dark", 0.1), ("lowest", -1.0), ("tail", -0.5), ("cut_cm2", 20.0), ("cut_cm2", 60.0), ("flicker", 2.0)]
+LOOK += [("shift_mm", 9.0), ("brightest", 3.5), ("jump", 1.4), ("detail_mm", 1.6), ("slice_mm", 12.0), ("share", 0.7)]
+LOOK += [("turned_deg", 35.0), ("turned_deg", 70.0), ("tilt_deg", 90.0), ("length", 2.5), ("height", 0.4)]
+LOOK += [("asymmetry", 0.5), ("pieces", 0.4), ("stem", 0.005)]
+NEVER = [("dark", 0.6), ("skull_ml", 2500.0), ("skull_ml", 12.0)]
+
+
 @pytest.mark.parametrize(
     ("change", "verdict"),
-    [
-        ({}, "good"),
-        ({"dark": 0.1}, "look"),
-        ({"dark": 0.6}, "do not use"),
-        ({"skull_ml": 2500.0}, "do not use"),
-        ({"skull_ml": 12.0}, "do not use"),
-        ({"lowest": -1.0}, "look"),
-        ({"tail": -0.5}, "look"),
-        ({"cut_cm2": 20.0}, "look"),
-        ({"cut_cm2": 60.0}, "look"),
-        ({"flicker": 2.0}, "look"),
-        ({"shift_mm": 9.0}, "look"),
-        ({"brightest": 3.5}, "look"),
-        ({"jump": 1.4}, "look"),
-        ({"detail_mm": 1.6}, "look"),
-        ({"slice_mm": 12.0}, "look"),
-        ({"turned_deg": 35.0}, "look"),
-        ({"turned_deg": 70.0}, "look"),
-        ({"share": 0.7}, "look"),
-        ({"length": 2.5}, "look"),
-        ({"height": 0.4}, "look"),
-        ({"asymmetry": 0.5}, "look"),
-        ({"pieces": 0.4}, "look"),
-        ({"stem": 0.005}, "look"),
-        ({"tilt_deg": 90.0}, "look"),
-    ],
+    [((), "good"), *(([one], "look") for one in LOOK), *(([one], "do not use") for one in NEVER)],
 )
 def test_each_rule_alone_decides(change, verdict):
-    numbers = USUAL | change
+    numbers = USUAL | dict(change)
     found = judge(*(rule(VOLUMES, numbers) for rule in (reasons, suspicions, remarks)), numbers, None)
     assert (found["Verdict"], len(found["Notes"])) == (verdict, len(change))
     assert found["Probability"] is None
@@ -107,9 +89,8 @@ def test_the_fit_finds_what_makes_volumes_wrong_on_heads_that_it_has_not_seen(tm
     rng = np.random.default_rng(0)
     table = pd.DataFrame({name: rng.lognormal(0, 0.3, 800) for name in MEASURES})
     error = 0.4 * np.log(table["shift_mm"]) + 0.02 * rng.standard_normal(800)
-    table = table.assign(
-        head=np.arange(800) // 20, error=error, doubts=[[]] * 800, suspicions=[[]] * 800, remarks=[[]] * 800
-    )
+    table = table.assign(head=np.arange(800) // 20, error=error)
+    table = table.assign(**dict.fromkeys(("doubts", "suspicions", "remarks"), [[]] * 800))
     table = table.assign(ratio_cortex=-np.log1p(error), ratio_white=0.05 * rng.standard_normal(800))
     table.loc[7, ["error", "doubt"]] = np.nan  # one that was refused
     model = fit_logistic(table[:400], "a")
