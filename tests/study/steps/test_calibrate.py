@@ -12,14 +12,7 @@ from segsrgan_core.segmenter import ModelCard, Segmentation
 from segsrgan_study.files import save_image
 from segsrgan_study.steps.data.cases import PreparedCase
 from segsrgan_study.steps.network import calibrate
-from segsrgan_study.steps.network.calibrate import (
-    Sample,
-    _right_bias,
-    calibrated,
-    calibration_cases,
-    effect,
-    sample_cases,
-)
+from segsrgan_study.steps.network.calibrate import Sample, calibrated, effect
 from tests.settings import model_card
 
 CARD = model_card(cohort="balls")
@@ -86,8 +79,8 @@ def test_a_cohort_of_many_heads_has_no_more_say_than_one_of_few():
         return Sample(np.stack([np.zeros(1000), np.linspace(-lead, 2 - lead, 1000)], -1), truth, cohort)
 
     given = [*(case(1.4, "phantoms") for _ in range(7)), case(1.0, "atlas")]
-    assert _right_bias(given, 1) == pytest.approx(0.2, abs=0.01)
-    assert _right_bias([one._replace(cohort="") for one in given], 1) == pytest.approx(0.4, abs=0.01)
+    assert calibrate._right_bias(given, 1) == pytest.approx(0.2, abs=0.01)
+    assert calibrate._right_bias([one._replace(cohort="") for one in given], 1) == pytest.approx(0.4, abs=0.01)
 
 
 def test_right_volumes_cost_next_to_no_dice():
@@ -132,7 +125,7 @@ def test_what_is_sampled_is_not_calibrated_and_one_segmentation_at_a_time_is_in_
             earlier.append(weakref.ref(result))
             return result
 
-    found = sample_cases(Big(segmenter.card, segmenter.result), [case] * 3)
+    found = calibrate.sample_cases(Big(segmenter.card, segmenter.result), [case] * 3)
     assert len(found) == len(earlier) == 3
     assert found[0].truth.tolist() == [1] * 512  # elsewhere nothing is in doubt
     np.testing.assert_allclose(np.exp(found[0].log_p), [[0.3, 0.7]] * 512, rtol=1e-5)
@@ -141,6 +134,6 @@ def test_what_is_sampled_is_not_calibrated_and_one_segmentation_at_a_time_is_in_
 def test_the_cases_are_spread_over_the_training_subjects(monkeypatch):
     cases = {"val": ["v"], "train": list("abcde")}
     monkeypatch.setattr(calibrate, "prepared_cases", lambda _, split: cases[split])
-    assert calibration_cases(None, 1) == ["v"]
-    assert calibration_cases(None, 4) == ["v", "a", "c", "e"]
-    assert calibration_cases(None, 20) == ["v", *"abcde"]
+    assert calibrate.calibration_cases(None, 1) == ["v"]
+    assert calibrate.calibration_cases(None, 4) == ["v", "a", "c", "e"]
+    assert calibrate.calibration_cases(None, 20) == ["v", *"abcde"]

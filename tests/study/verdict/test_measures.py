@@ -8,19 +8,7 @@ from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
 from segsrgan_core.segmenter import Segmentation
-from segsrgan_study.verdict.measures import (
-    MEASURES,
-    acquired,
-    brightness_jump,
-    coil_gradient,
-    detail_mm,
-    displacements_mm,
-    largest_jump,
-    measures,
-    noise_sd,
-    posture,
-    segmented,
-)
+from segsrgan_study.verdict import measures
 from segsrgan_study.verdict.rule import reasons, remarks, suspicions
 
 AFFINE = np.diag([1.0, 1.0, 3.0, 1.0])
@@ -46,7 +34,7 @@ def ball(noise=0.0, cortex=40.0, shell=120.0):
 
 
 def measures_of(image, result):
-    return measures(image, image, result)
+    return measures.measures(image, image, result)
 
 
 @pytest.mark.parametrize("sd", [1.0, 5.0])
@@ -55,12 +43,12 @@ def test_noise_is_found_in_spite_of_anatomy(sd):
     array = (smooth + sd * np.random.default_rng(1).standard_normal(smooth.shape)).astype(np.float32)
     inside = np.zeros(array.shape, bool)
     inside[2:-2, 2:-2] = True
-    assert noise_sd(array, inside, slice_axis=2) == pytest.approx(sd, rel=0.05)
+    assert measures.noise_sd(array, inside, slice_axis=2) == pytest.approx(sd, rel=0.05)
 
 
 def test_measures_of_a_ball_by_hand():
     found = measures_of(*ball(noise=2.0))
-    assert list(found) == list(MEASURES)
+    assert list(found) == list(measures.MEASURES)
     assert found["snr"] == pytest.approx(120 / 2, rel=0.2)  # edges count as a little noise
     assert found["contrast"] == pytest.approx((120 - 40) / (120 + 40), abs=0.02)
     assert found["share"] == pytest.approx((RADIUS < 5).sum() / (RADIUS < 9).sum())
@@ -89,7 +77,7 @@ def test_a_head_that_is_turned_in_the_field_has_its_hindbrain_elsewhere(turn, ti
     affine[:3, :3] = turn
     head, image = Nifti1Image(labels, affine), Nifti1Image(100.0 * (labels > 0), affine)
     volumes = {"cortex": 60.0, "brainstem": 0.27, "intracranial": 65.0}
-    found = segmented(Segmentation(image, image, head, {"cortex": image}, volumes, head), labels > 0)
+    found = measures.segmented(Segmentation(image, image, head, {"cortex": image}, volumes, head), labels > 0)
     assert found["tilt_deg"] == pytest.approx(tilt_deg, abs=2)
     assert found["stem"] == pytest.approx(0.27 / 65)
 
@@ -105,31 +93,30 @@ def test_nothing_found_is_no_fault():
 def test_displaced_and_dark_slices_are_found():
     array = ndimage.gaussian_filter(np.random.default_rng(3).standard_normal((40, 40, 20)), (3, 3, 4)) * 300 + 100
     inside = RADIUS < 16
-    assert displacements_mm(image_of(array), inside).max() < 0.3
-    assert brightness_jump(array, 2) < 0.2
+    assert measures.displacements_mm(image_of(array), inside).max() < 0.3
+    assert measures.brightness_jump(array, 2) < 0.2
     array[..., 10] = ndimage.shift(array[..., 10], (0.8, -0.6), mode="nearest")
     array[..., 6:8] *= 0.25
-    assert max(displacements_mm(image_of(array), inside)[3:]) == pytest.approx(1.0, abs=0.3)
-    assert brightness_jump(array, 2) == pytest.approx(np.log(4), abs=0.2)
+    assert max(measures.displacements_mm(image_of(array), inside)[3:]) == pytest.approx(1.0, abs=0.3)
+    assert measures.brightness_jump(array, 2) == pytest.approx(np.log(4), abs=0.2)
 
 
 def test_slices_that_are_missing_or_out_of_order_are_found():
     array = ndimage.gaussian_filter(np.random.default_rng(3).standard_normal((40, 40, 20)), (3, 3, 4)) * 300 + 100
     array[..., 6:12:2] *= 0.5  # darker ones are in order
-    assert largest_jump(image_of(array)) < 1.2
-    assert largest_jump(image_of(np.delete(array, [9, 10], axis=2))) > 1.5
+    assert measures.largest_jump(image_of(array)) < 1.2
+    assert measures.largest_jump(image_of(np.delete(array, [9, 10], axis=2))) > 1.5
     array[..., [9, 10]] = array[..., [10, 9]]
-    assert largest_jump(image_of(array)) > 1.2
+    assert measures.largest_jump(image_of(array)) > 1.2
 
 
 def test_the_finest_detail_that_was_acquired():
-    array = np.random.default_rng(3).standard_normal((48, 64, 20)).astype(np.float32)
-    assert detail_mm(array, np.array([0.8, 0.9, 3.0]), 2) == 0.9
+    array, voxel_mm = np.random.default_rng(3).standard_normal((48, 64, 20), np.float32), np.array([0.8, 0.9, 3.0])
+    assert measures.detail_mm(array, voxel_mm, 2) == 0.9
     waves = np.fft.fft(array, axis=0)
     waves[12:-11] = 0  # zeros were filled in: half of what the voxels could hold
-    assert detail_mm(np.fft.ifft(waves, axis=0).real.astype(np.float32), np.array([0.8, 0.9, 3.0]), 2) == pytest.approx(
-        1.5, abs=0.1
-    )
+    filled = np.fft.ifft(waves, axis=0).real.astype(np.float32)
+    assert measures.detail_mm(filled, voxel_mm, 2) == pytest.approx(1.5, abs=0.1)
 
 
 def test_the_range_of_the_coil_field_is_found():
@@ -137,7 +124,7 @@ def test_the_range_of_the_coil_field_is_found():
     array = ramp * np.random.default_rng(0).uniform(0.9, 1.1, ramp.shape)
     inside = np.zeros(ramp.shape, bool)
     inside[:20] = True
-    assert coil_gradient(array.astype(np.float32), inside, 1.0) == pytest.approx(1.2 * 19 / 39, rel=0.05)
+    assert measures.coil_gradient(array.astype(np.float32), inside, 1.0) == pytest.approx(1.2 * 19 / 39, rel=0.05)
 
 
 @pytest.mark.parametrize(
@@ -153,7 +140,7 @@ def test_a_head_that_is_not_upright_is_told(flips, axis, degrees):
     egg = (x / 0.8) ** 2 / (1 - 0.3 * y - 0.3 * z) + y**2 / (1 - 0.3 * z) + (z / 0.75) ** 2 / (1 - 0.3 * y) < 0.9
     egg = np.flip(egg, ["xyz".index(one) for one in flips]) * np.where(x < 0, 1, 2)
     points = np.argwhere(egg) @ Rotation.from_euler(axis, degrees, degrees=True).as_matrix().T
-    numbers = dict.fromkeys(MEASURES, float("nan")) | {"cut_cm2": 0.0} | posture(points, egg[egg > 0])
+    numbers = dict.fromkeys(measures.MEASURES, float("nan")) | {"cut_cm2": 0.0} | measures.posture(points, egg[egg > 0])
     doubts, told = (rule({"cortex": 1.0}, numbers) for rule in (reasons, remarks))
     assert ["faces backwards" in one for one in doubts] == [True] * bool(flips) + [False] * (degrees == 70)
     turned = axis != "x" and degrees > 25
@@ -165,5 +152,5 @@ def test_copies_of_slices_are_counted_and_empty_ones_are_not():
     array = np.random.default_rng(0).random((6, 6, 9), np.float32)
     array[..., :3] = 0
     array[..., 5:7] = array[..., 4:5]
-    found = [acquired(image_of(one), np.zeros(one.shape, bool))["copies"] for one in (array, array[..., 6:])]
+    found = [measures.acquired(image_of(one), np.zeros(one.shape, bool))["copies"] for one in (array, array[..., 6:])]
     assert found == [2, 0]
