@@ -3,9 +3,8 @@ import numpy as np
 import pytest
 from nibabel.nifti1 import Nifti1Image
 
-from segsrgan_core.errors import UserError
 from tests.core.imaging.test_geometry import centre_mm
-from tests.settings import simulation, thick_slices
+from tests.settings import simulation
 
 
 def blob(affine, shape, offset_mm=(0, 0, 0), sigma_mm=3.0):
@@ -27,12 +26,6 @@ def test_the_box_profile_averages_the_voxels_of_a_slice():
     expected = np.kron(np.eye(10), np.full((1, 3), 1 / 3))
     np.testing.assert_allclose(down, expected, atol=0.06)  # the spline between the voxels rounds the box's corners
     np.testing.assert_allclose(down.sum(axis=1), 1)
-
-
-def test_slices_thinner_than_voxels_are_refused():
-    image = Nifti1Image(np.ones((8, 8, 8), np.float32), np.diag([1, 1, 1, 1]))
-    with pytest.raises(UserError, match=r"0\.5 mm is below the image's voxel size of 1 mm"):
-        thick_slices(image, 0.5)
 
 
 def test_an_acquisition_has_noise_of_its_share_or_of_a_given_deviation():

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from segsrgan_core.classes import Classes
-from segsrgan_core.uncertainty import disagreement_ml, error_probability, mirrored_channels, views
+from segsrgan_core.uncertainty import error_probability, mirrored_channels, views
 
 CORTEX = Classes(("cortex",))
 MANY = Classes(("csf", "cortex"), hemispheres=True)
@@ -39,14 +39,6 @@ def test_every_combination_of_flips_is_one_view_of_every_network():
     assert len({call.tobytes() for call in calls}) == 4
 
 
-def test_networks_disagree():
-    networks = [lambda x, p=p: np.concatenate([x, np.full_like(x, p)], -1) for p in (0.2, 0.6)]
-    (view,) = views(networks, [], CORTEX)
-    y = view(X)
-    np.testing.assert_allclose(y[..., 1], 0.4, rtol=1e-5)
-    np.testing.assert_allclose(np.sqrt(y[..., 2] - y[..., 1] ** 2), 0.2, rtol=1e-5)
-
-
 def test_left_and_right_change_places_in_the_mirror():
     assert mirrored_channels(CORTEX) == [0]
     assert mirrored_channels(MANY) == [0, 1, 2, 3, 5, 4]
@@ -76,8 +68,3 @@ def test_the_map_is_smooth_and_keeps_its_sum():
     sharp, smooth = (error_probability(p, mm) for mm in (np.inf, 0.8))
     assert smooth.sum() == pytest.approx(sharp.sum(), rel=1e-4)
     assert smooth.std() < 0.6 * sharp.std()
-
-
-def test_disagreement_by_hand():
-    means, squares = np.full((2, 1, 1), 0.5), 0.25 + np.array([0.01, 0.04]).reshape(2, 1, 1)
-    assert disagreement_ml(means, squares, voxel_ml=2.0) == pytest.approx(2 * (0.1 + 0.2))

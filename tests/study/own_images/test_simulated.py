@@ -62,7 +62,9 @@ def test_what_cannot_be_read_leaves_nothing_and_does_not_stop_the_others(run, fi
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "a.nii").write_bytes(b"broken")
     assert run("simulate", tmp_path / "in", "--out", tmp_path / "o")[0] == 2
-    assert run("simulate", fine.file, "--thickness", 0.5, "--out", tmp_path / "o")[0] == 2  # voxels of 1 mm
+    code, said = run("simulate", fine.file, "--thickness", 0.5, "--out", tmp_path / "o")
+    assert code == 2
+    assert "0.5 mm is below the image's voxel size of 1 mm" in said
     assert not (tmp_path / "o").exists()
     code, said = run("simulate", tmp_path / "in", fine.file, "--out", tmp_path / "o")
     assert code == 2
