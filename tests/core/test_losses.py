@@ -24,6 +24,10 @@ def test_parts_are_the_image_and_the_groups_of_classes():
     np.testing.assert_array_equal(two[1], volume([2, 2], [3, 3]))
 
 
+SURE = volume([1, 0], [0, 0], [0, 1])
+TWO_SAMPLES = tf.concat([volume([0, 0], [1, 1], [0, 0]), volume([0, 0], [0, 0], [1, 0])], 1)
+
+
 @pytest.mark.parametrize(
     ("loss", "real", "fake", "expected"),
     [
@@ -34,19 +38,9 @@ def test_parts_are_the_image_and_the_groups_of_classes():
         # the background is left out
         (losses.soft_dice, volume([1, 0], [0, 1]), volume([0, 0], [0, 1]), 0),
         (losses.cross_entropy, volume([1, 0]), volume([0.8, 0.4]), -(np.log(0.8) + np.log(0.6)) / 2),
-        (
-            losses.cross_entropy,
-            volume([1, 0], [0, 0], [0, 1]),
-            volume([0.5, 0.1], [0.2, 0.2], [0.3, 0.7]),
-            -(np.log(0.5) + np.log(0.7)) / 2,
-        ),
+        (losses.cross_entropy, SURE, volume([0.5, 0.1], [0.2, 0.2], [0.3, 0.7]), -(np.log(0.5) + np.log(0.7)) / 2),
         # classes, samples and voxels: (1/3 + 1) / 2 for the first sample, (1 + 1/2) / 2 for the second
-        (
-            losses.soft_dice,
-            tf.concat([volume([0, 0], [1, 1], [0, 0]), volume([0, 0], [0, 0], [1, 0])], 1),
-            tf.zeros((3, 2, 1, 1, 2)),
-            1 - (1 / 3 + 1 + 1 + 1 / 2) / 4,
-        ),
+        (losses.soft_dice, TWO_SAMPLES, tf.zeros((3, 2, 1, 1, 2)), 1 - (1 / 3 + 1 + 1 + 1 / 2) / 4),
         # wrong and certain: finite
         (losses.cross_entropy, volume([1, 1]), volume([0, 0]), -np.log(1e-6)),
         (losses.cross_entropy, volume([0, 0]), volume([1, 1]), -np.log(1 - np.float32(1 - 1e-6))),

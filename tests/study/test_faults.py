@@ -5,19 +5,12 @@ import pytest
 
 from segsrgan_study.faults import sentence
 
+ADVICE = {errno.ENOSPC: "; free space", errno.EDQUOT: "; free space", errno.EACCES: "; change its permissions"}
+ADVICE |= {errno.EROFS: "; choose a folder that can be written to", errno.ENOENT: "; check the path"}
+ADVICE |= {errno.EMFILE: "", errno.EIO: ""}  # where none is known to help
 
-@pytest.mark.parametrize(
-    ("number", "advice"),
-    [
-        (errno.ENOSPC, "; free space"),
-        (errno.EDQUOT, "; free space"),
-        (errno.EACCES, "; change its permissions"),
-        (errno.EROFS, "; choose a folder that can be written to"),
-        (errno.ENOENT, "; check the path"),
-        (errno.EMFILE, ""),  # no advice where none is known to help
-        (errno.EIO, ""),
-    ],
-)
+
+@pytest.mark.parametrize(("number", "advice"), ADVICE.items())
 def test_the_advice_fits_the_reason(number, advice):
     said = sentence(OSError(number, os.strerror(number), "a/b.nii"))
     start = f"a/b.nii: {os.strerror(number)}"

@@ -12,15 +12,9 @@ from segsrgan_study.params import merged
 from tests.settings import PARAMS, ROOT
 
 COMMITTED = ROOT / "ablations" / "ablations.yaml"
-PLAN = Plan(
-    seeds=[1, 2, 3],
-    test_cases=2,
-    patients=2,
-    thickness_mm=[2.0, 3.0],
-    common={},
-    runs={"reference": {}, "none": {}},
-    factors={"contrast": {"none": "none", "physics": "reference"}},
-)
+FACTORS = {"contrast": {"none": "none", "physics": "reference"}}
+RUNS = {"common": {}, "runs": {"reference": {}, "none": {}}, "factors": FACTORS}
+PLAN = Plan(seeds=[1, 2, 3], test_cases=2, patients=2, thickness_mm=[2.0, 3.0], **RUNS)
 
 
 def scores_of(run, seed, gain, dice, spread):

@@ -112,12 +112,9 @@ RELEASE_2 = [f"{PLACE}desc-restore_T2w.nii.gz", f"{PLACE}desc-drawem9_space-T2w_
 FREE = ["P003/TE_120.nii.gz", "P003/ax_te200ms_tr5000.nii.gz", "P10_axial.nii", "P10_te280.nii"]
 FREE += [("P10_axial.json", '{"EchoTime": 0.36, "RepetitionTime": 5}')]
 FREE += [("meta.csv", "image,subject,age_weeks,site\nTE_120.nii.gz,,32.5,Lyon\nP10_axial.nii,P10,,\n")]
-KNOWN = {
-    "subject": ["P003", "P003", "P10", "P10"],
-    "te_ms": ["120", "200", 360, "280"],
-    "tr_ms": ["", "5000", 5000, ""],
-}
-KNOWN |= {"age_weeks": ["32.5", "", "", ""], "site": ["Lyon", "", "", ""], "split": ["variability"] * 4}
+KNOWN = {"subject": ["P003", "P003", "P10", "P10"], "te_ms": ["120", "200", 360, "280"]}
+KNOWN |= {"tr_ms": ["", "5000", 5000, ""], "age_weeks": ["32.5", "", "", ""]}
+KNOWN |= {"site": ["Lyon", "", "", ""], "split": ["variability"] * 4}
 SITES = ["images/site1_P1_T2w.nii.gz", "images/site1_P2_T2w.nii.gz", "labels/site1_P2_dseg_v3.nii.gz"]
 OF_P2 = {"labels": ["", f"folder/{SITES[2]}"]}  # labels of another subject are never taken
 OURS = ["a.nii", "sub-b_T2w.nii", "c.nii"]

@@ -15,18 +15,9 @@ from segsrgan_study.phantoms.physics import PHYSICS, Physics, pure_signals, scan
 
 CSF, GREY, WHITE = 1, 2, 3
 SIMULATION = Simulation(slice_mm=3, distance_mm=None, plane="axial", profile="gaussian", noise=0, spacing_mm=None)
-EASY = Physics(
-    grey=((1.0, Relaxation(2000, 100, 1.0)),),
-    white=((1.0, Relaxation(2000, 200, 1.0)),),
-    fluid=((1.0, Relaxation(2000, 2000, 1.0)),),
-    tr_ms=10000.0,
-    noise=0.0,
-    b1=0.0,
-    blur_mm=0.1,
-    pixel_mm=1.0,
-    profile="box",
-)
-
+T2_MS = {"grey": 100, "white": 200, "fluid": 2000}
+POOLS = {name: ((1.0, Relaxation(2000, t2_ms, 1.0)),) for name, t2_ms in T2_MS.items()}
+EASY = Physics(**POOLS, tr_ms=10000.0, noise=0.0, b1=0.0, blur_mm=0.1, pixel_mm=1.0, profile="box")
 
 # Grey matter and fluid in turn along x, a voxel each, above plain white matter and fluid; bone around.
 SLABS = np.full((32, 32, 30), WHITE, np.uint8)

@@ -19,12 +19,8 @@ from segsrgan_study.steps.labels.labelled import labels_path, read_runs, reasons
 from tests.settings import PARAMS, thick_slices
 from tests.study.baselines.phantoms import dice, image_of, labels_of, nifti
 
-SUBJECTS = {
-    "a": ("train", 38.0, 11.0),
-    "b": ("train", 40.0, 12.0),
-    "c": ("train", 44.0, 13.0),
-    "d": ("test", 39.0, 11.5),
-}
+SUBJECTS = {"a": ("train", 38.0, 11.0), "b": ("train", 40.0, 12.0), "c": ("train", 44.0, 13.0)}
+SUBJECTS |= {"d": ("test", 39.0, 11.5)}
 
 
 def truth(name):

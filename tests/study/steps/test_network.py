@@ -23,11 +23,9 @@ from segsrgan_study.steps.network.fit import LiveCurve, state_files, training_su
 from tests.settings import PARAMS, QUICK, simulation, training
 
 NOTEBOOK = Path(__file__).parents[3] / "notebooks" / "02_train.ipynb"
-SETTINGS = {
-    "default": QUICK,
-    "published": read_params(PARAMS, setting="paper"),
-    "three classes": read_params(PARAMS, changes={"model": {"classes": ["cortex", "white"], "hemispheres": False}}),
-}
+TWO_TISSUES = {"model": {"classes": ["cortex", "white"], "hemispheres": False}}
+SETTINGS = {"default": QUICK, "published": read_params(PARAMS, setting="paper")}
+SETTINGS |= {"three classes": read_params(PARAMS, changes=TWO_TISSUES)}
 
 
 @pytest.fixture(params=SETTINGS)
