@@ -24,10 +24,8 @@ def trainer(settings=SETTINGS, critic=True):
     return Trainer(generator, build_critic(2, width=2, seed=2) if critic else None, settings)
 
 
-@pytest.fixture(scope="module")
 def subjects():
-    rng = np.random.default_rng(0)
-    image = rng.random((24, 24, 32)).astype(np.float32)
+    image = np.random.default_rng(0).random((24, 24, 32)).astype(np.float32)
     return [prepare_subject("s", image, 2 * (image > 0.6).astype(np.uint8), CORTEX, 0.8, THREE_MM, 16, 0)]
 
 
@@ -39,7 +37,7 @@ def traced():
 
 
 @pytest.fixture
-def run(traced, subjects, tmp_path):
+def run(traced, tmp_path):
     """Train from the first state (or a stored one) on; returns the history."""
     one, start = traced
 
@@ -48,7 +46,7 @@ def run(traced, subjects, tmp_path):
             variable.assign(value)
         one.settings = SETTINGS.model_copy(update=changes)
         state = tmp_path / f"{name}.npz"
-        return train(one, subjects, THREE_MM, CORTEX, validate, state, seed, report, patches_from)
+        return train(one, subjects(), THREE_MM, CORTEX, validate, state, seed, report, patches_from)
 
     return call
 
@@ -79,9 +77,9 @@ def test_a_killed_training_goes_on_bit_by_bit(run, traced):
     np.testing.assert_equal(weights(traced[0]), expected)
 
 
-def test_patches_that_are_drawn_elsewhere_train_the_same(run, subjects):
+def test_patches_that_are_drawn_elsewhere_train_the_same(run):
     def patches_from(start):
-        return (numbered_patch(5, number, subjects, SETTINGS, THREE_MM, CORTEX, False) for number in count(start))
+        return (numbered_patch(5, number, subjects(), SETTINGS, THREE_MM, CORTEX, False) for number in count(start))
 
     assert run("elsewhere", patches_from=patches_from) == run("here")
 

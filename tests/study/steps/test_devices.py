@@ -3,38 +3,28 @@
 import json
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from segsrgan_core.errors import UserError
 from segsrgan_study.steps.network.build import devices
-from tests.settings import training
+from tests.settings import ROOT, training
 
-ROOT = Path(__file__).parents[3]
 STEPS = 4
 SCRIPT = f"""
 import json, sys, tempfile
 from pathlib import Path
-import numpy as np
 import tensorflow as tf
 
 tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
 )
-from segsrgan_core.classes import Classes
-from segsrgan_core.networks.critic import build_critic
-from segsrgan_core.networks.generators import BODIES, build_generator
-from tests.settings import simulation, training
-from segsrgan_core.patches import prepare_subject
-from segsrgan_core.training import Trainer, train
+from segsrgan_core.training import train
 from segsrgan_study.steps.network.build import devices
+from tests.core.test_training import CORTEX, THREE_MM, subjects, trainer, validate
+from tests.settings import training
 
-BODIES["tiny"] = (lambda blocks, x, k, kernel: blocks.unit(blocks.unit(x, k), k),)  # soon traced
-image = np.random.default_rng(0).random((24, 24, 32)).astype(np.float32)
-classes = Classes(("cortex",))
-subject = prepare_subject("s", image, 2 * (image > 0.6).astype(np.uint8), classes, 0.8, simulation(slice_mm=3.0), 16, 0)
 found = {{}}
 for count in (1, 2):
     settings = training(
@@ -42,12 +32,9 @@ for count in (1, 2):
         adversarial_from=0.5, n_critic=2, lambda_dice=1.0, optimizer="muon",
     )
     with devices(count).scope():
-        generator = build_generator("tiny", k=4, kernel=3, padding="zero", seed=1)
-        trainer = Trainer(generator, build_critic(2, width=2, seed=2), settings)
+        one = trainer(settings)
     with tempfile.TemporaryDirectory() as folder:
-        score = lambda network: {{"val_score": float(network(np.full((1, 16, 16, 16, 1), 0.5, np.float32)).mean())}}
-        state = Path(folder, "state.npz")
-        found[count] = train(trainer, [subject], simulation(slice_mm=3.0), classes, score, state, seed=5)
+        found[count] = train(one, subjects(), THREE_MM, CORTEX, validate, Path(folder, "state.npz"), seed=5)
 print(json.dumps(found))
 """
 # The gradients of a batch are summed in another order, and Adam's first steps follow their signs.
