@@ -22,6 +22,18 @@ def run():
     return segsrgan
 
 
+@pytest.fixture(scope="session")
+def model(tmp_path_factory):
+    """The folder of an untrained network."""
+    from segsrgan_core.networks.generators import build_generator
+    from segsrgan_core.segmenter import save_model
+    from tests.settings import model_card
+
+    folder = tmp_path_factory.mktemp("untrained") / "model"
+    save_model(folder, build_generator(**model_card().generator), model_card())
+    return folder
+
+
 @pytest.fixture
 def save():
     def write(image, path):

@@ -8,10 +8,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from segsrgan_core.networks.generators import build_generator
-from segsrgan_core.segmenter import save_model
 from tests.core.test_segmenter import head
-from tests.settings import model_card
 
 LARGEST_MB = 600
 # Stands in for an environment without the extras: what they bring cannot be imported.
@@ -66,11 +63,9 @@ def lean():
     return run
 
 
-def test_an_image_is_segmented_without_the_extras(lean, save, tmp_path):
-    card = model_card()
-    save_model(tmp_path / "model", build_generator(**card.generator), card)
+def test_an_image_is_segmented_without_the_extras(lean, save, model, tmp_path):
     image = save(head(), tmp_path / "sub-01_T2w.nii.gz")
-    done = lean("segment", image, "--model", tmp_path / "model", "--out", tmp_path / "out")
+    done = lean("segment", image, "--model", model, "--out", tmp_path / "out")
     assert done.returncode == 0, done.stderr
     assert "sub-01" in (tmp_path / "out" / "volumes.tsv").read_text()
 

@@ -7,26 +7,22 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from segsrgan_core.networks.generators import build_generator
-from segsrgan_core.segmenter import save_model
-from tests.core.test_segmenter import ARGUMENTS, CARD
 from tests.faults.fault import each, files_below, segsrgan, sentence_about
 from tests.faults.images import IMAGES, image
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory):
+def run(tmp_path_factory, model):
     """Exit code, what was said, the folder of the inputs and that of the outputs."""
     home = tmp_path_factory.mktemp("images")
     inputs, out = home / "in", home / "out"
     inputs.mkdir()
-    save_model(home / "model", build_generator(**ARGUMENTS), CARD)
     for fault in IMAGES:
         fault.make(inputs / fault.name)
     for name in ("first", "last"):
         nib.save(image(), inputs / f"{name}.nii.gz")
     names = ["first.nii.gz", *(fault.name for fault in IMAGES), "last.nii.gz"]
-    options = ("--out", out, "--model", home / "model", "--precision", "float32")
+    options = ("--out", out, "--model", model, "--precision", "float32")
     return *segsrgan("segment", *(inputs / name for name in names), *options), inputs, out
 
 

@@ -11,15 +11,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import nibabel as nib
 import numpy as np
-import pytest
 
 from segsrgan_core.networks.generators import build_generator
 from segsrgan_core.segmenter import save_model
 from tests.core.test_segmenter import ARGUMENTS, CARD
 from tests.faults.fault import each, fault, files_below, segsrgan, sentence_about
-from tests.faults.images import image
+from tests.faults.images import saved
 
 WEIGHTS, CARDS = "generator.npz", "model.json"
 TRACE = "code_was_executed"
@@ -102,24 +100,16 @@ MODELS = [
 ]  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def good(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("good")
-    save_model(folder / "model", build_generator(**ARGUMENTS), CARD)
-    nib.save(image(), folder / "head.nii")
-    return folder
-
-
 @each(MODELS)
-def test_a_faulty_model_is_one_sentence(fault, good, tmp_path):
-    model, out = shutil.copytree(good / "model", tmp_path / "model"), tmp_path / "out"
-    fault.make(model)
-    command = ("segment", good / "head.nii", "--out", out, "--model", model, "--precision", "float32")
-    code, said = segsrgan(*command)
+def test_a_faulty_model_is_one_sentence(fault, model, tmp_path):
+    faulty, head, out = shutil.copytree(model, tmp_path / "model"), tmp_path / "head.nii", tmp_path / "out"
+    fault.make(faulty)
+    saved(head)
+    code, said = segsrgan("segment", head, "--out", out, "--model", faulty, "--precision", "float32")
     assert code == 2
-    assert re.search(fault.says, sentence_about(str(model), said)), said
+    assert re.search(fault.says, sentence_about(str(faulty), said)), said
     assert not [name for name in files_below(out) if "sub-" in name or ".part-" in name]
-    assert not (model / TRACE).exists()
+    assert not (faulty / TRACE).exists()
 
 
 def test_code_would_leave_a_trace(tmp_path):

@@ -8,17 +8,9 @@ import pandas as pd
 import pytest
 
 from segsrgan_core.atomic import write_text
-from segsrgan_core.networks.generators import build_generator
-from segsrgan_core.segmenter import save_model
 from segsrgan_study.own_images import bids
-from tests.core.test_segmenter import ARGUMENTS, CARD, head
+from tests.core.test_segmenter import head
 from tests.settings import PARAMS
-
-
-@pytest.fixture
-def model(tmp_path):
-    save_model(tmp_path / "model", build_generator(**ARGUMENTS), CARD)
-    return tmp_path / "model"
 
 
 def test_segment_from_file_to_volumes(run, save, model, tmp_path):
