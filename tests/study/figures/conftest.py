@@ -4,6 +4,8 @@ import nibabel as nib
 import numpy as np
 import pytest
 
+from tests.settings import thick_slices
+
 
 def head(shape: tuple[int, int, int] = (40, 48, 36), shift: float = 0.0) -> tuple[nib.Nifti1Image, nib.Nifti1Image]:
     """An ellipsoid of three shells, brighter on the patient's right, and its labels (2 is the cortex)."""
@@ -16,18 +18,9 @@ def head(shape: tuple[int, int, int] = (40, 48, 36), shift: float = 0.0) -> tupl
     return nib.Nifti1Image(image.astype(np.float32), affine), nib.Nifti1Image(labels, affine)
 
 
-def thick(image: nib.Nifti1Image) -> nib.Nifti1Image:
-    """The mean of every three slices, in place."""
-    data = np.asarray(image.dataobj)
-    data = data.reshape(*data.shape[:2], -1, 3).mean(axis=3)
-    affine = image.affine @ np.diag([1, 1, 3, 1])
-    affine[:3, 3] += image.affine[:3, 2]
-    return nib.Nifti1Image(data.astype(np.float32), affine)
-
-
 @pytest.fixture(scope="session")
 def images() -> dict[str, nib.Nifti1Image]:
     truth, labels = head()
-    low = thick(truth)
+    low = thick_slices(truth, 4.5, profile="box")
     spline = nib.Nifti1Image(np.repeat(np.asarray(low.dataobj), 3, axis=2), truth.affine)
     return {"truth": truth, "labels": labels, "low": low, "spline": spline}

@@ -7,7 +7,8 @@ from matplotlib.figure import Figure
 from segsrgan_study.figures.panels import grid, mask_of, show, view_of
 from segsrgan_study.figures.style import MissingResult
 from tests.core.imaging.test_geometry import oblique
-from tests.study.figures.conftest import head, thick
+from tests.settings import thick_slices
+from tests.study.figures.conftest import head
 
 IMAGE, LABELS = head()  # brighter on the patient's right
 VIEW = view_of(IMAGE)
@@ -44,7 +45,7 @@ def test_front_is_on_the_left_of_a_sagittal_panel_and_top_is_up():
 
 
 def test_proportions_come_from_the_spacing():
-    fine, coarse = drawn(IMAGE, "coronal"), drawn(thick(IMAGE), "coronal")
+    fine, coarse = drawn(IMAGE, "coronal"), drawn(thick_slices(IMAGE, 4.5), "coronal")
     assert np.corrcoef(fine.ravel(), coarse.ravel())[0, 1] > 0.9  # three times fewer slices, the same picture
     widths = [np.ptp(np.nonzero(pixels > 20)[axis]) for pixels in (fine, coarse) for axis in (0, 1)]
     assert widths[:2] == pytest.approx(widths[2:], abs=4)
@@ -53,7 +54,7 @@ def test_proportions_come_from_the_spacing():
 def test_an_oblique_image_lines_up_with_its_thick_slices():
     turned = nib.Nifti1Image(np.asarray(IMAGE.dataobj), oblique((1.5, 1.5, 1.5), "RAS", 0.3))
     for axis in (0, 2):
-        assert grid(thick(turned)).edges_mm(axis) == pytest.approx(grid(turned).edges_mm(axis))
+        assert grid(thick_slices(turned, 4.5)).edges_mm(axis) == pytest.approx(grid(turned).edges_mm(axis))
 
 
 def test_a_view_closes_the_box_around_what_it_shows_and_moves_to_a_share_of_the_head():
@@ -65,7 +66,7 @@ def test_a_view_closes_the_box_around_what_it_shows_and_moves_to_a_share_of_the_
     inside = np.flatnonzero(np.asarray(LABELS.dataobj).any(axis=(0, 1)))
     assert high[2] - low[2] == pytest.approx(1.5 * len(inside))
     for share in (0, 1):
-        assert grid(thick(IMAGE)).plane("axial", VIEW.at(share).position_mm).size
+        assert grid(thick_slices(IMAGE, 4.5)).plane("axial", VIEW.at(share).position_mm).size
 
 
 def test_outside_and_empty_say_so():
