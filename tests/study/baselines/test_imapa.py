@@ -4,17 +4,16 @@ from scipy.optimize import lsq_linear
 
 from segsrgan_core.errors import UserError
 from segsrgan_study.baselines.imapa import soft_labels
+from tests.study.baselines.phantoms import labels_of
 
 SHAPE = (9, 8, 7)
 
 
-def brain(seed, shape=SHAPE, noise=0.03):
+def brain(seed):
     """A ball in two layers on a dark ground, moved a little and noisy: image and labels 0, 1, 2."""
     rng = np.random.default_rng(seed)
-    centre = (np.array(shape) - 1) / 2 + rng.uniform(-0.7, 0.7, 3)
-    radius = np.sqrt(((np.moveaxis(np.indices(shape), 0, -1) - centre) ** 2).sum(axis=-1))
-    labels = np.where(radius < 1.6, 2, np.where(radius < 2.9, 1, 0)).astype(np.uint8)
-    image = np.array([0.1, 0.5, 1.0])[labels] + rng.normal(0, noise, shape)
+    labels = labels_of(SHAPE, (2.9, 1.6, 0.0), rng.uniform(-0.7, 0.7, 3))
+    image = np.array([0.1, 0.5, 1.0])[labels] + rng.normal(0, 0.03, SHAPE)
     return np.clip(image, 0, None).astype(np.float32), labels
 
 
