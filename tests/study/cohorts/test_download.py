@@ -64,19 +64,15 @@ def study(stand_ins, tmp_path, monkeypatch):
 def asked(stand_ins, monkeypatch):
     """Serve the stand-ins; the names of the files that were asked for."""
 
-    class Handler(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, *said):
-            pass
-
     def get(url, *, whole=requests.get, **options):
         assert options["allow_redirects"] is False
         names.append(url.rpartition("/")[2])
         return whole(url, **options)
 
-    names = []
+    names, handler = [], http.server.SimpleHTTPRequestHandler
+    monkeypatch.setattr(handler, "log_message", lambda *said: None)
     monkeypatch.setattr(requests, "get", get)
-    handler = partial(Handler, directory=stand_ins.parent)
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(handler, directory=stand_ins.parent)) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         monkeypatch.setitem(download.PUBLIC, "dhcp_atlas", f"http://127.0.0.1:{server.server_port}/tpl-dhcpVol/")
         yield names

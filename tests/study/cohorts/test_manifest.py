@@ -15,22 +15,6 @@ def row(**cells):
     return base | {"image": "mine/a.nii", "labels": "mine/a_seg.nii"} | cells
 
 
-@pytest.fixture
-def faults(tmp_path):
-    """Read a manifest of these lines and return the fault lines."""
-
-    def read(*lines: str, header=HEADER) -> list[str]:
-        path = tmp_path / "mine.csv"
-        path.write_text("\n".join([header, *lines]))
-        with pytest.raises(UserError) as caught:
-            read_manifest(path)
-        first, *rest = str(caught.value).split("\n- ")
-        assert first.startswith(f"{path}: {len(rest)} fault")
-        return rest
-
-    return read
-
-
 def test_reads_what_it_wrote(tmp_path):
     rows = [row(te_ms=120.0, age_weeks=37.7143, session=None, site="Paris, 14e"), row(image="mine/0.nii")]
     path = write_manifest(pd.DataFrame(rows), tmp_path / "mine.csv")
@@ -61,9 +45,13 @@ def test_an_unknown_split_is_neither_written_nor_read(tmp_path):
         image_rows(validated(pd.DataFrame([row()])), "training")
 
 
-def test_all_faults_at_once_by_the_line_of_the_editor(faults):
-    header = HEADER.replace("site,", "").replace("session", "sesion")
-    found = faults('mine,"s\n1",,train,mine/a.nii,,,,,,', "", "mine,s2,,no,mine/b.nii,,,x,,,", header=header)
+def test_all_faults_at_once_by_the_line_of_the_editor(tmp_path):
+    header, path = HEADER.replace("site,", "").replace("session", "sesion"), tmp_path / "mine.csv"
+    path.write_text(f'{header}\nmine,"s\n1",,train,mine/a.nii,,,,,,\n\nmine,s2,,no,mine/b.nii,,,x,,,')
+    with pytest.raises(UserError) as caught:
+        read_manifest(path)
+    title, *found = str(caught.value).split("\n- ")
+    assert title.startswith(f"{path}: {len(found)} fault")
     first = ["line 1: the column 'session'", "line 1: the column 'site' is", "line 1: unknown column 'sesi"]
     assert [text[:28] for text in found[:3]] == first
     assert [text.split(" (")[0] for text in found[3:]] == ["line 2", "line 5", "line 5"]
