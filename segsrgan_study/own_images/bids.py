@@ -59,15 +59,10 @@ class Job:
         card = read_card(self.model)
         digest = ";".join(sha256(self.model / name) for name in weight_files(card.networks))
         weights = {"Name": self.model.resolve().name, "TrainedOn": card.cohort, "Classes": list(card.classes)}
-        return {
-            "GeneratedBy": [MAKER],
-            "Weights": {**weights, "Sha256": digest, "CardSha256": sha256(self.model / CARD)},
-            "Options": {
-                "Engine": self.engine,
-                "Precision": self.precision,
-                "Spacing": f"{self.spacing_mm:g} mm" if self.spacing_mm else "in plane",
-            },
-        }
+        weights |= {"Sha256": digest, "CardSha256": sha256(self.model / CARD)}
+        spacing = f"{self.spacing_mm:g} mm" if self.spacing_mm else "in plane"
+        options = {"Engine": self.engine, "Precision": self.precision, "Spacing": spacing}
+        return {"GeneratedBy": [MAKER], "Weights": weights, "Options": options}
 
 
 def read_record(path: Path) -> dict[str, Any] | None:

@@ -294,10 +294,10 @@ def _manifest(path: Path, split: str) -> list[InputImage]:
 
 
 def _of_row(row: Row, file: Path) -> InputImage:
-    named = stem(file).startswith("sub-")
-    name = names.name_of_file(file) if named else names.name_of_row(row.subject, row.session, row.te_ms)
     te_ms, age_weeks = (None if np.isnan(number) else number for number in (row.te_ms, row.age_weeks))
-    person = row.subject.removeprefix("sub-")
+    person, acq = row.subject.removeprefix("sub-"), f"te{te_ms:g}" if te_ms else ""
+    own = {"sub": person, "ses": row.session.removeprefix("ses-"), "acq": acq}
+    name = names.name_of_file(file) if stem(file).startswith("sub-") else joined(own)
     return InputImage(file, name, row.image, person, te_ms=te_ms, age_weeks=age_weeks)
 
 

@@ -148,12 +148,6 @@ def joined(entities: dict[str, str]) -> str:
     return "_".join(f"{key}-{text}" for key, text in plain.items() if text)
 
 
-def name_of_row(subject: str, session: str = "", te_ms: float = float("nan")) -> str:
-    """Return the name of a manifest's row."""
-    te = f"te{te_ms:g}" if te_ms == te_ms else ""
-    return joined({"sub": subject.removeprefix("sub-"), "ses": session.removeprefix("ses-"), "acq": te})
-
-
 def label(text: str, column: str) -> str:
     """Return an id of a table as it is, without `sub-` and `ses-`; a UserError where a file's name cannot hold it."""
     bare = text.removeprefix("sub-").removeprefix("ses-")
