@@ -102,12 +102,12 @@ def _refused(path: Path, fault: str, advice: str) -> Iterator[None]:
 
 
 def open_image(path: Path, data: bytes | None = None) -> Any:
-    """Return an image as nibabel has it, unchecked, from a file or the bytes of one; the ending in any case."""
-    return nib.load(path) if path.suffix.lower() in PAIRS else _from_bytes(path, data)
+    """Return an image as nibabel has it, unchecked, from a file or the bytes of one; the ending in any case.
 
-
-def _from_bytes(path: Path, data: bytes | None) -> Any:
-    """Parse a single-file image; of a compressed one the checksum at the end is verified."""
+    Of a compressed file the checksum at the end is verified.
+    """
+    if path.suffix.lower() in PAIRS:
+        return nib.load(path)
     limit, name = LARGEST_VOXELS * 8, path.name.lower()
     if data is None and path.stat().st_size <= limit:
         data = path.read_bytes()
