@@ -62,18 +62,18 @@ def rows(
     """
     found = {
         tuple(map(title, path)): {name: cell(template, entry) for name, template in columns.items()}
-        for path, entry in entries(nest, len(names))
+        for path, entry in entries(nest)
+        if len(path) == len(names)
     }
     return text_frame({path: cells for path, cells in found.items() if set(cells.values()) != {MISSING}}, names)
 
 
-def entries(nest: Any, depth: int, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Mapping[str, Any]]]:
-    """Mappings at a depth of nested results, each after the keys that lead to it."""
-    if isinstance(nest, Mapping) and depth:
-        for key, inner in nest.items():
-            yield from entries(inner, depth - 1, (*path, key))
-    elif isinstance(nest, Mapping):
+def entries(nest: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Mapping[str, Any]]]:
+    """All mappings of nested results, outer ones first, each after the keys that lead to it."""
+    if isinstance(nest, Mapping):
         yield path, nest
+        for key, inner in nest.items():
+            yield from entries(inner, (*path, key))
 
 
 def text_frame(cells: Mapping[tuple[str, ...], Mapping[str, str]], names: list[str]) -> pd.DataFrame:

@@ -1,6 +1,6 @@
 """Tables of the variability over patients and echo times, from `results/variability/metrics.json`."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -53,33 +53,24 @@ def assumptions(metrics: Metrics, analyses: Mapping[str, str], checks: Mapping[s
     """
     found: dict[tuple[str, ...], list[float]] = {}
     for part, analysis in analyses.items():
-        for (first, *_), key, p in _p_values(metrics.get(part, {}), checks):
-            measure = title(first) if first in TITLES else "both"
-            found.setdefault((analysis, measure, *checks[key]), []).append(p)
+        for path, entry in entries(metrics.get(part, {})):
+            if path and path[-1] in checks and entry.get("p") is not None:
+                measure = title(path[0]) if path[0] in TITLES else "both"
+                found.setdefault((analysis, measure, *checks[path[-1]]), []).append(entry["p"])
     table = {}
     for row, ps in found.items():
         worst = cell("p\N{NO-BREAK SPACE}{p:p}", {"p": min(ps)})
         table[row] = {"tests": str(len(ps)), "worst": worst, "doubtful": str(sum(p < 0.05 for p in ps))}
-    for (name, measure), by_te in entries(metrics.get("bootstrap", {}), 2):
-        sizes = [abs(entry["bias_over_se"]) for entry in by_te.values() if "bias_over_se" in entry]
-        row = (f"bootstrap of {STATISTICS[name]}", TITLES[measure], "little bias", "bias / standard error")
-        if sizes:
-            doubtful = str(sum(size > LARGEST_BIAS for size in sizes))
-            table[row] = {"tests": str(len(sizes)), "worst": f"{max(sizes):.2f}", "doubtful": doubtful}
+    for name, by_measure in metrics.get("bootstrap", {}).items():
+        for measure, by_te in by_measure.items():
+            sizes = [abs(entry["bias_over_se"]) for entry in by_te.values() if "bias_over_se" in entry]
+            row = (f"bootstrap of {STATISTICS[name]}", TITLES[measure], "little bias", "bias / standard error")
+            if sizes:
+                doubtful = str(sum(size > LARGEST_BIAS for size in sizes))
+                table[row] = {"tests": str(len(sizes)), "worst": f"{max(sizes):.2f}", "doubtful": doubtful}
     return text_frame(table, ["analysis", "measure", "assumption", "checked by"])
 
 
-def _p_values(node: Any, checks: Mapping, path: tuple = ()) -> Iterator[tuple[tuple[str, ...], str, float]]:
-    for key, item in node.items() if isinstance(node, Mapping) else ():
-        if key not in checks:
-            yield from _p_values(item, checks, (*path, key))
-        elif item.get("p") is not None:
-            yield path, key, item["p"]
-
-
-def reasons(node: Any, path: tuple[str, ...] = ()) -> dict[str, str]:
+def reasons(nest: Any) -> dict[str, str]:
     """What an analysis could not give, and why: each {"reason": ...} of nested results by the keys that lead to it."""
-    if not isinstance(node, Mapping):
-        return {}
-    found = {", ".join(key.replace("_", " ") for key in path): node["reason"]} if "reason" in node else {}
-    return found | {name: why for key, inner in node.items() for name, why in reasons(inner, (*path, key)).items()}
+    return {", ".join(path).replace("_", " "): entry["reason"] for path, entry in entries(nest) if "reason" in entry}
