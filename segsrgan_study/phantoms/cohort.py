@@ -58,10 +58,8 @@ class PhantomCohort:
 
     def __post_init__(self):
         if self.spacing_mm > self.simulation.slice_mm:
-            raise UserError(
-                f"params.yaml: embedded.spacing_mm: {self.spacing_mm:g} mm is above simulation.slice_mm "
-                f"({self.simulation.slice_mm:g} mm); choose finer voxels or thicker slices."
-            )
+            fault = f"{self.spacing_mm:g} mm is above simulation.slice_mm ({self.simulation.slice_mm:g} mm)"
+            raise UserError(f"params.yaml: embedded.spacing_mm: {fault}; choose finer voxels or thicker slices.")
 
 
 def make_subject(

@@ -41,11 +41,9 @@ def at_echo_times(
 ) -> tuple[dict[float, Nifti1Image], float]:
     """Re-synthesise a high-resolution image, with drawem9 labels on its grid, at several echo times, without noise.
 
-    Relaxation, its variation and TR are drawn once for all of them.
-
-    Returns:
-        Echo time to image, float32 (X, Y, Z): the brightness of CSF is the image's own at the shortest TE and falls
-        with its T2. And the standard deviation of the noise that belongs to them, see `NOISE`.
+    Relaxation, its variation and TR are drawn once for all of them. Returned are echo time to image, float32 (X, Y, Z),
+    in which the brightness of CSF is the image's own at the shortest TE and falls with its T2; and the standard
+    deviation of the noise that belongs to them, see `NOISE`.
     """
     array, numbers = np.asarray(image.dataobj, np.float32), np.asarray(labels.dataobj).astype(np.uint8)
     tissues, tr_ms = draw_relaxation(rng, TISSUES), rng.uniform(*TR_MS)

@@ -106,10 +106,8 @@ def scan(
     """Image a head in thick slices, of the simulation's plane, thickness and distance, at the talk's echo times.
 
     The labels are drawem9 numbers on the grid of the image, float32 (X, Y, Z), high resolution, RAS+, which is used
-    outside of the skull's content alone; without `skull` there is nothing.
-
-    Returns:
-        Echo time to thick slices, float32; fluid at the shortest TE is as bright as in the image.
+    outside of the skull's content alone; without `skull` there is nothing. Echo time to thick slices, float32, is
+    returned; fluid at the shortest TE is as bright as in the image.
     """
     array, numbers = np.asarray(image.dataobj, np.float32), np.asarray(labels.dataobj).astype(np.uint8)
     spacing = float(spacing_mm(image).mean())

@@ -81,9 +81,7 @@ def draw_warp(warp_mm: float, rng: Rng) -> np.ndarray:
     """Draw a smooth invertible displacement: the exponential of a random velocity (Arsigny et al. 2006).
 
     `warp_mm` is the standard deviation of the velocity's coarse part; UserError where the warp folds or nearly does.
-
-    Returns:
-        float64 (3, X, Y, Z) in mm on the knots: KNOT_MM apart, from -REACH_MM to REACH_MM.
+    Displacements are float64 (3, X, Y, Z) in mm on the knots: KNOT_MM apart, from -REACH_MM to REACH_MM.
     """
     shape = tuple(int(2 * reach / KNOT_MM) + 1 for reach in REACH_MM)
     scales = ((34.0, warp_mm / 0.7), (17.0, warp_mm / 2 / 0.7))
@@ -93,15 +91,11 @@ def draw_warp(warp_mm: float, rng: Rng) -> np.ndarray:
     for _ in range(SQUARINGS):
         at = knots + displacement / KNOT_MM
         displacement += [ndimage.map_coordinates(part, at, order=1, mode="nearest") for part in displacement]
-    least = jacobian(knots + displacement / KNOT_MM, 1.0).min()
+    gradients = [np.gradient(part) for part in knots + displacement / KNOT_MM]
+    least = np.linalg.det(np.moveaxis(gradients, (0, 1), (-2, -1))).min()  # Jacobian determinant of the warp
     if not least > LEAST_JACOBIAN:
         raise UserError(f"phantom's warp: a Jacobian determinant of {least:.3g} (folded); lower warp_mm.")
     return displacement
-
-
-def jacobian(points: np.ndarray, spacing: float) -> np.ndarray:
-    """Return the Jacobian determinant (X, Y, Z) of a map (3, X, Y, Z) sampled at a spacing."""
-    return np.linalg.det(np.moveaxis([np.gradient(part, spacing) for part in points], (0, 1), (-2, -1)))
 
 
 def place(
@@ -109,8 +103,7 @@ def place(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Lay the image's grid around the head, moved by `draw_warp`, and map it to the template.
 
-    Returns:
-        affine (4, 4), RAS+, isotropic; and MNI coordinates of the voxel centres, float64 (3, X, Y, Z), in mm.
+    Returns the affine (4, 4), RAS+, isotropic, and MNI coordinates of the voxel centres, float64 (3, X, Y, Z), in mm.
     """
     low, high = _field_of_view(anatomy, traits, displacement)
     shape = tuple(int(n) for n in np.ceil((high - low) / spacing_mm))

@@ -7,13 +7,7 @@ import numpy as np
 from nibabel.nifti1 import Nifti1Image
 
 from segsrgan_core.errors import UserError
-from segsrgan_core.imaging.geometry import (
-    isotropic_grid,
-    resample_isotropic,
-    resample_like,
-    resample_to,
-    spacing_mm,
-)
+from segsrgan_core.imaging.geometry import isotropic_grid, resample_isotropic, resample_like, resample_to, spacing_mm
 from segsrgan_core.imaging.hemispheres import intracranial, split_hemispheres
 from segsrgan_study.cohorts.labels import label_mapping, to_drawem9
 from segsrgan_study.cohorts.manifest import locate
@@ -35,8 +29,7 @@ def case_name(row: Row) -> str:
 def case_images(study: Study, settings: Settings, row: Row, name: str) -> Images:
     """Read the images of a row; unless they were acquired, simulate thick slices, with noise that depends on `name`.
 
-    Raises:
-        UserError: a file is missing or at fault, or voxels are anisotropic and `simulation.spacing_mm` is not set.
+    UserError: a file is missing or at fault, or voxels are anisotropic and `simulation.spacing_mm` is not set.
     """
     if row.split == "variability":
         kinds = {"low": row.image, "hr": row.hr, "labels": row.labels, "sides": row.sides}
@@ -50,21 +43,15 @@ def case_images(study: Study, settings: Settings, row: Row, name: str) -> Images
 
 
 def load_truth(study: Study, settings: Settings, row: Row) -> tuple[Nifti1Image, Nifti1Image]:
-    """Read the image and the labels of a high-resolution row on the study's grid.
+    """Read the image, float32, and the labels, uint8 (drawem9 numbers), of a high-resolution row on the study's grid.
 
-    Returns:
-        float32 image and uint8 labels (drawem9 numbers), RAS+.
-
-    Raises:
-        UserError: as `case_images`.
+    Both are RAS+; errors as `case_images`.
     """
     image, labels = (_read(study, settings, kind, getattr(row, kind)) for kind in ("image", "labels"))
     spacing = spacing_mm(image)
     if settings.simulation.spacing_mm is None and np.ptp(spacing) > 0.02 * spacing.min():
-        raise UserError(
-            f"{row.image}: the voxels are not isotropic ({np.round(spacing, 3)} mm); set simulation.spacing_mm in "
-            "params.yaml to resample the cohort."
-        )
+        advice = "set simulation.spacing_mm in params.yaml to resample the cohort"
+        raise UserError(f"{row.image}: the voxels are not isotropic ({np.round(spacing, 3)} mm); {advice}.")
     return _on_grid(settings, image, resample_isotropic), _on_grid(settings, labels, resample_labels)
 
 
@@ -110,10 +97,8 @@ def _read(study: Study, settings: Settings, kind: str, name: str) -> Nifti1Image
 def echo_images(name: str, images: Images, settings: Settings) -> dict[float, Images]:
     """Re-synthesise a head, from its `hr` and `labels`, at the talk's echo times and cut it into thick slices.
 
-    The random values of a head depend on its name and the seed alone.
-
-    Returns:
-        Images by echo time in ms; `hr` is without noise.
+    The random values of a head depend on its name and the seed alone. Images are returned by echo time in ms; `hr` is
+    without noise.
     """
     rng = np.random.default_rng([settings.seed, *f"{name} echoes".encode()])
     echoes, noise = at_echo_times(images["hr"], images["labels"], rng)

@@ -24,13 +24,8 @@ from segsrgan_study.steps.data.images import case_images, case_name, echo_images
 
 # That one case needs. It takes a second or two: on a few cores, starting processes would cost more than they save.
 RESOURCES = {"memory_gib": 1.5, "cores_each": 4}
-ENDS = {
-    "low": "desc-lr_T2w",
-    "hr": "desc-hr_T2w",
-    "labels": "desc-drawem9_dseg",
-    "sides": "desc-hemispheres_dseg",
-    "interpolated": "desc-spline_T2w",
-}
+ENDS = {"low": "desc-lr_T2w", "hr": "desc-hr_T2w", "interpolated": "desc-spline_T2w"}
+ENDS |= {"labels": "desc-drawem9_dseg", "sides": "desc-hemispheres_dseg"}
 
 
 def make_phantoms(study: Study, settings: Settings) -> pd.DataFrame:
@@ -66,13 +61,9 @@ def prepare(
 
     Each split but `variability` must have images. A cohort without images at several echo times gets that one from its
     test cases, re-synthesised. With `keep`, high-resolution cases that are there are not made again: for a folder that
-    belongs to these settings and images alone.
-
-    Returns:
-        The table of cases, see `PreparedCase`; paths relative to `data/prepared`.
-
-    Raises:
-        UserError: the cohort lacks a split, or a file is at fault; the other cases are then prepared.
+    belongs to these settings and images alone. The table of cases is returned, see `PreparedCase`; its paths are
+    relative to `data/prepared`. A UserError tells that the cohort lacks a split, or that a file is at fault; the other
+    cases are then prepared.
     """
     rows = {split: image_rows(manifest, split) for split in splits}
     for split, found in rows.items():

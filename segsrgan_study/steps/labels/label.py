@@ -33,12 +33,9 @@ from segsrgan_study.steps.labels.labelled import files, labels_path
 def label_all(study: Study, settings: Settings) -> pd.DataFrame:
     """Label every test image by every method of the settings; write label maps, outcomes and facts about the methods.
 
-    Returns:
-        One row per case and method: subject, method, outcome ("labelled", "failed: why", "not run: why").
-
-    Raises:
-        UserError: the settings name an unknown method or parameter, or an image is not done because a process was
-            killed or a file could not be read or written; the other images are done and kept.
+    One row per case and method is returned: subject, method, outcome ("labelled", "failed: why", "not run: why"). A
+    UserError tells that the settings name an unknown method or parameter, or that an image is not done because a
+    process was killed or a file could not be read or written; the other images are done and kept.
     """
     options = settings.baselines
     methods = chosen_methods(options.methods, options.parameters)
@@ -60,12 +57,9 @@ def label_case(
 ) -> tuple[list[tuple[str, str, str]], list[tuple[str, str, float]]]:
     """Label one test image by every method, in any process, from the files of the study alone.
 
-    Returns:
-        Case, method and outcome, for each method; title, case and seconds, for the registrations unless they were kept,
-        and for each method that labelled the image.
-
-    Raises:
-        OF_THE_MACHINE: a fault of the machine; the other methods are done and kept.
+    Returned are case, method and outcome, for each method; and title, case and seconds, for the registrations unless
+    they were kept, and for each method that labelled the image. A fault OF_THE_MACHINE is raised when the other
+    methods are done and kept.
     """
     methods = chosen_methods(settings.baselines.methods, settings.baselines.parameters)
     rows, costs, fault, case = [], [], None, baseline_case(study, settings, test)

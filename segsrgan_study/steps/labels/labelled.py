@@ -24,11 +24,7 @@ def files(study: Study) -> tuple[Path, Path]:
 
 
 def read_runs(study: Study) -> tuple[pd.DataFrame, dict]:
-    """Return the outcomes (subject, method, outcome) and the methods.
-
-    Raises:
-        UserError: the stage has not run.
-    """
+    """Return the outcomes (subject, method, outcome) and the methods; a UserError where the stage has not run."""
     runs, methods = files(study)
     if not (runs.is_file() and methods.is_file()):
         raise UserError(f"{runs}: the results of the baselines are missing; run segsrgan baselines.")

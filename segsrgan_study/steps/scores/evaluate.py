@@ -115,10 +115,8 @@ def write_evaluation(
 ) -> tuple[pd.DataFrame, dict]:
     """Write per_subject.csv, calibration.csv and metrics.json to `results/evaluation`.
 
-    Runs and methods are those of `read_runs`; a method without labels gets an entry that says why.
-
-    Returns:
-        The long table of scores and its summary.
+    Runs and methods are those of `read_runs`; a method without labels gets an entry that says why. The long table of
+    scores and its summary are returned.
     """
     note_costs(study.costs, "evaluate", [("SegSRGAN", case.name, case.seconds) for case in scored])
     scores = score_table([{"cohort": settings.cohort, **row} for case in scored for row in case.rows])

@@ -32,10 +32,8 @@ class Imagined(NamedTuple):
 def measure_physics(study: Study, settings: Settings, cases: Sequence[PreparedCase]) -> pd.DataFrame:
     """Image a patient by each scanner of `phantoms.physics`, with and without the skull, and measure the volumes.
 
-    Patients whose high-resolution image and labels are known take turns, so that each scanner has one.
-
-    Returns:
-        One row per image with `COLUMNS`; none where no patient is known.
+    Patients whose high-resolution image and labels are known take turns, so that each scanner has one. One row per
+    image with `COLUMNS` is returned; none where no patient is known.
     """
     known = [case for case in {case.name: case for case in reversed(cases)}.values() if case.hr and case.labels][::-1]
     pairs = zip(PHYSICS, cycle(known), strict=False)

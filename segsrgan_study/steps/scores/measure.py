@@ -32,10 +32,8 @@ def variability_cases(study: Study) -> list[PreparedCase]:
     cases = prepared_cases(study, "variability")
     for (name, te_ms), count in Counter((case.name, case.te_ms) for case in cases).items():
         if count > 1:
-            raise UserError(
-                f"{name}: two images at TE {te_ms:g} ms, and the analysis takes one; "
-                "give the second a session of its own in the manifest, or remove it."
-            )
+            advice = "give the second a session of its own in the manifest, or remove it"
+            raise UserError(f"{name}: two images at TE {te_ms:g} ms, and the analysis takes one; {advice}.")
     return cases
 
 
@@ -56,10 +54,9 @@ def true_volumes_ml(labels: Nifti1Image) -> dict[str, float]:
 def measure_one(case: PreparedCase, segmenter: Segmenter) -> tuple[Segmentation, dict[str, Any]]:
     """Segment one image, on the grid of the truth where it is known, by a network of the cortex and the hemispheres.
 
-    Returns:
-        The segmentation and its row of `volumes.csv` without BET's ICV: volumes in ml; where white matter is known, the
-        shape of each hemisphere's cortex; true volumes where labels are known; Dice of the cortex and PSNR (network and
-        spline) where they are known on a grid of the network's voxel size.
+    Beside the segmentation its row of `volumes.csv` without BET's ICV is returned: volumes in ml; where white matter is
+    known, the shape of each hemisphere's cortex; true volumes where labels are known; Dice of the cortex and PSNR
+    (network and spline) where they are known on a grid of the network's voxel size.
     """
     labels = load_labels(case.labels) if case.labels else None
     known = labels is not None and np.allclose(spacing_mm(labels), segmenter.card.spacing_mm, rtol=0.02)
