@@ -12,8 +12,7 @@ from typing import BinaryIO
 def stderr_into(file: BinaryIO) -> Iterator[int]:
     """Put what is written to standard error, by C++ code and new processes too, into an open file.
 
-    Yields:
-        A file descriptor of where it went before.
+    A file descriptor of where it went before is yielded.
     """
     sys.stderr.flush()
     before = os.dup(2)

@@ -17,11 +17,8 @@ SCORES = ("psnr_gain", "dice", "te_cv", "te_bias", "te_dice")
 def collect_ablations(study: Study) -> dict[str, Any]:
     """Write `results/ablations/table.csv` and `metrics.json` from the runs that are complete for every seed.
 
-    Returns:
-        What `summarised` returns; `metrics.json` holds "cohort" and "setting" besides.
-
-    Raises:
-        UserError: no run is complete.
+    What `summarised` gives is returned; `metrics.json` holds "cohort" and "setting" besides. A UserError where no run
+    is complete.
     """
     plan, folder = read_plan(study.ablations), study.results / "ablations"
     paths = {run: [folder / "runs" / f"{run}-{seed}.csv" for seed in plan.seeds] for run in plan.runs}
@@ -40,9 +37,7 @@ def collect_ablations(study: Study) -> dict[str, Any]:
 
 
 def summarised(scores: pd.DataFrame, plan: Plan, slice_mm: float) -> dict[str, Any]:
-    """Summarise the scores that `run_ablation` gave for all runs over subjects, then over seeds.
-
-    Runs are compared at the slice thickness `slice_mm`.
+    """Summarise the scores of `run_ablation` over subjects, then over seeds; runs are compared at slices of `slice_mm`.
 
     Returns:
         "factors": {factor: {level: {"run", score: {"mean", "sd", "values"}}}} over the seeds. Scores: "psnr_gain" over

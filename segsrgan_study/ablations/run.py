@@ -21,9 +21,8 @@ ECHO_SCORES = ("cortex_dice", "cortex_ml", "cortex_true_ml", "psnr")
 def run_ablation(study: Study, run: str, seed: int) -> pd.DataFrame:
     """Train one network on the study's prepared cases, or continue its training, and score it; `seed` as in the plan.
 
-    Returns:
-        One row per score, also written to `results/ablations/runs/<run>-<seed>.csv`: run, seed, part ("thickness",
-        "echoes"), condition (mm, ms), subject, metric, value.
+    A row per score is returned and written to `results/ablations/runs/<run>-<seed>.csv`: run, seed, part ("thickness",
+    "echoes"), condition (mm, ms), subject, metric, value.
     """
     plan = read_plan(study.ablations)
     settings = plan.settings(run, seed, study.params)

@@ -24,10 +24,8 @@ def fit_mixed_model(formula: str, volumes: pd.DataFrame, reml: bool = True) -> A
     """Fit fixed effects, as `te_formula` gives them, with a random intercept per subject: statsmodels' MixedLMResults.
 
     Restricted maximum likelihood is for estimates, maximum likelihood (`reml` False) for likelihood-ratio tests. `said`
-    of the result lists the warnings of the optimiser that came last.
-
-    Raises:
-        ValueError: fewer than three patients or two TE, a measure that does not vary, or a fit that fails.
+    of the result lists the warnings of the optimiser that came last. ValueError where there are fewer than three
+    patients or two TE, a measure does not vary, or the fit fails.
     """
     from statsmodels.formula.api import mixedlm
 
