@@ -8,14 +8,9 @@ from matplotlib.figure import Figure
 from segsrgan_study.figures.style import CYCLE, GREY, lettered_panels, require, styled
 
 # Label of the vertical axis, and which columns of the history are drawn.
-PANELS = {
-    "reconstruction loss": "loss_rec",
-    "segmentation losses": "loss_(dice|ce)",
-    "adversarial losses": "loss_(adv|critic)",
-    "validation PSNR (dB)": "val_psnr(_spline)?",
-    "validation Dice": "val_dice_.*",
-    "learning rate": "learning_rate",
-}
+PANELS = {"reconstruction loss": "loss_rec", "segmentation losses": "loss_(dice|ce)"}
+PANELS |= {"adversarial losses": "loss_(adv|critic)", "validation PSNR (dB)": "val_psnr(_spline)?"}
+PANELS |= {"validation Dice": "val_dice_.*", "learning rate": "learning_rate"}
 NAMES = {"loss_dice": "soft Dice", "loss_ce": "cross-entropy", "loss_adv": "adversarial", "loss_critic": "critic"}
 NAMES |= {"val_psnr": "SegSRGAN", "val_psnr_spline": "cubic spline"}
 

@@ -5,13 +5,8 @@ from matplotlib.figure import Figure
 
 from segsrgan_study.figures.style import BLUE, GREY, ORANGE, lettered_panels, require, styled
 
-TITLES = {
-    "area_cm2": "area (cm²)",
-    "white_area_cm2": "inner area (cm²)",
-    "thickness_mm": "thickness (mm)",
-    "gyrification": "gyrification",
-    "depth_mm": "depth of sulci (mm)",
-}
+TITLES = {"area_cm2": "area (cm²)", "white_area_cm2": "inner area (cm²)", "thickness_mm": "thickness (mm)"}
+TITLES |= {"gyrification": "gyrification", "depth_mm": "depth of sulci (mm)"}
 SHOWN = ("area_cm2", "thickness_mm", "gyrification", "depth_mm")
 LOOKS = {"left": (BLUE, "o"), "right": (ORANGE, "^")}
 

@@ -31,23 +31,11 @@ ON_GREY = (BLUE, "#F0E442", GREEN, PURPLE, ORANGE, RED, "#FFFFFF")  # of other t
 
 METHOD_TITLES = {"segsrgan": "SegSRGAN", "spline": "cubic spline"}  # those of the baselines come with their results
 
-STYLE = {
-    "font.size": 7,
-    "axes.titlesize": 7.5,
-    "legend.frameon": False,
-    "axes.linewidth": 0.6,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "xtick.major.width": 0.6,
-    "ytick.major.width": 0.6,
-    "lines.linewidth": 1.0,
-    "lines.markersize": 3.0,
-    "axes.prop_cycle": matplotlib.cycler(color=CYCLE),
-    "figure.dpi": 150,
-    "pdf.fonttype": 42,
-    "svg.fonttype": "path",
-    "svg.hashsalt": "segsrgan",
-}
+STYLE = {"font.size": 7, "axes.titlesize": 7.5, "legend.frameon": False}
+STYLE |= {"axes.spines.top": False, "axes.spines.right": False, "axes.linewidth": 0.6}
+STYLE |= {"xtick.major.width": 0.6, "ytick.major.width": 0.6, "lines.linewidth": 1.0, "lines.markersize": 3.0}
+STYLE |= {"axes.prop_cycle": matplotlib.cycler(color=CYCLE), "figure.dpi": 150}
+STYLE |= {"pdf.fonttype": 42, "svg.fonttype": "path", "svg.hashsalt": "segsrgan"}
 
 UNDATED = {".pdf": {"CreationDate": None}, ".svg": {"Date": None}, ".png": {"Software": None}}  # metadata left out
 
