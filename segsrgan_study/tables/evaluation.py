@@ -1,6 +1,6 @@
 """Tables of the evaluation on the test subjects, from `results/evaluation/metrics.json`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import pandas as pd
@@ -11,27 +11,19 @@ from segsrgan_study.statistics.summary import method_titles
 from segsrgan_study.tables.cells import MISSING, cell, rows, text_frame
 
 # Title and format of each metric.
-METRICS = {
-    "psnr": ("PSNR (dB)", ".2f"),
-    "ssim": ("SSIM", ".3f"),
-    "dice": ("Dice", ".3f"),
-    "hd95_mm": ("95 % Hausdorff (mm)", ".2f"),
-    "asd_mm": ("surface distance (mm)", ".3f"),
-    "volume_error": ("volume error", ".1%"),
-    "n_components": ("components", ".1f"),
-    "n_handles": ("handles", ".0f"),
-    "n_cavities": ("cavities", ".1f"),
-    "hole_ratio": ("hole ratio", ".2%"),
-    "euler_error": ("error of the Euler number", ".0f"),
-}
-IMAGE, LABELS, TOPOLOGY = list(METRICS)[:2], list(METRICS)[2:6], list(METRICS)[6:]
+IMAGE = {"psnr": ("PSNR (dB)", ".2f"), "ssim": ("SSIM", ".3f")}
+LABELS = {"dice": ("Dice", ".3f"), "hd95_mm": ("95 % Hausdorff (mm)", ".2f")}
+LABELS |= {"asd_mm": ("surface distance (mm)", ".3f"), "volume_error": ("volume error", ".1%")}
+TOPOLOGY = {"n_components": ("components", ".1f"), "n_handles": ("handles", ".0f"), "n_cavities": ("cavities", ".1f")}
+TOPOLOGY |= {"hole_ratio": ("hole ratio", ".2%"), "euler_error": ("error of the Euler number", ".0f")}
+METRICS = IMAGE | LABELS | TOPOLOGY
 # The talk's means over 8 dHCP test images.
 TALK = {"SegSRGAN": {"psnr": "26.96", "dice": "0.855 (0.014)"}, "cubic spline": {"psnr": "24.22"}}
 TALK |= {"IMAPA": {"dice": "0.786 (0.023)"}, "DrawEM": {"dice": "0.730 (0.010)"}}
 Metrics = Mapping[str, Any]
 
 
-def by_method(metrics: Metrics, names: Sequence[str]) -> pd.DataFrame:
+def by_method(metrics: Metrics, names: Collection[str]) -> pd.DataFrame:
     """Mean (sd) [interval] of each method, SegSRGAN first; on dHCP the talk's values, too.
 
     `metrics` are `results/evaluation/metrics.json`, names IMAGE, or LABELS or TOPOLOGY, which are those of the cortex.
