@@ -39,16 +39,10 @@ def layer_summaries(model: Any) -> list[dict[str, Any]]:
         kernel, stride = (int(getattr(layer, field, (1,))[0]) for field in ("kernel_size", "strides"))
         kind = type(layer).__name__
         up = int(layer.size[0]) if kind.lower().startswith("upsampling") else 1
-        rows[layer.name] = {
-            "name": layer.name,
-            "kind": kind,
-            "channels": int(layer.output.shape[-1]),
-            "kernel": kernel,
-            "stride": stride,
-            "size": (rows[inputs[0]]["size"] if inputs else 1.0) * up / stride,
-            "inputs": inputs,
-            "parameters": int(layer.count_params()),
-        }
+        size = (rows[inputs[0]]["size"] if inputs else 1.0) * up / stride
+        row = {"name": layer.name, "kind": kind, "channels": int(layer.output.shape[-1]), "kernel": kernel}
+        row |= {"stride": stride, "size": size, "inputs": inputs, "parameters": int(layer.count_params())}
+        rows[layer.name] = row
     return list(rows.values())
 
 
