@@ -59,16 +59,11 @@ def intracranial_volume_ml(image: Nifti1Image, threshold: float, program: str = 
 def bet_mask(
     image: Nifti1Image, threshold: float, program: str = "brainextractor", spacing_mm: float = 1.5
 ) -> Nifti1Image:
-    """Find the intracranial mask of a T2w image of any spacing and orientation: uint8 (X, Y, Z) on its grid.
+    """Find the intracranial mask of a T2w image (X, Y, Z) of any spacing and orientation: uint8 on its grid.
 
-    Args:
-        image: (X, Y, Z).
-        threshold: BET's fractional intensity threshold, between 0 and 1; smaller gives a larger mask.
-        program: "brainextractor" or "fsl".
-        spacing_mm: isotropic grid on which brainextractor fits its surface.
-
-    Raises:
-        UserError: an image without a head, no mask found, or `program` is "fsl" and FSL is not installed.
+    `threshold` is BET's fractional intensity threshold, between 0 and 1 (smaller gives a larger mask), `program`
+    "brainextractor" or "fsl", `spacing_mm` the isotropic grid on which brainextractor fits its surface. A UserError
+    tells that the image has no head, no mask was found, or `program` is "fsl" and FSL is not installed.
     """
     coarse, volume = head(image, spacing_mm), 0.0
     level = tissue_level(coarse)
@@ -152,8 +147,7 @@ def _fsl_mask(image: Nifti1Image, threshold: float) -> Nifti1Image:
         masks = sorted(Path(folder).glob("brain*mask.nii*"))
         mask = np.asarray(nib.load(masks[0]).dataobj) > 0 if masks else np.zeros(1)
     if done.returncode or not mask.any():
-        raise UserError(
-            f"bet: FSL's bet gave {'an empty mask' if masks else 'no mask'} and the exit code {done.returncode} "
-            f"({done.stderr.strip()[-300:]}); try a smaller variability.bet_threshold than {threshold}."
-        )
+        fault = f"FSL's bet gave {'an empty mask' if masks else 'no mask'} and the exit code {done.returncode}"
+        advice = f"try a smaller variability.bet_threshold than {threshold}"
+        raise UserError(f"bet: {fault} ({done.stderr.strip()[-300:]}); {advice}.")
     return Nifti1Image(mask.astype(np.uint8), image.affine)

@@ -162,8 +162,7 @@ def tune(
     from segsrgan_study.steps.labels.label import search
 
     study = find_study()
-    settings = read_params(study.params)
-    path, chosen = search(study, settings, method, subjects)
+    path, chosen = search(study, read_params(study.params), method, subjects)
     say(f"{path} written; the choice for baselines.parameters.{method} in params.yaml: {chosen}")
 
 

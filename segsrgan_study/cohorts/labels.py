@@ -65,10 +65,7 @@ def read_mapping(path: str | Path) -> dict[int, int]:
         raise UserError(f"{path}: {content!r} is not a mapping such as '{{1: csf, 2: cortex}}'; correct it.")
     tissues = {name: number for number, name in DRAWEM9.items()} | {str(number): number for number in _DRAWEM9}
     pairs = {str(number): str(tissue) for number, tissue in content.items()}
-    faults = [
-        f"{number}: {tissue} is not a whole number and a tissue ({', '.join(tissues)})"
-        for number, tissue in pairs.items()
-        if not re.fullmatch("[0-9]{1,5}", number) or tissue not in tissues
-    ]
-    refuse(path, faults)
+    wrong = {n: tissue for n, tissue in pairs.items() if not re.fullmatch("[0-9]{1,5}", n) or tissue not in tissues}
+    expected = f"a whole number and a tissue ({', '.join(tissues)})"
+    refuse(path, [f"{number}: {tissue} is not {expected}" for number, tissue in wrong.items()])
     return {0: 0} | {int(number): tissues[tissue] for number, tissue in pairs.items()}

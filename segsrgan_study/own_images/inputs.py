@@ -343,8 +343,7 @@ def _of_line(table: Path, row: Mapping[str, str]) -> InputImage:
     if age and not weeks(age):
         raise UserError(f"age_weeks {age!r} must be the postmenstrual age at the scan, such as 39.3 or 39+2")
     image = replace(image, age_weeks=float(weeks(age)) if age else None)
-    words = {"sub": "subject", "ses": "session"}
-    columns = {key: words.get(key, key) for key in names.ENTITIES}
+    columns = {key: {"sub": "subject", "ses": "session"}.get(key, key) for key in names.ENTITIES}
     labels = {key: names.label(row.get(column, ""), column) for key, column in columns.items()}
     if labels["sub"]:
         return replace(image, name=joined(labels), person=labels["sub"], by_table=True, beside=None)

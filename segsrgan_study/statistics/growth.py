@@ -126,10 +126,8 @@ def find_reference(word: str) -> Reference:
         rows = pd.read_csv(path, sep="\t" if path.suffix.lower() == ".tsv" else ",", dtype={"weights_sha256": str})
         rows = rows.astype({"age_weeks": float, "volume_ml": float, "tissue": str}).dropna(subset=["age_weeks"])
     except (OSError, ValueError, KeyError) as error:
-        raise UserError(
-            f"{path}: a reference is newborn, fetus, or a table (.csv, .tsv) with the columns {', '.join(COLUMNS)}, "
-            f"ages and volumes being numbers ({sentence(error)})."
-        ) from error
+        table = f"a table (.csv, .tsv) with the columns {', '.join(COLUMNS)}, ages and volumes being numbers"
+        raise UserError(f"{path}: a reference is newborn, fetus, or {table} ({sentence(error)}).") from error
     if not rows["age_weeks"].between(*POSSIBLE_WEEKS).all():
         between = "{:g} and {:g}".format(*POSSIBLE_WEEKS)
         raise UserError(f"{path}: postmenstrual ages must lie between {between} weeks; correct age_weeks.")

@@ -88,13 +88,9 @@ def label_case(
 def baseline_case(study: Study, settings: Settings, test: PreparedCase) -> Case:
     """Return a test image and its atlases as all methods get them."""
     background = "background" in settings.model.classes
-    return Case(
-        image=load_image(test.interpolated),
-        atlases=tuple(read_atlas(atlas, background) for atlas in _atlases(study, settings, test)),
-        cache=study.scratch / "registrations",
-        age_weeks=test.age_weeks,
-        registration=settings.baselines.registration,
-    )
+    atlases = tuple(read_atlas(atlas, background) for atlas in _atlases(study, settings, test))
+    cache, registration = study.scratch / "registrations", settings.baselines.registration
+    return Case(load_image(test.interpolated), atlases, cache, registration, test.age_weeks)
 
 
 def _atlases(study: Study, settings: Settings, test: PreparedCase) -> list[PreparedCase]:
