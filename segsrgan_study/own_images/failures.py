@@ -10,6 +10,7 @@ from pathlib import Path
 
 from segsrgan_core.atomic import write_json
 from segsrgan_study.own_images.names import Failure, InputImage
+from segsrgan_study.progress import say
 
 FOLDER = ".failures"
 LOCKED = "the folder cannot be read; ask for the right to read it"
@@ -18,6 +19,12 @@ LOCKED = "the folder cannot be read; ask for the right to read it"
 def place_digest(path: Path | None) -> str:
     """Return 8 digits of the checksum of an absolute path, which may hold a person's name; "" for None."""
     return hashlib.sha256(os.path.realpath(path).encode(errors="surrogateescape")).hexdigest()[:8] if path else ""
+
+
+def refused(image: InputImage, reason: str) -> Failure:
+    """Tell on standard error why an image is not worked on, one sentence without a full stop; return its failure."""
+    say(f"{image.origin}: {reason}.")
+    return Failure(image.source, reason, image.origin)
 
 
 def keep(out: Path, failures: Iterable[Failure]) -> None:

@@ -22,7 +22,7 @@ from segsrgan_study.faults import sentence
 from segsrgan_study.files import SUFFIXES, sha256, stem
 from segsrgan_study.own_images import names
 from segsrgan_study.own_images.dicom import choose, convert, nearest_te
-from segsrgan_study.own_images.failures import LOCKED
+from segsrgan_study.own_images.failures import LOCKED, refused
 from segsrgan_study.own_images.names import Failure, InputImage, entities_of, joined
 from segsrgan_study.paths import find_study
 from segsrgan_study.progress import say, track
@@ -70,14 +70,14 @@ def find_images(
     images = [image for image in given if image not in in_folders and _has(image, labels)]
     if series and not in_folders:
         raise UserError(f"--series {series}: there is no DICOM folder to choose of; leave it out, or name the folder.")
-    failures = [_refused(image, NO_LETTER) for image in images if not image.name]
+    failures = [refused(image, NO_LETTER) for image in images if not image.name]
     images = [image for image in images if image.name]
     if te_ms is not None:
         images = _of_te(images, te_ms, failures)
     converted: list[InputImage] = []
     for number, folder in enumerate(track(folders, "converted") if len(folders) > 1 else folders, start=1):
         if _is_locked(folder.file):
-            failures.append(_refused(folder, LOCKED))
+            failures.append(refused(folder, LOCKED))
             continue
         try:
             converted += _converted(folder, scratch / str(number), series, te_ms)
@@ -95,11 +95,6 @@ def find_images(
     if not kept and not failures:
         raise UserError(f"{', '.join(map(str, inputs))}: there is no image to work on; name another file or folder.")
     return kept, failures
-
-
-def _refused(image: InputImage, reason: str) -> Failure:
-    say(f"{image.origin}: {reason}.")
-    return Failure(image.source, reason, image.origin)
 
 
 def _has(image: InputImage, labels: Mapping[str, Sequence[str]]) -> bool:
@@ -153,7 +148,7 @@ def _of_te(images: list[InputImage], te_ms: float, failures: list[Failure]) -> l
         if not chosen:
             told = ", ".join(sorted({f"{time:g} ms" if time else "unknown" for time in times}))
             reason = f"no echo time within 10 % of {te_ms:g} ms (they are: {told}; from the JSON beside, or the name)"
-            failures.append(_refused(visit[0], reason))
+            failures.append(refused(visit[0], reason))
     return kept
 
 
@@ -183,7 +178,7 @@ def _apart(images: list[InputImage], failures: list[Failure]) -> list[InputImage
         elif other := kept.get(image.name.casefold()):
             reason = f"its outputs would have the names of those of {other.source}, {other.name}; {IN_A_TABLE}"
         if reason:
-            failures.append(_refused(image, reason))
+            failures.append(refused(image, reason))
         else:
             kept[image.name.casefold()] = contents[content] = image
     return list(kept.values())

@@ -15,7 +15,7 @@ from segsrgan_study.files import load_image
 from segsrgan_study.motion import brought_back
 from segsrgan_study.own_images import bids
 from segsrgan_study.own_images.bids import Job
-from segsrgan_study.own_images.failures import forget, keep, one_at_a_time
+from segsrgan_study.own_images.failures import forget, keep, one_at_a_time, refused
 from segsrgan_study.own_images.names import Failure, InputImage
 from segsrgan_study.own_images.quality import refuse_labels, unlike_training
 from segsrgan_study.own_images.refined import in_plane_mm, refined
@@ -46,15 +46,13 @@ def segment_all(images: list[InputImage], failures: Iterable[Failure], job: Job,
     data set.
     """
     place(workers, 1)  # a value that is none stops the run
-    refused, reference = [Failure(*one) for one in failures], find_reference(job.reference)
-    bids.refuse_inside(job.out, [one.origin for one in [*images, *refused] if one.origin])
+    unread, reference = list(failures), find_reference(job.reference)
+    bids.refuse_inside(job.out, [one.origin for one in [*images, *unread] if one.origin])
     bids.write_top(job.out)
     identity = job.identity()
     missing = [image for image in images if not bids.is_done(image, job.out, identity)]
     others = [image for image in missing if bids.is_anothers(image, job.out)]
-    for image in others:
-        say(f"{image.origin}: {_taken(image)}.")
-        refused.append(Failure(image.source, _taken(image), image.origin))
+    unread += [refused(image, _taken(image)) for image in others]
     missing, images = ([image for image in some if image not in others] for some in (missing, images))
     if missing:
         engine = choose_engine(job.engine)  # once, since parallel processes might choose differently
@@ -65,7 +63,7 @@ def segment_all(images: list[InputImage], failures: Iterable[Failure], job: Job,
     needed = {"memory_gib": 1.5, "cores_each": 2}  # per image
     found = map_cases(work, missing, "segmented", workers, **needed, name=lambda image: str(image.file))
     outcomes = {one.item: one.reason.replace(str(one.item.file), one.item.source) for one in found}
-    statuses = [Status("", one.source, "failed", one.reason) for one in refused]
+    statuses = [Status("", one.source, "failed", one.reason) for one in unread]
     for image in images:
         reason = outcomes.get(image)
         if not reason:
@@ -75,7 +73,7 @@ def segment_all(images: list[InputImage], failures: Iterable[Failure], job: Job,
     failed = [image for image in images if outcomes.get(image)]
     forget(job.out, [image for image in images if image not in failed])
     names = {image: "" if bids.is_anothers(image, job.out) else image.name for image in failed}
-    keep(job.out, [*refused, *(Failure(one.source, outcomes[one], one.file, names[one]) for one in failed)])
+    keep(job.out, [*unread, *(Failure(one.source, outcomes[one], one.file, names[one]) for one in failed)])
     write_tables(job.out, reference)
     return statuses
 
