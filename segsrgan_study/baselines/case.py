@@ -86,10 +86,8 @@ class Method:
     def run(self, case: Case) -> Nifti1Image:
         """Label an image: uint8 (X, Y, Z), drawem9 numbers on the grid of `case.image`, 0 outside the brain.
 
-        Raises:
-            NotAvailable: a program is missing.
-            MethodFailed: the result is empty or not a label map of this image.
-            UserError: the case lacks atlases or an age that the method needs.
+        NotAvailable where a program is missing, MethodFailed where the result is empty or not a label map of this
+        image, UserError where the case lacks atlases or an age that the method needs.
         """
         labels = self.label(case, **self.parameters)
         array = np.asarray(labels.dataobj)

@@ -20,32 +20,17 @@ from segsrgan_study.params import RegistrationSettings
 from segsrgan_study.progress import track
 
 GRIDS: dict[str, Mapping[str, Sequence[Any]]] = {
-    "imapa": {
-        "atlas_images": ("interpolated", "high_resolution"),
-        "half_window": (3, 2, 1),
-        "alphas": ((0.0, 0.25), (0.0,), (0.0, 0.5)),
-        "k": (15, 5, 30),
-    },
-    "joint_label_fusion": {
-        "atlas_images": ("interpolated", "high_resolution"),
-        "r_search": (2, 1),
-        "rad": (1, 2),
-        "beta": (4.0, 2.0),
-    },
+    "imapa": {"half_window": (3, 2, 1), "alphas": ((0.0, 0.25), (0.0,), (0.0, 0.5)), "k": (15, 5, 30)},
+    "joint_label_fusion": {"r_search": (2, 1), "rad": (1, 2), "beta": (4.0, 2.0)},
     "drawem_style_em": {
-        "atlas_images": ("interpolated", "high_resolution"),
         "bias_correction": (True, False),
         "prior_sigma_voxels": (1.0, 2.0),
         "mrf_weight": (1 / 3, 1 / 6),
         "keep": (0.5, 1.0),
     },
-    "atropos": {
-        "atlas_images": ("interpolated", "high_resolution"),
-        "prior_weight": (0.5, 0.25),
-        "iterations": (1, 3),
-        "mrf_weight": (0.1, 0.2),
-    },
+    "atropos": {"prior_weight": (0.5, 0.25), "iterations": (1, 3), "mrf_weight": (0.1, 0.2)},
 }
+GRIDS = {name: {"atlas_images": ("interpolated", "high_resolution"), **grid} for name, grid in GRIDS.items()}
 
 
 def tune(
@@ -60,11 +45,8 @@ def tune(
     """Search a method's parameters, from its own on, by the mean Dice of some tissues on training subjects.
 
     Of the subjects, at least two, `n_targets` (or all), spread over their order, are labelled, each by the `n_atlases`
-    (or all) others nearest in age.
-
-    Returns:
-        The parameters of the best run, the first of equal ones; and one row per run: the parameters searched, the mean
-        Dice, and that of each subject.
+    (or all) others nearest in age. Returned are the parameters of the best run, the first of equal ones, and one row
+    per run: the parameters searched, the mean Dice, and that of each subject.
     """
     if len(subjects) < 2:
         raise UserError(f"tune: the cohort has {len(subjects)} training subjects; two are the least.")
