@@ -52,13 +52,8 @@ def choose_precision(engine: str, precision: str = "auto") -> str:
 def load_segmenter(folder: str | Path, engine: str = "auto", precision: str = "auto") -> Segmenter:
     """Load a trained model of `segmenter.save_model`; nothing in the files is executed.
 
-    Args:
-        folder: of the model.
-        engine: see `choose_engine`.
-        precision: of the convolutions, see `choose_precision`.
-
-    Raises:
-        UserError: a file is missing, damaged, or of another architecture, or the engine is not installed.
+    Engine and precision are those of `choose_engine` and `choose_precision`. A UserError tells that a file is missing,
+    damaged, or of another architecture, or that the engine is not installed.
     """
     engine = choose_engine(engine)
     precision = choose_precision(engine, precision)
@@ -94,9 +89,7 @@ def as_network(model: Any, card: ModelCard, precision: str = "auto") -> Network:
 class OpenVINOBlocks(Blocks):
     """Building blocks as OpenVINO operations that hold trained weights.
 
-    Args:
-        weights: arrays in the order of the Keras model's variables.
-        padding: "reflect" or "zero".
+    The weights are arrays in the order of the Keras model's variables; the padding is "reflect" or "zero".
     """
 
     def __init__(self, weights: Sequence[np.ndarray], padding: str):
@@ -125,9 +118,8 @@ class OpenVINOBlocks(Blocks):
             return self.conv(ops.concat([_repeated(x), skip], axis=1), channels)
         coarse = _channels(x)
         weights = self._kernel(3, coarse + _channels(skip), channels)
-        return ops.add(
-            _transposed(x, weights[..., :coarse, :]), _convolution(skip, weights[..., coarse:, :], margins=(1, 1))
-        )
+        joined = _convolution(skip, weights[..., coarse:, :], margins=(1, 1))
+        return ops.add(_transposed(x, weights[..., :coarse, :]), joined)
 
     def normalise(self, x: Node, relu: bool = False) -> Node:
         """Instance normalisation."""
@@ -160,14 +152,9 @@ def compile_generator(
 ) -> Network:
     """Return a trained generator as a function, float32 (1, P, P, P, C) -> float32 (1, P, P, P, 1 + n).
 
-    Args:
-        weights: trainable variables of the Keras model.
-        arguments: of `generators.build_generator` that the model was built with, all but policy and seed.
-        patch: P, the edge of a window in voxels.
-        policy: "float32" or "mixed_bfloat16".
-
-    Raises:
-        ValueError: the weights are of another architecture.
+    The weights are the trainable variables of the Keras model (ValueError where they are of another architecture), the
+    arguments those of `generators.build_generator` that it was built with, all but policy and seed; P, the edge of a
+    window in voxels, is `patch`, and the policy "float32" or "mixed_bfloat16".
     """
     groups = (arguments["n_classes"], 3) if arguments["hemispheres"] else (arguments["n_classes"],)
     blocks = OpenVINOBlocks(weights, arguments["padding"])

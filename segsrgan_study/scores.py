@@ -23,10 +23,7 @@ def ssim(truth: np.ndarray, estimate: np.ndarray) -> float:
     """Mean structural similarity over the volume (Wang et al. 2004), from scikit-image.
 
     Gaussian window of sd 1.5 voxels in three dimensions (11 voxels wide, so no side may be shorter), population
-    covariances, and data_range = max(truth) - min(truth).
-
-    Raises:
-        UserError: the shapes differ, or the truth is constant.
+    covariances, and data_range = max(truth) - min(truth). UserError where the shapes differ or the truth is constant.
     """
     from skimage.metrics import structural_similarity
 
