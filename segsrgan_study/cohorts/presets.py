@@ -19,16 +19,16 @@ def _atlas(name: str, stem: str, ends: tuple[str, str, str], **options: str) -> 
     return Preset(name, globs, split_by="age_weeks", **options)
 
 
-_DHCP = "sub-*/ses-*/anat/sub-*_ses-*_desc-"
+_STEM = "sub-*/ses-*/anat/sub-*_ses-*_desc-"
+# Release 3, then release 2, whose derived files say that they are in T2w space.
+_DHCP = {"image": (f"{_STEM}restore_T2w.nii.gz",)}
+_DHCP |= {"labels": (f"{_STEM}drawem9_dseg.nii.gz", f"{_STEM}drawem9_space-T2w_dseg.nii.gz")}
+_DHCP |= {"mask": (f"{_STEM}brain_mask.nii.gz", f"{_STEM}bet_space-T2w_brainmask.nii.gz")}
+# BIDS first, else one file or folder a subject.
+_ANY = {"image": ("sub-*/**/*_T2w.nii*", "images/*.nii*", "*.nii*", "*/*.nii*")}
+_ANY |= {"labels": ("sub-*/**/*_dseg.nii*", "labels/*.nii*"), "mask": ("sub-*/**/*_mask.nii*", "masks/*.nii*")}
 _PRESETS = (
-    Preset(
-        "dhcp",  # release 3, then release 2, whose derived files say that they are in T2w space
-        {
-            "image": (f"{_DHCP}restore_T2w.nii.gz",),
-            "labels": (f"{_DHCP}drawem9_dseg.nii.gz", f"{_DHCP}drawem9_space-T2w_dseg.nii.gz"),
-            "mask": (f"{_DHCP}brain_mask.nii.gz", f"{_DHCP}bet_space-T2w_brainmask.nii.gz"),
-        },
-    ),
+    Preset("dhcp", _DHCP),
     Preset("alberts", {"image": ("T2/*.nii*",), "labels": ("tissues-v3/*.nii*",)}),
     _atlas(
         "fetal_atlas",
@@ -47,14 +47,7 @@ _PRESETS = (
         test="37,40,43",
     ),
     Preset("epirmex", {"image": ("sub-*/**/*_T2w.nii*", "**/*.nii*")}, split="variability"),
-    Preset(
-        "folder",  # any: BIDS first, else one file or folder a subject
-        {
-            "image": ("sub-*/**/*_T2w.nii*", "images/*.nii*", "*.nii*", "*/*.nii*"),
-            "labels": ("sub-*/**/*_dseg.nii*", "labels/*.nii*"),
-            "mask": ("sub-*/**/*_mask.nii*", "masks/*.nii*"),
-        },
-    ),
+    Preset("folder", _ANY),
 )
 PRESETS = {preset.name: preset for preset in _PRESETS}
 
