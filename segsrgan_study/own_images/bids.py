@@ -109,7 +109,9 @@ def is_anothers(image: InputImage, out: Path) -> bool:
     record = read_record(out / image.record)
     if record is not None and came_from_another(image, record):
         return True
-    others = {*(out / image.home.parts[0]).glob("**/*_desc-segsrgan_dseg.json")} - {out / image.record}
+    subject = image.home.parts[0].casefold()  # sub-P1 and sub-p1 are one folder on some file systems
+    homes = [path for path in out.glob("sub-*") if path.name.casefold() == subject]
+    others = {one for home in homes for one in home.glob("**/*_desc-segsrgan_dseg.json")} - {out / image.record}
     known = [one["Person"] for one in map(read_facts, others) if "Person" in one]
     person, beside = _person(image)
     return any(one[0] != person or (one[1] and beside and one[1] != beside) for one in known)

@@ -331,7 +331,7 @@ def _of_line(table: Path, row: Mapping[str, str]) -> InputImage:
         raise UserError(f"{row['image'][:80]!r} cannot be read: {sentence(error)[:80]}") from error
     if is_folder:
         found = _folder(image.file)
-        if len(found) != 1 and not _is_locked(found[0].file):
+        if len(found) != 1 and not (found and _is_locked(found[0].file)):
             raise UserError(f"{row['image']}: there are {len(found)} images in this folder; name one image")
         image = replace(found[0], source=f"{image.source}/{found[0].source}")
     age = "" if row.get("age_weeks") == "n/a" else row.get("age_weeks", "")

@@ -54,6 +54,8 @@ def test_inference_may_run_on_every_core(monkeypatch):
     network, (window,) = compile_generator(trained(arguments)[1], arguments, P), windows(arguments, 1)
     with ThreadPoolExecutor(1) as pool:
         thread = pool.submit(get_native_id).result()
-        running = pool.submit(lambda: [network(window) for _ in range(50)])
-        while not running.done():
-            assert os.sched_getaffinity(thread) == os.sched_getaffinity(0)
+        running, seen = pool.submit(lambda: [network(window) for _ in range(50)]), []
+        while not running.done() or not seen:
+            seen.append(os.sched_getaffinity(thread))
+        assert len(running.result()) == 50
+        assert all(allowed == os.sched_getaffinity(0) for allowed in seen)

@@ -101,6 +101,13 @@ def test_a_faulty_table_is_refused_by_its_line(find, tmp_path, table, says):
         find(tmp_path / "list.csv")
 
 
+def test_a_row_that_names_a_folder_of_masks_is_refused(find, image, tmp_path):
+    image("masks/P1_mask.nii.gz")
+    (tmp_path / "list.csv").write_text("image\nmasks\n")
+    with pytest.raises(UserError, match="line 2: masks: there are 0 images"):
+        find(tmp_path / "list.csv")
+
+
 def test_a_folder_gives_its_images_and_names_what_it_leaves_out(find, image, tmp_path, capsys):
     for name in ("P0.mgz", "P1.nii.gz", "P6_mask.nii.gz"):
         image(f"in/{name}")

@@ -74,7 +74,7 @@ def test_acquired_thick_slices_get_truth_hemispheres_and_interpolation(arguments
     np.testing.assert_array_equal(load_labels(first.labels).dataobj, load_labels(root / files["labels"]).dataobj)
 
 
-def test_a_truth_that_is_rotated_to_the_slices_is_not_interpolated_to(arguments, capsys):
+def test_a_truth_that_is_rotated_to_the_slices_is_not_interpolated_to(capsys):
     image = Nifti1Image(np.zeros((4, 4, 4), np.float32), np.eye(4))
     turn = nib.affines.from_matvec([[0.8, -0.6, 0], [0.6, 0.8, 0], [0, 0, 1]])
     assert interpolated_on(Nifti1Image(image.dataobj, turn), image, "p") == {}
