@@ -14,6 +14,7 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from segsrgan_core.atomic import write_json
 from segsrgan_core.checkpoints import load_state, save_state
 from segsrgan_core.classes import SIDES, Classes
+from segsrgan_core.drift import Drift
 from segsrgan_core.errors import UserError
 from segsrgan_core.imaging.geometry import (
     resample_isotropic,
@@ -52,6 +53,7 @@ class ModelCard:
     flips: tuple[Literal["x", "y", "z"], ...]  # axes along which windows are mirrored in turn
     temperature: Annotated[float, Field(gt=0)] = 1.0  # of the tissues' probabilities, see `Classes.calibrate`
     biases: dict[str, float] = field(default_factory=dict)  # by class, of their logarithms
+    drift: Drift | None = None  # of the main tissue's volume with the contrast
     networks: Annotated[int, Field(ge=1, le=64)] = 1  # number of networks that vote
     format: Literal[FORMAT] = FORMAT  # version of this file's format
 
@@ -126,6 +128,8 @@ class Segmenter:
         voxel_ml = voxel_volume_ml(interpolated)
         disagreement = disagreement_ml(means[..., classes.main_channel], squares, voxel_ml)
         classes.calibrate(means, self.card.temperature, self.card.biases)
+        if self.card.drift:
+            self.card.drift.remove(classes, means, classes.decode(means)[0], output[..., 0], sides)
         (labels, likely), probabilities = classes.decode(means), classes.of(means)
 
         def back(values: np.ndarray) -> Nifti1Image:

@@ -105,7 +105,7 @@ def calibrate(
     setting: Setting = None,
     params: Params = None,
 ) -> None:
-    """Calibrate a network on labelled cohorts: right volumes, and probabilities that hold.
+    """Calibrate a network on labelled cohorts: right volumes at every contrast, and probabilities that hold.
 
     The weights do not change. `inference.calibration_cases` cases are used, of the split val first, then of train.
     Calibrate on images like those to segment.
@@ -119,7 +119,8 @@ def calibrate(
     from segsrgan_study.weights import find_model
 
     card = calibrate_aside(study, settings, names, find_model(model), out)
-    say(f"calibrated, temperature {card.temperature:g}, biases {card.biases}: {out}")
+    slope = card.drift.slope if card.drift else 0
+    say(f"calibrated, temperature {card.temperature:g}, biases {card.biases}, slope over contrast {slope:g}: {out}")
 
 
 def evaluate(

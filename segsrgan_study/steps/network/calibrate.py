@@ -13,6 +13,7 @@ import pandas as pd
 from scipy import optimize, special, stats
 
 from segsrgan_core.classes import LEAST, log_probabilities, main_tissue
+from segsrgan_core.drift import bias_for
 from segsrgan_core.segmenter import ModelCard, Segmenter
 from segsrgan_study.files import load_image, load_labels
 from segsrgan_study.paths import Study
@@ -52,7 +53,7 @@ def sample_cases(segmenter: Segmenter, cases: Sequence[PreparedCase]) -> list[Sa
         segmenter: to be calibrated.
         cases: with known labels.
     """
-    raw = replace(segmenter, card=replace(segmenter.card, temperature=1.0, biases={}))
+    raw = replace(segmenter, card=replace(segmenter.card, temperature=1.0, biases={}, drift=None))
     return [_sample(raw, case) for case in track(cases, "calibrated")]
 
 
@@ -96,16 +97,10 @@ def calibrated(card: ModelCard, samples: Sequence[Sample]) -> ModelCard:
 def _right_bias(samples: Sequence[Sample], tissue: int) -> float:
     """Return the bias that gives half of a cohort's cases too much of a tissue and half too little; 0 if none has it.
 
-    A tissue is found where its bias is above what another one's lead is: of a case as large as the truth, the bias is
-    the lead whose rank is the true volume. A median within two standard errors of 0 is 0: what a head needs differs
-    from head to head by more than 1, and chance would decide how large the cortex is.
+    A median within two standard errors of 0 is 0: what a head needs differs from head to head by more than 1, and
+    chance would decide how large the cortex is.
     """
-    wished = np.full(len(samples), np.nan)
-    for number, (log_p, truth, _) in enumerate(samples):
-        lead = np.max(np.delete(log_p, tissue, axis=1), axis=1) - log_p[:, tissue]
-        volume = np.count_nonzero(truth == tissue)
-        if 0 < volume < len(lead):
-            wished[number] = np.partition(lead, (volume - 1, volume))[volume - 1 : volume + 1].mean()
+    wished = np.array([bias_for(one.log_p, tissue, np.count_nonzero(one.truth == tissue)) for one in samples])
     found, known = float(np.nan_to_num(_alike(wished, samples, "median"))), wished[np.isfinite(wished)]
     error = np.sqrt(np.pi / 2 / max(1, len(known))) * stats.median_abs_deviation(known, scale="normal")
     return 0.0 if abs(found) < 2 * error else float(np.clip(found, -LARGEST_BIAS, LARGEST_BIAS))

@@ -32,6 +32,7 @@ from segsrgan_study.steps.data.cases import PreparedCase, prepared_cases
 from segsrgan_study.steps.network.build import build_trainer, model_card, model_classes
 from segsrgan_study.steps.network.calibrate import calibrated, calibration_cases, sample_cases
 from segsrgan_study.steps.network.drawing import drawing_processes
+from segsrgan_study.steps.network.drift import contrast_table, with_drift
 from segsrgan_study.steps.network.start import start_from
 
 SHOWN = ("val_psnr", "val_psnr_spline", "val_score")  # beside the progress
@@ -65,7 +66,8 @@ def fit(study: Study, settings: Settings, start: Path | None = None) -> Trained:
     """Train, or go on training, with the objectives of `segsrgan_core.losses`, and calibrate; see `train_networks`."""
     trained = train_networks(study, settings, training_subjects(study, settings), start=start)
     cases = calibration_cases(study, settings.inference.calibration_cases)
-    return trained._replace(card=calibrated(trained.card, sample_cases(trained.segmenter(), cases)))
+    trained = trained._replace(card=calibrated(trained.card, sample_cases(trained.segmenter(), cases)))
+    return trained._replace(card=with_drift(trained.card, contrast_table(trained.segmenter(), cases, settings)))
 
 
 def training_subjects(study: Study, settings: Settings) -> list[TrainingSubject]:

@@ -40,7 +40,7 @@ class CaseScores(NamedTuple):
 
 
 def uncalibrated(card: ModelCard, probabilities: Mapping[str, np.ndarray]) -> tuple[dict, np.ndarray, np.ndarray]:
-    """Return probabilities, by class, labels and their probability as they were before the card's calibration."""
+    """Return probabilities, by class, labels and their probability before temperature and biases of the card."""
     classes = Classes(card.classes)
     stacked = np.stack([*probabilities.values()], -1)
     if classes.tissue_channels > 1:

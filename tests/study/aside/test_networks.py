@@ -90,8 +90,11 @@ def test_a_network_is_calibrated_and_evaluated_with_the_windows_of_its_card(ball
     assert "calibrated, temperature" in done(*CALIBRATE[:-1], "other")
     done(*EVALUATE[:-1], "other")
     before, after = card(model), card(balls / "mine")
-    assert [one.step for one in used] == [before["step"]] * 4  # one of val and two of train; one of test
-    assert {**after, "temperature": 1.0, "biases": {}} == {**before, "temperature": 1.0, "biases": {}}
+    assert [one.step for one in used] == [
+        before["step"]
+    ] * 16  # one of val and two of train, as they are and at 4 contrasts; one of test
+    calibration = {"temperature": 1.0, "biases": {}, "drift": None}
+    assert {**after, **calibration} == {**before, **calibration}
     assert (balls / "mine" / "generator.npz").read_bytes() == (model / "generator.npz").read_bytes()
     facts = json.loads((balls / "mine" / "calibration.json").read_text())
     assert (facts["cohorts"], facts["cases"]) == (["balls"], 3)
