@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from itertools import product
 
 import numpy as np
 import pandas as pd
@@ -31,18 +30,19 @@ def contrast_table(segmenter: Segmenter, cases: Sequence[PreparedCase], settings
     """
     segmenter = replace(segmenter, card=replace(segmenter.card, drift=None))
     number, rows = NUMBERS[main_tissue(segmenter.card.classes)], []
-    drawn = product(cases, range(DRAWS)) if settings.training.contrast_model == "physics" else ()
-    for case, draw in track(list(drawn), "contrasts"):
+    for case in track(cases if settings.training.contrast_model == "physics" else (), "contrasts"):
         image, labels = load_image(case.hr), np.asarray(load_labels(case.labels).dataobj).astype(np.uint8)
-        rng = np.random.default_rng([settings.seed, draw, *case.name.encode()])
-        array, signals = np.asarray(image.dataobj, np.float32), draw_signals(rng, settings.training.tissue_spread)
-        array = resynthesise(array, labels, tissue_signals(array, labels), signals)
-        result = segmenter(settings.simulation.acquire(Nifti1Image(array, image.affine), rng), like=image)
-        found, true = (np.asarray(one) == number for one in (result.labels.dataobj, labels))
-        if found.any() and true.any():
-            sides = None if result.sides is None else np.asarray(result.sides.dataobj)
-            contrast = edge_contrast(np.asarray(result.image.dataobj), found, sides)
-            rows.append((case.name, contrast, np.log(found.sum() / true.sum())))
+        array, true = np.asarray(image.dataobj, np.float32), labels == number
+        signals = tissue_signals(array, labels)
+        for draw in range(DRAWS):
+            rng = np.random.default_rng([settings.seed, draw, *case.name.encode()])
+            drawn = resynthesise(array, labels, signals, draw_signals(rng, settings.training.tissue_spread))
+            result = segmenter(settings.simulation.acquire(Nifti1Image(drawn, image.affine), rng), like=image)
+            found = np.asarray(result.labels.dataobj) == number
+            if found.any() and true.any():
+                sides = None if result.sides is None else np.asarray(result.sides.dataobj)
+                contrast = edge_contrast(np.asarray(result.image.dataobj), found, sides)
+                rows.append((case.name, contrast, np.log(found.sum() / true.sum())))
     return pd.DataFrame(rows, columns=["head", "contrast", "log_ratio"]).dropna()
 
 
