@@ -10,7 +10,7 @@ from segsrgan_study.verdict.fit import fit_logistic, judged, rates
 from segsrgan_study.verdict.measures import MEASURES
 from segsrgan_study.verdict.rule import FILE, Logistic, judge, read_logistic, reasons, remarks, suspicions
 
-KNOWN = {"snr": 20.0, "skull_ml": 350.0, "share": 0.2, "tail": 0.8, "cut_cm2": 0.0}
+KNOWN = {"snr": 20.0, "skull_ml": 350.0, "share": 0.2, "tail": 0.8, "cut_cm2": 0.0, "air": 0.0}
 USUAL = dict.fromkeys(MEASURES, float("nan")) | KNOWN
 VOLUMES = {"cortex": 70.0, "intracranial": 350.0}
 MODEL = Logistic(
@@ -21,7 +21,7 @@ MODEL = Logistic(
 LOOK = [("dark", 0.1), ("lowest", -1.0), ("tail", -0.5), ("cut_cm2", 20.0), ("cut_cm2", 60.0), ("flicker", 2.0)]
 LOOK += [("shift_mm", 9.0), ("brightest", 3.5), ("jump", 1.4), ("detail_mm", 1.6), ("slice_mm", 12.0), ("share", 0.7)]
 LOOK += [("turned_deg", 35.0), ("turned_deg", 70.0), ("tilt_deg", 90.0), ("length", 2.5), ("height", 0.4)]
-LOOK += [("asymmetry", 0.5), ("pieces", 0.4), ("stem", 0.005)]
+LOOK += [("asymmetry", 0.5), ("pieces", 0.4), ("stem", 0.005), ("bare", 0.2)]
 NEVER = [("dark", 0.6), ("skull_ml", 2500.0), ("skull_ml", 12.0)]
 
 
@@ -35,6 +35,11 @@ def test_each_rule_alone_decides(change, verdict):
     assert (found["Verdict"], len(found["Notes"])) == (verdict, len(change))
     assert found["Probability"] is None
     assert "not calibrated" in found["Calibration"]
+
+
+def test_a_mask_is_judged_where_there_is_one():
+    assert reasons(VOLUMES, USUAL | {"bare": 0.8, "air": 0.01}) == []
+    assert reasons(VOLUMES, USUAL | {"bare": 0.8, "flicker": 2.0}) == []
 
 
 def test_a_tissue_that_was_not_found_is_not_used():
