@@ -27,24 +27,21 @@ class Drift:
     high: float
 
     def factor(self, contrast: float) -> float:
-        """Return what a volume that was found at a contrast, see `edge_contrast`, is to be multiplied by."""
+        """Return what a volume that was found at a contrast, see `darkness`, is to be multiplied by."""
         return float(np.exp(-self.slope * (np.clip(contrast, self.low, self.high) - self.usual)))
 
-    def remove(
-        self, classes: Classes, probabilities: np.ndarray, labels: np.ndarray, image: np.ndarray, sides: Sides = None
-    ) -> None:
+    def remove(self, classes: Classes, probabilities: np.ndarray, image: np.ndarray, sides: Sides = None) -> None:
         """Move the bias of the main tissue, in place, until its volume is that of the usual contrast.
 
         Args:
             classes: of the channels.
             probabilities: float32 (X, Y, Z, channels), calibrated.
-            labels: their drawem9 numbers, (X, Y, Z).
             image: float32 (X, Y, Z), the super-resolved image.
             sides: (X, Y, Z), above 0 within the skull; None if that is not known.
         """
         name = main_tissue(classes.names)
-        tissue = labels == classes.numbers[name]
-        contrast = edge_contrast(image, tissue, sides)
+        tissue = classes.decode(probabilities)[0] == classes.numbers[name]
+        contrast = darkness(image, tissue, sides)
         if np.isfinite(contrast):
             named = np.stack([*classes.of(probabilities).values()], -1)
             log_p = log_probabilities(named[named.sum(-1) > LEAST])
@@ -53,7 +50,18 @@ class Drift:
             classes.calibrate(probabilities, 1.0, {name: np.nan_to_num(bias)})
 
 
-def edge_contrast(image: np.ndarray, tissue: np.ndarray, sides: Sides = None) -> float:
+def shell_around(tissue: np.ndarray, within: np.ndarray | None = None) -> tuple[tuple[slice, ...], np.ndarray]:
+    """Return the box that holds a tissue, bool (X, Y, Z) and not empty, with its shell, and the shell in it, bool.
+
+    The shell keeps `within` a mask, bool (X, Y, Z), if there is one.
+    """
+    (box,) = ndimage.find_objects(tissue.astype(np.uint8))
+    wide = tuple(slice(max(0, part.start - SHELL_VOXELS), part.stop + SHELL_VOXELS) for part in box)
+    mask = None if within is None else within[wide]
+    return wide, ndimage.binary_dilation(tissue[wide], iterations=SHELL_VOXELS, mask=mask) & ~tissue[wide]
+
+
+def darkness(image: np.ndarray, tissue: np.ndarray, sides: Sides = None) -> float:
     """Return log(median of the image in a tissue / dark part of a shell around it); nan where there is none.
 
     Args:
@@ -63,9 +71,8 @@ def edge_contrast(image: np.ndarray, tissue: np.ndarray, sides: Sides = None) ->
     """
     if not tissue.any():
         return np.nan
-    shell = ndimage.binary_dilation(tissue, iterations=SHELL_VOXELS, mask=None if sides is None else sides > 0)
-    shell &= ~tissue
-    inner, outer = np.median(image[tissue]), np.percentile(image[shell], DARK) if shell.any() else np.nan
+    wide, shell = shell_around(tissue, None if sides is None else sides > 0)
+    inner, outer = np.median(image[tissue]), np.percentile(image[wide][shell], DARK) if shell.any() else np.nan
     return float(np.log(inner / outer)) if min(inner, outer) > 0 else np.nan
 
 

@@ -129,7 +129,7 @@ class Segmenter:
         disagreement = disagreement_ml(means[..., classes.main_channel], squares, voxel_ml)
         classes.calibrate(means, self.card.temperature, self.card.biases)
         if self.card.drift:
-            self.card.drift.remove(classes, means, classes.decode(means)[0], output[..., 0], sides)
+            self.card.drift.remove(classes, means, output[..., 0], sides)
         (labels, likely), probabilities = classes.decode(means), classes.of(means)
 
         def back(values: np.ndarray) -> Nifti1Image:

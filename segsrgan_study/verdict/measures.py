@@ -13,6 +13,7 @@ from nibabel.nifti1 import Nifti1Image
 from scipy import ndimage
 
 from segsrgan_core.classes import NUMBERS, main_tissue
+from segsrgan_core.drift import shell_around
 from segsrgan_core.imaging.geometry import spacing_mm, through_plane_axis, voxel_volume_ml
 from segsrgan_core.imaging.intensity import intensity_scale
 from segsrgan_core.segmenter import Segmentation
@@ -20,12 +21,10 @@ from segsrgan_study.motion import offsets_mm
 from segsrgan_study.shapes.topology import euler_number
 
 NORMAL_MAD = 0.67449  # median absolute deviation of a unit Gaussian; scipy.stats takes 0.25 s to import
-SHELL_VOXELS = 2
 AIR = 0.05  # of the intensity scale, at the most
 ENDS = 0.15  # share of the slices with a head, at either end
-UPRIGHT = np.array(
-    [0.0, -0.5, -0.87]
-)  # from the skull's middle to cerebellum and brainstem, RAS+; 21 to 44 weeks: 25 deg
+# From the skull's middle to cerebellum and brainstem, RAS+; 21 to 44 weeks: 25 deg.
+UPRIGHT = np.array([0.0, -0.5, -0.87])
 FEWEST_POINTS = 100  # of a side
 FALL = 1.5  # of the power, decades; at most 0.7 in phantoms and fetal weeks, 1.7 and more where zeros were filled in
 JUMP_BLUR_MM = 0.8  # within slices
@@ -255,7 +254,7 @@ def segmented(result: Segmentation, inside: np.ndarray) -> dict[str, float]:
         found |= {"bare": 1 - np.mean(labels[outline] == NUMBERS["csf"])}
     found |= {"share": ml / skull_ml, "dark": (dark & segmented_).sum() / segmented_.sum()}
     found |= {"pieces": 1 - sizes.max() / sizes.sum(), "euler": euler_number(tissue[box]) / ml}
-    found |= {"sheet_mm": 20 * ml / surface_cm2, "contrast": edge_contrast(interpolated, tissue, box)}
+    found |= {"sheet_mm": 20 * ml / surface_cm2, "contrast": edge_contrast(interpolated, tissue)}
     found |= {"disagreement": result.disagreement_ml / ml}
     if result.uncertainty is not None:
         found |= {"doubt": voxel_ml * float(np.asarray(result.uncertainty.dataobj)[box].sum()) / ml}
@@ -298,10 +297,9 @@ def posture(points: np.ndarray, sides: np.ndarray) -> dict[str, float]:
     }
 
 
-def edge_contrast(array: np.ndarray, tissue: np.ndarray, box: tuple[slice, ...]) -> float:
+def edge_contrast(array: np.ndarray, tissue: np.ndarray) -> float:
     """Return the contrast of a tissue with a shell around it, (shell - tissue) / (shell + tissue), from medians."""
-    wide = tuple(slice(max(0, part.start - SHELL_VOXELS), part.stop + SHELL_VOXELS) for part in box)
-    shell = ndimage.binary_dilation(tissue[wide], iterations=SHELL_VOXELS) & ~tissue[wide]
+    wide, shell = shell_around(tissue)
     if not shell.any():
         return float("nan")
     inner, outer = (float(np.median(array[wide][mask])) for mask in (tissue[wide], shell))

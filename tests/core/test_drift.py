@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from segsrgan_core.classes import Classes
-from segsrgan_core.drift import Drift, bias_for, edge_contrast
+from segsrgan_core.drift import Drift, bias_for, darkness
 
 SHAPE = (16, 12, 12)
 INSIDE = np.s_[4:12, 2:10, 2:10]
@@ -21,15 +21,15 @@ def test_the_contrast_is_that_of_the_median_and_the_dark_part_of_the_shell():
     image = seen(0.5)
     image[:, 1, :] = 0.4  # within two voxels of the tissue, an eighth of them
     image[0] = 0.1  # farther away
-    assert edge_contrast(image, TISSUE) == pytest.approx(np.log(0.5 / 0.4), abs=1e-6)
+    assert darkness(image, TISSUE) == pytest.approx(np.log(0.5 / 0.4), abs=1e-6)
     without = image.copy()
     without[:, 1, :] = 0.0  # the background of an image without skull
     sides = np.ones(SHAPE, np.uint8)
     sides[:, :2, :] = 0
-    assert edge_contrast(without, TISSUE, sides) == pytest.approx(np.log(0.5), abs=1e-6)
-    assert np.isnan(edge_contrast(image, np.zeros(SHAPE, bool)))
-    assert np.isnan(edge_contrast(image, np.ones(SHAPE, bool)))
-    assert np.isnan(edge_contrast(-image, TISSUE))
+    assert darkness(without, TISSUE, sides) == pytest.approx(np.log(0.5), abs=1e-6)
+    assert np.isnan(darkness(image, np.zeros(SHAPE, bool)))
+    assert np.isnan(darkness(image, np.ones(SHAPE, bool)))
+    assert np.isnan(darkness(-image, TISSUE))
 
 
 def test_a_bias_gives_the_volume_and_none_where_it_cannot():
@@ -49,12 +49,12 @@ def test_the_volume_becomes_that_of_the_usual_contrast(names, ratio, factor):
     p = np.where(TISSUE, rng.uniform(0.51, 0.99, SHAPE), rng.uniform(0, 0.49, SHAPE)).astype(np.float32)
     probabilities = np.stack([*([1 - p, 0 * p] if len(names) > 1 else []), p], -1)
     drift = Drift(slope=-0.3, usual=np.log(0.5), low=np.log(0.35), high=0.0)
-    drift.remove(classes, probabilities, classes.decode(probabilities)[0], seen(ratio))
+    drift.remove(classes, probabilities, seen(ratio))
     assert np.count_nonzero(classes.decode(probabilities)[0] == 2) == round(TISSUE.sum() * factor)
 
 
 def test_without_a_contrast_nothing_changes():
     probabilities = TISSUE[..., None].astype(np.float32)
     before = probabilities.copy()
-    Drift(-0.3, 0.0, -1.0, 1.0).remove(Classes(("cortex",)), probabilities, 2 * TISSUE, -seen(0.5))
+    Drift(-0.3, 0.0, -1.0, 1.0).remove(Classes(("cortex",)), probabilities, -seen(0.5))
     np.testing.assert_array_equal(probabilities, before)

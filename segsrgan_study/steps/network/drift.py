@@ -8,7 +8,7 @@ import pandas as pd
 from nibabel.nifti1 import Nifti1Image
 
 from segsrgan_core.classes import NUMBERS, main_tissue
-from segsrgan_core.drift import Drift, edge_contrast
+from segsrgan_core.drift import Drift, darkness
 from segsrgan_core.imaging.resynthesis import draw_signals, resynthesise, tissue_signals
 from segsrgan_core.segmenter import ModelCard, Segmenter
 from segsrgan_study.files import load_image, load_labels
@@ -41,7 +41,7 @@ def contrast_table(segmenter: Segmenter, cases: Sequence[PreparedCase], settings
             found = np.asarray(result.labels.dataobj) == number
             if found.any() and true.any():
                 sides = None if result.sides is None else np.asarray(result.sides.dataobj)
-                contrast = edge_contrast(np.asarray(result.image.dataobj), found, sides)
+                contrast = darkness(np.asarray(result.image.dataobj), found, sides)
                 rows.append((case.name, contrast, np.log(found.sum() / true.sum())))
     return pd.DataFrame(rows, columns=["head", "contrast", "log_ratio"]).dropna()
 
