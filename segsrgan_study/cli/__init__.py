@@ -3,6 +3,7 @@
 Heavy libraries are imported inside the commands, so that `--help` answers at once.
 """
 
+import gc
 import os
 import re
 import sys
@@ -53,6 +54,7 @@ def main() -> None:
     sys.stderr = sys.stderr or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - it was closed
     sys.argv = [re.sub("^((?:--[a-z-]+=)?)~(?=/|$)", lambda m: m[1] + os.path.expanduser("~"), one) for one in sys.argv]
     sys.argv = _repeated(sys.argv)
+    gc.set_threshold(50_000)  # by default Python looks through all modules again and again: a tenth of a head's time
     sys.dont_write_bytecode = False  # else, where the environment asks for it, each start compiles a thousand modules
     try:
         app(standalone_mode=True)
@@ -67,3 +69,5 @@ def main() -> None:
             said = f"this command needs {missing}, which is not installed: {advice}."
         print(f"segsrgan: {said}", file=sys.stderr)
         raise SystemExit(2) from None
+    finally:
+        gc.freeze()  # nor once more at the end

@@ -4,8 +4,9 @@ import pandas as pd
 from matplotlib.figure import Figure
 from nibabel.nifti1 import Nifti1Image
 
-from segsrgan_study.figures.panels import PLANES, strip, view_of
+from segsrgan_study.figures.panels import strip
 from segsrgan_study.figures.style import TWO_COLUMNS_MM, lettered_panels, styled
+from segsrgan_study.figures.views import PLANES, view_of
 
 
 @styled

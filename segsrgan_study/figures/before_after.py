@@ -6,8 +6,9 @@ from matplotlib.figure import Figure
 from nibabel.nifti1 import Nifti1Image
 
 from segsrgan_core.classes import NUMBERS
-from segsrgan_study.figures.panels import contour, mask_of, strip, view_of
+from segsrgan_study.figures.panels import contour, strip
 from segsrgan_study.figures.style import CORTEX, lettered_panels, styled
+from segsrgan_study.figures.views import mask_of, view_of
 
 PLANE = "coronal"  # across the thick slices
 

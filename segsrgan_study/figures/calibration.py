@@ -9,8 +9,9 @@ from matplotlib.figure import Figure
 from nibabel.nifti1 import Nifti1Image
 
 from segsrgan_core.classes import NUMBERS
-from segsrgan_study.figures.panels import contour, mask_of, scale_bar, show, view_of
+from segsrgan_study.figures.panels import contour, scale_bar, show
 from segsrgan_study.figures.style import BLACK, BLUE, CORTEX, CYCLE, GREY, lettered_panels, styled
+from segsrgan_study.figures.views import mask_of, view_of
 from segsrgan_study.statistics.reliability import BEFORE, volume_table
 
 PLANE = "axial"

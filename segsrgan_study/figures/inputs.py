@@ -9,8 +9,8 @@ import pandas as pd
 from nibabel.nifti1 import Nifti1Image
 
 from segsrgan_core.classes import NUMBERS
-from segsrgan_study.figures.panels import mask_of
 from segsrgan_study.figures.style import require
+from segsrgan_study.figures.views import mask_of
 from segsrgan_study.files import load_image, load_labels
 from segsrgan_study.paths import Study
 

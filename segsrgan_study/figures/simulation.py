@@ -5,8 +5,9 @@ import pandas as pd
 from matplotlib.figure import Figure
 from nibabel.nifti1 import Nifti1Image
 
-from segsrgan_study.figures.panels import PLANES, grid, strip, view_of
+from segsrgan_study.figures.panels import strip
 from segsrgan_study.figures.style import BLACK, BLUE, ORANGE, lettered_panels, styled
+from segsrgan_study.figures.views import PLANES, grid, view_of
 
 LOOKS = ({"color": BLACK}, {"color": ORANGE, "marker": "o", "linestyle": "none"}, {"color": BLUE, "linestyle": "--"})
 

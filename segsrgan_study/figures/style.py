@@ -8,17 +8,18 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from pathlib import Path
 from string import ascii_lowercase
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import matplotlib
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from segsrgan_core.atomic import atomic
 from segsrgan_core.errors import UserError
 from segsrgan_study.files import write_csv
+
+if TYPE_CHECKING:  # matplotlib takes half a second: it is loaded where something is drawn with it
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 TWO_COLUMNS_MM = 190.0
 
@@ -34,7 +35,7 @@ METHOD_TITLES = {"segsrgan": "SegSRGAN", "spline": "cubic spline"}  # those of t
 STYLE = {"font.size": 7, "axes.titlesize": 7.5, "legend.frameon": False}
 STYLE |= {"axes.spines.top": False, "axes.spines.right": False, "axes.linewidth": 0.6}
 STYLE |= {"xtick.major.width": 0.6, "ytick.major.width": 0.6, "lines.linewidth": 1.0, "lines.markersize": 3.0}
-STYLE |= {"axes.prop_cycle": matplotlib.cycler(color=CYCLE), "figure.dpi": 150}
+STYLE |= {"axes.prop_cycle": f"cycler(color={list(CYCLE)})", "figure.dpi": 150}
 STYLE |= {"pdf.fonttype": 42, "svg.fonttype": "path", "svg.hashsalt": "segsrgan"}
 
 UNDATED = {".pdf": {"CreationDate": None}, ".svg": {"Date": None}, ".png": {"Software": None}}  # metadata left out
@@ -49,20 +50,24 @@ def styled(draw: Callable) -> Callable:
 
     @wraps(draw)
     def with_style(*args, **kwargs):
+        import matplotlib
+
         with matplotlib.rc_context({**matplotlib.rcParamsDefault, **STYLE}):
             return draw(*args, **kwargs)
 
     return with_style
 
 
-def new_figure(height_mm: float, width_mm: float = TWO_COLUMNS_MM, layout: str | None = "constrained") -> Figure:
+def new_figure(height_mm: float, width_mm: float = TWO_COLUMNS_MM, layout: str | None = "constrained") -> "Figure":
     """An empty figure of a size in mm, with a layout in which labels do not overlap, or None to place them oneself."""
+    from matplotlib.figure import Figure
+
     return Figure(figsize=(width_mm / 25.4, height_mm / 25.4), layout=layout)
 
 
 def lettered_panels(
     count: int, row_mm: float, columns: int = 3, width_mm: float = TWO_COLUMNS_MM, **options: Any
-) -> tuple[Figure, list[Axes]]:
+) -> "tuple[Figure, list[Axes]]":
     """A figure with panels a, b, c ..., row by row, `columns` in a row at most; options are of `Figure.subplots`."""
     rows = -(-count // columns)
     fig = new_figure(row_mm * rows, width_mm)
@@ -73,7 +78,7 @@ def lettered_panels(
     return fig, axes[:count]
 
 
-def panel_letters(axes: Sequence[Axes]) -> None:
+def panel_letters(axes: "Sequence[Axes]") -> None:
     """Mark panels a, b, c ... in bold, over their upper left corners."""
     for letter, ax in zip(ascii_lowercase, axes, strict=False):
         ax.set_title(letter, loc="left", fontweight="bold", fontsize=9)
@@ -91,14 +96,14 @@ def require(condition: bool, missing: str) -> None:
 
 
 @styled
-def save(fig: Figure, name: str, folder: Path, table: pd.DataFrame) -> list[Path]:
+def save(fig: "Figure", name: str, folder: Path, table: pd.DataFrame) -> list[Path]:
     """Write a figure as PDF, SVG and PNG (300 dpi), see `write_figure`, and its plotted values as CSV."""
     files = [write_figure(fig, folder / f"{name}{suffix}") for suffix in UNDATED]
     return [*files, write_csv(folder / f"{name}.csv", table)]
 
 
 @styled
-def write_figure(fig: Figure, path: Path, dpi: float = 300) -> Path:
+def write_figure(fig: "Figure", path: Path, dpi: float = 300) -> Path:
     """Write a figure to a file of a kind in UNDATED, without its date, and fix its layout; returns its path."""
     if fig.get_layout_engine() is not None:
         fig.draw_without_rendering()

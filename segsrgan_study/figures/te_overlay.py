@@ -12,8 +12,9 @@ from nibabel.processing import resample_from_to
 
 from segsrgan_core.imaging.geometry import voxel_volume_ml
 from segsrgan_core.metrics import dice
-from segsrgan_study.figures.panels import PLANES, contour, fill, scale_bar, three_rows, view_of
+from segsrgan_study.figures.panels import contour, fill, scale_bar, three_rows
 from segsrgan_study.figures.style import CORTEX, TWO_COLUMNS_MM, panel_letters, require, styled
+from segsrgan_study.figures.views import PLANES, view_of
 from segsrgan_study.files import same_grid
 
 TE_MS = (120, 280)

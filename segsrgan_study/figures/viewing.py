@@ -10,8 +10,9 @@ from nibabel.affines import apply_affine
 from nibabel.nifti1 import Nifti1Image
 
 from segsrgan_core.classes import NUMBERS
-from segsrgan_study.figures.panels import PLANES, contour, mask_of, scale_bar, show, three_rows, view_of
+from segsrgan_study.figures.panels import contour, scale_bar, show, three_rows
 from segsrgan_study.figures.style import CORTEX, SKY, styled
+from segsrgan_study.figures.views import PLANES, mask_of, view_of
 
 TRUTH = "truth"
 

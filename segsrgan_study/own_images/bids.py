@@ -19,10 +19,11 @@ import pandas as pd
 from nibabel.nifti1 import Nifti1Image
 
 import segsrgan_core
-from segsrgan_core.atomic import write_json, write_text
+from segsrgan_core.atomic import atomic, write_json, write_text
 from segsrgan_core.classes import DRAWEM9
 from segsrgan_core.errors import UserError
 from segsrgan_core.segmenter import Segmentation, read_card, weight_files
+from segsrgan_study.figures import contact_sheet
 from segsrgan_study.files import in_steps, save_image, sha256, write_csv
 from segsrgan_study.own_images.failures import FOLDER, place_digest
 from segsrgan_study.own_images.names import OWN, InputImage
@@ -169,10 +170,7 @@ def save_images(image: InputImage, result: Segmentation, out: Path, threads: Exe
 
 def write_sheet(image: InputImage, result: Segmentation, out: Path) -> Path:
     """Write the contact sheet of a case."""
-    from segsrgan_study.figures import contact_sheet
-    from segsrgan_study.figures.style import write_figure
-
-    return write_figure(contact_sheet.draw(result, image.name), out / image.sheet, dpi=160)
+    return atomic(out / image.sheet, contact_sheet.draw(result, image.name).save)
 
 
 def write_case(image: InputImage, result: Segmentation, job: Job, facts: dict, sheet: Path, saved: dict) -> None:

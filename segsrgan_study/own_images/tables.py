@@ -153,12 +153,12 @@ def _write_page(out: Path, cases: pd.DataFrame, records: dict, volumes: pd.DataF
     """Write `report.html`; pictures are linked where they lie, so that hundreds of cases make no large file."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
-    from segsrgan_study.figures import growth
-    from segsrgan_study.figures.style import write_figure
-
     (out / GROWTH).unlink(missing_ok=True)
     over_age = volumes[(volumes["side"] == "both") & volumes["expected_ml"].notna()]
     if len(over_age):
+        from segsrgan_study.figures import growth
+        from segsrgan_study.figures.style import write_figure
+
         write_figure(growth.draw(over_age.assign(name=over_age["tissue"]), reference.curves)[0], out / GROWTH, dpi=160)
     loader = PackageLoader("segsrgan_study.own_images", ".")
     options = {"undefined": StrictUndefined, "trim_blocks": True, "lstrip_blocks": True}

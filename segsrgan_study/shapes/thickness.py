@@ -26,7 +26,7 @@ def thickness_mm(sheet: np.ndarray, inside: np.ndarray, spacing_mm: np.ndarray) 
         float (N,), in the order of `sheet.nonzero()`; nan where a voxel lies on no line between the two boundaries of
         half a voxel or more, or on one that runs in a circle.
     """
-    size, neighbours = np.asarray(spacing_mm, float), _neighbours(sheet, inside)
+    size, neighbours = np.asarray(spacing_mm, np.float32), _neighbours(sheet, inside)
     potential = _potential(neighbours, size)
     known = np.append(potential, [1.0, 0.0])  # OUTER, INNER: the last two
     slope = np.stack([(known[high] - known[low]) / size[axis] for axis, (low, high) in enumerate(neighbours)])

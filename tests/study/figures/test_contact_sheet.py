@@ -7,6 +7,8 @@ from nibabel.nifti1 import Nifti1Image
 from segsrgan_core.classes import NUMBERS
 from segsrgan_core.segmenter import Segmentation
 from segsrgan_study.figures import contact_sheet
+from segsrgan_study.figures.views import PLANES, view_of
+from tests.study.figures.test_panels import drawn
 
 
 @pytest.fixture
@@ -16,27 +18,45 @@ def result(images):
     return Segmentation(images["spline"], truth, cortex, {"cortex": truth}, {"cortex": 10.0})
 
 
-def outlined(ax):
-    return [c for c in ax.collections if len(c.get_paths())]
+def red(picture):
+    pixels = np.asarray(picture, int)
+    return pixels[..., 0] - pixels[..., 1]
 
 
-def test_three_planes_with_input_image_and_contours_on_slices_apart(result):
-    axes = contact_sheet.draw(result, "sub-01").axes
-    assert len(axes) == 3 * 6
-    for row in (axes[i : i + 6] for i in (0, 6, 12)):
-        assert [len(outlined(ax)) > 0 for ax in row] == [False] * 2 + [True] * 4
-        assert (row[2].images[0].get_array() != row[3].images[0].get_array()).any()
-    assert axes[0].get_title() == "interpolated input"
+def columns(picture):
+    """The six columns of panels, without titles and legend."""
+    return np.split(red(picture)[: -contact_sheet.BELOW // contact_sheet.FINER, 6:-6], 6, axis=1)
+
+
+def test_the_input_the_image_and_contours_on_slices_apart(result):
+    found = [column.sum() for column in columns(contact_sheet.draw(result, "sub-01"))]
+    assert found[:2] == [0, 0]
+    assert len(set(found)) == 5
     empty = Nifti1Image(np.zeros_like(np.asarray(result.labels.dataobj)), result.labels.affine)
-    assert not any(outlined(ax) for ax in contact_sheet.draw(replace(result, labels=empty), "sub-01").axes)
+    assert not any(column.any() for column in columns(contact_sheet.draw(replace(result, labels=empty), "sub-01")))
+
+
+@pytest.mark.parametrize("plane", PLANES)
+def test_a_panel_is_that_of_other_figures_with_a_contour_around_the_tissue(result, plane):
+    view, lines = view_of(result.image), contact_sheet.outlines(result)
+    size = np.array(view.size_mm(plane))
+    height = round(contact_sheet.WIDTH * size[1] / size[0])
+    plain, lined = (contact_sheet.panel(result.image, plane, view, height, some) for some in ({}, lines))
+    width, height = np.round(150 * size / size.max()).astype(int)  # in a square of 150 pixels, in the middle
+    other = drawn(result.image, plane, view)[(150 - height) // 2 :, (150 - width) // 2 :][:height, :width]
+    small = np.asarray(plain.convert("L").resize((width, height)))
+    assert np.corrcoef(small[:, 10:-10].ravel(), other[:, 10:-10].ravel())[0, 1] > 0.97  # marks are at the sides
+    tissue = lines["cortex"].labels.plane(plane, view.position_mm).T == 2
+    for axis in (0, 1):
+        found = np.flatnonzero((red(lined) > 0).any(axis=axis)) / lined.size[axis] * size[axis]
+        assert np.ptp(found) == pytest.approx(1.5 * tissue.any(axis=axis).sum(), abs=1.5)
 
 
 def test_specks_do_not_move_the_slices(result):
     labels = np.asarray(result.labels.dataobj).copy()
     labels[0, 0, 0] = labels[-1, -1, -1] = 2
     strays = replace(result, labels=Nifti1Image(labels, result.labels.affine))
-    for ax, other in zip(*(contact_sheet.draw(one, "sub-01").axes for one in (result, strays)), strict=True):
-        np.testing.assert_array_equal(ax.images[0].get_array(), other.images[0].get_array())
+    np.testing.assert_array_equal(*(np.asarray(contact_sheet.draw(one, "sub-01")) for one in (result, strays)))
 
 
 def test_every_class_and_a_known_hemisphere_have_a_colour_of_their_own(result):
@@ -44,8 +64,7 @@ def test_every_class_and_a_known_hemisphere_have_a_colour_of_their_own(result):
     left[:20] = 1
     names = [name for name in NUMBERS if name != "background"]
     sides, probabilities = Nifti1Image(left, result.image.affine), dict.fromkeys(names, result.image)
-    (legend,) = contact_sheet.draw(replace(result, sides=sides, probabilities=probabilities), "sub-01").legends
-    texts = {text.get_text(): text.get_color() for text in legend.get_texts()}
-    assert list(texts) == [*(name.replace("_", " ") for name in names), "left hemisphere"]
-    assert len(set(texts.values())) == len(texts) == 9
-    assert texts["cortex"] == contact_sheet.CORTEX
+    lines = contact_sheet.outlines(replace(result, sides=sides, probabilities=probabilities))
+    assert list(lines) == [*(name.replace("_", " ") for name in names), "left hemisphere"]
+    assert len({line.hue for line in lines.values()}) == len(lines) == 9
+    assert lines["cortex"].hue == contact_sheet.CORTEX

@@ -34,8 +34,8 @@ from segsrgan_study.figures import (
 )
 from segsrgan_study.figures.gallery import Gallery
 from segsrgan_study.figures.inputs import Inputs
-from segsrgan_study.figures.panels import mask_of
 from segsrgan_study.figures.style import MissingResult
+from segsrgan_study.figures.views import mask_of
 from segsrgan_study.paths import Study
 from segsrgan_study.statistics.growth import fit_curve
 from segsrgan_study.statistics.spread import spread

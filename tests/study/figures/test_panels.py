@@ -4,8 +4,9 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from segsrgan_study.figures.panels import grid, mask_of, show, view_of
+from segsrgan_study.figures.panels import show
 from segsrgan_study.figures.style import MissingResult
+from segsrgan_study.figures.views import grid, mask_of, view_of
 from tests.core.imaging.test_geometry import oblique
 from tests.settings import thick_slices
 from tests.study.figures.conftest import head

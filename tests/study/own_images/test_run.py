@@ -12,7 +12,6 @@ import pytest
 from segsrgan_core.atomic import write_json, write_text
 from segsrgan_core.errors import UserError
 from segsrgan_study.figures import contact_sheet
-from segsrgan_study.figures.style import write_figure
 from segsrgan_study.files import load_image
 from segsrgan_study.own_images import bids, tables
 from segsrgan_study.own_images import run as running
@@ -217,7 +216,7 @@ def test_a_contact_sheet_does_not_depend_on_the_last_digits(cases, job, tmp_path
     result = as_written(running.segmenter_of(job)(load_image(cases[0].file)))
     other = nib.Nifti1Image(np.asarray(result.image.dataobj) * np.float32(1 - 1e-6), result.image.affine)
     for name, one in (("a", result), ("b", as_written(dataclasses.replace(result, image=other)))):
-        write_figure(contact_sheet.draw(one, "case"), tmp_path / f"{name}.png", dpi=160)
+        contact_sheet.draw(one, "case").save(tmp_path / f"{name}.png")
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
 
 
