@@ -16,7 +16,7 @@ from segsrgan_study.own_images.failures import kept_failures, one_at_a_time
 from segsrgan_study.own_images.names import InputImage, entities_of
 from segsrgan_study.own_images.quality import outliers
 from segsrgan_study.shapes import cortex as shapes
-from segsrgan_study.statistics.growth import Reference
+from segsrgan_study.statistics.growth import Reference, find_reference
 from segsrgan_study.verdict.measures import MEASURES
 from segsrgan_study.verdict.rule import CALIBRATED, VERDICTS
 
@@ -125,13 +125,15 @@ def _cases(records: dict[str, dict], volumes: pd.DataFrame, failed: list[tuple[s
 
 
 def _of_age(record: dict[str, Any], numbers: dict[str, float]) -> list[str]:
-    """Return what is unusual at the age of a case, a sentence each."""
-    age, meant, z = record.get("AgeWeeks"), record.get("ModelAgesWeeks"), numbers.get("intracranial_z", np.nan)
-    told = []
-    if age is not None and meant and not meant[0] <= age <= meant[1]:
-        told.append(f"the age is {age:.3g} weeks, and the weights are meant for {meant[0]:g} to {meant[1]:g} weeks")
+    """Return what is unusual at the age of a case, or in a head that is small for the weights, a sentence each."""
+    age, z, ml = record.get("AgeWeeks"), numbers.get("intracranial_z", np.nan), numbers.get("intracranial_ml", np.nan)
+    told, youngest, oldest = [], *(record.get("ModelAgesWeeks") or (0, np.inf))
+    meant = f"the weights are meant for {youngest:g} to {oldest:g} weeks"
+    if age is not None and not youngest <= age <= oldest:
+        told.append(f"the age is {age:.3g} weeks, and {meant}")
+    if age is None and ml < find_reference("fetus").curves["intracranial"].expected(youngest)[0]:
+        told.append(f"an intracranial volume of {ml:.0f} mL is that of a younger fetus, and {meant}; give the age")
     if abs(z) > FAR_Z:
-        ml = numbers["intracranial_ml"]
         told.append(f"an intracranial volume of {ml:.0f} mL is not that of {age:.3g} weeks (z {z:+.1f})")
     return told
 

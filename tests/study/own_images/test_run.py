@@ -345,7 +345,13 @@ def test_an_age_that_becomes_known_is_compared_without_segmenting_again(cases, j
 
 @pytest.mark.parametrize(
     ("age", "ml", "says"),
-    [(40.0, 425.0, ""), (40.0, 800.0, "not that of 40 weeks"), (24.0, 425.0, "meant for 29 to 44"), (None, 800.0, "")],
+    [
+        (40.0, 425.0, ""),
+        (40.0, 800.0, "not that of 40 weeks"),
+        (24.0, 425.0, "meant for 29 to 44"),
+        (None, 800.0, ""),
+        (None, 150.0, "younger fetus"),
+    ],
 )
 def test_the_age_decides_what_is_looked_at(cases, job, age, ml, says):
     case = dataclasses.replace(cases[0], age_weeks=age)
