@@ -15,13 +15,11 @@ from segsrgan_core import segmenter as keras_models
 from segsrgan_core.checkpoints import OTHER_NETWORK, read_state
 from segsrgan_core.cores import cores
 from segsrgan_core.errors import UserError
-from segsrgan_core.networks.bodies import BODIES, Blocks
+from segsrgan_core.networks.bodies import BACKGROUND, BODIES, EPSILON, Blocks
 from segsrgan_core.segmenter import ModelCard, Segmenter, read_card, weight_files
 from segsrgan_core.uncertainty import Network
 
 HINTS = {"float32": "f32", "mixed_bfloat16": "bf16"}
-EPSILON = 1e-3  # of `layers.InstanceNormalization`
-BACKGROUND = 2.0  # of `layers.ImageAndClasses`
 
 
 def choose_engine(engine: str = "auto") -> str:

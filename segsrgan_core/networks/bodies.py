@@ -4,6 +4,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any
 
+EPSILON = 1e-3  # added to the variance in an instance normalisation
+# Log-odds of the background at scores of 0. Without it a head without bias, on features that are never negative, first
+# has to learn that most voxels are background.
+BACKGROUND = 2.0
+
 
 class Blocks(ABC):
     """Building blocks of one network: five operations of a library, and units composed of them.

@@ -3,6 +3,8 @@
 import keras
 import tensorflow as tf
 
+from segsrgan_core.networks.bodies import BACKGROUND, EPSILON
+
 # TensorFlow would merge sums into sums of three and more terms, and add those in the order in which they are ready,
 # which changes the rounding from run to run. A sum of two does not change.
 tf.config.optimizer.set_experimental_options({"arithmetic_optimization": False})
@@ -12,18 +14,13 @@ class InstanceNormalization(keras.layers.Layer):
     """Instance normalisation of volumes (Ulyanov et al. 2016), through TensorFlow's fused batch normalisation.
 
     Each channel of each sample is normalised to mean 0 and variance 1 over its voxels, then scaled by `gamma` and
-    shifted by `beta`. It is several times as fast as `keras.layers.GroupNormalization(groups=-1)`.
-
-    Args:
-        epsilon: constant added to the variance.
-        relu: apply a ReLU in the same pass.
-
-    Input and output: (B, X, Y, Z, C).
+    shifted by `beta`; with `relu` a ReLU is applied in the same pass. It is several times as fast as
+    `keras.layers.GroupNormalization(groups=-1)`. Input and output: (B, X, Y, Z, C).
     """
 
-    def __init__(self, epsilon: float = 1e-3, relu: bool = False, **kwargs):
+    def __init__(self, relu: bool = False, **kwargs):
         super().__init__(**kwargs)
-        self.epsilon, self.relu = epsilon, relu
+        self.relu = relu
 
     def build(self, input_shape):
         """Create gamma and beta, one of each per channel."""
@@ -37,18 +34,18 @@ class InstanceNormalization(keras.layers.Layer):
         if inputs.shape[0] == 1:  # statistics of a batch are those of its sample
             shape = tf.shape(inputs)
             as_image = tf.reshape(inputs, (1, shape[1] * shape[2], shape[3], inputs.shape[-1]))
-            fused = tf.compat.v1.nn.fused_batch_norm(as_image, gamma, beta, epsilon=self.epsilon, is_training=True)
+            fused = tf.compat.v1.nn.fused_batch_norm(as_image, gamma, beta, epsilon=EPSILON, is_training=True)
             normalised = tf.reshape(fused[0], shape)
         else:
             exact = tf.cast(inputs, tf.float32)
             mean, variance = tf.nn.moments(exact, [1, 2, 3], keepdims=True)
-            normalised = tf.nn.batch_normalization(exact, mean, variance, beta, gamma, self.epsilon)
+            normalised = tf.nn.batch_normalization(exact, mean, variance, beta, gamma, EPSILON)
             normalised = tf.cast(normalised, inputs.dtype)
         return tf.nn.relu(normalised) if self.relu else normalised
 
     def get_config(self):
         """Return the constructor's arguments."""
-        return {**super().get_config(), "epsilon": self.epsilon, "relu": self.relu}
+        return {**super().get_config(), "relu": self.relu}
 
 
 class LeakyReLU(keras.layers.Layer):
@@ -86,17 +83,12 @@ class ImageAndClasses(keras.layers.Layer):
 
     Inputs: scores (B, X, Y, Z, 1 + n) of any float type, and the network's input (B, X, Y, Z, 1 or 2), whose first
     channel is the interpolated image. Output: float32 (B, X, Y, Z, 1 + n), the image, then for each group of classes a
-    sigmoid (one class) or a softmax.
-
-    Args:
-        groups: numbers of channels of the groups of classes, n in total; None: one group.
-        background: log-odds of the background at scores of 0. Without it a head without bias, on features that are
-            never negative, first has to learn that most voxels are background.
+    sigmoid (one class) or a softmax. `groups` are their numbers of channels, n in total; None: one group.
     """
 
-    def __init__(self, groups: tuple[int, ...] | None = None, background: float = 2.0, **kwargs):
+    def __init__(self, groups: tuple[int, ...] | None = None, **kwargs):
         super().__init__(**kwargs)
-        self.groups, self.background = groups, background
+        self.groups = groups
 
     def call(self, scores, inputs):
         """Return image and probabilities; between the transpositions (1 + n, B, X, Y, Z)."""
@@ -110,11 +102,11 @@ class ImageAndClasses(keras.layers.Layer):
     def _probabilities(self, scores):
         n = scores.shape[0]
         if n == 1:
-            return tf.sigmoid(scores - self.background)
-        scores += tf.reshape([self.background, *[0.0] * (n - 1)], (n, 1, 1, 1, 1))
+            return tf.sigmoid(scores - BACKGROUND)
+        scores += tf.reshape([BACKGROUND, *[0.0] * (n - 1)], (n, 1, 1, 1, 1))
         exponentials = tf.exp(scores - tf.stop_gradient(tf.reduce_max(scores, axis=0)))
         return exponentials / tf.reduce_sum(exponentials, axis=0)
 
     def get_config(self):
         """Return the constructor's arguments."""
-        return {**super().get_config(), "groups": self.groups, "background": self.background}
+        return {**super().get_config(), "groups": self.groups}
