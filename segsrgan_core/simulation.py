@@ -54,21 +54,25 @@ class Simulation(Section):
         return self.model_copy(update={"slice_mm": slice_mm, "distance_mm": distance})
 
     def matrices(self, n: int, voxel_mm: float) -> tuple[np.ndarray, np.ndarray]:
-        """Return the operators of a line of n voxels to slices, and of slices back to the voxels.
+        """Return the operators of a line of n voxels to the fewest slices that cover it, and of slices back to voxels.
 
-        Returns:
-            `down` (m, n) and `up` (n, m), float64. `up @ down` is what interpolation sees of the object.
+        `down` (m, n) averages the voxels under the slice profile, `up` (n, m) interpolates; both are float64, and each
+        row of `down` sums to 1. `up @ down` is what interpolation sees of the object.
         """
-        positions = slice_positions(n, voxel_mm, self.step_mm)
-        down = profile_matrix(n, positions, self.slice_mm / voxel_mm, self.profile)
-        up = spline_matrix(len(positions), (np.arange(n) - positions[0]) / (self.step_mm / voxel_mm))
-        return down, up
+        ratio, width = self.step_mm / voxel_mm, self.slice_mm / voxel_mm
+        m = max(1, math.ceil(n / ratio - 1e-6))
+        centres = (n - 1) / 2 + (np.arange(m) - (m - 1) / 2) * ratio
+        if self.profile == "box":
+            down = box_matrix(n, centres, width)
+        else:
+            weights = np.exp(-0.5 * ((np.arange(n)[None] - centres[:, None]) / (width / FWHM_PER_SIGMA)) ** 2)
+            down = weights / weights.sum(axis=1, keepdims=True)
+        return down, spline_matrix(m, (np.arange(n) - centres[0]) / ratio)
 
     def slices(self, image: Nifti1Image) -> Nifti1Image:
         """Cut an image, (X, Y, Z) in any orientation, into thick slices, float32, without noise; no point moves.
 
-        Raises:
-            UserError: a slice thickness or distance below the voxel size along the stack.
+        A UserError tells of a slice thickness or distance below the voxel size along the stack.
         """
         axis, spacing = voxel_axis(image, self.plane), spacing_mm(image)
         if min(self.slice_mm, self.step_mm) < spacing[axis] - 1e-6:
@@ -89,29 +93,3 @@ class Simulation(Section):
         array = np.clip(np.asarray(low.dataobj), 0, None)
         sd = self.noise * float(array.max()) if noise_sd is None else noise_sd
         return Nifti1Image(add_rician(array, sd, rng), low.affine)
-
-
-def slice_positions(n: int, voxel_mm: float, distance_mm: float) -> np.ndarray:
-    """Return the centres (m,), in voxels, of the fewest slices that cover a line of n voxels."""
-    ratio = distance_mm / voxel_mm
-    m = max(1, math.ceil(n / ratio - 1e-6))
-    return (n - 1) / 2 + (np.arange(m) - (m - 1) / 2) * ratio
-
-
-def profile_matrix(n: int, positions: np.ndarray, width: float, profile: str) -> np.ndarray:
-    """Return the operator that averages voxels under the slice profile.
-
-    Args:
-        n: number of voxels.
-        positions: (m,) slice centres in voxels.
-        width: slice thickness in voxels: the Gaussian's FWHM or the box's width.
-        profile: "gaussian" or "box".
-
-    Returns:
-        (m, n) float64; each row sums to 1.
-    """
-    if profile == "box":
-        return box_matrix(n, positions, width)
-    sigma = width / FWHM_PER_SIGMA
-    weights = np.exp(-0.5 * ((np.arange(n)[None] - positions[:, None]) / sigma) ** 2)
-    return weights / weights.sum(axis=1, keepdims=True)
