@@ -104,8 +104,7 @@ class Segmenter:
             interpolated: `image` on that grid in RAS+ order, if it has been interpolated before.
             walk: see `inference.predict`.
 
-        Raises:
-            UserError: the field of view does not fit a head, the grid would be too large, or the image is dark.
+        A UserError tells that the field of view does not fit a head, the grid would be too large, or the image is dark.
         """
         self._check_field(image)
         canonical = nib.as_closest_canonical(image)
@@ -131,9 +130,12 @@ class Segmenter:
         if self.card.drift:
             self.card.drift.remove(classes, means, output[..., 0], sides)
         (labels, likely), probabilities = classes.decode(means), classes.of(means)
+        from_to = (nib.io_orientation(one.affine) for one in (interpolated, image))
+        turn = nib.orientations.ornt_transform(*from_to)
 
-        def back(values: np.ndarray) -> Nifti1Image:
-            return _in_orientation_of(Nifti1Image(values, interpolated.affine), image)
+        def back(values: np.ndarray) -> Nifti1Image:  # axes flipped and permuted, no voxel moved in the world
+            turned = Nifti1Image(values, interpolated.affine).as_reoriented(turn)
+            return Nifti1Image(np.ascontiguousarray(turned.dataobj), turned.affine)
 
         return Segmentation(
             interpolated=back(array),
@@ -198,13 +200,6 @@ def volumes_ml(classes: Classes, labels: np.ndarray, sides: np.ndarray | None, v
     return {name: voxel_ml * int(count) for name, count in found.items()}
 
 
-def _in_orientation_of(canonical: Nifti1Image, image: Nifti1Image) -> Nifti1Image:
-    """Flip and permute the axes of a RAS+ image to those of another image, without moving a voxel in the world."""
-    transform = nib.orientations.ornt_transform(nib.io_orientation(canonical.affine), nib.io_orientation(image.affine))
-    turned = canonical.as_reoriented(transform)
-    return Nifti1Image(np.ascontiguousarray(turned.dataobj), turned.affine)
-
-
 def save_model(folder: Path, model: Any, card: ModelCard, others: Sequence[Any] = ()) -> None:
     """Write the networks' weights (`generator.npz`, `generator_2.npz` ...) and the card, each atomically."""
     for name, one in zip(weight_files(1 + len(others)), (model, *others), strict=True):
@@ -218,14 +213,9 @@ def weight_files(networks: int) -> list[str]:
 
 
 def load_segmenter(folder: str | Path, policy: str = "float32") -> Segmenter:
-    """Load a trained model; nothing in the files is executed.
+    """Load a trained model of `save_model`, with a Keras dtype policy; nothing in the files is executed.
 
-    Args:
-        folder: that `save_model` wrote.
-        policy: Keras dtype policy of the convolutions.
-
-    Raises:
-        UserError: a file is missing, damaged, or of another architecture.
+    A UserError tells that a file is missing, damaged, or of another architecture.
     """
     from segsrgan_core.networks.functions import as_function
     from segsrgan_core.networks.generators import build_generator
