@@ -52,12 +52,10 @@ def mirror_plane(image: Nifti1Image, mask: np.ndarray, votes: np.ndarray | None 
     """
     to_voxel = np.linalg.inv(image.affine)
     spacing = nib.affines.voxel_sizes(image.affine)
-    blurred = ndimage.gaussian_filter(
-        np.where(mask, np.asarray(image.dataobj, np.float32), 0), 0.5 * SAMPLE_MM / spacing
-    )
-    steps = tuple(slice(None, None, max(1, round(SAMPLE_MM / size))) for size in spacing)
-    grid = np.stack(np.meshgrid(*(np.arange(n)[s] for n, s in zip(mask.shape, steps, strict=True)), indexing="ij"), -1)
-    voxels = grid[mask[steps]]
+    masked = np.where(mask, np.asarray(image.dataobj, np.float32), 0)
+    blurred = ndimage.gaussian_filter(masked, 0.5 * SAMPLE_MM / spacing)
+    steps = [max(1, round(SAMPLE_MM / size)) for size in spacing]
+    voxels = np.argwhere(mask[tuple(slice(None, None, step) for step in steps)]) * steps
     points = nib.affines.apply_affine(image.affine, voxels)
     values, centre = blurred[tuple(voxels.T)], points.mean(axis=0)
     says = np.zeros(len(points)) if votes is None else votes[tuple(voxels.T)]
