@@ -40,14 +40,6 @@ class Blocks(ABC):
         """Convolution, instance normalisation, ReLU."""
         return self.normalise(self.conv(x, channels, kernel, stride), relu=True)
 
-    def upsampled_unit(self, x: Any, channels: int) -> Any:
-        """A unit after upsampling by 2."""
-        return self.normalise(self.upsampled_conv(x, channels), relu=True)
-
-    def joined_unit(self, x: Any, skip: Any, channels: int) -> Any:
-        """A unit on the channels of `x`, upsampled by 2, and of a skip connection."""
-        return self.normalise(self.joined_conv(x, skip, channels), relu=True)
-
     def residual(self, x: Any, channels: int) -> Any:
         """Residual block: two convolutions and a shortcut; no ReLU after the sum."""
         return self.add(x, self.normalise(self.conv(self.unit(x, channels), channels)))
@@ -61,7 +53,7 @@ def residual_body(blocks: Blocks, x: Any, k: int, kernel: int) -> Any:
     for _ in range(6):
         x = blocks.residual(x, 4 * k)
     for channels in (2 * k, k):
-        x = blocks.upsampled_unit(x, channels)
+        x = blocks.normalise(blocks.upsampled_conv(x, channels), relu=True)
     return x
 
 
@@ -73,7 +65,7 @@ def unet_body(blocks: Blocks, x: Any, k: int, kernel: int) -> Any:
         skips.append(x)
         x = blocks.unit(blocks.unit(x, channels, stride=2), channels)
     for channels in (4 * k, 2 * k, k):
-        x = blocks.joined_unit(blocks.unit(x, channels), skips.pop(), channels)
+        x = blocks.normalise(blocks.joined_conv(blocks.unit(x, channels), skips.pop(), channels), relu=True)
     return blocks.unit(x, k)
 
 

@@ -43,10 +43,6 @@ class InstanceNormalization(keras.layers.Layer):
             normalised = tf.cast(normalised, inputs.dtype)
         return tf.nn.relu(normalised) if self.relu else normalised
 
-    def get_config(self):
-        """Return the constructor's arguments."""
-        return {**super().get_config(), "relu": self.relu}
-
 
 class LeakyReLU(keras.layers.Layer):
     """Leaky ReLU, as `keras.layers.LeakyReLU`, without the second derivative of zeros.
@@ -106,7 +102,3 @@ class ImageAndClasses(keras.layers.Layer):
         scores += tf.reshape([BACKGROUND, *[0.0] * (n - 1)], (n, 1, 1, 1, 1))
         exponentials = tf.exp(scores - tf.stop_gradient(tf.reduce_max(scores, axis=0)))
         return exponentials / tf.reduce_sum(exponentials, axis=0)
-
-    def get_config(self):
-        """Return the constructor's arguments."""
-        return {**super().get_config(), "groups": self.groups}
