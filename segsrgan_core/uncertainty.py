@@ -15,7 +15,6 @@ from scipy import ndimage
 from segsrgan_core.classes import Classes
 
 Network = Callable[[np.ndarray], np.ndarray]
-AXES = {"x": 0, "y": 1, "z": 2}  # of arrays in RAS+ order: left-right, back-front, foot-head
 SMOOTH_MM = 0.4  # sd of the Gaussian that the map of uncertainty is averaged by; 0.8 ranks wrong labels far worse
 
 
@@ -24,21 +23,21 @@ def views(networks: Sequence[Network], flips: Sequence[str], classes: Classes) -
 
     Args:
         networks: functions float32 (B, P, P, P, C) -> float32 (B, P, P, P, 1 + n).
-        flips: axes out of "x", "y", "z"; each combination of them is one more view.
+        flips: axes out of "x" (left-right), "y", "z", in RAS+ order; each combination of them is one more view.
         classes: classes of the n channels.
 
     Returns:
         Functions float32 (B, P, P, P, C) -> float32 (B, P, P, P, 1 + n + 1): the mean over the networks, and the mean
         of the squares of the `main_channel`.
     """
-    axes = [AXES[name] + 1 for name in flips]
+    axes = [1 + "xyz".index(name) for name in flips]
     mirrors = chain.from_iterable(combinations(axes, k) for k in range(len(axes) + 1))
     main = 1 + classes.main_channel
     swapped = [0, *(1 + c for c in mirrored_channels(classes))]
 
     def seen(x: np.ndarray, mirror: tuple[int, ...]) -> np.ndarray:
         mirrored = np.ascontiguousarray(np.flip(x, mirror))
-        order = swapped if AXES["x"] + 1 in mirror else range(len(swapped))
+        order = swapped if 1 in mirror else range(len(swapped))
         sums = np.zeros((len(swapped) + 1, *x.shape[:-1]), np.float32)
         for one in networks:
             y = np.moveaxis(np.flip(one(mirrored), mirror), -1, 0)
@@ -63,10 +62,8 @@ def error_probability(likely: np.ndarray, spacing_mm: float) -> np.ndarray:
     """Return the probability that the labels around each voxel are wrong, float32 (X, Y, Z).
 
     It is averaged by a Gaussian, so that it can be read; its sum is the expected volume of wrong labels in voxels.
-
-    Args:
-        likely: probability of each label, float32 (X, Y, Z), see `Classes.most_likely`.
-        spacing_mm: voxel size; infinity for a map that is not averaged.
+    `likely` is the probability of each label, float32 (X, Y, Z), see `Classes.most_likely`; an infinite voxel size
+    gives a map that is not averaged.
     """
     return ndimage.gaussian_filter(np.clip(1 - likely, 0, 1), SMOOTH_MM / spacing_mm, output=np.float32)
 
