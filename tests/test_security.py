@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from nibabel.nifti1 import Nifti1Extension
 
-from segsrgan_study.own_images.names import InputImage, name_of_file
+from segsrgan_study.own_images.names import InputImage, entities_of_file, joined
 from segsrgan_study.own_images.run import segment_all
 from tests.core.test_segmenter import head
 from tests.settings import ROOT
@@ -37,7 +37,7 @@ def content(path: Path) -> bytes:
 
 
 def test_nothing_personal_is_in_any_result(personal, job):  # noqa: F811
-    segment_all([InputImage(personal, name_of_file(personal), personal.name)], [], job)
+    segment_all([InputImage(personal, joined(entities_of_file(personal.name)), personal.name)], [], job)
     results = [path for path in job.out.rglob("*") if path.is_file()]
     assert len(results) > 8
     assert [path for path in results if MARK in content(path) or "DOE" in str(path.relative_to(job.out))] == []

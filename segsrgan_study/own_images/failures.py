@@ -40,17 +40,13 @@ def forget(out: Path, images: Sequence[InputImage]) -> None:
     """Remove the failures of images that succeeded, and of folders that could not be read and hold one."""
     done = {word for one in images for word in (one.name, place_digest(one.file), place_digest(one.origin))}
     opened = {place_digest(above) for above in {path for one in images for path in one.origin.absolute().parents}}
-    for path, one in _kept(out):
+    for path, one in kept(out):
         if done & {one["case"], one["place"]} or (one["reason"] == LOCKED and one["place"] in opened):
             path.unlink(missing_ok=True)
 
 
-def kept_failures(out: Path) -> list[tuple[str, str, str]]:
-    """Return case name, source and reason of each failure that is kept, in order."""
-    return sorted((one["case"], one["image"], one["reason"]) for _, one in _kept(out))
-
-
-def _kept(out: Path) -> Iterator[tuple[Path, dict[str, str]]]:
+def kept(out: Path) -> Iterator[tuple[Path, dict[str, str]]]:
+    """Yield the file and the facts (case, image, reason and place) of each failure that is kept."""
     for path in (out / FOLDER).glob("*.json"):
         with suppress(OSError, ValueError):  # another job has removed it
             yield path, json.loads(path.read_text(encoding="utf-8"))

@@ -292,8 +292,8 @@ def _of_row(row: Row, file: Path) -> InputImage:
     te_ms, age_weeks = (None if np.isnan(number) else number for number in (row.te_ms, row.age_weeks))
     person, acq = row.subject.removeprefix("sub-"), f"te{te_ms:g}" if te_ms else ""
     own = {"sub": person, "ses": row.session.removeprefix("ses-"), "acq": acq}
-    name = names.name_of_file(file) if stem(file).startswith("sub-") else joined(own)
-    return InputImage(file, name, row.image, person, te_ms=te_ms, age_weeks=age_weeks)
+    entities = names.entities_of_file(file.name) if stem(file).startswith("sub-") else own
+    return InputImage(file, joined(entities), row.image, person, te_ms=te_ms, age_weeks=age_weeks)
 
 
 def _table(path: Path, split: str) -> list[InputImage]:

@@ -134,11 +134,6 @@ def _words(*texts: str) -> list[str]:
     return [word for word in re.split(r"[\W_]+", "_".join(texts)) if not re.fullmatch(T2, word)]
 
 
-def name_of_file(path: str | Path) -> str:
-    """Return the BIDS entities of a file as a name, its folders left out, see `entities_of_file`."""
-    return joined(entities_of_file(Path(path).name))
-
-
 def joined(entities: dict[str, str]) -> str:
     """Return entities as a name in BIDS's order, of Latin letters and digits alone; a UserError without a subject."""
     plain = {key: _plain(entities.get(key, "")) for key in ENTITIES}

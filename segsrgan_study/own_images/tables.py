@@ -12,7 +12,7 @@ from segsrgan_core.atomic import write_json, write_text
 from segsrgan_core.classes import NUMBERS, SIDES
 from segsrgan_study.files import write_csv
 from segsrgan_study.own_images.bids import is_whole, read_record
-from segsrgan_study.own_images.failures import kept_failures, one_at_a_time
+from segsrgan_study.own_images.failures import kept, one_at_a_time
 from segsrgan_study.own_images.names import InputImage, entities_of
 from segsrgan_study.own_images.quality import outliers
 from segsrgan_study.shapes import cortex as shapes
@@ -56,7 +56,7 @@ def write_tables(out: Path, reference: Reference) -> None:
     Those of earlier runs and of other jobs are included, one job writes at a time: the last one has all.
     """
     with one_at_a_time(out, "tables"):
-        failed = kept_failures(out)
+        failed = sorted((one["case"], one["image"], one["reason"]) for _, one in kept(out))
         found = {path: read_record(path) for path in sorted(out.glob(RECORDS))}
         whole = {path: one for path, one in found.items() if one is not None and is_whole(one, path.parent.parent)}
         records = {path.name.partition("_desc-")[0]: record for path, record in whole.items()}

@@ -8,7 +8,7 @@ from segsrgan_core.atomic import write_json
 from segsrgan_core.segmenter import Segmenter
 from segsrgan_study.own_images import run as running
 from segsrgan_study.own_images.bids import Job
-from segsrgan_study.own_images.names import InputImage, name_of_file
+from segsrgan_study.own_images.names import InputImage, entities_of_file, joined
 from segsrgan_study.verdict import rule
 from tests.core.test_segmenter import CARD, head, identity
 
@@ -36,4 +36,4 @@ def job(tmp_path, network):
 def cases(tmp_path, save):
     """Three images, a little different from each other."""
     paths = [save(head(offset=(i, -2.0, 1.5)), tmp_path / "in" / f"sub-0{i}_T2w.nii.gz") for i in range(3)]
-    return [InputImage(path, name_of_file(path), path.name) for path in paths]
+    return [InputImage(path, joined(entities_of_file(path.name)), path.name) for path in paths]
