@@ -39,9 +39,7 @@ def describe(
         first = next((star.partition("/")[0] for star in stars if star), stem(image))
         own = named.get("subject") or re.sub(TIMES, "", first) or first
         row = {"image": image, "own_name": own, "subject": own, "session": ""}
-        times = {key: re.findall(_TIME.format(key), image) for key in ("te", "tr")}
-        row |= {f"{key}_ms": said[-1] for key, said in times.items() if said}  # what comes first may be an id
-        row |= _times_of_sidecar(folder / image, faults) | named
+        row |= _times(image, folder / image, faults) | named
         row |= table.get(image, {})
         subject, session = row["subject"].removeprefix("sub-"), row["session"].removeprefix("ses-")
         row.setdefault("age_weeks", ages.get((subject, session)) or ages.get((subject, ""), ""))
@@ -53,22 +51,24 @@ def describe(
 
 def echo_time_ms(image: Path) -> float | None:
     """Return the echo time that the JSON beside an image gives, else its name; None if neither does."""
-    named = re.findall(_TIME.format("te"), image.name)
-    return _times_of_sidecar(image, []).get("te_ms", float(named[-1]) if named else None)
+    te_ms = _times(image.name, image, []).get("te_ms")
+    return None if te_ms is None else float(te_ms)
 
 
-def _times_of_sidecar(image: Path, faults: list[str]) -> dict[str, float]:
-    """Read the JSON beside an image, which gives seconds."""
+def _times(name: str, image: Path, faults: list[str]) -> dict[str, Any]:
+    """Return te_ms and tr_ms as a name says them, or the JSON beside the image, which gives seconds and goes first."""
+    named = {key: re.findall(_TIME.format(key), name) for key in ("te", "tr")}
+    found = {f"{key}_ms": said[-1] for key, said in named.items() if said}  # what comes first may be an id
     path = image.with_name(f"{stem(image)}.json")
     if not path.is_file():
-        return {}
+        return found
     try:
         content = dict(json.loads(read_bytes(path)))
     except (ValueError, TypeError) as error:
         faults.append(f"{path}: expected a JSON file with keys and values ({error}); repair or remove it.")
-        return {}
+        return found
     values = {"te_ms": content.get("EchoTime"), "tr_ms": content.get("RepetitionTime")}
-    return {key: round(1000.0 * value, 6) for key, value in values.items() if isinstance(value, (int, float))}
+    return found | {key: round(1000.0 * value, 6) for key, value in values.items() if isinstance(value, (int, float))}
 
 
 def bids_ages(folder: Path) -> dict[tuple[str, str], str]:
