@@ -33,7 +33,9 @@ def views(networks: Sequence[Network], flips: Sequence[str], classes: Classes) -
     axes = [1 + "xyz".index(name) for name in flips]
     mirrors = chain.from_iterable(combinations(axes, k) for k in range(len(axes) + 1))
     main = 1 + classes.main_channel
-    swapped = [0, *(1 + c for c in mirrored_channels(classes))]
+    swapped = list(range(1 + classes.channels))
+    if classes.hemispheres:
+        swapped[-2:] = swapped[:-3:-1]  # left and right
 
     def seen(x: np.ndarray, mirror: tuple[int, ...]) -> np.ndarray:
         mirrored = np.ascontiguousarray(np.flip(x, mirror))
@@ -48,14 +50,6 @@ def views(networks: Sequence[Network], flips: Sequence[str], classes: Classes) -
         return np.moveaxis(sums, 0, -1)
 
     return [partial(seen, mirror=mirror) for mirror in mirrors]
-
-
-def mirrored_channels(classes: Classes) -> list[int]:
-    """Return the order of the channels of a segmentation after left and right are exchanged."""
-    order = list(range(classes.channels))
-    if classes.hemispheres:
-        order[-2:] = order[:-3:-1]
-    return order
 
 
 def error_probability(likely: np.ndarray, spacing_mm: float) -> np.ndarray:
