@@ -10,6 +10,7 @@ from segsrgan_study.engines import choose_precision, compile_generator
 
 P = 32
 UNET = {"name": "unet", "k": 4, "n_classes": 1, "hemispheres": True, "thickness_channel": True, "kernel": 3}
+UNET |= {"padding": "zero"}
 TWO = {**UNET, "name": "two_unets", "n_classes": 4}
 PUBLISHED = {"name": "residual", "k": 4, "n_classes": 4, "hemispheres": False, "thickness_channel": False, "kernel": 7}
 
@@ -39,10 +40,9 @@ def test_openvino_computes_what_keras_computes(arguments, padding):
 
 @pytest.mark.skipif(choose_precision("openvino") == "float32", reason="this processor does not compute in bfloat16")
 def test_bfloat16_is_close_to_float32_and_keeps_the_image_in_float32():
-    arguments = {**UNET, "padding": "zero"}
-    _, weights = trained(arguments)
-    exact, fast = (compile_generator(weights, arguments, P, p) for p in ("float32", "mixed_bfloat16"))
-    (window,) = windows(arguments, 1)
+    _, weights = trained(UNET)
+    exact, fast = (compile_generator(weights, UNET, P, p) for p in ("float32", "mixed_bfloat16"))
+    (window,) = windows(UNET, 1)
     change = np.abs(exact(window) - fast(window))
     assert 0 < change.max() < 0.2
     assert change[..., 0].mean() < 0.01
@@ -50,8 +50,7 @@ def test_bfloat16_is_close_to_float32_and_keeps_the_image_in_float32():
 
 def test_inference_may_run_on_every_core(monkeypatch):
     monkeypatch.setattr("segsrgan_study.engines.cores", lambda: 1)  # as in a process of a pool
-    arguments = {**UNET, "padding": "zero"}
-    network, (window,) = compile_generator(trained(arguments)[1], arguments, P), windows(arguments, 1)
+    network, (window,) = compile_generator(trained(UNET)[1], UNET, P), windows(UNET, 1)
     with ThreadPoolExecutor(1) as pool:
         thread = pool.submit(get_native_id).result()
         running, seen = pool.submit(lambda: [network(window) for _ in range(50)]), []

@@ -2,6 +2,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 from nibabel.nifti1 import Nifti1Image
+from scipy import ndimage
 from threadpoolctl import threadpool_limits
 
 from segsrgan_core.errors import UserError
@@ -15,11 +16,7 @@ def oblique(spacing=(0.7, 0.8, 0.9), codes="LSP", angle=0.3, origin=(5.0, -7.0, 
 
 
 def centre_mm(image):
-    data = np.asarray(image.dataobj, float)
-    voxel = [
-        float((np.arange(n) * data.sum(tuple({0, 1, 2} - {a}))).sum() / data.sum()) for a, n in enumerate(data.shape)
-    ]
-    return nib.affines.apply_affine(image.affine, voxel)
+    return nib.affines.apply_affine(image.affine, ndimage.center_of_mass(np.asarray(image.dataobj, float)))
 
 
 def test_spline_matrix_is_exact_at_the_samples_and_for_a_cubic_inside():

@@ -41,14 +41,14 @@ def with_penalty(function, x, variables):
     return [y, gradient, *tape.gradient(penalty, variables)]
 
 
-def same(layer, function, kernel, *inputs):
+def same(layer, function, *inputs):
     """Value and gradients of a layer are those of a plain function of its inputs and its kernel."""
+    values = *inputs, layer.kernel.numpy()
 
     def of_layer(*values):
         *inputs, layer.kernel = values
         return layer.call(inputs if len(inputs) > 1 else inputs[0])
 
-    values = *inputs, kernel
     for ours, theirs in zip(gradients(of_layer, *values), gradients(function, *values), strict=True):
         np.testing.assert_allclose(ours, theirs, atol=2e-4, rtol=1e-4)
 
@@ -57,19 +57,15 @@ def same(layer, function, kernel, *inputs):
 @pytest.mark.parametrize(("size", "strides"), [(1, 1), (3, 1), (5, 1), (7, 1), (3, 2)])
 def test_a_convolution_is_the_plain_one(size, strides, padding):
     layer = convolutions.Convolution(2, size, strides, padding)
-    layer.build(X.shape)
-    kernel = layer.kernel.numpy()
     assert layer(X).shape == layer.compute_output_spec(keras.KerasTensor(X.shape)).shape
-    same(layer, lambda x, k: plain(x, k, padding, strides), kernel, X)
+    same(layer, lambda x, k: plain(x, k, padding, strides), X)
 
 
 @pytest.mark.parametrize("padding", MODES)
 def test_an_upsampling_convolution_is_the_plain_one_on_repeated_voxels(padding):
     layer = convolutions.UpsamplingConvolution(2, padding=padding)
-    layer.build(X.shape)
-    kernel = layer.kernel.numpy()
     assert layer(X).shape == layer.compute_output_spec(keras.KerasTensor(X.shape)).shape == (2, 16, 24, 16, 2)
-    same(layer, lambda x, k: plain(repeated(x), k, padding), kernel, X)
+    same(layer, lambda x, k: plain(repeated(x), k, padding), X)
 
 
 @pytest.mark.parametrize("padding", MODES)
@@ -82,7 +78,7 @@ def test_an_upsampling_join_is_the_plain_convolution_of_joined_channels(padding,
     def textbook(coarse, fine, kernel):
         return plain(tf.concat([repeated(coarse), fine], axis=-1), kernel, padding)
 
-    same(layer, textbook, layer.kernel.numpy(), *inputs)
+    same(layer, textbook, *inputs)
 
 
 @pytest.mark.parametrize(

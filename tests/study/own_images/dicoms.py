@@ -94,6 +94,5 @@ def _slices(folder: Path) -> list[Dataset]:
 
 def _dataset(**elements) -> Dataset:
     dataset = Dataset()
-    for name, value in elements.items():
-        setattr(dataset, name, value)
+    dataset.update(elements)
     return dataset

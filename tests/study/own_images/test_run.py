@@ -1,6 +1,7 @@
 import dataclasses
 import json
 import re
+from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from unittest.mock import Mock
 
@@ -281,12 +282,8 @@ def test_failures_stay_until_their_image_succeeds_whichever_job_ran_last(cases, 
 def test_jobs_that_end_at_one_time_leave_tables_of_all(cases, job):
     write_top(job.out)
     names = [f"sub-{letter}{number}" for letter in "ab" for number in range(6)]
-    context = get_context("fork")
-    jobs = [context.Process(target=_fail_all, args=(job.out, names[i : i + 6])) for i in (0, 6)]
-    for one in jobs:
-        one.start()
-    for one in jobs:
-        one.join()
+    with ProcessPoolExecutor(2, get_context("fork")) as pool:
+        list(pool.map(_fail_all, [job.out] * 2, (names[:6], names[6:])))
     assert table_of(job, "cases")["case"].tolist() == names
 
 
