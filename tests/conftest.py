@@ -16,7 +16,7 @@ def pytest_collection_modifyitems(items):
 
 @pytest.fixture
 def run():
-    """Call the command line in this process; returns its exit code and what it said on standard error."""
+    """Call the command line in this process; `code` is the expected exit code, what it said on stderr is returned."""
     from tests.faults.fault import segsrgan
 
     return segsrgan

@@ -37,12 +37,13 @@ def changed(text: str, old: str, new: str, encoding: str = "utf-8") -> bytes:
     return found.encode(encoding)
 
 
-def segsrgan(*arguments: object) -> tuple[int, str]:
-    """Run the command in this process; return its exit code and what it said on stderr."""
+def segsrgan(*arguments: object, code: int = 0) -> str:
+    """Run the command in this process, which must end with an exit code; return what it said on stderr."""
     said, argv = io.StringIO(), ["segsrgan", *map(str, arguments)]
     with mock.patch.object(sys, "argv", argv), contextlib.redirect_stderr(said), pytest.raises(SystemExit) as stopped:
         cli.main()
-    return stopped.value.code or 0, said.getvalue()
+    assert (stopped.value.code or 0) == code, said.getvalue()
+    return said.getvalue()
 
 
 def sentence_about(name: str, said: str) -> str:

@@ -49,8 +49,6 @@ def test_a_faulty_setting_is_one_sentence(fault, tmp_path, monkeypatch):
     (tmp_path / "params.yaml").write_bytes(fault.make(PARAMS.read_text(encoding="utf-8")))
     (tmp_path / "dvc.yaml").touch()
     monkeypatch.chdir(tmp_path)
-    code, said = segsrgan("phantoms")
-    assert code == 2
-    sentence = sentence_about("params.yaml: ", said)
+    sentence = sentence_about("params.yaml: ", segsrgan("phantoms", code=2))
     assert re.search(fault.says, sentence), sentence
     assert files_below(tmp_path) == ["dvc.yaml", "params.yaml"]
