@@ -19,8 +19,9 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.miniature import ROOT, environment
+
 pytestmark = pytest.mark.slow
-ROOT = Path(__file__).parents[1]
 KILLS = int(os.environ.get("KILLS", "2"))
 ALL = KILLS > 2
 SEED = int(os.environ.get("SEED", "1"))
@@ -48,12 +49,10 @@ OF_THE_MACHINE = {"results/run.js", "results/costs.csv"}  # times and hardware
 
 
 def start(stage: str, cwd: Path, **options) -> subprocess.Popen:
-    code = "from segsrgan_study.cli import main; main()"
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"}
-    for name in ("SEGSRGAN_DATA", "COVERAGE_PROCESS_CONFIG"):  # a tracer would leave files of its own
-        environment.pop(name, None)
-    command = [sys.executable, "-c", code, *COMMANDS[stage]]
-    return subprocess.Popen(command, cwd=cwd, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+    variables = {**environment(), "PYTHONPATH": str(ROOT)}
+    variables.pop("COVERAGE_PROCESS_CONFIG", None)  # a tracer would leave files of its own
+    command = [sys.executable, "-c", "from segsrgan_study.cli import main; main()", *COMMANDS[stage]]
+    return subprocess.Popen(command, cwd=cwd, env=variables, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
                             text=True, start_new_session=True, **options)  # fmt: skip
 
 
@@ -75,7 +74,7 @@ def products(root: Path) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def reference(tmp_path_factory):
-    """The study before each stage and after the last, undisturbed, and how long each stage took."""
+    """By stage, undisturbed: a copy of the study before it, how many seconds it took, and what was there after it."""
     home = tmp_path_factory.mktemp("undisturbed")
     study = home / "study"
     study.mkdir()
@@ -89,16 +88,11 @@ def reference(tmp_path_factory):
         assert count == 1, old
     (study / "params.yaml").write_text(first + changes)
     shutil.copytree(ROOT / "notebooks", study / "notebooks")
-    seconds = {}
+    found = {}
     for stage in STAGES:
-        shutil.copytree(study, home / f"before_{stage}")
-        seconds[stage] = run_to_the_end(stage, study)
-    return home, seconds
-
-
-def before_and_after(home: Path, stage: str) -> tuple[Path, dict[str, str]]:
-    following = [*STAGES, None][STAGES.index(stage) + 1]
-    return home / f"before_{stage}", products(home / (f"before_{following}" if following else "study"))
+        before = shutil.copytree(study, home / f"before_{stage}")
+        found[stage] = before, run_to_the_end(stage, study), products(study)
+    return found
 
 
 def kill(process: subprocess.Popen, whom: str) -> None:
@@ -112,12 +106,10 @@ def kill(process: subprocess.Popen, whom: str) -> None:
 
 @pytest.mark.parametrize("stage", KILLED)
 def test_a_killed_stage_goes_on_and_its_result_is_the_same(stage, reference, tmp_path):
-    home, seconds = reference
-    before, expected = before_and_after(home, stage)
+    before, lasts, expected = reference[stage]
     study = shutil.copytree(before, tmp_path / "study")
     moments = random.Random(f"{SEED} {stage}")
-    kills, tries = 0, 0
-    lasts, undisturbed = seconds[stage], True
+    kills, tries, undisturbed = 0, 0, True
     while kills < -(-KILLS // len(KILLED)):
         tries += 1
         assert tries < 5 * KILLS, "the stage is over before it can be killed"
@@ -146,13 +138,12 @@ def test_a_killed_stage_goes_on_and_its_result_is_the_same(stage, reference, tmp
 
 @pytest.mark.parametrize("stage", ["phantoms", "training"] if ALL else ["training"])
 def test_ctrl_c_stops_cleanly_and_the_stage_goes_on(stage, reference, tmp_path):
-    home, seconds = reference
-    before, expected = before_and_after(home, stage)
+    before, seconds, expected = reference[stage]
     study = shutil.copytree(before, tmp_path / "study")
     process = start(stage, study)
     while not psutil.Process(process.pid).children():
         time.sleep(0.1)
-    time.sleep(0.2 * seconds[stage])
+    time.sleep(0.2 * seconds)
     family = psutil.Process(process.pid).children(recursive=True)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does
     _, said = process.communicate(timeout=120)
@@ -164,8 +155,7 @@ def test_ctrl_c_stops_cleanly_and_the_stage_goes_on(stage, reference, tmp_path):
 
 
 def test_a_stage_without_room_says_so_and_goes_on(reference, tmp_path):
-    home, _ = reference
-    before, expected = before_and_after(home, "simulation")
+    before, _, expected = reference["simulation"]
     study = shutil.copytree(before, tmp_path / "study")
     limit = (60_000, resource.getrlimit(resource.RLIMIT_FSIZE)[1])
     process = start("simulation", study, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, limit))

@@ -10,7 +10,6 @@ import shutil
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from selenium import webdriver
 from selenium.common.exceptions import WebDriverException
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.wait import WebDriverWait
 
 from tests.miniature import ROOT, clone_of_repository, environment, run
 
@@ -47,16 +47,9 @@ return Math.sqrt(values.reduce((sum, value) => sum + (value - mean) ** 2, 0) / v
 
 
 def wait(condition: Callable[[], Any], what: str) -> Any:
-    """Return a condition's value as soon as it is true."""
-    end = time.monotonic() + WAIT_S
-    while time.monotonic() < end:
-        try:
-            if value := condition():
-                return value
-        except (WebDriverException, IndexError, OSError):
-            pass  # the page was changing, or the server not there yet
-        time.sleep(0.3)
-    raise AssertionError(f"{what}: not seen within {WAIT_S:g} s")
+    """Return a condition's value as soon as it is true; until then the page may change, or the server not be there."""
+    waiting = WebDriverWait(None, WAIT_S, 0.3, ignored_exceptions=(WebDriverException, IndexError, OSError))
+    return waiting.until(lambda _: condition(), f"{what}: not seen within {WAIT_S:g} s")
 
 
 class Lab:
