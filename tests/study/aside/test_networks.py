@@ -78,9 +78,8 @@ def test_a_network_is_calibrated_and_evaluated_with_the_windows_of_its_card(ball
     assert "calibrated, temperature" in run(*CALIBRATE[:-1], "other")
     run(*EVALUATE[:-1], "other")
     before, after = card(model), card(balls / "mine")
-    assert [one.step for one in used] == [
-        before["step"]
-    ] * 16  # one of val and two of train, as they are and at 4 contrasts; one of test
+    # One of val and two of train, as they are and at 4 contrasts; one of test.
+    assert [one.step for one in used] == [before["step"]] * 16
     calibration = {"temperature": 1.0, "biases": {}, "drift": None}
     assert {**after, **calibration} == {**before, **calibration}
     assert (balls / "mine" / "generator.npz").read_bytes() == (model / "generator.npz").read_bytes()

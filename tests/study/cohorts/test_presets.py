@@ -19,11 +19,8 @@ from tests.settings import ROOT
 def make(tmp_path):
     """Run make_manifest on a folder beside its manifests and data root; return the manifest read again."""
 
-    def run(preset, folder, **choices):
-        path = make_manifest(preset, folder, tmp_path / "manifests", tmp_path / "data", **choices)
-        return read_manifest(path)
-
-    return run
+    places = tmp_path / "manifests", tmp_path / "data"
+    return lambda preset, folder, **choices: read_manifest(make_manifest(preset, folder, *places, **choices))
 
 
 @pytest.fixture

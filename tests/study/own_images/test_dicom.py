@@ -12,9 +12,8 @@ dicoms = pytest.importorskip("tests.study.own_images.dicoms", reason="pydicom is
 
 
 @pytest.fixture
-def scratch(tmp_path):
-    (tmp_path / "scratch").mkdir()
-    return tmp_path / "scratch"
+def scratch(tmp_path_factory):
+    return tmp_path_factory.mktemp("scratch")
 
 
 @pytest.fixture

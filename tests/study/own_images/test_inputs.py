@@ -13,13 +13,8 @@ from tests.core.test_segmenter import head
 
 @pytest.fixture
 def find(tmp_path):
-    scratch = tmp_path / "scratch"
-    scratch.mkdir()
-
-    def call(*inputs, **options):
-        return {image.name: image.source for image in find_images(inputs, scratch, **options)[0]}
-
-    return call
+    """Find images; return the source of each by its name."""
+    return lambda *inputs, **options: {one.name: one.source for one in find_images(inputs, tmp_path, **options)[0]}
 
 
 @pytest.fixture

@@ -44,11 +44,6 @@ def page_of(job):
     return (job.out / "report.html").read_text()
 
 
-@pytest.fixture
-def missing(tmp_path):
-    return InputImage(tmp_path / "in" / "a<b>.nii", "sub-ab", "a<b>.nii")
-
-
 def test_the_shape_stands_with_the_cortex_of_each_side(cases, job):
     segment_all(cases[:1], [], job)
     record = job.out / cases[0].record
@@ -158,8 +153,9 @@ def test_a_run_that_was_stopped_goes_on_and_a_fault_of_the_program_costs_one_cas
     assert len(table_of(job, "volumes")) == 3
 
 
-def test_bad_images_stop_no_others_and_nothing_tells_where_it_was_made(cases, job, tmp_path, missing, capsys):
+def test_bad_images_stop_no_others_and_nothing_tells_where_it_was_made(cases, job, tmp_path, capsys):
     bad = InputImage(tmp_path / "in" / "bad.nii.gz", "sub-bad", "bad.nii.gz")
+    missing = InputImage(tmp_path / "in" / "a<b>.nii", "sub-ab", "a<b>.nii")
     bad.file.write_bytes(cases[0].file.read_bytes()[:2000])
     failures = [Failure("DICOM folder 1", "why"), Failure("a\udcff.nii", "a\udcff.nii: broken")]
     assert states([bad, cases[0], missing], job, failures) == ["failed"] * 3 + ["done", "failed"]

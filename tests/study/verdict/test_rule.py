@@ -16,8 +16,6 @@ VOLUMES = {"cortex": 70.0, "intracranial": 350.0}
 MODEL = Logistic(
     "a", ("snr", "dark"), ("snr",), (np.log(20), 0.0), (0.5, 0.01), (-1.0, 2.0), (0.5, 0.0), -2.0, 0.3, 0.9
 )
-
-
 LOOK = [("dark", 0.1), ("lowest", -1.0), ("tail", -0.5), ("cut_cm2", 20.0), ("cut_cm2", 60.0), ("flicker", 2.0)]
 LOOK += [("shift_mm", 9.0), ("brightest", 3.5), ("jump", 1.4), ("detail_mm", 1.6), ("slice_mm", 12.0), ("share", 0.7)]
 LOOK += [("turned_deg", 35.0), ("turned_deg", 70.0), ("tilt_deg", 90.0), ("length", 2.5), ("height", 0.4)]
