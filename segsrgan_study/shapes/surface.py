@@ -13,15 +13,10 @@ _PATHS = np.array([np.cumsum([np.zeros(3, int), *np.eye(3, dtype=int)[list(p)]],
 
 
 class Surface(NamedTuple):
-    """Surface of a solid, one piece per cube of 2 x 2 x 2 voxels that it runs through.
+    """Surface of a solid, one piece per cube of 2 x 2 x 2 voxels that it runs through."""
 
-    Attributes:
-        cubes: int (N, 3), first voxel of each cube.
-        areas_mm2: float32 (N,), area within each.
-    """
-
-    cubes: np.ndarray
-    areas_mm2: np.ndarray
+    cubes: np.ndarray  # int (N, 3), first voxel of each cube
+    areas_mm2: np.ndarray  # float32 (N,), area within each
 
 
 def surface(solid: np.ndarray, spacing_mm: np.ndarray) -> Surface:

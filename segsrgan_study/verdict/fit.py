@@ -43,17 +43,11 @@ COLUMNS = ("head", "cohort", "held_out", "kind", "error", "told", "volumes_ml", 
 
 
 class KnownHead(NamedTuple):
-    """A head of known volume.
+    """A head of known volume."""
 
-    Attributes:
-        settings: with its cohort.
-        row: of the manifest; `image` is of high resolution.
-        held_out: kept for the test.
-    """
-
-    settings: Settings
-    row: Row
-    held_out: bool
+    settings: Settings  # with its cohort
+    row: Row  # of the manifest; `image` is of high resolution
+    held_out: bool  # kept for the test
 
 
 def known_heads(study: Study, settings: Settings) -> list[KnownHead]:
@@ -252,10 +246,9 @@ def rates(table: pd.DataFrame) -> dict[str, float]:
     """Return how well the verdict does on a table of `judged`.
 
     Returns:
-        Number of cases; auc: area under the curve of the probability for errors above 10 %, and auc_very: for
-        those above 20 % against the good ones; found: share of the errors
-        above 20 % that are marked "look" or "do not use" or refused; disturbed: share of the good ones, within 10 %,
-        that are marked; and the same of those with "do not use" alone.
+        Number of cases; auc: area under the curve of the probability for errors above 10 %, and auc_very: for those
+        above 20 % against the good ones; found: share of the errors above 20 % that are marked "look" or "do not use"
+        or refused; disturbed: share of the good ones, within 10 %, that are marked; the same of "do not use" alone.
     """
     from sklearn.metrics import roc_auc_score
 
