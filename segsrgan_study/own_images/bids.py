@@ -190,17 +190,17 @@ def write_case(image: InputImage, result: Segmentation, job: Job, facts: dict, s
         "SourcePlace": place_digest(image.origin),
         "Person": _person(image),
         "ToldBeside": told_beside(image.file),
-        "AgeWeeks": image.age_weeks,
+        "AgeWeeks": image.age_weeks or None,
         "ModelAgesWeeks": ages_weeks(job.model),
     }
     write_json(job.out / image.record, {**facts, **record})
 
 
 def note_age(image: InputImage, out: Path) -> None:
-    """Write the age of an image into its record, where it is known and another one, or none, stands there."""
-    record = read_record(out / image.record)
-    if record is not None and image.age_weeks is not None and record.get("AgeWeeks") != image.age_weeks:
-        write_json(out / image.record, {**record, "AgeWeeks": image.age_weeks})
+    """Write the age of an image into its record, where it is told and another one, or none, stands there."""
+    record, age = read_record(out / image.record), image.age_weeks
+    if record is not None and age is not None and record.get("AgeWeeks") != (age or None):
+        write_json(out / image.record, {**record, "AgeWeeks": age or None})
 
 
 def _rounded(image: Nifti1Image, what: str) -> Nifti1Image:

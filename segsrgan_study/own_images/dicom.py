@@ -29,6 +29,7 @@ SERIES = re.compile(rb"(?s)\x20\x00\x0e\x00.{4} *([\d.]+)")
 PIXEL = re.compile(rb"(?s)\x28\x00\x30\x00.{4}" + rb"\\".join([_NUMBER] * 2))
 PLACE = re.compile(rb"(?s)\x20\x00\x32\x00.{4}" + rb"\\".join([_NUMBER] * 3))
 PATIENT = re.compile(rb"(?s)\x10\x00\x20\x00(?:LO(.)\x00|(.)\x00\x00\x00)")  # length, then the value
+NOBODY = r"(?i)^(anon(ymi[sz]ed|ymous)?|unknown|none|n/?a|patient|[\W_0x]*)$"  # in place of an id or a name
 LPS = np.diag([-1.0, -1, 1, 1])
 
 
@@ -158,8 +159,9 @@ def _series(path: Path, slices: dict[str, list[tuple]], pixels: dict[str, set[tu
     description = str(facts.get("SeriesDescription") or facts.get("ProtocolName") or "without description")
     if kind := other_kind(description):
         fault = f"its description says {kind}, no T2w image"
-    ids = "/".join(facts.get(name, "") for name in ("PatientID", "PatientName", "PatientBirthDate"))
-    patient = hashlib.sha256(ids.encode()).hexdigest() if ids.strip("/") else ""
+    names = [re.sub(NOBODY, "", facts.get(name, "").strip()) for name in ("PatientID", "PatientName")]
+    ids = "/".join([*names, facts.get("PatientBirthDate", "")])
+    patient = hashlib.sha256(ids.encode()).hexdigest() if any(names) else ""
     number, study, kind = (facts.get(name, "") for name in ("SeriesNumber", "StudyInstanceUID", "ImageType"))
     if {"PHASE", "REAL", "IMAGINARY"} & set(kind):
         fault = "no magnitude image"

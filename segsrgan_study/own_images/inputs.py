@@ -23,7 +23,7 @@ from segsrgan_study.files import SUFFIXES, sha256, stem
 from segsrgan_study.own_images import names
 from segsrgan_study.own_images.dicom import choose, convert, nearest_te
 from segsrgan_study.own_images.failures import LOCKED, refused
-from segsrgan_study.own_images.names import Failure, InputImage, entities_of, joined
+from segsrgan_study.own_images.names import WITHDRAWN, Failure, InputImage, entities_of, joined
 from segsrgan_study.paths import find_study
 from segsrgan_study.progress import say, track
 
@@ -114,14 +114,15 @@ def _with_ages(images: list[InputImage]) -> list[InputImage]:
     for image in images:
         file = image.file.absolute()
         home = next((path for path in file.parents if path.name.startswith("sub-")), None)
-        if home and image.age_weeks is None and not image.folder:
+        if home and not image.age_weeks and not image.folder:
             ages, sub = tables(home.parent), home.name.removeprefix("sub-")
             session = file.relative_to(home).parts[0].removeprefix("ses-")
             once = len(list(home.glob("ses-*"))) < 2  # two visits have two ages
             age = ages.get((sub, session)) or (ages.get((sub, "")) if once else None)
             if not age and (sub, "") in ages:
                 say(f"{image.file}: no age is used, {sub} has several sessions or ages; give sub-{sub}_sessions.tsv.")
-            image = replace(image, age_weeks=float(age) if age else None)
+                image = replace(image, age_weeks=WITHDRAWN)
+            image = replace(image, age_weeks=float(age) if age else image.age_weeks)
         found.append(image)
     return found
 
@@ -334,10 +335,10 @@ def _of_line(table: Path, row: Mapping[str, str]) -> InputImage:
         if len(found) != 1 and not (found and _is_locked(found[0].file)):
             raise UserError(f"{row['image']}: there are {len(found)} images in this folder; name one image")
         image = replace(found[0], source=f"{image.source}/{found[0].source}")
-    age = "" if row.get("age_weeks") == "n/a" else row.get("age_weeks", "")
+    age = row.get("age_weeks", "").replace("n/a", "")
     if age and not weeks(age):
         raise UserError(f"age_weeks {age!r} must be the postmenstrual age at the scan, such as 39.3 or 39+2")
-    image = replace(image, age_weeks=float(weeks(age)) if age else None)
+    image = replace(image, age_weeks=float(weeks(age)) if age else WITHDRAWN if "age_weeks" in row else None)
     columns = {key: {"sub": "subject", "ses": "session"}.get(key, key) for key in names.ENTITIES}
     labels = {key: names.label(row.get(column, ""), column) for key, column in columns.items()}
     if labels["sub"]:

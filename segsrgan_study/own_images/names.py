@@ -19,6 +19,7 @@ ALONE = "T1[A-Z]*|PD"
 SAME_SPACE = "orig|T2w|individual|native|scanner|self"
 MADE = re.compile(rf"_(part-(?:phase|real|imag)|space-(?!(?:{SAME_SPACE})(?:_|$))[^_]+|Eq(?=(?:_\d+)?$))")
 T2 = "(?i)t2w?"  # says nothing in a name
+WITHDRAWN = 0.0  # an age: a table says that it is not known, whatever stood there before
 OWN = "desc-segsrgan"  # in the names of this program's results
 LONGEST_NAME = 255  # bytes, of a file on common file systems
 
@@ -43,7 +44,7 @@ class InputImage:
     by_table: bool = False  # a table gives the name
     beside: Path | None = None  # folder of the other echoes of a subject that the file's name alone gives
     te_ms: float | None = None  # echo time, where a manifest gives it
-    age_weeks: float | None = None  # postmenstrual age at the scan (before birth: gestational age), where it is known
+    age_weeks: float | None = None  # postmenstrual age at the scan (before birth: gestational age), or WITHDRAWN
     folder: Path | None = None  # of DICOM, from which the file was converted
 
     @property

@@ -97,7 +97,9 @@ def _taken(image: InputImage) -> str:
 
 
 def _segment(image: InputImage, job: Job, identity: dict[str, Any], walk: Walk) -> None:
-    bids.remove_case(image, job.out)
+    digest = bids.source_digest(image.file)
+    if digest:  # else its disk may be away for a while: what there is remains
+        bids.remove_case(image, job.out)
     scan, segmenter = load_image(image.file), segmenter_of(job)
     refuse_labels(scan, image.file)
     still, moved_mm = brought_back(scan)
@@ -118,6 +120,8 @@ def _segment(image: InputImage, job: Job, identity: dict[str, Any], walk: Walk) 
             numbers = measures(scan, still, coarse)  # for these the verdict was fitted
             facts = _facts(image, result, job, identity, card, numbers, moved_mm)
             sheet = bids.write_sheet(image, result, job.out)
+            if bids.source_digest(image.file) != digest:
+                raise UserError(f"{image.file}: the file was changed while it was segmented; run the command again.")
             bids.write_case(image, result, job, facts | {"Shape": shape.result()}, sheet, saved)
     except BaseException:
         bids.remove_case(image, job.out)

@@ -60,6 +60,8 @@ def write_tables(out: Path, reference: Reference) -> None:
         found = {path: read_record(path) for path in sorted(out.glob(RECORDS))}
         whole = {path: one for path, one in found.items() if one is not None and is_whole(one, path.parent.parent)}
         records = {path.name.partition("_desc-")[0]: record for path, record in whole.items()}
+        for name, *_ in failed:  # what there was before is kept, and counts again when its image can be read
+            records.pop(name, None)
         rows = [row for name, record in records.items() for row in _volumes(name, record, reference)]
         volumes = pd.DataFrame(rows, columns=list(COLUMNS))
         cases = _cases(records, volumes, failed)

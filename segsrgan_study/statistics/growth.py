@@ -14,6 +14,7 @@ from segsrgan_study.faults import sentence
 
 LEVELS = (0.025, 0.975)  # ends of the expected range: 95 % of the subjects
 FEWEST, FEWEST_BENT = 6, 20  # subjects for a straight line, and for a quadratic
+LARGEST_ML = 2500.0  # of a reference; more is mm3
 POSSIBLE_WEEKS = (15.0, 100.0)  # others are days, years or mistakes
 COLUMNS = ("age_weeks", "tissue", "volume_ml")  # of a reference table
 
@@ -132,7 +133,11 @@ def find_reference(word: str) -> Reference:
         between = "{:g} and {:g}".format(*POSSIBLE_WEEKS)
         raise UserError(f"{path}: postmenstrual ages must lie between {between} weeks; correct age_weeks.")
     rows = rows[rows.get("verdict", pd.Series("", rows.index)) != "do not use"]
-    sides = rows.get("side", pd.Series("both", rows.index))
+    sides = rows.get("side", pd.Series("both", rows.index)).astype(str).str.lower()
+    if strange := sorted({*sides} - {"both", *SIDES}):
+        raise UserError(f"{path}: side {strange[0]!r} is none of both, left, right; correct the column side.")
+    if (rows["volume_ml"] > LARGEST_ML).any():
+        raise UserError(f"{path}: there are volumes above {LARGEST_ML:g} mL; give volume_ml in mL.")
     rows = rows.assign(name=np.where(sides.isin(SIDES), sides + "_" + rows["tissue"], rows["tissue"]))
     if "participant_id" in rows:
         rows = rows.drop_duplicates(["participant_id", "name"])

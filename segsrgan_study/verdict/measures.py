@@ -6,11 +6,13 @@ network's first class.
 """
 
 import itertools
+from contextlib import suppress
 
 import nibabel as nib
 import numpy as np
 from nibabel.nifti1 import Nifti1Image
 from scipy import ndimage
+from scipy.spatial import ConvexHull, QhullError
 
 from segsrgan_core.classes import NUMBERS, main_tissue
 from segsrgan_core.drift import shell_around
@@ -26,6 +28,7 @@ ENDS = 0.15  # share of the slices with a head, at either end
 # From the skull's middle to cerebellum and brainstem, RAS+; 21 to 44 weeks: 25 deg.
 UPRIGHT = np.array([0.0, -0.5, -0.87])
 FEWEST_POINTS = 100  # of a side
+BEYOND = 0.01  # of the skull's content, beyond a side of the field
 FALL = 1.5  # of the power, decades; at most 0.7 in phantoms and fetal weeks, 1.7 and more where zeros were filled in
 JUMP_BLUR_MM = 0.8  # within slices
 BLUR_MM = 1.0  # within slices, before displacements are measured
@@ -49,6 +52,9 @@ MEASURES = {
     "skull_ml": "content of the skull in mL, unknown without hemispheres",
     "share": "volume of the tissue over that of the skull's content",
     "cut_cm2": "skull's content in the outermost voxels of one side of the field, in cm2, the largest of six",
+    "lost": "what lies beyond these sides over the skull's content, as if it were a ball that they cut",
+    "sides": "sides of the field beyond which more than 1 % of it lies",
+    "solid": "skull's content over its convex hull",
     "bare": "share of the outline of the skull's content without CSF, unknown to a network that does not know it",
     "dark": "share of what was segmented that lies in the dark background",
     "asymmetry": "left minus right over left plus right of the tissue, without sign",
@@ -240,6 +246,10 @@ def segmented(result: Segmentation, inside: np.ndarray) -> dict[str, float]:
     found = {"skull_ml": skull_ml, "cut_cm2": max(cuts_cm2)}
     if not tissue.any() or not inside.any():
         return found
+    lost, outline = beyond(np.array(cuts_cm2), inside.sum() * voxel_ml), inside & ~ndimage.binary_erosion(inside)
+    found |= {"lost": lost.sum(), "sides": (lost > BEYOND).sum()}
+    with suppress(QhullError):  # of a sheet
+        found |= {"solid": inside.sum() / ConvexHull(np.argwhere(outline)).volume}
     (box,) = ndimage.find_objects(tissue.astype(np.uint8))
     pieces, count = ndimage.label(tissue[box], np.ones((3, 3, 3)))
     sizes = np.bincount(pieces.ravel(), minlength=count + 1)[1:]
@@ -250,7 +260,6 @@ def segmented(result: Segmentation, inside: np.ndarray) -> dict[str, float]:
     bright = max(float(np.percentile(interpolated[inside], 95)), 1e-6)
     ml, segmented_ = result.volumes_ml[name], labels > 0
     if "csf" in result.probabilities:
-        outline = inside & ~ndimage.binary_erosion(inside)
         found |= {"bare": 1 - np.mean(labels[outline] == NUMBERS["csf"])}
     found |= {"share": ml / skull_ml, "dark": (dark & segmented_).sum() / segmented_.sum()}
     found |= {"pieces": 1 - sizes.max() / sizes.sum(), "euler": euler_number(tissue[box]) / ml}
@@ -274,6 +283,13 @@ def segmented(result: Segmentation, inside: np.ndarray) -> dict[str, float]:
         found |= {"tilt_deg": np.degrees(np.arccos(np.clip(cosine, -1, 1)))}
     change = np.asarray(result.image.dataobj)[inside] - interpolated[inside]
     return found | {"change": float(np.sqrt(np.mean(np.square(change)))) / bright}
+
+
+def beyond(cuts_cm2: np.ndarray, ml: float) -> np.ndarray:
+    """Return the caps (n,) behind cuts through a ball of the volume `ml`, over that volume; at most one half each."""
+    radius = (3 * ml / (4 * np.pi)) ** (1 / 3)
+    height = radius - np.sqrt(np.maximum(radius**2 - cuts_cm2 / np.pi, 0))
+    return np.pi * height**2 * (3 * radius - height) / 3 / ml
 
 
 def posture(points: np.ndarray, sides: np.ndarray) -> dict[str, float]:

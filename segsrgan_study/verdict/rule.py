@@ -30,7 +30,11 @@ SKULL_ML = (20.0, 730.0)  # content of the skull
 SHARE = (0.05, 0.5)  # cortex over the content of the skull
 LENGTH, HEIGHT = (0.9, 1.6), (0.65, 1.2)  # over the width
 DARK_SHARE, DARK_MUCH = 0.02, 0.4  # of what was segmented
-CUT_CM2, CUT_MUCH_CM2 = 2.0, 50.0  # of brain in a face of the field of view; the spinal cord has less
+CUT_CM2 = 2.0  # of brain in a face of the field of view; the spinal cord has less
+# What lies beyond the field, over the skull's content; a head that is wrapped around is cut by two sides as well, with
+# volumes that are right within 10 %.
+LOST, LOST_MUCH, SIDES_CUT = 0.15, 0.1, 3
+SOLID = 0.88  # of the convex hull; 0.90 to 0.95 in whole heads, 0.74 to 0.86 with a void of 22 to 30 mm in radius
 OUTLINE_CM2 = 25.0  # from there on the outline tells nothing of how the head lies
 LOWEST = -0.05  # intensity over bright
 TAIL = -0.4  # log of bright over dark spread
@@ -105,6 +109,12 @@ def reasons(volumes_ml: Mapping[str, float], numbers: Mapping[str, float]) -> li
             "by its outline the head faces backwards or lies on its top, so that left and right may be exchanged, or "
             "the voxel sizes in its header are wrong",
         ),
+        (n.sides >= SIDES_CUT and n.lost > LOST_MUCH, _cut(n)),
+        (
+            n.solid < SOLID,
+            f"the skull's content has a dent or a hole ({100 * n.solid:.0f} % of its convex hull): see whether a part "
+            "of the brain, or its signal, is missing",
+        ),
         (n.asymmetry > ASYMMETRY, f"left and right {tissue} differ by {100 * n.asymmetry:.0f} % of their sum"),
     ]
     missing = [] if volumes_ml[main_tissue(volumes_ml)] else [f"no {tissue} was found: {NEVER}"]
@@ -116,7 +126,7 @@ def suspicions(volumes_ml: Mapping[str, float], numbers: Mapping[str, float]) ->
     n = SimpleNamespace(**numbers)
     tissue = main_tissue(volumes_ml).replace("_", " ")
     rules = [
-        (n.cut_cm2 > CUT_MUCH_CM2, _cut(n.cut_cm2)),
+        (n.lost > LOST, _cut(n)),
         (n.shift_mm > SHIFT_MM, f"slices are displaced by {n.shift_mm:.1f} mm or more"),
         (n.pieces > PIECES, f"{100 * n.pieces:.0f} % of the {tissue} lies apart from the rest"),
     ]
@@ -133,7 +143,7 @@ def remarks(volumes_ml: Mapping[str, float], numbers: Mapping[str, float]) -> li
         (n.flicker > FLICKER, "a slice is empty, or much darker or brighter than its neighbours"),
         (DARK_SHARE < n.dark <= DARK_MUCH, _dark(n.dark)),
         (n.lowest < LOWEST, "there are negative intensities, which no scanner makes"),
-        (CUT_CM2 < n.cut_cm2 <= CUT_MUCH_CM2, _cut(n.cut_cm2)),
+        (n.cut_cm2 > CUT_CM2 and not n.lost > LOST, _cut(n)),
         (TURNED_DEG < n.turned_deg <= TURNED_MUCH_DEG and n.cut_cm2 <= OUTLINE_CM2, _turned(n.turned_deg)),
     ]
     return [sentence for holds, sentence in rules if holds]
@@ -143,9 +153,9 @@ def _dark(share: float) -> str:
     return f"{100 * share:.0f} % of what was segmented lies in the dark background"
 
 
-def _cut(area_cm2: float) -> str:
-    effect = "its volumes are too small" if area_cm2 > CUT_MUCH_CM2 else "some of it may be missing"
-    return f"the brain reaches the edge of the field of view ({area_cm2:.0f} cm2): {effect}"
+def _cut(n: SimpleNamespace) -> str:
+    missing = f"about {100 * n.lost:.0f} % of it" if n.lost >= 0.01 else "some of it"
+    return f"the brain reaches the edge of the field of view ({n.cut_cm2:.0f} cm2): {missing} may be missing"
 
 
 def _turned(degrees: float) -> str:

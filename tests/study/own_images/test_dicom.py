@@ -91,10 +91,11 @@ def test_two_examinations_of_a_patient_are_two_sessions_and_without_an_id_refuse
     images, _ = find_images([tmp_path / "P1"], scratch)
     assert [image.name.partition("_")[2] for image in images] == ["ses-1", "ses-2"]
     assert len({image.name.partition("_")[0] for image in images}) == 1
-    change(tmp_path / "P1", PatientID="", PatientName="", PatientBirthDate="")
-    (tmp_path / "again").mkdir()
-    with pytest.raises(UserError, match="without a PatientID"):
-        convert(tmp_path / "P1", tmp_path / "again")
+    for number, (who, name) in enumerate([("", ""), ("ANON", ""), ("", "Anonymous"), ("000", "Patient")]):
+        change(tmp_path / "P1", PatientID=who, PatientName=name, PatientBirthDate="")
+        (tmp_path / f"{number}").mkdir()
+        with pytest.raises(UserError, match="without a PatientID"):
+            convert(tmp_path / "P1", tmp_path / f"{number}")
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from segsrgan_core.errors import UserError
 from segsrgan_study.cohorts.acquisition import echo_time_ms
 from segsrgan_study.own_images.failures import LOCKED
 from segsrgan_study.own_images.inputs import find_images
+from segsrgan_study.own_images.names import WITHDRAWN
 from tests.core.test_segmenter import head
 
 
@@ -278,11 +279,11 @@ def test_subjects_and_sessions_are_chosen_by_their_labels(find, tmp_path):
         find(*files, participants=["1"])
 
 
-@pytest.mark.parametrize(("cell", "weeks"), [("39.5", 39.5), ("39+2", 39.2857), ("n/a", None), ("", None)])
+@pytest.mark.parametrize(("cell", "weeks"), [("39.5", 39.5), ("39+2", 39.2857), ("n/a", WITHDRAWN), ("", WITHDRAWN)])
 def test_the_age_of_a_table(tmp_path, cell, weeks):
     (tmp_path / "list.csv").write_text(f"image,subject,age_weeks\na.nii,P1,{cell}\n")
     ((image,), _) = find_images([tmp_path / "list.csv"], tmp_path)
-    assert image.age_weeks == (None if weeks is None else pytest.approx(weeks))
+    assert image.age_weeks == pytest.approx(weeks)
 
 
 def test_the_ages_of_bids_tables_and_of_a_manifest(image, tmp_path, monkeypatch):
@@ -294,7 +295,7 @@ def test_the_ages_of_bids_tables_and_of_a_manifest(image, tmp_path, monkeypatch)
     monkeypatch.chdir(tmp_path)
     for given in ([tmp_path / "bids"], paths, [Path("bids")]):
         images, _ = find_images(given, tmp_path)
-        assert [one.age_weeks for one in images] == [40.5, 31.0, None]
+        assert [one.age_weeks for one in images] == [40.5, 31.0, WITHDRAWN]
     image("bids/sub-01/ses-2/anat/sub-01_ses-2_T2w.nii")
     image("bids/sub-01/ses-1/anat/sub-01_ses-1_T2w.nii")  # of two visits, which had the age?
-    assert [one.age_weeks for one in find_images(["bids"], tmp_path)[0]] == [None, None, None, 31.0, None]
+    assert [one.age_weeks for one in find_images(["bids"], tmp_path)[0]] == [WITHDRAWN] * 3 + [31.0, WITHDRAWN]

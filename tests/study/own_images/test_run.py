@@ -1,4 +1,5 @@
 import dataclasses
+import itertools
 import json
 import re
 from concurrent.futures import ProcessPoolExecutor
@@ -18,7 +19,7 @@ from segsrgan_study.own_images import bids, tables
 from segsrgan_study.own_images import run as running
 from segsrgan_study.own_images.bids import as_written, write_top
 from segsrgan_study.own_images.failures import LOCKED, forget, keep
-from segsrgan_study.own_images.names import Failure, InputImage
+from segsrgan_study.own_images.names import WITHDRAWN, Failure, InputImage
 from segsrgan_study.own_images.run import segment_all
 from segsrgan_study.own_images.tables import write_tables
 from segsrgan_study.statistics.growth import Curve, Reference, find_reference
@@ -275,6 +276,25 @@ def test_failures_stay_until_their_image_succeeds_whichever_job_ran_last(cases, 
     assert table_of(job, "cases")["state"].tolist() == ["succeeded"] * 3
 
 
+def test_a_disk_that_is_away_takes_no_results_with_it(cases, job):
+    segment_all(cases, [], job)
+    before = content(job.out / "sub-00")
+    away = cases[0].file.rename(job.out.with_name("away.nii"))
+    assert states(cases, job) == ["failed", "there", "there"]
+    assert content(job.out / "sub-00") == before
+    assert table_of(job, "cases")["state"].tolist() == ["failed", "succeeded", "succeeded"]
+    away.rename(cases[0].file)
+    assert states(cases, job) == ["there"] * 3
+
+
+def test_an_image_that_changes_while_it_is_segmented_fails(cases, job, monkeypatch):
+    digests = itertools.count()
+    monkeypatch.setattr(bids, "source_digest", lambda path: f"{next(digests)}")
+    (status,) = segment_all(cases[:1], [], job)
+    assert "changed while" in status.reason
+    assert not [path for path in (job.out / "sub-00").rglob("*") if path.is_file()]
+
+
 def test_jobs_that_end_at_one_time_leave_tables_of_all(cases, job):
     write_top(job.out)
     names = [f"sub-{letter}{number}" for letter in "ab" for number in range(6)]
@@ -334,6 +354,8 @@ def test_an_age_that_becomes_known_is_compared_without_segmenting_again(cases, j
     assert 'src="growth.png"' in page_of(job)
     segment_all(cases, [], job)  # a run that knows no ages forgets none
     assert table_of(job, "cases")["age_weeks"].tolist()[:2] == [40, 24]
+    segment_all([dataclasses.replace(cases[0], age_weeks=WITHDRAWN)], [], job)
+    assert table_of(job, "cases")["age_weeks"].notna().sum() == 1
 
 
 @pytest.mark.parametrize(

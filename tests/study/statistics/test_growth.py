@@ -80,6 +80,8 @@ def test_a_table_of_controls_is_a_reference_one_row_a_subject(tmp_path):
         ({"volume_ml": 0}, "above 0"),
         ({"age_weeks": 280}, "between 15 and 100 weeks"),
         ({"verdict": "do not use"}, "no row"),
+        ({"side": "L"}, "'l' is none of both, left, right"),
+        ({"volume_ml": 15_000.0}, "in mL"),
     ],
 )
 def test_a_table_that_is_no_reference_is_one_sentence(tmp_path, changes, says):

@@ -57,6 +57,21 @@ def test_measures_of_a_ball_by_hand():
     assert np.isnan(measures_of(*ball())["snr"])  # no noise
 
 
+def test_what_lies_beyond_the_field_and_a_dent_are_found():
+    assert measures.beyond(np.array([0.0, np.pi]), 4 / 3 * np.pi) == pytest.approx([0, 0.5])
+    image, whole = ball()
+    found = measures_of(image, whole)
+    assert (found["lost"], found["sides"]) == (0, 0)
+    hole = np.roll(RADIUS, 9, axis=0) < 7
+    dented = replace(whole, sides=Nifti1Image(((RADIUS < 9) & ~hole).astype(np.uint8), AFFINE))
+    assert measures_of(image, dented)["solid"] < 0.9 * found["solid"]
+    names = ("interpolated", "image", "labels", "sides")
+    cut = replace(whole, **{name: getattr(whole, name).slicer[15:26, 15:] for name in names})
+    found = measures_of(image.slicer[15:26, 15:], cut)
+    assert found["sides"] == 3
+    assert found["lost"] > 0.1
+
+
 @pytest.mark.parametrize("codes", ["LPI", "SRA", "AIL"])
 def test_the_order_of_storage_changes_no_measure(codes):
     image, result = ball(noise=2.0)
@@ -145,7 +160,7 @@ def test_a_head_that_is_not_upright_is_told(flips, axis, degrees):
     assert ["faces backwards" in one for one in doubts] == [True] * bool(flips) + [False] * (degrees == 70)
     turned = axis != "x" and degrees > 25
     assert [f"by {degrees} degrees" in one for one in doubts + told] == ([False] if flips else [True] * turned)
-    assert suspicions({"cortex": 1.0}, numbers | {"cut_cm2": 60.0})[0].startswith("the brain reaches the edge")
+    assert suspicions({"cortex": 1.0}, numbers | {"lost": 0.3})[0].startswith("the brain reaches the edge")
 
 
 def test_copies_of_slices_are_counted_and_empty_ones_are_not():
