@@ -34,8 +34,7 @@ def pack(path: Path, target: Path) -> None:
 def read_state(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """Return the arrays of a file of `save_state`, or of `pack`, by name, such as "generator/0", and its plain values.
 
-    Raises:
-        UserError: the file is missing, damaged, or not finite.
+    A UserError tells that the file is missing, damaged, or not finite.
     """
     try:
         with np.load(path, allow_pickle=False) as stored:  # a pickle could execute code
@@ -55,8 +54,7 @@ def read_state(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
 def load_state(path: Path, variables: dict[str, list]) -> dict[str, Any]:
     """Read a file of `save_state` into variables of the shapes and types that were stored; return the plain values.
 
-    Raises:
-        UserError: the file is missing, damaged, of other variables, or not finite; then no variable has changed.
+    A UserError tells that it is missing, damaged, of other variables, or not finite; then no variable has changed.
     """
     arrays, meta = read_state(path)
     wanted = {f"{name}/{i}": v for name, group in variables.items() for i, v in enumerate(group)}

@@ -36,8 +36,7 @@ def log_probabilities(named: np.ndarray) -> np.ndarray:
 class Classes:
     """An ordered choice of tissues; everything else is the background, class 0.
 
-    Raises:
-        UserError: no name, an unknown one, or one that stands twice.
+    A UserError tells of no name, an unknown one, or one that stands twice.
     """
 
     names: tuple[str, ...]  # of the tissues, class 1 first
@@ -133,8 +132,7 @@ class Classes:
     def votes(self, probabilities: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
         """Return what probabilities (X, Y, Z, channels) say about the hemispheres; None without them.
 
-        Returns:
-            bool (X, Y, Z), within the skull; float32 (X, Y, Z), probability of right minus probability of left.
+        It is bool (X, Y, Z), within the skull; float32 (X, Y, Z), probability of right minus probability of left.
         """
         if not self.hemispheres:
             return None

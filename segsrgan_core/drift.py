@@ -33,11 +33,8 @@ class Drift:
     def remove(self, classes: Classes, probabilities: np.ndarray, image: np.ndarray, sides: Sides = None) -> None:
         """Move the bias of the main tissue, in place, until its volume is that of the usual contrast.
 
-        Args:
-            classes: of the channels.
-            probabilities: float32 (X, Y, Z, channels), calibrated.
-            image: float32 (X, Y, Z), the super-resolved image.
-            sides: (X, Y, Z), above 0 within the skull; None if that is not known.
+        Probabilities are float32 (X, Y, Z, channels of the classes), calibrated; the image, the super-resolved one, and
+        the sides are as in `darkness`.
         """
         name = main_tissue(classes.names)
         tissue = classes.decode(probabilities)[0] == classes.numbers[name]
@@ -64,10 +61,8 @@ def shell_around(tissue: np.ndarray, within: np.ndarray | None = None) -> tuple[
 def darkness(image: np.ndarray, tissue: np.ndarray, sides: Sides = None) -> float:
     """Return log(median of the image in a tissue / dark part of a shell around it); nan where there is none.
 
-    Args:
-        image: float32 (X, Y, Z).
-        tissue: bool (X, Y, Z).
-        sides: (X, Y, Z), above 0 within the skull, where the shell ends; None if that is not known.
+    The image is float32 (X, Y, Z), the tissue bool; sides are above 0 within the skull, where the shell ends, None if
+    that is not known.
     """
     if not tissue.any():
         return np.nan
@@ -80,12 +75,7 @@ def bias_for(log_p: np.ndarray, tissue: int, volume: int) -> float:
     """Return the bias of a class with which it gets a number of voxels; nan where it cannot.
 
     A class is found where its bias is above the lead that the likeliest other one has: the bias is the lead whose rank
-    is the volume.
-
-    Args:
-        log_p: float32 (N, classes), logarithms of probabilities.
-        tissue: index of the class.
-        volume: in voxels.
+    is the volume, in voxels. `log_p` are logarithms of probabilities, float32 (N, classes), `tissue` the class's index.
     """
     if not 0 < volume < len(log_p):
         return np.nan

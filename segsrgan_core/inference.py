@@ -18,9 +18,8 @@ Walk = Callable[[Iterable], Iterable]
 def line_weights(n: int, patch: int, step: int) -> tuple[np.ndarray, np.ndarray]:
     """Return the windows along an axis of n voxels, `step` apart at most, and blending weights that sum up to 1.
 
-    Returns:
-        Starts, int (m,), evenly spread from edge to edge, and weights, float32 (m, patch): sin^2 over the window,
-        divided by the sum of all windows.
+    Starts are int (m,), evenly spread from edge to edge, weights float32 (m, patch): sin^2 over the window, divided by
+    the sum of all windows.
     """
     count = 1 + int(np.ceil((n - patch) / step))
     starts = np.round(np.linspace(0, n - patch, count)).astype(int)

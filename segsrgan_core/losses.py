@@ -114,11 +114,7 @@ def generator_objective(settings: TrainingSettings, groups: tuple[int, ...]) -> 
 
 
 def critic_objective(settings: TrainingSettings) -> Callable:
-    """Return the critic's objective, lambda_gp L_gp - L_adv.
-
-    Returns:
-        A function of the critic, real and fake (B, X, Y, Z, C) and epsilon (B,), see `gradient_penalty`, to a scalar.
-    """
+    """Return the critic's objective, lambda_gp L_gp - L_adv, a function of the arguments of `gradient_penalty`."""
 
     def objective(critic: Callable, real: tf.Tensor, fake: tf.Tensor, epsilon: tf.Tensor) -> tf.Tensor:
         scores = tf.split(critic(tf.concat([real, fake], 0), training=True), 2)

@@ -8,8 +8,7 @@ from segsrgan_core.errors import UserError
 def psnr(truth: np.ndarray, estimate: np.ndarray) -> float:
     """Return the peak signal-to-noise ratio, 10 log10(max(truth)^2 / mean((truth - estimate)^2)), in dB; inf if equal.
 
-    Raises:
-        UserError: the shapes differ, or the truth has no positive value.
+    A UserError tells that the shapes differ, or that the truth has no positive value.
     """
     truth, estimate = pair(truth, estimate, np.float64)
     peak = truth.max()
@@ -27,11 +26,7 @@ def dice(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def pair(a: np.ndarray, b: np.ndarray, dtype: type) -> tuple[np.ndarray, np.ndarray]:
-    """Return two arrays as `dtype`.
-
-    Raises:
-        UserError: their shapes differ, or they are empty.
-    """
+    """Return two arrays as `dtype`; a UserError where their shapes differ or they are empty."""
     a, b = np.asarray(a), np.asarray(b)
     if a.shape != b.shape or a.size == 0:
         raise UserError(f"truth and estimate: shapes {a.shape} and {b.shape} differ; resample the estimate.")

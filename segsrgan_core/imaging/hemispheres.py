@@ -11,10 +11,9 @@ SAMPLE_MM = 4.0
 
 
 def intracranial(labels: np.ndarray) -> np.ndarray:
-    """Return the content of the skull, bool (X, Y, Z), with holes filled.
+    """Return the content of the skull, bool (X, Y, Z), out of drawem9 numbers, uint8.
 
-    Args:
-        labels: uint8 (X, Y, Z), drawem9 numbers. Deep structures without a label are holes.
+    Holes are filled: deep structures without a label are holes.
     """
     return ndimage.binary_fill_holes(~np.isin(labels, OUTSIDE_THE_SKULL))
 

@@ -16,13 +16,9 @@ def intensity_scale(array: np.ndarray) -> float:
     """Return the intensity that is scaled to 1 for a network.
 
     It is the 99th percentile of the voxels brighter than the mean and than the noise in air: the bright tissue (CSF in
-    T2w), independent of the share of air and of a few extreme voxels.
-
-    Args:
-        array: float32 (X, Y, Z), an interpolated low-resolution image.
-
-    Raises:
-        UserError: there is no bright tissue, as in an image of negative values or of a few extreme voxels.
+    T2w), independent of the share of air and of a few extreme voxels. The array is float32 (X, Y, Z), an interpolated
+    low-resolution image. A UserError tells that there is no bright tissue, as in an image of negative values or of a
+    few extreme voxels.
     """
     with np.errstate(over="ignore"):
         mean = array.mean()
@@ -64,11 +60,8 @@ def air_level(means: np.ndarray) -> float:
 def head_blocks(image: np.ndarray) -> np.ndarray:
     """Return the blocks of 4^3 voxels of the head: the largest bright part of the image and what lies close to it.
 
-    Args:
-        image: float32 (X, Y, Z), scaled.
-
-    Returns:
-        bool (ceil(X / 4), ceil(Y / 4), ceil(Z / 4)); all False where nothing is bright.
+    The image is float32 (X, Y, Z), scaled, the blocks bool (ceil(X / 4), ceil(Y / 4), ceil(Z / 4)); all False where
+    nothing is bright.
     """
     means = block_means(image)
     near = np.ones((2 * HEAD_MARGIN + 1,) * 3)

@@ -21,11 +21,10 @@ RATIO = "ratio_"  # of columns: logarithm of true over found volume, by name of 
 
 
 def fit_ends(table: pd.DataFrame, logistic: Logistic) -> Logistic:
-    """Return the model with the ends of the intervals of each volume.
+    """Return the model, which has the slopes of the volumes, with the ends of the intervals of each volume.
 
-    Args:
-        table: of `judged`, heads that took no part in the fit; a ratio is nan where nothing was found, or is there.
-        logistic: with the slopes of the volumes.
+    The table is that of `judged`, of heads that took no part in the fit; a ratio is nan where nothing was found, or is
+    there.
     """
     ends = {}
     for name in logistic.slopes:
@@ -47,18 +46,10 @@ def _scale(table: pd.DataFrame, logistic: Logistic, name: str) -> np.ndarray:
 
 
 def leave_one_head_out(table: pd.DataFrame, logistic: Logistic) -> pd.DataFrame:
-    """Return the intervals of each case by the ends that all other heads give.
+    """Return the intervals of each case by the ends that all other heads give; arguments as in `fit_ends`.
 
-    Args:
-        table: as in `fit_ends`.
-        logistic: of other heads.
-
-    Returns:
-        A row a case and volume that was found: head, cohort, kind, verdict, volume, true, low and high (over the found
-        volume), inside.
-
-    Raises:
-        UserError: there are too few cases.
+    There is a row a case and volume that was found: head, cohort, kind, verdict, volume, true, low and high (over the
+    found volume), inside. A UserError tells that there are too few cases.
     """
     rows = []
     for head, cases in table.groupby("head"):
