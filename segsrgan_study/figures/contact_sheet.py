@@ -8,7 +8,6 @@ from itertools import cycle
 from typing import NamedTuple
 
 import numpy as np
-from contourpy import contour_generator
 from nibabel.nifti1 import Nifti1Image
 from PIL import Image, ImageDraw, ImageFont
 from scipy import ndimage
@@ -75,9 +74,8 @@ def panel(image: Nifti1Image, plane: str, view: View, height: int, lines: Mappin
         pixels = pixels.take(1 + index, side, mode="clip")
     drawn = Image.fromarray(np.clip(255 * pixels.T / view.window[1], 0, 255).astype(np.uint8)).convert("RGB")
     for hue, labels, number in lines.values():
-        x, y = ((corner_mm[side] - labels.centres_mm(axis)) / pixel_mm[side] for side, axis in enumerate(axes))
-        for line in contour_generator(x, y, number == labels.plane(plane, view.position_mm).T).lines(0.5):
-            ImageDraw.Draw(drawn).line(line.ravel().tolist(), hue, LINE)
+        for line_mm in labels.contours_mm(plane, labels.plane(plane, view.position_mm) == number):
+            ImageDraw.Draw(drawn).line(((corner_mm - line_mm) / pixel_mm).ravel().tolist(), hue, LINE)
     write(drawn, (GAP / 4, height / 2), left, "lm", "white")
     write(drawn, (WIDTH - GAP / 4, height / 2), right, "rm", "white")
     return drawn

@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from contourpy import contour_generator
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.colors import ListedColormap
@@ -63,11 +62,8 @@ def fill(ax: Axes, mask: Nifti1Image, plane: str, view: View, color: str) -> Non
 
 def contour(ax: Axes, mask: Nifti1Image, plane: str, view: View, color: str, width: float = 0.7) -> None:
     """Draw the outline of a mask (non-zero inside) on a panel of `show`, `width` points wide."""
-    shown, (_, across, up, *_) = grid(mask), PLANES[plane]
-    inside = (shown.plane(plane, view.position_mm) > 0).T
-    if inside.any() and not inside.all():
-        places = shown.centres_mm(across), shown.centres_mm(up)
-        lines = contour_generator(*places, inside).lines(0.5)
+    shown = grid(mask)
+    if lines := shown.contours_mm(plane, shown.plane(plane, view.position_mm) > 0):
         ax.add_collection(LineCollection(lines, colors=color, linewidths=width), autolim=False)
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 import nibabel as nib
 import numpy as np
+from contourpy import contour_generator
 from nibabel.nifti1 import Nifti1Image
 
 from segsrgan_study.boxes import around
@@ -43,6 +44,11 @@ class Grid:
         index, count = round((position_mm[axis] - self.origin_mm[axis]) / self.spacing_mm[axis]), self.data.shape[axis]
         require(-1 <= index <= count, f"no {name} slice at {position_mm[axis]:.1f} mm: it lies outside the image.")
         return np.take(self.data, index, axis=axis, mode="clip")
+
+    def contours_mm(self, name: str, inside: np.ndarray) -> list[np.ndarray]:
+        """The outlines of a mask on a slice of `plane`, bool (horizontal, vertical), each (n, 2) in that order."""
+        _, across, up, *_ = PLANES[name]
+        return contour_generator(self.centres_mm(across), self.centres_mm(up), inside.T).lines(0.5)
 
 
 @dataclass(frozen=True)

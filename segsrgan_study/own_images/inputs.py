@@ -335,7 +335,7 @@ def _of_line(table: Path, row: Mapping[str, str]) -> InputImage:
         if len(found) != 1 and not (found and _is_locked(found[0].file)):
             raise UserError(f"{row['image']}: there are {len(found)} images in this folder; name one image")
         image = replace(found[0], source=f"{image.source}/{found[0].source}")
-    age = row.get("age_weeks", "").replace("n/a", "")
+    age = "" if row.get("age_weeks") == "n/a" else row.get("age_weeks", "")
     if age and not weeks(age):
         raise UserError(f"age_weeks {age!r} must be the postmenstrual age at the scan, such as 39.3 or 39+2")
     image = replace(image, age_weeks=float(weeks(age)) if age else WITHDRAWN if "age_weeks" in row else None)

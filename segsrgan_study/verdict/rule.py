@@ -33,7 +33,7 @@ DARK_SHARE, DARK_MUCH = 0.02, 0.4  # of what was segmented
 CUT_CM2 = 2.0  # of brain in a face of the field of view; the spinal cord has less
 # What lies beyond the field, over the skull's content; a head that is wrapped around is cut by two sides as well, with
 # volumes that are right within 10 %.
-LOST, LOST_MUCH, SIDES_CUT = 0.15, 0.1, 3
+LOST, LOST_BY_SEVERAL, SEVERAL = 0.15, 0.1, 3
 SOLID = 0.86  # of the convex hull; 0.90 to 0.95 in whole heads, 0.74 to 0.86 with a void of 22 to 30 mm in radius
 OUTLINE_CM2 = 25.0  # from there on the outline tells nothing of how the head lies
 LOWEST = -0.05  # intensity over bright
@@ -109,7 +109,7 @@ def reasons(volumes_ml: Mapping[str, float], numbers: Mapping[str, float]) -> li
             "by its outline the head faces backwards or lies on its top, so that left and right may be exchanged, or "
             "the voxel sizes in its header are wrong",
         ),
-        (n.sides >= SIDES_CUT and n.lost > LOST_MUCH, _cut(n)),
+        (n.sides >= SEVERAL and n.lost > LOST_BY_SEVERAL, _cut(n)),
         (
             n.solid < SOLID and n.cut_cm2 <= CUT_CM2,  # what is wrapped around lies in two places
             f"the skull's content has a dent or a hole ({100 * n.solid:.0f} % of its convex hull): see whether a part "
