@@ -4,7 +4,7 @@ import shutil
 
 import nbformat
 import pytest
-from nbclient import NotebookClient
+from jupyter_client.manager import run_kernel
 
 from segsrgan_core.networks.generators import build_generator
 from segsrgan_core.segmenter import save_model
@@ -38,14 +38,14 @@ def study(tmp_path_factory) -> Study:
     return here
 
 
-def execute(name: str, study: Study, *more: str) -> list[nbformat.NotebookNode]:
+def execute(name: str, study: Study, *more: str) -> list[dict]:
     """Run a notebook and more cells; return what its cells and its widgets show."""
     book = nbformat.read(ROOT / "notebooks" / f"{name}.ipynb", as_version=4)
-    book.cells += [nbformat.v4.new_code_cell(source) for source in more]
-    NotebookClient(book, timeout=300, resources={"metadata": {"path": str(study.root)}}).execute()
-    state = book.metadata["widgets"]["application/vnd.jupyter.widget-state+json"]["state"]
-    widgets = [out for one in state.values() for out in one["state"].get("outputs", [])]
-    return [*(out for cell in book.cells for out in cell.get("outputs", [])), *widgets]
+    shown = []
+    with run_kernel(cwd=str(study.root)) as kernel:  # nbclient may miss the end of a cell whose widget shows a picture
+        for source in [*(cell.source for cell in book.cells if cell.cell_type == "code"), *more]:
+            kernel.execute_interactive(source, timeout=300, output_hook=shown.append)
+    return [{**message["content"], "output_type": message["msg_type"]} for message in shown]
 
 
 MORE = {
