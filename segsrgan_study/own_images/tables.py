@@ -16,7 +16,7 @@ from segsrgan_study.own_images.failures import kept, one_at_a_time
 from segsrgan_study.own_images.names import InputImage, entities_of
 from segsrgan_study.own_images.quality import outliers
 from segsrgan_study.shapes import cortex as shapes
-from segsrgan_study.statistics.growth import Reference, find_reference
+from segsrgan_study.statistics.growth import AGES_WEEKS, Reference, find_reference
 from segsrgan_study.verdict.measures import MEASURES
 from segsrgan_study.verdict.rule import CALIBRATED, VERDICTS
 
@@ -64,7 +64,7 @@ def write_tables(out: Path, reference: Reference) -> None:
             records.pop(name, None)
         rows = [row for name, record in records.items() for row in _volumes(name, record, reference)]
         volumes = pd.DataFrame(rows, columns=list(COLUMNS))
-        cases = _cases(records, volumes, failed)
+        cases = _cases(records, volumes, failed, reference.stage)
         verdicts = cases[cases["state"] == "succeeded"].set_index("case")["verdict"]
         volumes["verdict"] = volumes["case"].map(verdicts)
         write_csv(out / "volumes.tsv", volumes, sep="\t")
@@ -101,7 +101,7 @@ def _ids(name: str) -> dict[str, str]:
     return {"participant_id": f"sub-{entities['sub']}", "session_id": session, "case": name}
 
 
-def _cases(records: dict[str, dict], volumes: pd.DataFrame, failed: list[tuple[str, str, str]]) -> pd.DataFrame:
+def _cases(records: dict[str, dict], volumes: pd.DataFrame, failed: list, stage: str) -> pd.DataFrame:
     """Return one row a case with verdict, state, doubts and all measures; failures come first, then the doubtful."""
     kept = {"state": "failed", "verdict": "failed"}
     rows: list[dict[str, Any]] = [{"case": name, "image": image, "reason": why, **kept} for name, image, why in failed]
@@ -113,7 +113,7 @@ def _cases(records: dict[str, dict], volumes: pd.DataFrame, failed: list[tuple[s
     content = Counter(record.get("SourceSha256", name) for name, record in records.items())
     done = []
     for record, outlying, (name, row) in zip(records.values(), far, numbers.to_dict("index").items(), strict=True):
-        doubts, verdict = _of_age(record, row), record.get("Verdict", LOOK)  # older records have none
+        doubts, verdict = _of_age(record, row, stage), record.get("Verdict", LOOK)  # older records have none
         if content[record.get("SourceSha256")] > 1:
             doubts.append("another case here was made from the same image")
         row |= {"image": record["Sources"][0], "state": "succeeded", AGE: record.get("AgeWeeks"), **_ids(name)}
@@ -126,16 +126,23 @@ def _cases(records: dict[str, dict], volumes: pd.DataFrame, failed: list[tuple[s
     return table.astype({name: float for name in table if name not in TEXT})
 
 
-def _of_age(record: dict[str, Any], numbers: dict[str, float]) -> list[str]:
-    """Return what is unusual at the age of a case, or in a head that is small for the weights, a sentence each."""
-    age, z, ml = record.get("AgeWeeks"), numbers.get("intracranial_z", np.nan), numbers.get("intracranial_ml", np.nan)
+def _of_age(record: dict[str, Any], numbers: dict[str, float], stage: str) -> list[str]:
+    """Return what is unusual at the age of a case, or in a head that is small for the weights, a sentence each.
+
+    What is usual is published, for the `stage` of life or, outside its ages, for the other one, whatever the reference.
+    """
+    age, ml = record.get("AgeWeeks"), numbers.get("intracranial_ml", np.nan)
     told, youngest, oldest = [], *(record.get("ModelAgesWeeks") or (0, np.inf))
     meant = f"the weights are meant for {youngest:g} to {oldest:g} weeks"
-    if age is not None and not youngest <= age <= oldest:
+    if age is None:
+        if ml < find_reference("fetus").curves["intracranial"].expected(youngest)[0]:
+            told.append(f"an intracranial volume of {ml:.0f} mL is that of a younger fetus, and {meant}; give the age")
+        return told
+    if not youngest <= age <= oldest:
         told.append(f"the age is {age:.3g} weeks, and {meant}")
-    if age is None and ml < find_reference("fetus").curves["intracranial"].expected(youngest)[0]:
-        told.append(f"an intracranial volume of {ml:.0f} mL is that of a younger fetus, and {meant}; give the age")
-    if abs(z) > FAR_Z:
+    ages = {stage: AGES_WEEKS[stage], **AGES_WEEKS}
+    fitting = next((one for one, (low, high) in ages.items() if low <= age <= high), stage)
+    if abs(z := find_reference(fitting).curves["intracranial"].z(age, ml)) > FAR_Z:
         told.append(f"an intracranial volume of {ml:.0f} mL is not that of {age:.3g} weeks (z {z:+.1f})")
     return told
 

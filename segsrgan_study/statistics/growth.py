@@ -110,6 +110,7 @@ class Reference:
     source: str  # in words
     curves: Mapping[str, Curve]  # by name of the volume, such as `cortex` or `left_cortex`
     weights: frozenset[str] = frozenset()  # first 12 digits of the weights that made it; empty: any may be compared
+    stage: str = "newborn"  # of life, whose published intracranial volumes are usual
 
 
 def find_reference(word: str) -> Reference:
@@ -121,7 +122,8 @@ def find_reference(word: str) -> Reference:
     if word in PUBLISHED:
         source = f"Multi-BOUNTI, {word} (Uus et al. 2026), 3 T, segmented by another program"
         quadratics = {name: [np.poly1d(one) for one in pair] for name, pair in PUBLISHED[word].items()}
-        return Reference(source, {name: Curve(AGES_WEEKS[word], *pair) for name, pair in quadratics.items()})
+        curves = {name: Curve(AGES_WEEKS[word], *pair) for name, pair in quadratics.items()}
+        return Reference(source, curves, stage=word)
     path = Path(word)
     try:
         rows = pd.read_csv(path, sep="\t" if path.suffix.lower() == ".tsv" else ",", dtype={"weights_sha256": str})

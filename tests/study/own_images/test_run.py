@@ -362,7 +362,7 @@ def test_an_age_that_becomes_known_is_compared_without_segmenting_again(cases, j
     ("age", "ml", "says"),
     [
         (40.0, 425.0, ""),
-        (40.0, 800.0, "not that of 40 weeks"),
+        *((age, 800.0, f"not that of {age:g} weeks") for age in (40.0, 43.5)),
         (24.0, 425.0, "meant for 29 to 44"),
         (None, 800.0, ""),
         (None, 150.0, "younger fetus"),
@@ -375,7 +375,8 @@ def test_the_age_decides_what_is_looked_at(cases, job, age, ml, says):
     record = json.loads(path.read_text())
     record["Volumes_ml"]["intracranial"] = ml
     path.write_text(json.dumps(record | {"ModelAgesWeeks": [29, 44]}))
-    write_tables(job.out, find_reference("newborn"))
-    found = table_of(job, "cases")
-    assert found["verdict"][0] == ("look" if says else "good")
+    for reference in (find_reference("newborn"), find_reference("fetus"), Reference("controls", {})):
+        write_tables(job.out, reference)
+        found = table_of(job, "cases")
+        assert found["verdict"][0] == ("look" if says else "good")
     assert says in f"{found['notes'][0]}" if says else "weeks" not in f"{found['notes'][0]}"
