@@ -16,7 +16,7 @@ from segsrgan_core.errors import UserError
 from segsrgan_study.cohorts.acquisition import bids_ages, echo_time_ms, weeks
 from segsrgan_study.cohorts.download import PUBLIC, fetch_missing
 from segsrgan_study.cohorts.manifest import image_rows, locate, read_manifest
-from segsrgan_study.cohorts.schema import COLUMNS, OPTIONAL, SPLITS, Row
+from segsrgan_study.cohorts.schema import ALIASES, COLUMNS, OPTIONAL, SPLITS, Row
 from segsrgan_study.cohorts.tables import parse_table, read_bytes, refuse
 from segsrgan_study.faults import sentence
 from segsrgan_study.files import SUFFIXES, sha256, stem
@@ -33,8 +33,6 @@ UNREAD = (".nrrd", ".nhdr", ".mha", ".mhd", ".mnc", ".par", ".img", ".gz", ".bz2
 IN_A_TABLE = "list both in a CSV table with columns image, subject, run"
 NO_LETTER = "no Latin letter or digit is in its name; give a CSV table with a column subject"
 MOST_NAMED = 10  # in one sentence
-ALIASES = {"participant_id": "subject", "session_id": "session", "sub": "subject", "ses": "session"}  # of columns
-ALIASES |= {"scan_age": "age_weeks"}  # as dHCP calls it; BIDS's age is in years
 
 
 def find_images(

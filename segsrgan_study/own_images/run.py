@@ -50,6 +50,8 @@ def segment_all(images: list[InputImage], failures: Iterable[Failure], job: Job,
     bids.refuse_inside(job.out, [one.origin for one in [*images, *unread] if one.origin])
     bids.write_top(job.out)
     identity = job.identity()
+    if reference.weights and identity["Weights"]["Sha256"][:12] not in reference.weights:
+        say(f"{job.reference}: made by other weights than {job.model.name!r}, whose volumes are not compared with it.")
     missing = [image for image in images if not bids.is_done(image, job.out, identity)]
     others = [image for image in missing if bids.is_anothers(image, job.out)]
     unread += [refused(image, _taken(image)) for image in others]

@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 from scipy import special  # scipy.stats takes long to import
 
-from segsrgan_core.classes import SIDES
+from segsrgan_core.classes import NUMBERS, SIDES
 from segsrgan_core.errors import UserError
+from segsrgan_study.cohorts.schema import ALIASES
 from segsrgan_study.faults import sentence
 
 LEVELS = (0.025, 0.975)  # ends of the expected range: 95 % of the subjects
@@ -117,7 +118,8 @@ def find_reference(word: str) -> Reference:
     """Return the published curves `newborn` or `fetus`, or those fitted to a table; UserError where it cannot be used.
 
     A table is a CSV or TSV with the columns age_weeks, tissue and volume_ml, such as the `volumes.tsv` of one's own
-    controls. Of participant_id the first row counts, of side all; rows whose verdict is "do not use" are left out.
+    controls. Of a subject (or participant_id) the first row counts, of side all; rows whose verdict is "do not use" are
+    left out. Weights are unknown where the cell, or the column, is empty.
     """
     if word in PUBLISHED:
         source = f"Multi-BOUNTI, {word} (Uus et al. 2026), 3 T, segmented by another program"
@@ -126,7 +128,7 @@ def find_reference(word: str) -> Reference:
         return Reference(source, curves, stage=word)
     path = Path(word)
     try:
-        rows = pd.read_csv(path, sep="\t" if path.suffix.lower() == ".tsv" else ",", dtype={"weights_sha256": str})
+        rows = pd.read_csv(path, sep="\t" if path.suffix.lower() == ".tsv" else ",", dtype=str)
         rows = rows.astype({"age_weeks": float, "volume_ml": float, "tissue": str}).dropna(subset=["age_weeks"])
     except (OSError, ValueError, KeyError) as error:
         table = f"a table (.csv, .tsv) with the columns {', '.join(COLUMNS)}, ages and volumes being numbers"
@@ -138,11 +140,14 @@ def find_reference(word: str) -> Reference:
     sides = rows.get("side", pd.Series("both", rows.index)).astype(str).str.lower()
     if strange := sorted({*sides} - {"both", *SIDES}):
         raise UserError(f"{path}: side {strange[0]!r} is none of both, left, right; correct the column side.")
+    if strange := sorted({*rows["tissue"]} - {*NUMBERS, "intracranial"}):
+        known = ", ".join([*NUMBERS, "intracranial"])
+        raise UserError(f"{path}: tissue {strange[0]!r} is none of {known}; correct the column tissue.")
     if (rows["volume_ml"] > LARGEST_ML).any():
         raise UserError(f"{path}: there are volumes above {LARGEST_ML:g} mL; give volume_ml in mL.")
     rows = rows.assign(name=np.where(sides.isin(SIDES), sides + "_" + rows["tissue"], rows["tissue"]))
-    if "participant_id" in rows:
-        rows = rows.drop_duplicates(["participant_id", "name"])
+    if ids := [name for name in rows if ALIASES.get(name.lower(), name.lower()) == "subject"]:
+        rows = rows.drop_duplicates([ids[0], "name"])
     curves, parts = {}, rows.groupby("name")
     for name, part in parts:
         try:
@@ -151,5 +156,5 @@ def find_reference(word: str) -> Reference:
             raise UserError(f"{path}: {name.replace('_', ' ')}: {error}.") from error
     if not curves:
         raise UserError(f"{path}: no row gives the age of a subject; fill in the column age_weeks.")
-    made_by = frozenset(rows["weights_sha256"]) if "weights_sha256" in rows else frozenset()
+    made_by = frozenset(rows["weights_sha256"].dropna()) if "weights_sha256" in rows else frozenset()
     return Reference(f"{path.name}, {parts.size().max()} subjects", curves, made_by)

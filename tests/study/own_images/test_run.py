@@ -336,7 +336,7 @@ def test_one_image_under_two_names_is_looked_at(cases, job):
     assert "same image" in found["notes"]["sub-07"]
 
 
-def test_an_age_that_becomes_known_is_compared_without_segmenting_again(cases, job, monkeypatch, network):
+def test_an_age_that_becomes_known_is_compared_without_segmenting_again(cases, job, monkeypatch, network, capsys):
     curve = Curve((30.0, 45.0), lambda age: 0 * age + 4, lambda age: 0 * age + 0.5)
     monkeypatch.setattr(running, "find_reference", lambda word: Reference("controls", {"cortex": curve}))
     segment_all(cases, [], job)
@@ -356,6 +356,12 @@ def test_an_age_that_becomes_known_is_compared_without_segmenting_again(cases, j
     assert table_of(job, "cases")["age_weeks"].tolist()[:2] == [40, 24]
     segment_all([dataclasses.replace(cases[0], age_weeks=WITHDRAWN)], [], job)
     assert table_of(job, "cases")["age_weeks"].notna().sum() == 1
+    others = Reference("controls", {"cortex": curve}, frozenset({"0123456789ab"}))
+    monkeypatch.setattr(running, "find_reference", lambda word: others)
+    segment_all(aged, [], job)
+    assert table_of(job, "cases")["age_weeks"].notna().sum() == 2
+    assert table_of(job, "volumes")["z"].isna().all()
+    assert "made by other weights than 'tiny'" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -56,9 +56,9 @@ def test_the_published_volumes_of_term_age():
         assert abs(curves[name].expected(40.0)[1] - ml) < 1.5 * sd, name
 
 
-def reference_table(tmp_path, **changes):
+def reference_table(tmp_path, who="participant_id", **changes):
     ages, volumes = cohort(12)
-    rows = {"participant_id": [f"sub-{i}" for i in range(12)], "age_weeks": ages, "tissue": "cortex", "side": "left"}
+    rows = {who: [f"sub-{i}" for i in range(12)], "age_weeks": ages, "tissue": "cortex", "side": "left"}
     path = tmp_path / "volumes.tsv"
     pd.DataFrame({**rows, "volume_ml": volumes, "weights_sha256": "abc"} | changes).to_csv(path, sep="\t", index=False)
     return str(path)
@@ -69,6 +69,9 @@ def test_a_table_of_controls_is_a_reference_one_row_a_subject(tmp_path):
     assert (list(reference.curves), reference.weights) == (["left_cortex"], {"abc"})
     found, fitted = (curve.expected(36.0) for curve in (reference.curves["left_cortex"], fit_curve(*cohort(12))))
     np.testing.assert_allclose(found, fitted, rtol=1e-6)
+    assert find_reference(reference_table(tmp_path, weights_sha256="")).weights == frozenset()  # unknown
+    ids = ["01", "1", *"abcdefghij"]
+    assert "12 subjects" in find_reference(reference_table(tmp_path, participant_id=ids)).source
 
 
 @pytest.mark.parametrize(
@@ -76,6 +79,8 @@ def test_a_table_of_controls_is_a_reference_one_row_a_subject(tmp_path):
     [
         ({"volume_ml": "x"}, "numbers"),
         ({"participant_id": "sub-1"}, "6 subjects"),
+        ({"who": "Subject", "Subject": "sub-1"}, "6 subjects"),
+        ({"tissue": "Cortex"}, "'Cortex' is none of csf, cortex"),
         ({"age_weeks": np.nan}, "no row gives the age"),
         ({"volume_ml": 0}, "above 0"),
         ({"age_weeks": 280}, "between 15 and 100 weeks"),
