@@ -105,7 +105,7 @@ def is_anothers(image: InputImage, out: Path) -> bool:
     """Tell whether the outputs of its name are of another image, or those of its subject of another person.
 
     Another image is one from another place with another content, another person one who was spelled differently, or
-    whose images lie in another folder where only their names tell whose they are.
+    whose images lie in another folder or data set where only their paths tell whose they are.
     """
     record = read_record(out / image.record)
     if record is not None and came_from_another(image, record):
@@ -126,7 +126,7 @@ def came_from_another(image: InputImage, facts: dict[str, Any]) -> bool:
 
 
 def _person(image: InputImage) -> list[str]:
-    """Return digests of how the subject was spelled, and of the folder of echoes, "" where the name tells enough."""
+    """Return digests of how the subject was spelled, and of its folder or data set, "" where a table tells."""
     return [hashlib.sha256(image.person.encode()).hexdigest()[:8], place_digest(image.beside)]
 
 

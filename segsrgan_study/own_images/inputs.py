@@ -89,7 +89,7 @@ def find_images(
             known = _few(sorted(there - {""})) or "none"
             raise UserError(f"{option} {' '.join(unknown)}: not there; give one of: {known}.")
     images += [image for image in converted if _has(image, labels)]
-    kept = _apart(_with_ages(images), failures)
+    kept = _with_ages(_apart(images, failures))
     if not kept and not failures:
         raise UserError(f"{', '.join(map(str, inputs))}: there is no image to work on; name another file or folder.")
     return kept, failures
@@ -152,34 +152,36 @@ def _of_te(images: list[InputImage], te_ms: float, failures: list[Failure]) -> l
 
 
 def _apart(images: list[InputImage], failures: list[Failure]) -> list[InputImage]:
-    """Return each image once; add failures: two images or people of one name, and what a name rules out."""
+    """Return each image once; add failures: two images or people of one name, and what a table or a name rules out.
+
+    What a table says of an image goes before what its path says; where tables say two things, nobody knows.
+    """
+    contents: dict[str, list[InputImage]] = {}
+    for image in images:  # those of a DICOM folder are new files each time
+        contents.setdefault(sha256(image.file) if image.folder else os.path.realpath(image.file), []).append(image)
     kept: dict[str, InputImage] = {}
-    contents: dict[str, InputImage] = {}  # those of a DICOM folder are new files each time
     people: dict[str, InputImage] = {}
-    for image in images:
-        content = sha256(image.file) if image.folder else os.path.realpath(image.file)
-        same = contents.get(content)
-        as_before = same and (same.name, same.age_weeks) == (image.name, image.age_weeks)
-        if same and (as_before or not (same.by_table and image.by_table)):
-            continue
+    for same in contents.values():
+        told = [one for one in same if one.by_table or one.age_weeks is not None] or same[:1]
+        image, said = told[0], list(dict.fromkeys(f"{one.name} (age {one.age_weeks or 'unknown'})" for one in told))
         person = people.setdefault(entities_of(image.name)["sub"].casefold(), image)
         reason = image.fault
-        if same and same.name == image.name:
-            ages = f"{same.age_weeks or 'none'} and {image.age_weeks or 'none'}"
-            reason = f"the table gives it twice, with different ages ({ages}); correct the table"
-        elif same:
-            reason = f"this image was given as {same.name} already; correct the table"
+        if len(said) > 1:
+            reason = f"tables give this image as {' and as '.join(said)}; correct them"
         elif person.person != image.person:
             reason = f"{image.person!r} and {person.person!r} would be one subject in the outputs; rename one, or use "
             reason += "a CSV table with a column subject"
-        elif person.beside != image.beside:
-            reason = f"another image of {image.person!r} lies in another folder, as if of another person; {IN_A_TABLE}"
+        elif person.beside and image.beside and person.beside != image.beside:
+            reason = f"another image of {image.person!r} lies in another folder or data set, as if of another person; "
+            reason += "say whose both are in a CSV table with columns image, subject, session"
         elif other := kept.get(image.name.casefold()):
             reason = f"its outputs would have the names of those of {other.source}, {other.name}; {IN_A_TABLE}"
         if reason:
             failures.append(refused(image, reason))
-        else:
-            kept[image.name.casefold()] = contents[content] = image
+            continue
+        kept[image.name.casefold()] = image
+        if not person.beside:
+            people[entities_of(image.name)["sub"].casefold()] = image
     return list(kept.values())
 
 
@@ -208,7 +210,8 @@ def _expand(path: Path, split: str) -> list[InputImage]:
 def _of_file(file: Path, source: str) -> InputImage:
     """Image with the name that its path gives; without one where the path has no Latin letter."""
     entities = names.entities_of_file(source)
-    beside = None if "sub-" in source else Path(os.path.realpath(file.parent))
+    above = [path for key in ("sub-", "ses-") for path in file.absolute().parents if path.name.startswith(key)]
+    beside = Path(os.path.realpath((above or [file])[0].parent))
     with suppress(UserError):
         person = unicodedata.normalize("NFKD", entities["sub"])
         return InputImage(file, joined(entities), source, person, beside=beside)
@@ -309,6 +312,8 @@ def _table(path: Path, split: str) -> list[InputImage]:
     images = []
     for line, row in frame.iterrows():
         try:
+            if not row.get("subject", "all") and frame["subject"].any():
+                raise UserError("no subject, where other lines have one; fill it in")
             images.append(_of_line(path.parent, row))
         except UserError as error:
             faults.append(f"line {line}: {str(error).rstrip('.')}")
@@ -355,6 +360,10 @@ def _converted(folder: InputImage, place: Path, wanted: str, te_ms: float | None
     # The pseudonym is made from the images alone and is the same in every run.
     name = folder.name or f"sub-{min(sha256(one.file) for one in series)[:10]}"
     studies = list(dict.fromkeys(one.study for one in sorted(series, key=lambda one: one.time) if not one.fault))
+    age_weeks = folder.age_weeks
+    if age_weeks and len(studies) > 1:
+        say(f"{folder.file}: its age is not used, {len(studies)} examinations are in it; list the folder of each.")
+        age_weeks = WITHDRAWN
     images = []
     for one in chosen:
         entities = entities_of(name)
@@ -366,7 +375,7 @@ def _converted(folder: InputImage, place: Path, wanted: str, te_ms: float | None
         if len(studies) > 1:
             number = str(studies.index(one.study) + 1)
             entities |= {"acq": f"{entities.get('acq', '')}study{number}"} if "ses" in entities else {"ses": number}
-        known = {"folder": folder.file, "age_weeks": folder.age_weeks, "by_table": folder.by_table}
+        known = {"folder": folder.file, "age_weeks": age_weeks, "by_table": folder.by_table}
         images.append(InputImage(one.file, joined(entities), f"DICOM {text}", entities["sub"], **known))
     names = dict(zip(chosen, images, strict=True))
     for one in series:

@@ -42,7 +42,7 @@ class InputImage:
     source: str  # its name in the outputs; for DICOM never the name of the folder, which may be that of a person
     person: str = ""  # id of the subject as it was spelled
     by_table: bool = False  # a table gives the name
-    beside: Path | None = None  # folder of the other echoes of a subject that the file's name alone gives
+    beside: Path | None = None  # data set, or folder of the other echoes, of a subject that the path alone gives
     te_ms: float | None = None  # echo time, where a manifest gives it
     age_weeks: float | None = None  # postmenstrual age at the scan (before birth: gestational age), or WITHDRAWN
     folder: Path | None = None  # of DICOM, from which the file was converted
@@ -77,10 +77,11 @@ class InputImage:
         """Reason why it cannot be worked on, as far as its name tells; "" if it can."""
         if OWN in self.file.name:
             return "it is a result of this program; give the image that was acquired"
-        if kind := other_kind(stem(self.file)):
+        part = entities_of(self.name).get("part", "mag")
+        if kind := other_kind(stem(self.file)) or (f"part-{part}" if part.casefold() != "mag" else ""):
             return f"its name says {kind}, and the network was trained on T2w images alone; give the T2w image"
         above = dict(re.findall("(?:^|/)(sub|ses)-([^/]+)(?=/)", self.source))
-        named = dict(re.findall("(?:^|_)(sub|ses)-([^_]+)", self.file.name)) if not self.by_table else {}
+        named = dict(re.findall("(?:^|_)(sub|ses)-([^_]+)", stem(self.file))) if not self.by_table else {}
         if any(above.get(key, label) != label for key, label in named.items()):
             return "its folder and its name say different subjects or sessions; correct one of them"
         if len(self.path("probseg", ".nii.gz", "hippocampi_amygdala").name) > LONGEST_NAME:

@@ -5,6 +5,7 @@ import pytest
 from segsrgan_core.errors import UserError
 from segsrgan_study.own_images.dicom import PLACE, choose, convert
 from segsrgan_study.own_images.inputs import find_images
+from segsrgan_study.own_images.names import WITHDRAWN
 from segsrgan_study.own_images.run import segment_all
 
 pydicom = pytest.importorskip("pydicom", reason="no DICOM can be made")
@@ -91,6 +92,10 @@ def test_two_examinations_of_a_patient_are_two_sessions_and_without_an_id_refuse
     images, _ = find_images([tmp_path / "P1"], scratch)
     assert [image.name.partition("_")[2] for image in images] == ["ses-1", "ses-2"]
     assert len({image.name.partition("_")[0] for image in images}) == 1
+    (tmp_path / "list.csv").write_text("image,subject,age_weeks\nP1,P1,40\n")  # of which of them?
+    (tmp_path / "again").mkdir()
+    images, _ = find_images([tmp_path / "list.csv"], tmp_path / "again")
+    assert [image.age_weeks for image in images] == [WITHDRAWN] * 2
     for number, (who, name) in enumerate([("", ""), ("ANON", ""), ("", "Anonymous"), ("000", "Patient")]):
         change(tmp_path / "P1", PatientID=who, PatientName=name, PatientBirthDate="")
         (tmp_path / f"{number}").mkdir()

@@ -70,8 +70,10 @@ def test_a_table_names_subjects_sessions_and_repeated_scans(find, image, tmp_pat
     image("in/P1/t2.nii.gz")
     image("in/P2/t2.nii.gz")
     table = tmp_path / "list.csv"
-    table.write_text("image,subject,session,run,cohort\nin/P1/t2.nii.gz,A1,2,1,x\nin/P2/t2.nii.gz,,,,y\n")
-    assert find(table) == {"sub-A1_ses-2_run-1": "in/P1/t2.nii.gz", "sub-t2": "in/P2/t2.nii.gz"}
+    table.write_text("image,subject,session,run,cohort\nin/P1/t2.nii.gz,A1,2,1,x\n")
+    assert find(tmp_path / "in" / "P1", table) == {"sub-A1_ses-2_run-1": "in/P1/t2.nii.gz"}  # in any order
+    table.write_text("image,age_weeks\nin/P2/t2.nii.gz,40\n")
+    assert [one.age_weeks for one in find_images([tmp_path / "in" / "P2", table], tmp_path)[0]] == [40]
     table.write_text("image,subject,session\nin/P1,A1,1\nin/P2,A1,2\n")
     assert list(find(table)) == ["sub-A1_ses-1", "sub-A1_ses-2"]
 
@@ -83,6 +85,7 @@ def test_a_table_names_subjects_sessions_and_repeated_scans(find, image, tmp_pat
         ("image\na\0.nii\n", "line 2: .*cannot be read"),
         (f"image\n{'a' * 999}.nii\n", "line 2: .*cannot be read"),
         ("image,subject\na.nii,P1\n,P2\n", "line 3: no image"),
+        ("image,subject\na.nii,P1\nb.nii,\n", "line 3: no subject"),
         ("image,subject\na.nii,1.0\n", "line 2: subject '1.0'"),
         ("image,subject\na.nii,Анна\n", "line 2: subject 'Анна'"),
         *((f"image,age_weeks\na.nii,{age}\n", "line 2: age_weeks") for age in ("3", "39+7", "-2", "39 weeks", "450")),
@@ -196,7 +199,7 @@ def test_a_cohort_by_its_name_or_its_manifest(find, word):
         (["sub-2/anat/sub-2_acq-x_T2w.nii.gz", "sub-2/sub-2_T1w.nii"], ["sub-2_acq-x"]),
         (["sub-1_desc-a_T2w.nii", "sub-1_desc-b_T2w.nii"], ["sub-1_acq-desca", "sub-1_acq-descb"]),
         (["sub-1_T2w.nii", "sub-1_desc-segsrgan_T2w.nii", "._sub-1_T2w.nii"], ["sub-1"]),
-        (["sub-1/ses-2/t2.nii", "sub-1/ses-3/t2.nii"], ["sub-1_ses-2", "sub-1_ses-3"]),
+        (["sub-1/ses-2/t2.nii", "ses-3/sub-1_ses-3.nii"], ["sub-1_ses-2", "sub-1_ses-3"]),
         (["P1_T1_T2w.nii", "P1_T2_T2w.nii", "fmap/P1_x.nii", "T1w/P1.nii"], ["sub-P1T1T2w", "sub-P1T2T2w"]),
         (["sub-1_T2w.nii", "sub-1_space-orig_T2w.nii", "sub-1_part-real_T2w.nii"], ["sub-1", "sub-1_acq-spaceorig"]),
     ],
@@ -237,6 +240,8 @@ def test_a_folder_that_cannot_be_read_fails_alone(image, tmp_path, monkeypatch, 
         (["Анна.nii", "P1.nii"], "Latin"),
         (["sub-1/anat/sub-2_T2w.nii", "sub-2/anat/sub-2_run-2_T2w.nii"], "different subjects"),
         (["sub-1/ses-1/sub-1_ses-2_T2w.nii", "sub-1/ses-1/sub-1_ses-1_T2w.nii"], "different subjects or sessions"),
+        (["A/sub-1/ses-1/anat/sub-1_ses-1_T2w.nii", "B/sub-1/ses-2/anat/sub-1_ses-2_T2w.nii"], "folder or data set"),
+        (["A/sub-1_acq-ax_T2w.nii", "B/sub-1_acq-cor_T2w.nii"], "folder or data set"),
     ],
 )
 def test_two_people_never_share_a_name(folder_of, tmp_path, files, reason):
@@ -253,11 +258,13 @@ def test_tables_as_programs_write_them(find, image, tmp_path):
     assert find(tmp_path / "list.csv") == {"sub-007": "in/Bäby, 1/t2.nii", "sub-1e5": "a.nii", "sub-X": "x.nii"}
     (tmp_path / "twice.csv").write_text(f'image,subject\n"{path}",A\n"{path}",B\n')
     images, (failure,) = find_images([tmp_path / "twice.csv"], tmp_path / "dicom")
-    assert [one.name for one in images] == ["sub-A"]
-    assert "given as sub-A" in failure.reason
+    assert (images, "as sub-A (age unknown) and as sub-B" in failure.reason) == ([], True)
     (tmp_path / "ages.csv").write_text("image,subject,age_weeks\na.nii,A,30\na.nii,A,30\na.nii,A,40\n")
     _, (failure,) = find_images([tmp_path / "ages.csv", "~nobody/b.nii"], tmp_path / "dicom")
-    assert "different ages (30.0 and 40.0)" in failure.reason
+    assert "(age 30.0) and as sub-A (age 40.0)" in failure.reason
+    (tmp_path / "part.csv").write_text("image,subject,part\na.nii,A,phase\nb.nii,B,mag\n")
+    (image,), (failure,) = find_images([tmp_path / "part.csv"], tmp_path / "dicom")
+    assert (image.name, "says part-phase" in failure.reason) == ("sub-B_part-mag", True)
 
 
 def test_echoes_are_chosen_by_time(find, image, tmp_path):
