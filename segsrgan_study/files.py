@@ -5,6 +5,7 @@ import hashlib
 import io
 import itertools
 import math
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -34,6 +35,21 @@ def stem(path: str | Path) -> str:
     name = Path(path).name
     suffix = next((s for s in SUFFIXES if name.lower().endswith(s)), Path(name).suffix)
     return name[: len(name) - len(suffix)]
+
+
+def visible_files(path: Path) -> tuple[list[Path], list[Path]]:
+    """Return the visible files of a folder and those below it, in order, and the folders that cannot be read.
+
+    Links are followed, each folder once.
+    """
+    found, seen, errors = [], set(), []
+    for place, folders, files in os.walk(path, onerror=errors.append, followlinks=True):
+        real = os.path.realpath(place)
+        folders[:] = sorted(name for name in folders if not name.startswith(".") and real not in seen)
+        if real not in seen:
+            found += [Path(place, name) for name in sorted(files) if not name.startswith(".")]
+        seen.add(real)
+    return found, [Path(error.filename) for error in errors]
 
 
 def load_image(path: str | Path, data: bytes | None = None) -> Nifti1Image:

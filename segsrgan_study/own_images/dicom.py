@@ -13,7 +13,7 @@ import numpy as np
 
 from segsrgan_core.errors import UserError
 from segsrgan_core.imaging.geometry import spacing_mm
-from segsrgan_study.files import load_image
+from segsrgan_study.files import load_image, visible_files
 from segsrgan_study.own_images.names import other_kind
 from segsrgan_study.progress import say
 
@@ -29,7 +29,7 @@ SERIES = re.compile(rb"(?s)\x20\x00\x0e\x00.{4} *([\d.]+)")
 PIXEL = re.compile(rb"(?s)\x28\x00\x30\x00.{4}" + rb"\\".join([_NUMBER] * 2))
 PLACE = re.compile(rb"(?s)\x20\x00\x32\x00.{4}" + rb"\\".join([_NUMBER] * 3))
 PATIENT = re.compile(rb"(?s)\x10\x00\x20\x00(?:LO(.)\x00|(.)\x00\x00\x00)")  # length, then the value
-NOBODY = r"(?i)^(anon(ymi[sz]ed|ymous)?|unknown|none|n/?a|patient|[\W_0x]*)$"  # in place of an id or a name
+NOBODY = r"(?i)^[\W_0x]*$"  # in place of an id or a name
 LPS = np.diag([-1.0, -1, 1, 1])
 
 
@@ -44,6 +44,7 @@ class Series:
     fault: str  # reason why it cannot be segmented; "" if it can
     what: str  # shape and voxel size in words
     patient: str  # digest of the ids, which go nowhere as they are; "" if unknown
+    certain: bool  # whether they hold a digit: a word alone may stand for anybody
     study: str  # id of the examination and time of the acquisition, which go nowhere either
     time: str
     stack: tuple[str, ...]  # equal for images that may be parts of one
@@ -94,8 +95,9 @@ def convert(folder: Path, scratch: Path) -> list[Series]:
     patients = {one.patient for one in found if one.patient}
     if (count := max(len(patients), len(ids))) > 1:
         raise UserError(f"{folder}: there are images of {count} patients in it; {OF_EACH}.")
-    if len({one.study for one in found if not one.patient} - {""}) > 1:
-        fault = "there are several examinations in it without a PatientID, perhaps of several patients"
+    studies = {one.study for one in found} - {""}
+    if len(studies) > 1 and studies - {one.study for one in found if one.certain}:
+        fault = "there are several examinations, one without a PatientID that has a digit, perhaps of several patients"
         raise UserError(f"{folder}: {fault}; {OF_EACH}.")
     if done.returncode:
         say(f"{folder}: dcm2niix did not convert everything ({said}).")
@@ -112,7 +114,7 @@ def _places(folder: Path) -> tuple[dict[str, list[tuple]], dict[str, set[tuple]]
     The converter looks at the first file, or at no frame.
     """
     slices, pixels, patients = defaultdict(list), defaultdict(set), set()
-    for path in folder.rglob("*"):
+    for path in visible_files(folder)[0]:
         data = path.read_bytes() if path.is_file() else b""
         places, sizes, series = PLACE.findall(data), PIXEL.findall(data), SERIES.search(data)
         slices[series[1].decode() if series else ""] += places
@@ -160,14 +162,14 @@ def _series(path: Path, slices: dict[str, list[tuple]], pixels: dict[str, set[tu
     if kind := other_kind(description):
         fault = f"its description says {kind}, no T2w image"
     names = [re.sub(NOBODY, "", facts.get(name, "").strip()) for name in ("PatientID", "PatientName")]
-    ids = "/".join([*names, facts.get("PatientBirthDate", "")])
+    ids, certain = "/".join([*names, facts.get("PatientBirthDate", "")]), bool(re.search(r"\d", "".join(names)))
     patient = hashlib.sha256(ids.encode()).hexdigest() if any(names) else ""
     number, study, kind = (facts.get(name, "") for name in ("SeriesNumber", "StudyInstanceUID", "ImageType"))
     if {"PHASE", "REAL", "IMAGINARY"} & set(kind):
         fault = "no magnitude image"
     return Series(
-        int(number or 0), description, path, te_ms, fault, what, patient, study, facts.get("AcquisitionDateTime", ""),
-        stack=(study, str(number), str(kind), plane), place=place, derived="DERIVED" in kind,
+        int(number or 0), description, path, te_ms, fault, what, patient, certain, study,
+        facts.get("AcquisitionDateTime", ""), (study, str(number), str(kind), plane), place, "DERIVED" in kind,
     )  # fmt: skip
 
 

@@ -19,7 +19,7 @@ from segsrgan_study.cohorts.manifest import image_rows, locate, read_manifest
 from segsrgan_study.cohorts.schema import ALIASES, COLUMNS, OPTIONAL, SPLITS, Row
 from segsrgan_study.cohorts.tables import parse_table, read_bytes, refuse
 from segsrgan_study.faults import sentence
-from segsrgan_study.files import SUFFIXES, sha256, stem
+from segsrgan_study.files import SUFFIXES, sha256, stem, visible_files
 from segsrgan_study.own_images import names
 from segsrgan_study.own_images.dicom import choose, convert, nearest_te
 from segsrgan_study.own_images.failures import LOCKED, refused
@@ -220,7 +220,7 @@ def _of_file(file: Path, source: str) -> InputImage:
 
 def _folder(path: Path) -> list[InputImage]:
     """Images of a folder: in one with BIDS names its T2w images, else all; what is left out is named on the screen."""
-    files, locked = _files(path)
+    files, locked = visible_files(path)
     images = [file for file in files if file.name.lower().endswith(SUFFIXES)]
     # Scanners call DICOM files .img as well; an image's has a .hdr beside it.
     images = [file for file in images if file.suffix.lower() != ".img" or file.with_suffix(".hdr").is_file()]
@@ -243,21 +243,6 @@ def _folder(path: Path) -> list[InputImage]:
     if is_dicom and path not in locked:
         return [*found, InputImage(path, "", "")]
     return [*found, *(_of_file(file, relative[file].as_posix()) for file in chosen)]
-
-
-def _files(path: Path) -> tuple[list[Path], list[Path]]:
-    """Return the visible files of a folder and those below it, in order, and the folders that cannot be read.
-
-    Links are followed, each folder once.
-    """
-    found, seen, errors = [], set(), []
-    for place, folders, files in os.walk(path, onerror=errors.append, followlinks=True):
-        real = os.path.realpath(place)
-        folders[:] = sorted(name for name in folders if not name.startswith(".") and real not in seen)
-        if real not in seen:
-            found += [Path(place, name) for name in sorted(files) if not name.startswith(".")]
-        seen.add(real)
-    return found, [Path(error.filename) for error in errors]
 
 
 def _is_no_image(path: Path) -> bool:

@@ -27,8 +27,11 @@ def folder(tmp_path):
     return place
 
 
-def test_every_series_is_found_and_one_of_several_usable_ones_must_be_chosen(folder, scratch):
-    series = convert(folder, scratch)
+def test_every_series_is_found_and_one_of_several_usable_ones_must_be_chosen(folder, scratch, tmp_path):
+    (tmp_path / "link").symlink_to(folder)
+    (folder / "3").rename(tmp_path / "elsewhere")
+    (folder / "3").symlink_to(tmp_path / "elsewhere")
+    series = convert(tmp_path / "link", scratch)
     assert [one.number for one in series] == [1, 2, 3]
     assert series[1].te_ms == pytest.approx(120)
     assert "slices" in series[0].fault
@@ -96,8 +99,9 @@ def test_two_examinations_of_a_patient_are_two_sessions_and_without_an_id_refuse
     (tmp_path / "again").mkdir()
     images, _ = find_images([tmp_path / "list.csv"], tmp_path / "again")
     assert [image.age_weeks for image in images] == [WITHDRAWN] * 2
-    for number, (who, name) in enumerate([("", ""), ("ANON", ""), ("", "Anonymous"), ("000", "Patient")]):
-        change(tmp_path / "P1", PatientID=who, PatientName=name, PatientBirthDate="")
+    nobody = [("REMOVED", ""), ("", "Anonymous^"), ("000", "[Anonymized]"), ("ANON", "Patient"), ("", "")]
+    for number, (who, name) in enumerate([*nobody, ("4711", "Doe^Jane")]):  # the last is one of the two alone
+        change(tmp_path / "P1" / "b" if who == "4711" else tmp_path / "P1", PatientID=who, PatientName=name)
         (tmp_path / f"{number}").mkdir()
         with pytest.raises(UserError, match="without a PatientID"):
             convert(tmp_path / "P1", tmp_path / f"{number}")
