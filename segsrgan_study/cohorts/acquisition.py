@@ -8,8 +8,10 @@ from typing import Any
 
 from segsrgan_study.cohorts.tables import read_bytes, read_table, refuse
 from segsrgan_study.files import stem
+from segsrgan_study.progress import say
 
 METADATA = ("subject", "session", "te_ms", "tr_ms", "age_weeks", "site")
+NO_AGE = ("", "n/a", "na", "nan")
 _TIME = r"(?i)(?<![a-z0-9]){}[_-]?(\d+(?:\.\d+)?)(?:ms)?(?![a-z0-9])"
 _TR = r"(?:[_-]?(?<![a-z0-9])tr[_-]?[1-9]\d*(?:\.\d+)?(?:ms)?)?"
 # At the end of a name, an echo time with or without a repetition time; TE001 or TR120 alone may be a patient's id.
@@ -74,17 +76,23 @@ def _times(name: str, image: Path, faults: list[str]) -> dict[str, Any]:
 def bids_ages(folder: Path) -> dict[tuple[str, str], str]:
     """Return ages by (subject, session) out of a data set's `sub-*_sessions.tsv`, else `participants.tsv`, see `weeks`.
 
-    The columns are scan_age or age_weeks; the session is "" without one, the age where rows contradict each other.
+    The columns are scan_age or age_weeks, in any case; the session is "" without one. The age is "" where rows
+    contradict each other, and where it is none that can be used, which a sentence tells.
     """
     ages = {}
     for path in [folder / "participants.tsv", *sorted(folder.glob("sub-*/sub-*_sessions.tsv"))]:
-        header, *rows = [line.split("\t") for line in _lines(path)] or [[]]
-        for row in (dict(zip(header, cells, strict=False)) for cells in rows):
+        header, *rows = [[cell.strip(" \"'") for cell in line.split("\t")] for line in _lines(path)] or [[]]
+        header = [name.lower() for name in header]
+        for line, row in enumerate((dict(zip(header, cells, strict=False)) for cells in rows), start=2):
             subject = row.get("participant_id") or path.name.partition("_")[0]
             session = row.get("session_id") or ""
             who = subject.removeprefix("sub-"), session.removeprefix("ses-")
-            if age := weeks(row.get("scan_age") or row.get("age_weeks") or ""):
-                ages[who] = age if ages.get(who, age) == age else ""
+            text = row.get("scan_age") or row.get("age_weeks") or ""
+            if text.casefold() in NO_AGE:
+                continue
+            if not (age := weeks(text)):
+                say(f"{path}: line {line}: the age {text[:20]!r} is not used; give weeks at the scan (39.3 or 39+2).")
+            ages[who] = age if ages.get(who, age) == age else ""
     return ages
 
 

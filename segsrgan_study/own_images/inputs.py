@@ -116,11 +116,11 @@ def _with_ages(images: list[InputImage]) -> list[InputImage]:
             ages, sub = tables(home.parent), home.name.removeprefix("sub-")
             session = file.relative_to(home).parts[0].removeprefix("ses-")
             once = len(list(home.glob("ses-*"))) < 2  # two visits have two ages
-            age = ages.get((sub, session)) or (ages.get((sub, "")) if once else None)
-            if not age and (sub, "") in ages:
-                say(f"{image.file}: no age is used, {sub} has several sessions or ages; give sub-{sub}_sessions.tsv.")
-                image = replace(image, age_weeks=WITHDRAWN)
-            image = replace(image, age_weeks=float(age) if age else image.age_weeks)
+            mine = [(sub, session), *([(sub, "")] if once else [])]
+            age = next((ages[visit] for visit in mine if visit in ages), "" if (sub, "") in ages else None)
+            if age == "":
+                say(f"{image.file}: no age is used, {sub}'s is unfit or one of several; give sub-{sub}_sessions.tsv.")
+            image = replace(image, age_weeks=image.age_weeks if age is None else float(age or WITHDRAWN))
         found.append(image)
     return found
 

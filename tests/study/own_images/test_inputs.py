@@ -293,7 +293,7 @@ def test_the_age_of_a_table(tmp_path, cell, weeks):
     assert image.age_weeks == pytest.approx(weeks)
 
 
-def test_the_ages_of_bids_tables_and_of_a_manifest(image, tmp_path, monkeypatch):
+def test_the_ages_of_bids_tables_and_of_a_manifest(image, tmp_path, monkeypatch, capsys):
     paths = [image(f"bids/sub-{one}/anat/sub-{one.replace('/', '_')}_T2w.nii") for one in ("01", "02/ses-1", "03")]
     rows = "participant_id\tage\tscan_age\nsub-01\t2\t40.5\nsub-03\t0\t40.5\nsub-03\t0\t30.5\n"  # two ages are none
     rows += f"sub-04\t{'9' * 200_000}\n"
@@ -303,6 +303,16 @@ def test_the_ages_of_bids_tables_and_of_a_manifest(image, tmp_path, monkeypatch)
     for given in ([tmp_path / "bids"], paths, [Path("bids")]):
         images, _ = find_images(given, tmp_path)
         assert [one.age_weeks for one in images] == [40.5, 31.0, WITHDRAWN]
+    told = 'participant_id\tScan_Age\nsub-01\t39,3\n"sub-02"\t"30"\nsub-03\tn/a\n'
+    for age, known in (("282", WITHDRAWN), ("n/a", 30.0)):
+        (tmp_path / "bids" / "participants.tsv").write_text(told)
+        (tmp_path / "bids" / "sub-02" / "sub-02_sessions.tsv").write_text(f"session_id\tscan_age\nses-1\t{age}\n")
+        assert [one.age_weeks for one in find_images(["bids"], tmp_path)[0]] == [WITHDRAWN, known, None]
+    said = capsys.readouterr().err
+    assert "participants.tsv: line 2: the age '39,3' is not used" in said
+    assert "sub-02_sessions.tsv: line 2: the age '282' is not used" in said
+    (tmp_path / "bids" / "participants.tsv").write_text(rows)
+    (tmp_path / "bids" / "sub-02" / "sub-02_sessions.tsv").write_text("session_id\tscan_age\nses-1\t31.0\n")
     image("bids/sub-01/ses-2/anat/sub-01_ses-2_T2w.nii")
     image("bids/sub-01/ses-1/anat/sub-01_ses-1_T2w.nii")  # of two visits, which had the age?
     assert [one.age_weeks for one in find_images(["bids"], tmp_path)[0]] == [WITHDRAWN] * 3 + [31.0, WITHDRAWN]
