@@ -4,6 +4,7 @@ Heavy libraries are imported inside the commands, so that `--help` answers at on
 """
 
 import gc
+import itertools
 import os
 import re
 import sys
@@ -53,10 +54,13 @@ def main() -> None:
     """Run the command line; an error in the input prints one sentence and exits with code 2."""
     sys.stderr = sys.stderr or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - it was closed
     sys.argv = [re.sub("^((?:--[a-z-]+=)?)~(?=/|$)", lambda m: m[1] + os.path.expanduser("~"), one) for one in sys.argv]
+    blank = [before for before, word in itertools.pairwise(sys.argv) if not word]  # as a path it is the current folder
     sys.argv = _repeated(sys.argv)
     gc.set_threshold(50_000)  # by default Python looks through all modules again and again: a tenth of a head's time
     sys.dont_write_bytecode = False  # else, where the environment asks for it, each start compiles a thousand modules
     try:
+        if "--out=" in sys.argv or any(word == "--out" or not word.startswith("-") for word in blank):
+            raise UserError("an input or --out is empty text, as of a variable without a value; name a file or folder.")
         app(standalone_mode=True)
     except (UserError, OSError, MemoryError, ModuleNotFoundError) as error:
         missing = error.name if isinstance(error, ModuleNotFoundError) else ""
