@@ -32,17 +32,24 @@ def keep(out: Path, failures: Iterable[Failure]) -> None:
     for one in failures:
         source, reason = (text.encode(errors="replace").decode() for text in (one.source, one.reason))
         facts = {"case": one.name, "image": source, "reason": reason, "place": place_digest(one.origin)}
-        key = one.name or hashlib.sha256(f"{facts['place']} {one.source}".encode(errors="replace")).hexdigest()[:16]
+        key = hashlib.sha256(f"{facts['place']} {one.name or source}".encode()).hexdigest()[:16]
         write_json(out / FOLDER / f"{key}.json", facts)
 
 
 def forget(out: Path, images: Sequence[InputImage]) -> None:
-    """Remove the failures of images that succeeded, and of folders that could not be read and hold one."""
-    done = {word for one in images for word in (one.name, place_digest(one.file), place_digest(one.origin))}
+    """Remove the failures of images that succeeded, and of folders that could not be read and hold one.
+
+    An image from another place that failed under the name of one that succeeded is a failure still, without that name.
+    """
+    files = {place_digest(one.file) for one in images}
+    series = {(place_digest(one.origin), name) for one in images for name in (one.name, "")}  # of DICOM
     opened = {place_digest(above) for above in {path for one in images for path in one.origin.absolute().parents}}
     for path, one in kept(out):
-        if done & {one["case"], one["place"]} or (one["reason"] == LOCKED and one["place"] in opened):
+        there = one["place"] in files or (one["place"], one["case"]) in series
+        if there or (one["reason"] == LOCKED and one["place"] in opened):
             path.unlink(missing_ok=True)
+        elif one["case"] in {image.name for image in images}:
+            write_json(path, one | {"case": ""})
 
 
 def kept(out: Path) -> Iterator[tuple[Path, dict[str, str]]]:

@@ -75,7 +75,7 @@ def segment_all(images: list[InputImage], failures: Iterable[Failure], job: Job,
     failed = [image for image in images if outcomes.get(image)]
     forget(job.out, [image for image in images if image not in failed])
     names = {image: "" if bids.is_anothers(image, job.out) else image.name for image in failed}
-    keep(job.out, [*unread, *(Failure(one.source, outcomes[one], one.file, names[one]) for one in failed)])
+    keep(job.out, [*unread, *(Failure(one.source, outcomes[one], one.origin, names[one]) for one in failed)])
     write_tables(job.out, reference)
     return statuses
 

@@ -103,8 +103,10 @@ def _ids(name: str) -> dict[str, str]:
 
 def _cases(records: dict[str, dict], volumes: pd.DataFrame, failed: list, stage: str) -> pd.DataFrame:
     """Return one row a case with verdict, state, doubts and all measures; failures come first, then the doubtful."""
-    kept = {"state": "failed", "verdict": "failed"}
-    rows: list[dict[str, Any]] = [{"case": name, "image": image, "reason": why, **kept} for name, image, why in failed]
+    rows: list[dict[str, Any]] = [
+        {"image": image, "reason": why, "state": "failed", "verdict": "failed", **(_ids(name) if name else {})}
+        for name, image, why in failed
+    ]
     volumes_ml = pd.DataFrame([record["Volumes_ml"] for record in records.values()], list(records)).add_suffix("_ml")
     quality = pd.DataFrame([record["Quality"] for record in records.values()], list(records), dtype=float)
     far = outliers(volumes_ml.join(quality.reindex(columns=["snr", "contrast"])))

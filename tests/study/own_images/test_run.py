@@ -2,6 +2,7 @@ import dataclasses
 import itertools
 import json
 import re
+import shutil
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from unittest.mock import Mock
@@ -267,6 +268,11 @@ def test_failures_stay_until_their_image_succeeds_whichever_job_ran_last(cases, 
     segment_all(cases[1:], [], job)
     assert table_of(job, "cases")["state"].tolist() == ["failed", "failed", "succeeded", "succeeded"]
     assert "2 failed" in page_of(job)
+    assert table_of(job, "cases").loc[1, ["participant_id", "case"]].tolist() == ["sub-00"] * 2
+    other = dataclasses.replace(cases[0], file=cases[1].file)  # of another place
+    segment_all([other], [], job)
+    assert table_of(job, "cases")["state"].tolist() == ["failed"] * 2 + ["succeeded"] * 3
+    shutil.rmtree(job.out / "sub-00")
     cases[0].file.write_bytes(content)
     segment_all(cases[:1], [], job)
     again = dataclasses.replace(cases[1], folder=tmp_path / "export")
