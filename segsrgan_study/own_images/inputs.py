@@ -75,7 +75,7 @@ def find_images(
     converted: list[InputImage] = []
     for number, folder in enumerate(track(folders, "converted") if len(folders) > 1 else folders, start=1):
         if _is_locked(folder.file):
-            failures.append(refused(folder, LOCKED))
+            failures.append(refused(replace(folder, source=folder.name or f"folder {number}"), LOCKED))
             continue
         try:
             converted += _converted(folder, scratch / str(number), series, te_ms)
@@ -329,10 +329,15 @@ def _of_line(table: Path, row: Mapping[str, str]) -> InputImage:
     image = replace(image, age_weeks=float(weeks(age)) if age else WITHDRAWN if "age_weeks" in row else None)
     columns = {key: {"sub": "subject", "ses": "session"}.get(key, key) for key in names.ENTITIES}
     labels = {key: names.label(row.get(column, ""), column) for key, column in columns.items()}
+    is_image = image.source.lower().endswith(SUFFIXES)  # the name of another, a folder of DICOM, may be a person's
     if labels["sub"]:
-        return replace(image, name=joined(labels), person=labels["sub"], by_table=True, beside=None)
+        name = joined(labels)
+        source = image.source if is_image else name
+        return replace(image, source=source, name=name, person=labels["sub"], by_table=True, beside=None)
     if any(labels.values()):
         raise UserError("session, run and the like name an image together with a subject alone; fill in the subject")
+    if not (is_folder or is_image):
+        raise UserError(f"{row['image'][:80]!r} is no image or folder that can be read; correct it, or name a subject")
     named = image if image.file.is_dir() else _of_file(image.file, image.file.name)
     return replace(named, source=image.source, age_weeks=image.age_weeks)
 

@@ -83,6 +83,7 @@ def test_a_table_names_subjects_sessions_and_repeated_scans(find, image, tmp_pat
     [
         ("file\na.nii\n", "column 'image'"),
         ("image\na\0.nii\n", "line 2: .*cannot be read"),
+        ("image\nDOE_JANE\n", "line 2: 'DOE_JANE' is no image"),
         (f"image\n{'a' * 999}.nii\n", "line 2: .*cannot be read"),
         ("image,subject\na.nii,P1\n,P2\n", "line 3: no image"),
         ("image,subject\na.nii,P1\nb.nii,\n", "line 3: no subject"),
@@ -227,9 +228,9 @@ def test_a_folder_that_cannot_be_read_fails_alone(image, tmp_path, monkeypatch, 
     images, failures = find_images([tmp_path / "in"], tmp_path)
     assert ([one.name for one in images], len(failures)) == (["sub-P1"], 1)
     monkeypatch.setattr(os, "access", lambda path, how: "locked" not in str(path))
-    (tmp_path / "list.csv").write_text("image,subject\nin/locked,A\nin/P1.nii,B\n")
+    (tmp_path / "list.csv").write_text("image,subject\nin/locked,A\nin/P1.nii,B\nDOE_JANE,C\n")
     images, ((source, why, *_),) = find_images([tmp_path / "list.csv"], tmp_path)
-    assert ([one.name for one in images], source, why) == (["sub-B"], "in/locked/.", LOCKED)
+    assert ([one.source for one in images], source, why) == (["in/P1.nii", "sub-C"], "sub-A", LOCKED)
 
 
 @pytest.mark.parametrize(
