@@ -37,6 +37,8 @@ DESCRIPTIONS = {
     "uncertainty": "Probability that the label is wrong.",
     "hemispheres": "Content of the skull: 1 left, 2 right.",
 }
+RESULTS = "SegSRGAN: super-resolution and segmentation of thick-slice MRI"  # names of data sets
+SIMULATED = "Thick-slice images, simulated from high-resolution ones"
 MAKER = {"Name": "segsrgan_core", "Version": segsrgan_core.__version__}
 BITS = {"T2w": 14, "uncertainty": 8, "probseg": 8}  # precision of the files; scanners store 12 bits
 STRIPPED = 2 / 3  # share of voxels that are exactly 0 in an image without its skull
@@ -209,15 +211,16 @@ def _rounded(image: Nifti1Image, what: str) -> Nifti1Image:
 
 
 def write_description(out: Path, name: str) -> None:
-    """Write `dataset_description.json` of a BIDS data set called `name`; what was added to it is kept.
+    """Write `dataset_description.json` of a BIDS data set, RESULTS or SIMULATED; what was added to it is kept.
 
-    A UserError tells that somebody else's data set is there.
+    A UserError tells that another data set is there.
     """
     path, makers = out / "dataset_description.json", []
     there = read_facts(path)
     with suppress(TypeError, KeyError):
         makers = [one["Name"] for one in there["GeneratedBy"]]
-    if makers != [MAKER["Name"]] and any((out / name).exists() for name in OTHERS):
+    another = there.get("Name") != name and there.get("Name") in (RESULTS, SIMULATED)
+    if another or (makers != [MAKER["Name"]] and any((out / name).exists() for name in OTHERS)):
         raise UserError(f"{out}: the folder holds another data set; give --out a folder of its own.")
     facts = {"Name": name, "BIDSVersion": "1.10.0", "DatasetType": "derivative"}
     write_json(path, {**facts, **there, "GeneratedBy": [MAKER]})
@@ -225,10 +228,12 @@ def write_description(out: Path, name: str) -> None:
 
 def write_top(out: Path) -> None:
     """Write the files at the top of the derivatives: description, table of labels, README, `.bidsignore`."""
-    write_description(out, "SegSRGAN: super-resolution and segmentation of thick-slice MRI")
+    write_description(out, RESULTS)
     (out / FOLDER).mkdir(exist_ok=True)
     labels = pd.DataFrame({"index": list(DRAWEM9), "name": list(DRAWEM9.values())})
     write_csv(out / "desc-segsrgan_dseg.tsv", labels, sep="\t")
     if not (out / "README").exists():
         write_text(out / "README", Path(__file__).with_name("README.txt").read_text(encoding="utf-8"))
-    write_text(out / ".bidsignore", "\n".join(NOT_BIDS) + "\n")
+    ignored = out / ".bidsignore"
+    added = ignored.read_text(encoding="utf-8", errors="replace").splitlines() if ignored.exists() else []
+    write_text(ignored, "\n".join(dict.fromkeys([*NOT_BIDS, *added])) + "\n")

@@ -45,7 +45,7 @@ def simulate_all(
             say(str(error) if str(image.file) in str(error) else f"{image.file}: {error}")
             continue
         if not paths:
-            bids.write_description(out, "Thick-slice images, simulated from high-resolution ones")
+            bids.write_description(out, bids.SIMULATED)
         source = {"SourceSha256": bids.source_digest(image.file), "SourcePlace": place_digest(image.origin)}
         write_json(f"{base}.json", {**facts, "Sources": [image.source], **source})
         paths.append(save_image(low, f"{base}.nii.gz"))

@@ -220,9 +220,11 @@ def test_a_contact_sheet_does_not_depend_on_the_last_digits(cases, job, tmp_path
 
 
 def test_a_folder_of_other_data_is_no_place_for_the_results(cases, job):
-    write_text(job.out / "dataset_description.json", '{"Name": "Ours"}')
-    with pytest.raises(UserError, match="another data set"):
-        segment_all(cases, [], job)
+    simulated = {"Name": bids.SIMULATED, "GeneratedBy": [bids.MAKER]}
+    for facts in (simulated, {"Name": "Ours"}):
+        write_json(job.out / "dataset_description.json", facts)
+        with pytest.raises(UserError, match="another data set"):
+            segment_all(cases, [], job)
     assert [path.name for path in job.out.iterdir()] == ["dataset_description.json"]
     with pytest.raises(UserError, match="holds the image"):
         segment_all(cases, [], dataclasses.replace(job, out=cases[0].file.parent.parent))
@@ -233,9 +235,12 @@ def test_what_others_wrote_stays(cases, job):
     facts = json.loads((job.out / "dataset_description.json").read_text())
     write_json(job.out / "dataset_description.json", facts | {"Authors": ["Me"]})
     write_text(job.out / "README", "mine")
+    with (job.out / ".bidsignore").open("a") as handle:
+        handle.write("mine\n")
     segment_all(cases[:1], [], job)
     assert json.loads((job.out / "dataset_description.json").read_text())["Authors"] == ["Me"]
     assert (job.out / "README").read_text() == "mine"
+    assert (job.out / ".bidsignore").read_text().split() == [*bids.NOT_BIDS, "mine"]
     write_json(job.out / "dataset_description.json", facts | {"GeneratedBy": [*facts["GeneratedBy"], {"Name": "Ours"}]})
     for out in (job.out, job.out.with_name("mine")):
         write_text(out / "growth.png", "mine")
