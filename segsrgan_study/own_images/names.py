@@ -13,9 +13,10 @@ from segsrgan_study.files import stem
 ENTITIES = ("sub", "ses", "acq", "ce", "rec", "run", "echo", "part", "chunk")  # of an anatomical image, in BIDS's order
 LABELS = {"cortex": "CGM", "white": "WM", "csf": "CSF", "brainstem": "BS", "cerebellum": "CBM"}  # BIDS's own words
 # Words that say that an image is no T2w one: anywhere in a name, at its end, and where no word says T2.
-ANYWHERE = "T1W|MP2?RAGE|FLAIR|SWI|DWI|DTI|BOLD|T2STARW?|PDW|INPLANET[12]|UNIT1|IMAGINARY"
-AT_END = "UNI|ADC|CT|ASL|ANGIO|MRA|TOF|EPI|SBREF|CBV|M0SCAN|MAGNITUDE[12]?|PH|PHASE.*|FIELDMAP|PDT2|B0|.+MAP"
-ALONE = "T1[A-Z]*|PD"
+ANYWHERE = "T1W|MP2?RAGE|FLAIR|STIR|TIRM|SWIP?|DWI|DTI|DIFF|TRACEW?|EP2D|B[0-9]+T|BOLD|PERF|T2S(TARW?)?|FL2D|HEMO|PDW"
+ANYWHERE += "|MAPS?|M(IN)?IP|SUBTRACTION|LOCALI[SZ]ERS?|SCOUT|INPLANET[12]|UNIT1|IMAGINARY"
+AT_END = "UNI|E?ADC|FA|CT|ASL|ANGIO|MRA|TOF|EPI|SBREF|CBV|M0SCAN|MAGNITUDE[12]?|PH|PHASE.*|FIELDMAP|PDT2|B0|.+MAP"
+ALONE = "T1[A-Z]*|PD|R2S?"
 SAME_SPACE = "orig|T2w|individual|native|scanner|self"
 MADE = re.compile(rf"_(part-(?:phase|real|imag)|space-(?!(?:{SAME_SPACE})(?:_|$))[^_]+|Eq(?=(?:_\d+)?$))")
 T2 = "(?i)t2w?"  # says nothing in a name
@@ -99,7 +100,8 @@ def other_kind(name: str) -> str:
     """Return the word of a name or description that says that it is no T2w image as it was acquired; "" for none."""
     if made := MADE.search(name):
         return made[1]
-    words = [word for word in re.split("[^A-Za-z0-9]+", name) if word] or [""]
+    said = re.sub("sub-[^_]+", "", name).replace("*", "star")  # an id may be any word
+    words = [word for word in re.split("[^A-Za-z0-9]+", said) if word] or [""]
     kinds = ANYWHERE if any(re.match(T2, word) for word in words) else f"{ANYWHERE}|{ALONE}"
     found = [word for word in words if re.fullmatch(kinds, word, re.IGNORECASE)]
     found += words[-1:] if re.fullmatch(AT_END, words[-1], re.IGNORECASE) else []

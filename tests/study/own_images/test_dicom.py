@@ -19,9 +19,9 @@ def scratch(tmp_path_factory):
 
 @pytest.fixture
 def folder(tmp_path):
-    """A patient's folder as exported: named by the person, with a localiser and two T2w series."""
+    """A patient's folder as exported: named by the person, with a survey and two T2w series."""
     place = tmp_path / "DOE_JANE"
-    dicoms.write_series(place / "1", 1, "localizer", n_slices=3)
+    dicoms.write_series(place / "1", 1, "survey", n_slices=3)
     dicoms.write_series(place / "2", 2, "T2 TSE AX", te_ms=120)
     dicoms.write_series(place / "3", 3, "T2 TSE AX long", te_ms=280)
     return place
