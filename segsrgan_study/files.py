@@ -38,10 +38,7 @@ def stem(path: str | Path) -> str:
 
 
 def visible_files(path: Path) -> tuple[list[Path], list[Path]]:
-    """Return the visible files of a folder and those below it, in order, and the folders that cannot be read.
-
-    Links are followed, each folder once.
-    """
+    """Return a folder's visible files, those below it too, links followed once, and the folders that cannot be read."""
     found, seen, errors = [], set(), []
     for place, folders, files in os.walk(path, onerror=errors.append, followlinks=True):
         real = os.path.realpath(place)

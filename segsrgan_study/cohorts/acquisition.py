@@ -11,7 +11,6 @@ from segsrgan_study.files import stem
 from segsrgan_study.progress import say
 
 METADATA = ("subject", "session", "te_ms", "tr_ms", "age_weeks", "site")
-NO_AGE = ("", "n/a", "na", "nan")
 _TIME = r"(?i)(?<![a-z0-9]){}[_-]?(\d+(?:\.\d+)?)(?:ms)?(?![a-z0-9])"
 _TR = r"(?:[_-]?(?<![a-z0-9])tr[_-]?[1-9]\d*(?:\.\d+)?(?:ms)?)?"
 # At the end of a name, an echo time with or without a repetition time; TE001 or TR120 alone may be a patient's id.
@@ -82,13 +81,11 @@ def bids_ages(folder: Path) -> dict[tuple[str, str], str]:
     ages = {}
     for path in [folder / "participants.tsv", *sorted(folder.glob("sub-*/sub-*_sessions.tsv"))]:
         header, *rows = [[cell.strip(" \"'") for cell in line.split("\t")] for line in _lines(path)] or [[]]
-        header = [name.lower() for name in header]
-        for line, row in enumerate((dict(zip(header, cells, strict=False)) for cells in rows), start=2):
+        for line, row in enumerate((dict(zip(map(str.lower, header), cells, strict=False)) for cells in rows), start=2):
             subject = row.get("participant_id") or path.name.partition("_")[0]
-            session = row.get("session_id") or ""
-            who = subject.removeprefix("sub-"), session.removeprefix("ses-")
+            who = subject.removeprefix("sub-"), (row.get("session_id") or "").removeprefix("ses-")
             text = row.get("scan_age") or row.get("age_weeks") or ""
-            if text.casefold() in NO_AGE:
+            if text.casefold() in ("", "n/a", "na", "nan"):
                 continue
             if not (age := weeks(text)):
                 say(f"{path}: line {line}: the age {text[:20]!r} is not used; give weeks at the scan (39.3 or 39+2).")

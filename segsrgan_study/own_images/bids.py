@@ -109,8 +109,7 @@ def is_anothers(image: InputImage, out: Path) -> bool:
     Another image is one from another place with another content, another person one who was spelled differently, or
     whose images lie in another folder or data set where only their paths tell whose they are.
     """
-    record = read_record(out / image.record)
-    if record is not None and came_from_another(image, record):
+    if came_from_another(image, read_facts(out / image.record)):
         return True
     subject = image.home.parts[0].casefold()  # sub-P1 and sub-p1 are one folder on some file systems
     homes = [path for path in out.glob("sub-*") if path.name.casefold() == subject]

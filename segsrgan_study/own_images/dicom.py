@@ -29,7 +29,6 @@ SERIES = re.compile(rb"(?s)\x20\x00\x0e\x00.{4} *([\d.]+)")
 PIXEL = re.compile(rb"(?s)\x28\x00\x30\x00.{4}" + rb"\\".join([_NUMBER] * 2))
 PLACE = re.compile(rb"(?s)\x20\x00\x32\x00.{4}" + rb"\\".join([_NUMBER] * 3))
 PATIENT = re.compile(rb"(?s)\x10\x00\x20\x00(?:LO(.)\x00|(.)\x00\x00\x00)")  # length, then the value
-NOBODY = r"(?i)^[\W_0x]*$"  # in place of an id or a name
 LPS = np.diag([-1.0, -1, 1, 1])
 
 
@@ -43,8 +42,7 @@ class Series:
     te_ms: float  # echo time in ms; nan if unknown
     fault: str  # reason why it cannot be segmented; "" if it can
     what: str  # shape and voxel size in words
-    patient: str  # digest of the ids, which go nowhere as they are; "" if unknown
-    certain: bool  # whether they hold a digit: a word alone may stand for anybody
+    patient: str  # digest of the ids, which go nowhere as they are; "" without a digit: a word may be anybody
     study: str  # id of the examination and time of the acquisition, which go nowhere either
     time: str
     stack: tuple[str, ...]  # equal for images that may be parts of one
@@ -96,7 +94,7 @@ def convert(folder: Path, scratch: Path) -> list[Series]:
     if (count := max(len(patients), len(ids))) > 1:
         raise UserError(f"{folder}: there are images of {count} patients in it; {OF_EACH}.")
     studies = {one.study for one in found} - {""}
-    if len(studies) > 1 and studies - {one.study for one in found if one.certain}:
+    if len(studies) > 1 and studies - {one.study for one in found if one.patient}:
         fault = "there are several examinations, one without a PatientID that has a digit, perhaps of several patients"
         raise UserError(f"{folder}: {fault}; {OF_EACH}.")
     if done.returncode:
@@ -161,14 +159,13 @@ def _series(path: Path, slices: dict[str, list[tuple]], pixels: dict[str, set[tu
     description = str(facts.get("SeriesDescription") or facts.get("ProtocolName") or "without description")
     if kind := other_kind(description):
         fault = f"its description says {kind}, no T2w image"
-    names = [re.sub(NOBODY, "", facts.get(name, "").strip()) for name in ("PatientID", "PatientName")]
-    ids, certain = "/".join([*names, facts.get("PatientBirthDate", "")]), bool(re.search(r"\d", "".join(names)))
-    patient = hashlib.sha256(ids.encode()).hexdigest() if any(names) else ""
+    ids = [facts.get(name, "").strip() for name in ("PatientID", "PatientName", "PatientBirthDate")]
+    patient = hashlib.sha256("/".join(ids).encode()).hexdigest() if re.search("[1-9]", "".join(ids[:2])) else ""
     number, study, kind = (facts.get(name, "") for name in ("SeriesNumber", "StudyInstanceUID", "ImageType"))
     if {"PHASE", "REAL", "IMAGINARY"} & set(kind):
         fault = "no magnitude image"
     return Series(
-        int(number or 0), description, path, te_ms, fault, what, patient, certain, study,
+        int(number or 0), description, path, te_ms, fault, what, patient, study,
         facts.get("AcquisitionDateTime", ""), (study, str(number), str(kind), plane), place, "DERIVED" in kind,
     )  # fmt: skip
 

@@ -30,7 +30,7 @@ from segsrgan_study.progress import say, track
 NO_IMAGE = r"(?i)(^|[_.-])(brain)?(mask|d?seg|probseg|labels?|parcellation|tissues?)$"
 NO_FOLDER = f"(?i)derivatives|sourcedata|code|labels?|masks?|segmentations?|func|fmap|perf|pet|{names.ANYWHERE}"
 UNREAD = (".nrrd", ".nhdr", ".mha", ".mhd", ".mnc", ".par", ".img", ".gz", ".bz2", ".xz", ".zip", ".tar", ".tgz", ".7z")
-IN_A_TABLE = "list both in a CSV table with columns image, subject, run"
+IN_A_TABLE = "list both in a CSV table with columns image, subject,"
 NO_LETTER = "no Latin letter or digit is in its name; give a CSV table with a column subject"
 MOST_NAMED = 10  # in one sentence
 
@@ -115,9 +115,8 @@ def _with_ages(images: list[InputImage]) -> list[InputImage]:
         if home and not image.age_weeks and not image.folder:
             ages, sub = tables(home.parent), home.name.removeprefix("sub-")
             session = file.relative_to(home).parts[0].removeprefix("ses-")
-            once = len(list(home.glob("ses-*"))) < 2  # two visits have two ages
-            mine = [(sub, session), *([(sub, "")] if once else [])]
-            age = next((ages[visit] for visit in mine if visit in ages), "" if (sub, "") in ages else None)
+            visits = [(sub, session), (sub, "")][: 1 if len(list(home.glob("ses-*"))) > 1 else 2]  # two have two ages
+            age = next((ages[visit] for visit in visits if visit in ages), "" if (sub, "") in ages else None)
             if age == "":
                 say(f"{image.file}: no age is used, {sub}'s is unfit or one of several; give sub-{sub}_sessions.tsv.")
             image = replace(image, age_weeks=image.age_weeks if age is None else float(age or WITHDRAWN))
@@ -137,8 +136,7 @@ def _of_te(images: list[InputImage], te_ms: float, failures: list[Failure]) -> l
     """Return of each subject's and session's images those with an echo time; where none has it, add a failure."""
     visits: dict[tuple, list[InputImage]] = {}
     for image in images:
-        entities = entities_of(image.name)
-        visits.setdefault((image.person, entities["sub"], entities.get("ses"), image.beside), []).append(image)
+        visits.setdefault((image.person, image.home, image.beside), []).append(image)
     kept = []
     for visit in visits.values():
         times = [image.te_ms or echo_time_ms(image.file) for image in visit]
@@ -173,9 +171,9 @@ def _apart(images: list[InputImage], failures: list[Failure]) -> list[InputImage
             reason += "a CSV table with a column subject"
         elif person.beside and image.beside and person.beside != image.beside:
             reason = f"another image of {image.person!r} lies in another folder or data set, as if of another person; "
-            reason += "say whose both are in a CSV table with columns image, subject, session"
+            reason += f"{IN_A_TABLE} session"
         elif other := kept.get(image.name.casefold()):
-            reason = f"its outputs would have the names of those of {other.source}, {other.name}; {IN_A_TABLE}"
+            reason = f"its outputs would have the names of those of {other.source}, {other.name}; {IN_A_TABLE} run"
         if reason:
             failures.append(refused(image, reason))
             continue
@@ -331,9 +329,8 @@ def _of_line(table: Path, row: Mapping[str, str]) -> InputImage:
     labels = {key: names.label(row.get(column, ""), column) for key, column in columns.items()}
     is_image = image.source.lower().endswith(SUFFIXES)  # the name of another, a folder of DICOM, may be a person's
     if labels["sub"]:
-        name = joined(labels)
-        source = image.source if is_image else name
-        return replace(image, source=source, name=name, person=labels["sub"], by_table=True, beside=None)
+        source = image.source if is_image else joined(labels)
+        return replace(image, source=source, name=joined(labels), person=labels["sub"], by_table=True, beside=None)
     if any(labels.values()):
         raise UserError("session, run and the like name an image together with a subject alone; fill in the subject")
     if not (is_folder or is_image):
@@ -350,10 +347,9 @@ def _converted(folder: InputImage, place: Path, wanted: str, te_ms: float | None
     # The pseudonym is made from the images alone and is the same in every run.
     name = folder.name or f"sub-{min(sha256(one.file) for one in series)[:10]}"
     studies = list(dict.fromkeys(one.study for one in sorted(series, key=lambda one: one.time) if not one.fault))
-    age_weeks = folder.age_weeks
-    if age_weeks and len(studies) > 1:
+    if folder.age_weeks and len(studies) > 1:
         say(f"{folder.file}: its age is not used, {len(studies)} examinations are in it; list the folder of each.")
-        age_weeks = WITHDRAWN
+        folder = replace(folder, age_weeks=WITHDRAWN)
     images = []
     for one in chosen:
         entities = entities_of(name)
@@ -365,7 +361,7 @@ def _converted(folder: InputImage, place: Path, wanted: str, te_ms: float | None
         if len(studies) > 1:
             number = str(studies.index(one.study) + 1)
             entities |= {"acq": f"{entities.get('acq', '')}study{number}"} if "ses" in entities else {"ses": number}
-        known = {"folder": folder.file, "age_weeks": age_weeks, "by_table": folder.by_table}
+        known = {"folder": folder.file, "age_weeks": folder.age_weeks, "by_table": folder.by_table}
         images.append(InputImage(one.file, joined(entities), f"DICOM {text}", entities["sub"], **known))
     names = dict(zip(chosen, images, strict=True))
     for one in series:

@@ -13,9 +13,9 @@ from segsrgan_study.files import stem
 ENTITIES = ("sub", "ses", "acq", "ce", "rec", "run", "echo", "part", "chunk")  # of an anatomical image, in BIDS's order
 LABELS = {"cortex": "CGM", "white": "WM", "csf": "CSF", "brainstem": "BS", "cerebellum": "CBM"}  # BIDS's own words
 # Words that say that an image is no T2w one: anywhere in a name, at its end, and where no word says T2.
-ANYWHERE = "T1W|MP2?RAGE|FLAIR|STIR|TIRM|SWIP?|DWI|DTI|DIFF|TRACEW?|EP2D|B[0-9]+T|BOLD|PERF|T2S(TARW?)?|FL2D|HEMO|PDW"
-ANYWHERE += "|MAPS?|M(IN)?IP|SUBTRACTION|LOCALI[SZ]ERS?|SCOUT|INPLANET[12]|UNIT1|IMAGINARY"
-AT_END = "UNI|E?ADC|FA|CT|ASL|ANGIO|MRA|TOF|EPI|SBREF|CBV|M0SCAN|MAGNITUDE[12]?|PH|PHASE.*|FIELDMAP|PDT2|B0|.+MAP"
+ANYWHERE = "T1W|MP2?RAGE|FLAIR|STIR|TIRM|SWIP?|DWI|DTI|DIFF|TRACEW?|EP2D|B[0-9]+T|BOLD|PERF|T2(S|STARW?|MAPS?)|FL2D"
+ANYWHERE += "|HEMO|PDW|M(IN)?IP|SUBTRACTION|LOCALI[SZ]ERS?|SCOUT|INPLANET[12]|UNIT1|IMAGINARY"
+AT_END = "UNI|E?ADC|FA|CT|ASL|ANGIO|MRA|TOF|EPI|SBREF|CBV|M0SCAN|MAGNITUDE[12]?|PH|PHASE.*|FIELDMAP|PDT2|B0|.*MAPS?"
 ALONE = "T1[A-Z]*|PD|R2S?"
 SAME_SPACE = "orig|T2w|individual|native|scanner|self"
 MADE = re.compile(rf"_(part-(?:phase|real|imag)|space-(?!(?:{SAME_SPACE})(?:_|$))[^_]+|Eq(?=(?:_\d+)?$))")
@@ -93,7 +93,7 @@ class InputImage:
 
 def entities_of(name: str) -> dict[str, str]:
     """Return the BIDS entities of a name such as `sub-01_ses-2`, key to value."""
-    return dict(pair.split("-", 1) for pair in name.split("_"))
+    return dict(pair.split("-", 1) for pair in name.split("_") if pair)
 
 
 def other_kind(name: str) -> str:

@@ -97,16 +97,14 @@ def _volumes(name: str, record: dict[str, Any], reference: Reference) -> list[di
 
 def _ids(name: str) -> dict[str, str]:
     entities = entities_of(name)
-    session = f"ses-{entities['ses']}" if "ses" in entities else "n/a"
-    return {"participant_id": f"sub-{entities['sub']}", "session_id": session, "case": name}
+    session = f"ses-{entities['ses']}" if "ses" in entities else "n/a" if name else ""
+    return {"participant_id": name.partition("_")[0], "session_id": session, "case": name}
 
 
 def _cases(records: dict[str, dict], volumes: pd.DataFrame, failed: list, stage: str) -> pd.DataFrame:
     """Return one row a case with verdict, state, doubts and all measures; failures come first, then the doubtful."""
-    rows: list[dict[str, Any]] = [
-        {"image": image, "reason": why, "state": "failed", "verdict": "failed", **(_ids(name) if name else {})}
-        for name, image, why in failed
-    ]
+    state = {"state": "failed", "verdict": "failed"}
+    rows: list[dict[str, Any]] = [{"image": of, "reason": why, **state, **_ids(name)} for name, of, why in failed]
     volumes_ml = pd.DataFrame([record["Volumes_ml"] for record in records.values()], list(records)).add_suffix("_ml")
     quality = pd.DataFrame([record["Quality"] for record in records.values()], list(records), dtype=float)
     far = outliers(volumes_ml.join(quality.reindex(columns=["snr", "contrast"])))
@@ -129,20 +127,15 @@ def _cases(records: dict[str, dict], volumes: pd.DataFrame, failed: list, stage:
 
 
 def _of_age(record: dict[str, Any], numbers: dict[str, float], stage: str) -> list[str]:
-    """Return what is unusual at the age of a case, or in a head that is small for the weights, a sentence each.
-
-    What is usual is published, for the `stage` of life or, outside its ages, for the other one, whatever the reference.
-    """
-    age, ml = record.get("AgeWeeks"), numbers.get("intracranial_ml", np.nan)
+    """Return what is unusual at an age, by published curves alone, or in a head that is small for the weights."""
+    age, ml = record.get("AgeWeeks") or np.nan, numbers.get("intracranial_ml", np.nan)
     told, youngest, oldest = [], *(record.get("ModelAgesWeeks") or (0, np.inf))
     meant = f"the weights are meant for {youngest:g} to {oldest:g} weeks"
-    if age is None:
-        if ml < find_reference("fetus").curves["intracranial"].expected(youngest)[0]:
-            told.append(f"an intracranial volume of {ml:.0f} mL is that of a younger fetus, and {meant}; give the age")
-        return told
-    if not youngest <= age <= oldest:
+    if age < youngest or age > oldest:
         told.append(f"the age is {age:.3g} weeks, and {meant}")
-    ages = {stage: AGES_WEEKS[stage], **AGES_WEEKS}
+    if np.isnan(age) and ml < find_reference("fetus").curves["intracranial"].expected(youngest)[0]:
+        told.append(f"an intracranial volume of {ml:.0f} mL is that of a younger fetus, and {meant}; give the age")
+    ages = {stage: AGES_WEEKS[stage], **AGES_WEEKS}  # the stage goes before the other
     fitting = next((one for one, (low, high) in ages.items() if low <= age <= high), stage)
     if abs(z := find_reference(fitting).curves["intracranial"].z(age, ml)) > FAR_Z:
         told.append(f"an intracranial volume of {ml:.0f} mL is not that of {age:.3g} weeks (z {z:+.1f})")

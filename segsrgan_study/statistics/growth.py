@@ -18,6 +18,7 @@ FEWEST, FEWEST_BENT = 6, 20  # subjects for a straight line, and for a quadratic
 LARGEST_ML = 2500.0  # of a reference; more is mm3
 POSSIBLE_WEEKS = (15.0, 100.0)  # others are days, years or mistakes
 COLUMNS = ("age_weeks", "tissue", "volume_ml")  # of a reference table
+TISSUES = (*NUMBERS, "intracranial")
 
 # Mean and standard deviation (mL) over age (weeks) as quadratics, highest power first: Uus et al. 2026, "Multi-BOUNTI:
 # multi-lobe brain volumetry and segmentation for fetal and neonatal MRI", medRxiv 2026.04.21.26351376, 3 T; numbers of
@@ -138,11 +139,9 @@ def find_reference(word: str) -> Reference:
         raise UserError(f"{path}: postmenstrual ages must lie between {between} weeks; correct age_weeks.")
     rows = rows[rows.get("verdict", pd.Series("", rows.index)) != "do not use"]
     sides = rows.get("side", pd.Series("both", rows.index)).astype(str).str.lower()
-    if strange := sorted({*sides} - {"both", *SIDES}):
-        raise UserError(f"{path}: side {strange[0]!r} is none of both, left, right; correct the column side.")
-    if strange := sorted({*rows["tissue"]} - {*NUMBERS, "intracranial"}):
-        known = ", ".join([*NUMBERS, "intracranial"])
-        raise UserError(f"{path}: tissue {strange[0]!r} is none of {known}; correct the column tissue.")
+    for column, cells, known in (("side", sides, ("both", *SIDES)), ("tissue", rows["tissue"], TISSUES)):
+        if strange := sorted({*cells} - {*known}):
+            raise UserError(f"{path}: {column} {strange[0]!r} is none of {', '.join(known)}; correct this column.")
     if (rows["volume_ml"] > LARGEST_ML).any():
         raise UserError(f"{path}: there are volumes above {LARGEST_ML:g} mL; give volume_ml in mL.")
     rows = rows.assign(name=np.where(sides.isin(SIDES), sides + "_" + rows["tissue"], rows["tissue"]))
