@@ -21,6 +21,8 @@ from segsrgan_core.errors import UserError
 
 PAIRS = (".img", ".hdr")
 SUFFIXES = (".nii.gz", ".nii", ".mgz", ".mgh", *PAIRS)
+ALIASES = {"participant_id": "subject", "session_id": "session", "sub": "subject", "ses": "session"}  # of columns
+ALIASES |= {"scan_age": "age_weeks"}  # as dHCP calls it; BIDS's age is in years
 LARGEST_VOXELS = 600**3  # more is a broken header, not a head, and may not fit into memory
 SMALLEST_VOXEL_MM, LARGEST_VOXEL_MM = 0.05, 20.0
 UNITS = {1: "metres", 3: "micrometres"}  # of NIfTI's xyzt_units, other than mm

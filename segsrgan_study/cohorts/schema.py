@@ -12,8 +12,6 @@ SPLITS = ("train", "val", "test", "variability")
 FILES = ("image", "labels", "mask", "hr", "sides")
 OPTIONAL = ("hr", "sides")
 NUMBERS = ("te_ms", "tr_ms", "age_weeks")
-ALIASES = {"participant_id": "subject", "session_id": "session", "sub": "subject", "ses": "session"}  # of columns
-ALIASES |= {"scan_age": "age_weeks"}  # as dHCP calls it; BIDS's age is in years
 
 
 class Row(NamedTuple):

@@ -16,10 +16,10 @@ from segsrgan_core.errors import UserError
 from segsrgan_study.cohorts.acquisition import bids_ages, echo_time_ms, weeks
 from segsrgan_study.cohorts.download import PUBLIC, fetch_missing
 from segsrgan_study.cohorts.manifest import image_rows, locate, read_manifest
-from segsrgan_study.cohorts.schema import ALIASES, COLUMNS, OPTIONAL, SPLITS, Row
+from segsrgan_study.cohorts.schema import COLUMNS, OPTIONAL, SPLITS, Row
 from segsrgan_study.cohorts.tables import parse_table, read_bytes, refuse
 from segsrgan_study.faults import sentence
-from segsrgan_study.files import SUFFIXES, sha256, stem, visible_files
+from segsrgan_study.files import ALIASES, SUFFIXES, sha256, stem, visible_files
 from segsrgan_study.own_images import names
 from segsrgan_study.own_images.dicom import choose, convert, nearest_te
 from segsrgan_study.own_images.failures import LOCKED, refused

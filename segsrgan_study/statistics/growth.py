@@ -10,8 +10,8 @@ from scipy import special  # scipy.stats takes long to import
 
 from segsrgan_core.classes import NUMBERS, SIDES
 from segsrgan_core.errors import UserError
-from segsrgan_study.cohorts.schema import ALIASES
 from segsrgan_study.faults import sentence
+from segsrgan_study.files import ALIASES
 
 LEVELS = (0.025, 0.975)  # ends of the expected range: 95 % of the subjects
 FEWEST, FEWEST_BENT = 6, 20  # subjects for a straight line, and for a quadratic
