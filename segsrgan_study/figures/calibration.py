@@ -1,4 +1,4 @@
-"""Trust in a segmentation: its map of uncertainty, the reliability of its probabilities, its volumes."""
+"""Trust in a segmentation: its map of uncertainty, and the reliability of its probabilities."""
 
 from itertools import cycle
 
@@ -10,9 +10,9 @@ from nibabel.nifti1 import Nifti1Image
 
 from segsrgan_core.classes import NUMBERS
 from segsrgan_study.figures.panels import contour, scale_bar, show
-from segsrgan_study.figures.style import BLACK, BLUE, CORTEX, CYCLE, GREY, lettered_panels, styled
+from segsrgan_study.figures.style import CORTEX, CYCLE, GREY, lettered_panels, styled
 from segsrgan_study.figures.views import mask_of, view_of
-from segsrgan_study.statistics.reliability import BEFORE, volume_table
+from segsrgan_study.statistics.reliability import BEFORE
 
 PLANE = "axial"
 
@@ -20,22 +20,19 @@ PLANE = "axial"
 @styled
 def draw(
     bins: pd.DataFrame,
-    scores: pd.DataFrame,
     image: Nifti1Image,
     labels: Nifti1Image,
     uncertainty: Nifti1Image,
     structure: str = "cortex",
 ) -> tuple[Figure, pd.DataFrame]:
-    """Draw `bins` and `scores`, `calibration.csv` and `per_subject.csv` of `results/evaluation`, of a structure.
+    """Draw `bins`, `calibration.csv` of `results/evaluation`, beside SegSRGAN's images of a test subject.
 
-    Image, labels and uncertainty (probabilities) are SegSRGAN's of a test subject. Values: the bins, then the volumes.
+    The map of uncertainty holds probabilities. Values: the bins.
     """
-    volumes = volume_table(scores)
-    volumes = volumes[volumes["structure"] == structure]
     mask = mask_of(labels, NUMBERS[structure])
     view = view_of(image, mask if np.any(mask.dataobj) else None, PLANE)
     width, height = view.size_mm(PLANE)
-    fig, axes = lettered_panels(4, 44 * height / width + 16, columns=4)
+    fig, axes = lettered_panels(3, 58 * height / width + 22)
     show(axes[0], image, PLANE, view)
     contour(axes[0], mask, PLANE, view, CORTEX, width=0.5)
     scale_bar(axes[0])
@@ -45,10 +42,7 @@ def draw(
     for ax in axes[:2]:
         ax.set_anchor("N")
     _curves(axes[2], bins)
-    axes[3].plot(volumes["volume_true_ml"], volumes["volume_ml"], "o", color=BLUE)
-    axes[3].axline((float(volumes["volume_true_ml"].mean()),) * 2, slope=1, color=BLACK, linestyle=":", linewidth=0.9)
-    axes[3].set(xlabel=f"true volume of the {structure} (ml)", ylabel="measured (ml)")
-    return fig, pd.concat([bins, volumes], ignore_index=True)
+    return fig, bins
 
 
 def _curves(ax: Axes, bins: pd.DataFrame) -> None:

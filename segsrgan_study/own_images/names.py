@@ -16,7 +16,7 @@ LABELS = {"cortex": "CGM", "white": "WM", "csf": "CSF", "brainstem": "BS", "cere
 ANYWHERE = "T1W|MP2?RAGE|FLAIR|STIR|TIRM|SWIP?|DWI|DTI|DIFF|TRACEW?|EP2D|B[0-9]+T|BOLD|PERF|T2(S|STARW?|MAPS?)|FL2D"
 ANYWHERE += "|HEMO|PDW|M(IN)?IP|SUBTRACTION|LOCALI[SZ]ERS?|SCOUT|INPLANET[12]|UNIT1|IMAGINARY"
 AT_END = "UNI|E?ADC|FA|CT|ASL|ANGIO|MRA|TOF|EPI|SBREF|CBV|M0SCAN|MAGNITUDE[12]?|PH|PHASE.*|FIELDMAP|PDT2|B0|.*MAPS?"
-ALONE = "T1[A-Z]*|PD|R2S?"
+ALONE = "T1[A-Z]*|PD|R2S"
 SAME_SPACE = "orig|T2w|individual|native|scanner|self"
 MADE = re.compile(rf"_(part-(?:phase|real|imag)|space-(?!(?:{SAME_SPACE})(?:_|$))[^_]+|Eq(?=(?:_\d+)?$))")
 T2 = "(?i)t2w?"  # says nothing in a name

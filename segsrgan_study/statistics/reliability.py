@@ -13,7 +13,6 @@ from scipy import ndimage
 BINS = 10
 REACH_MM = 5.0
 BEFORE = "_before_calibration"  # end of the name of a structure whose probabilities are not calibrated
-VOLUMES = ["volume_ml", "volume_true_ml"]
 
 
 def near_truth(truth: np.ndarray, spacing_mm: Sequence[float]) -> np.ndarray:
@@ -57,10 +56,3 @@ def ranking(uncertainty: np.ndarray, truth: np.ndarray, found: np.ndarray, near:
 
     wrong = (truth != found)[near]
     return float(roc_auc_score(wrong, uncertainty[near])) if wrong.any() and not wrong.all() else float("nan")
-
-
-def volume_table(scores: pd.DataFrame) -> pd.DataFrame:
-    """Return SegSRGAN's volumes out of the long table of scores: subject, structure and the columns of `VOLUMES`."""
-    chosen = scores[(scores["method"] == "segsrgan") & scores["metric"].isin(VOLUMES)]
-    wide = chosen.pivot(index=["subject", "structure"], columns="metric", values="value")
-    return wide.reindex(columns=VOLUMES).dropna().reset_index()

@@ -19,6 +19,7 @@ from segsrgan_study.params import Settings
 from segsrgan_study.paths import Study
 from segsrgan_study.scores import image_scores, label_scores, score_table
 from segsrgan_study.shapes.cortex import cortical_shape
+from segsrgan_study.statistics.differences import found_differences, volume_shares
 from segsrgan_study.statistics.reliability import BEFORE, expected_error, near_truth, pooled, ranking, reliability_bins
 from segsrgan_study.statistics.summary import summarise, with_methods
 from segsrgan_study.steps.data.cases import PreparedCase
@@ -121,6 +122,7 @@ def write_evaluation(
     note_costs(study.costs, "evaluate", [("SegSRGAN", case.name, case.seconds) for case in scored])
     scores = score_table([{"cohort": settings.cohort, **row} for case in scored for row in case.rows])
     summary = with_methods(summarise(scores, seed=settings.seed), methods, reasons(runs), card.classes)
+    summary["differences"] = found_differences(volume_shares(scores, main_tissue(card.classes)))
     folder = study.results / "evaluation"
     write_csv(folder / "per_subject.csv", scores)
     write_csv(folder / "calibration.csv", pooled(pd.concat([case.bins for case in scored])))

@@ -20,6 +20,7 @@ from segsrgan_study.figures import (
     before_after,
     bland_altman,
     calibration,
+    differences,
     growth,
     learning,
     methods,
@@ -42,6 +43,7 @@ from segsrgan_study.statistics.spread import spread
 from tests.settings import ROOT
 from tests.study.figures.conftest import head
 from tests.study.notebook_04 import analyse
+from tests.study.statistics.test_differences import differing
 
 CORTICES = [mask_of(labels, 2) for _, labels in (head(), head(shift=0.6), head((44, 48, 36)))]
 EPOCH = np.arange(1, 11)
@@ -99,7 +101,8 @@ def drawn(images, scores, volumes, compared, models):
         "learning": learning.draw(HISTORY),
         "before_after": before_after.draw(low, spline, spline, truth, labels, labels),
         "methods": methods.draw(scores),
-        "calibration": calibration.draw(BINS, scores, spline, labels, doubt),
+        "calibration": calibration.draw(BINS, spline, labels, doubt),
+        "differences": differences.draw(differing()),
         "ablations": ablations.draw(compared),
         "variability_table": variability_table.draw(analyse(volumes), with_talk=True),
         "te_effect": te_effect.draw(volumes),
