@@ -28,6 +28,8 @@ def draw(
         true = np.sort(group["true"])
         ax.plot(true, np.exp(line["intercept"]) * true ** line["slope"], color=BLUE)
         ax.plot(group["true"], group["found"], "o", color=BLUE)
-        ax.set_title(f"{method_title(method, titles)}: {line['slope']:.2f}")
-        ax.set(xlim=ends, ylim=ends, aspect="equal", xlabel=f"true {structure} / ICV", ylabel="found / true ICV")
+        said = f"{method_title(method, titles)}\nslope {line['slope']:.2f}"
+        ax.text(0.03, 0.98, said, transform=ax.transAxes, va="top")
+        ax.set(xlim=ends, ylim=ends, aspect="equal")
+        ax.set(xlabel=f"true {structure} / ICV", ylabel=f"found {structure} / ICV")
     return fig, shown.reset_index(drop=True)
