@@ -42,7 +42,7 @@ class PhantomCohort:
     n_test: int
     n_patients: int  # patients with one image an echo time
     spacing_mm: float  # voxel size of the high-resolution images
-    thickness_sd: float  # of term phantoms: standard deviation of the logarithm of the cortex's mean thickness
+    thickness_sd: float  # standard deviation of the logarithm of the cortex's mean thickness
     simulation: Simulation  # acquisition of the patients' images; their noise is `patient_noise`
     seed: int  # each subject draws from the seed, its part and its index alone
     te_ms: tuple[float, ...] = TE_MS  # of the patients
@@ -52,7 +52,6 @@ class PhantomCohort:
     patient_age_weeks: tuple[float, float] = (37.0, 42.0)  # born preterm, imaged around term-equivalent age
     term_size_sd: float = 0.06  # standard deviation of the logarithm of the brain's volume at a given age
     patient_size_sd: float = 0.10
-    patient_thickness_sd: float = 0.045
     warp_mm: float = 1.3  # standard deviation of the warp's velocity
     term_noise: float = 8.0  # in image units (CSF is near 900)
     patient_noise: float = 12.0  # of the thick slices, the same at every echo time
@@ -76,8 +75,7 @@ def make_subject(
     rng, anatomy = np.random.default_rng([config.seed, int(patient), index]), load_anatomy()
     ages = config.patient_age_weeks if patient else config.term_age_weeks
     size_sd = config.patient_size_sd if patient else config.term_size_sd
-    thickness_sd = config.patient_thickness_sd if patient else config.thickness_sd
-    traits = draw_traits(index, ages, size_sd, thickness_sd, anatomy.tissue_ml, rng)
+    traits = draw_traits(index, ages, size_sd, config.thickness_sd, anatomy.tissue_ml, rng)
     affine, points_mm = place(anatomy, traits, draw_warp(config.warp_mm, rng), config.spacing_mm)
     body = Body(anatomy, traits, points_mm, config.spacing_mm, rng)
     maps = {"labels": body.labels, "mask": (body.hemispheres > 0).astype(np.uint8), "sides": body.hemispheres}
