@@ -159,9 +159,9 @@ def test_an_image_that_its_name_rules_out_fails_alone(tmp_path, name, says):
 
 def test_what_a_name_or_a_description_says_of_the_contrast():
     others = "T2 map,T2map_ax,T2*,T2s,ep2d_diff,ep2d_tra_TRACEW,t2 trace,B1000t,STIR cor,t2_tirm_tra,T2 subtraction"
-    others += ",SWIp,Localizer,eADC,perf,PD,T2 MIP,t2_fl2d_tra_hemo,FA,R2,P1_T1"
+    others += ",SWIp,Localizer,eADC,perf,PD,T2 MIP,t2_fl2d_tra_hemo,FA,R2S,P1_T1"
     assert [name for name in others.split(",") if not other_kind(name)] == []
-    t2w = "T2,T2w,t2_tse_tra,T2_haste,ssfse,T2 PROPELLER,sub-MIP_T2w,B100_T2,P1_r2_T2,Stirling_T2,Fabian,FA12,R21"
+    t2w = "T2,T2w,t2_tse_tra,T2_haste,ssfse,T2 PROPELLER,sub-MIP_T2w,B100_T2,P1_r2_T2,Stirling_T2,Fabian,FA12,P1_R2"
     assert [name for name in t2w.split(",") if other_kind(name)] == []
 
 
