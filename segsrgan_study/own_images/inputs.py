@@ -162,7 +162,8 @@ def _apart(images: list[InputImage], failures: list[Failure]) -> list[InputImage
     for same in contents.values():
         told = [one for one in same if one.by_table or one.age_weeks is not None] or same[:1]
         image, said = told[0], list(dict.fromkeys(f"{one.name} (age {one.age_weeks or 'unknown'})" for one in told))
-        person = people.setdefault(entities_of(image.name)["sub"].casefold(), image)
+        subject = entities_of(image.name)["sub"].casefold()
+        person = people.setdefault(subject, image)
         reason = image.fault
         if len(said) > 1:
             reason = f"tables give this image as {' and as '.join(said)}; correct them"
@@ -179,7 +180,7 @@ def _apart(images: list[InputImage], failures: list[Failure]) -> list[InputImage
             continue
         kept[image.name.casefold()] = image
         if not person.beside:
-            people[entities_of(image.name)["sub"].casefold()] = image
+            people[subject] = image
     return list(kept.values())
 
 
