@@ -21,6 +21,7 @@ from segsrgan_core.imaging.intensity import intensity_scale
 from segsrgan_core.segmenter import Segmentation
 from segsrgan_study.motion import offsets_mm
 from segsrgan_study.shapes.topology import euler_number
+from segsrgan_study.verdict.borders import fitted_share
 
 NORMAL_MAD = 0.67449  # median absolute deviation of a unit Gaussian; scipy.stats takes 0.25 s to import
 AIR = 0.05  # of the intensity scale, at the most
@@ -61,6 +62,7 @@ MEASURES = {
     "pieces": "share of the tissue outside its largest piece",
     "euler": "Euler number of the tissue per mL of it: pieces - handles + cavities",
     "sheet_mm": "twice the volume over the surface (of voxel faces) of the tissue, in mm; the thickness of a sheet",
+    "fitted": "cortex that explains the slices best over the cortex found, see `borders`; unknown in noisy images",
     "doubt": "expected volume of wrong labels over the volume of the tissue",
     "disagreement": "disagreement of the passes over the volume of the tissue",
     "length": "standard deviation of the skull's content along y over that along x",
@@ -82,6 +84,8 @@ def measures(image: Nifti1Image, still: Nifti1Image, result: Segmentation) -> di
     to_result = np.linalg.inv(result.labels.affine) @ image.affine
     low = ndimage.affine_transform(inside.astype(np.uint8), to_result, output_shape=image.shape, order=0).astype(bool)
     found = acquired(image, low) | {"jump": largest_jump(still)} | segmented(result, inside)
+    probabilities = {name: np.asarray(p.dataobj, np.float32) for name, p in result.probabilities.items()}
+    found |= {"fitted": fitted_share(still, result.interpolated, probabilities)}
     return {name: float(found.get(name, np.nan)) for name in MEASURES}
 
 

@@ -47,6 +47,9 @@ DETAIL_MM = 1.22  # within slices; the networks have learnt from 0.8 mm and a bl
 BARE, NO_AIR = 0.13, 0.0005
 SLICE_MM = (1.25, 9.0)  # the verdict is fitted to 2 to 9 mm
 BRIGHTEST = 3.0  # over bright; 2.6 by a surface coil
+# Cortex that explains the slices over the cortex found, in heads as large as at term: the white matter of younger ones
+# has layers, which a model of one signal takes for cortex (1.35 in week 34).
+FITTED, FITTED_FROM_ML = (0.85, 1.2), 350.0
 ASYMMETRY = 0.35
 PIECES = 0.1
 STEM = 0.011  # of the skull's content; 0.014 or more in all heads above
@@ -114,6 +117,11 @@ def reasons(volumes_ml: Mapping[str, float], numbers: Mapping[str, float]) -> li
             n.solid < SOLID and n.cut_cm2 <= CUT_CM2,  # what is wrapped around lies in two places
             f"the skull's content has a dent or a hole ({100 * n.solid:.0f} % of its convex hull): see whether a part "
             "of the brain, or its signal, is missing",
+        ),
+        (
+            n.skull_ml >= FITTED_FROM_ML and _outside(n.fitted, FITTED),
+            f"the slices would be explained better by {n.fitted:.2f} times as much cortex: it may be much thinner or "
+            "thicker than what the network has learnt from",
         ),
         (n.asymmetry > ASYMMETRY, f"left and right {tissue} differ by {100 * n.asymmetry:.0f} % of their sum"),
     ]

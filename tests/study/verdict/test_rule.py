@@ -20,6 +20,7 @@ LOOK = [("dark", 0.1), ("lowest", -1.0), ("tail", -0.5), ("cut_cm2", 20.0), ("lo
 LOOK += [("shift_mm", 9.0), ("brightest", 3.5), ("jump", 1.4), ("detail_mm", 1.6), ("slice_mm", 12.0), ("share", 0.7)]
 LOOK += [("turned_deg", 35.0), ("turned_deg", 70.0), ("tilt_deg", 90.0), ("length", 2.5), ("height", 0.4)]
 LOOK += [("asymmetry", 0.5), ("pieces", 0.4), ("stem", 0.005), ("bare", 0.2), ("solid", 0.8)]
+LOOK += [("fitted", 1.3), ("fitted", 0.8)]
 NEVER = [("dark", 0.6), ("skull_ml", 2500.0), ("skull_ml", 12.0)]
 
 
@@ -38,6 +39,10 @@ def test_each_rule_alone_decides(change, verdict):
 def test_a_brain_that_several_sides_of_the_field_cut_is_looked_at():
     assert reasons(VOLUMES, USUAL | {"lost": 0.12, "sides": 2}) == []
     assert "12 % of it" in reasons(VOLUMES, USUAL | {"lost": 0.12, "sides": 3})[0]
+
+
+def test_the_cortex_is_not_fitted_in_heads_smaller_than_at_term():
+    assert reasons(VOLUMES, USUAL | {"fitted": 1.3, "skull_ml": 300.0}) == []
 
 
 def test_a_mask_is_judged_where_there_is_one():
