@@ -27,8 +27,7 @@ class KerasBlocks(Blocks):
     def conv(self, x, channels: int, kernel: int = 3, stride: int = 1, scale: float = 1.0, layer=Convolution):
         """Convolution without bias; `scale` is that of the variance of the initial weights."""
         self._seed += 1
-        initial = keras.initializers.VarianceScaling(scale, "fan_avg", "uniform", seed=self._seed)
-        return layer(channels, kernel, stride, self.padding, initial, dtype=self.policy)(x)
+        return layer(channels, kernel, stride, self.padding, scale, self._seed, dtype=self.policy)(x)
 
     def upsampled_conv(self, x, channels: int):
         """Nearest-neighbour upsampling by 2 and a convolution."""
