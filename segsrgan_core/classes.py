@@ -99,10 +99,9 @@ class Classes:
     def calibrate(self, probabilities: np.ndarray, temperature: float, biases: dict[str, float]) -> None:
         """Replace the tissues' p by softmax((log p + bias) / temperature), in place (Guo et al. 2017, section 4.2).
 
-        Args:
-            probabilities: float32 (X, Y, Z, channels); a background's own channel is not changed.
-            temperature: changes no label; above 1 for a network that is too sure.
-            biases: by class, the background's is 0; -log(t / (1 - t)) of a single class is a threshold of t.
+        Probabilities are float32 (X, Y, Z, channels); a background's own channel is not changed. The temperature, above
+        1 for a network that is too sure, changes no label. Biases go by class, the background's is 0; -log(t / (1 - t))
+        of a single class is a threshold of t.
         """
         shift = np.float32([0, *(biases.get(name, 0) for name in self.names)])
         for named in self._named(probabilities):  # planes, which the processor holds close

@@ -50,8 +50,6 @@ def predict(
         float32 (X, Y, Z, channels), the weighted mean over all windows that contain a voxel. Windows cover the box of
         the head; those without a part of it are not run: there the image is kept and probabilities are 0.
     """
-    if not 1 <= step <= patch:
-        raise ValueError(f"predict: expected 1 <= step <= patch. Received: step={step}, patch={patch}")
     margins = [(max(0, patch - n) // 2, max(0, patch - n) - max(0, patch - n) // 2) for n in image.shape[:3]]
     padded = np.pad(image, [*margins, (0, 0)], "symmetric") if np.any(margins) else image
     # Channels first: memory is allocated where it is written, which is the head and not the air around it.

@@ -66,14 +66,8 @@ def adversarial(real_scores: tf.Tensor, fake_scores: tf.Tensor) -> tf.Tensor:
 def gradient_penalty(critic, real: tf.Tensor, fake: tf.Tensor, epsilon: tf.Tensor) -> tf.Tensor:
     """Return L_gp = E[(||grad D(XS^)||_2 - 1)^2], XS^ = (1 - eps) real + eps fake (Gulrajani et al. 2017, eq. 3).
 
-    Args:
-        critic: model from (B, X, Y, Z, C) to (B, 1).
-        real: float32 (B, X, Y, Z, C).
-        fake: float32 (B, X, Y, Z, C).
-        epsilon: float32 (B,) in [0, 1], one value per sample for all its channels.
-
-    Returns:
-        A scalar.
+    The critic is a model from (B, X, Y, Z, C), as `real` and `fake` are, to (B, 1); `epsilon` is float32 (B,) in
+    [0, 1], one value per sample for all its channels.
     """
     epsilon = tf.reshape(epsilon, (-1, 1, 1, 1, 1))
     mixed = (1 - epsilon) * real + epsilon * fake
@@ -89,9 +83,8 @@ def gradient_penalty(critic, real: tf.Tensor, fake: tf.Tensor, epsilon: tf.Tenso
 def generator_objective(settings: TrainingSettings, groups: tuple[int, ...]) -> Callable:
     """Return the generator's objective, the sum of the terms above weighted by `lambda_*` of the settings.
 
-    Returns:
-        A function of real and fake, float32 (B, X, Y, Z, 1 + n), and the critic's scores of fake, (B, 1) or None before
-        the critic takes part. It returns the objective and its terms by name without weights, all scalars.
+    It is a function of real and fake, float32 (B, X, Y, Z, 1 + n), and the critic's scores of fake, (B, 1) or None
+    before the critic takes part. It returns the objective and its terms by name without weights, all scalars.
     """
 
     def objective(real: tf.Tensor, fake: tf.Tensor, scores: tf.Tensor | None = None) -> tuple[tf.Tensor, dict]:

@@ -82,10 +82,8 @@ def draw_patch(
     """Draw one patch with its own place, contrast, slice thickness, slice phase, noise and flips.
 
     It imitates the acquisition of `simulation`, with the noise of the settings. `thickness_channel` adds a second input
-    channel with the distance between slices in mm.
-
-    Returns:
-        The network's input, float32 (P, P, P, 1 or 2), and the truth, float32 (P, P, P, 1 + n): image and class maps.
+    channel with the distance between slices in mm. Returned are the network's input, float32 (P, P, P, 1 or 2), and the
+    truth, float32 (P, P, P, 1 + n): image and class maps.
     """
     subject = subjects[rng.integers(len(subjects))]
     size = settings.patch

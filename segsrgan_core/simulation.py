@@ -13,15 +13,7 @@ from nibabel.nifti1 import Nifti1Image
 from pydantic import Field
 
 from segsrgan_core.errors import UserError
-from segsrgan_core.imaging.geometry import (
-    AXES,
-    apply_along,
-    box_matrix,
-    centred_grid,
-    spacing_mm,
-    spline_matrix,
-    voxel_axis,
-)
+from segsrgan_core.imaging import geometry
 from segsrgan_core.imaging.noise import add_rician
 from segsrgan_core.settings import Section
 
@@ -41,7 +33,7 @@ class Simulation(Section):
     @property
     def axis(self) -> int:
         """Array axis, in RAS+ order, along which the slices are stacked."""
-        return AXES[self.plane]
+        return geometry.AXES[self.plane]
 
     @property
     def step_mm(self) -> float:
@@ -63,26 +55,27 @@ class Simulation(Section):
         m = max(1, math.ceil(n / ratio - 1e-6))
         centres = (n - 1) / 2 + (np.arange(m) - (m - 1) / 2) * ratio
         if self.profile == "box":
-            down = box_matrix(n, centres, width)
+            down = geometry.box_matrix(n, centres, width)
         else:
             weights = np.exp(-0.5 * ((np.arange(n)[None] - centres[:, None]) / (width / FWHM_PER_SIGMA)) ** 2)
             down = weights / weights.sum(axis=1, keepdims=True)
-        return down, spline_matrix(m, (np.arange(n) - centres[0]) / ratio)
+        return down, geometry.spline_matrix(m, (np.arange(n) - centres[0]) / ratio)
 
     def slices(self, image: Nifti1Image) -> Nifti1Image:
         """Cut an image, (X, Y, Z) in any orientation, into thick slices, float32, without noise; no point moves.
 
         A UserError tells of a slice thickness or distance below the voxel size along the stack.
         """
-        axis, spacing = voxel_axis(image, self.plane), spacing_mm(image)
+        axis, spacing = geometry.voxel_axis(image, self.plane), geometry.spacing_mm(image)
         if min(self.slice_mm, self.step_mm) < spacing[axis] - 1e-6:
             said = f"{min(self.slice_mm, self.step_mm):g} mm is below the image's voxel size of {spacing[axis]:g} mm"
             raise UserError(f"slice thickness: {said} along the stack; choose thicker slices or a finer image.")
         down, _ = self.matrices(image.shape[axis], spacing[axis])
         # In float64, so that rounding to integers gives the same file on every processor.
-        array = apply_along(np.asarray(image.dataobj, dtype=np.float64), down, axis)
+        array = geometry.apply_along(np.asarray(image.dataobj, dtype=np.float64), down, axis)
         spacing[axis] = self.step_mm
-        return Nifti1Image(array.astype(np.float32), centred_grid(image.affine, image.shape, array.shape, spacing))
+        grid = geometry.centred_grid(image.affine, image.shape, array.shape, spacing)
+        return Nifti1Image(array.astype(np.float32), grid)
 
     def acquire(self, image: Nifti1Image, rng: np.random.Generator, noise_sd: float | None = None) -> Nifti1Image:
         """Return the `slices` of an image with Rician noise.

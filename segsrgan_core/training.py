@@ -100,10 +100,9 @@ class Trainer:
 
     @tf.function(jit_compile=False)
     def reconstruct(self, x: tf.Tensor, y: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Take one generator step without the adversarial term; x (B, P, P, P, C), y (B, P, P, P, 1 + n), float32.
+        """Take one generator step without the adversarial term, and return the objective's terms, scalars.
 
-        Returns:
-            The terms of the objective, scalars.
+        x, the networks' inputs, is float32 (B, P, P, P, C); y, the truth, (B, P, P, P, 1 + n).
         """
         return self._on_devices(lambda: self._generator_step(x, y, adversarial=False))
 
@@ -111,13 +110,8 @@ class Trainer:
     def adversarial(self, x: tf.Tensor, y: tf.Tensor, epsilon: tf.Tensor) -> dict[str, tf.Tensor]:
         """Take n_critic critic steps, each on its own batch, and one generator step, in one graph.
 
-        Args:
-            x: float32 (n_critic + 1, B, P, P, P, C), the network's inputs.
-            y: float32 (n_critic + 1, B, P, P, P, 1 + n), the truth.
-            epsilon: float32 (n_critic, B) in [0, 1], see `losses.gradient_penalty`.
-
-        Returns:
-            The terms of the generator's objective and `loss_critic`, scalars.
+        x and y are n_critic + 1 batches as of `reconstruct`, `epsilon` is float32 (n_critic, B) in [0, 1], see
+        `losses.gradient_penalty`. The terms of the generator's objective and `loss_critic` are returned, scalars.
         """
         return self._on_devices(lambda: self._iteration(x, y, epsilon))
 
@@ -221,7 +215,7 @@ def train(
             `val_score` among them.
         state_path: `.npz` file of the state, written after each epoch.
         seed: seed of the patches and of the gradient penalty.
-        report: called after each step with its number and its losses (scalar tensors), at the end of an epoch with the
+        report: called after each step with its number and its losses (scalar tensors) or, at the end of an epoch, the
             row of the history.
         patches_from: in place of `patch_dataset`, returns the same stream from the patch of a number on.
 
@@ -231,9 +225,8 @@ def train(
     settings = trainer.settings
     best = [tf.Variable(w) for w in trainer.average]
     variables = {**trainer.state(), "best": best}
-    meta: dict[str, Any] = {"step": 0, "patches": 0, "history": []}
-    if state_path.exists():
-        meta = load_state(state_path, variables)
+    fresh: dict[str, Any] = {"step": 0, "patches": 0, "history": []}
+    meta = load_state(state_path, variables) if state_path.exists() else fresh
     total = settings.epochs * settings.steps_per_epoch
     first_adversarial = math.ceil(settings.adversarial_from * total) if trainer.critic else total
     thickness_channel = trainer.generator.input_shape[-1] == 2
@@ -279,9 +272,9 @@ def _step(trainer: Trainer, patches: list[tuple], adversarial: bool, seed: list[
 
 
 def _row(step: int, values: dict[str, list[tf.Tensor]], trainer: Trainer) -> dict[str, Any]:
-    row = {"epoch": step // trainer.settings.steps_per_epoch, "step": step}
-    row["learning_rate"] = float(trainer.generator_optimizer.learning_rate)
-    return row | {name: float(np.mean(value, dtype=np.float64)) for name, value in values.items()}
+    means = {name: float(np.mean(value, dtype=np.float64)) for name, value in values.items()}
+    rate = float(trainer.generator_optimizer.learning_rate)
+    return {"epoch": step // trainer.settings.steps_per_epoch, "step": step, "learning_rate": rate, **means}
 
 
 def copy_weights(source: list, target: list) -> None:

@@ -21,14 +21,9 @@ SMOOTH_MM = 0.4  # sd of the Gaussian that the map of uncertainty is averaged by
 def views(networks: Sequence[Network], flips: Sequence[str], classes: Classes) -> list[Network]:
     """Return the mean of several networks, as it is and for each mirror image of its input.
 
-    Args:
-        networks: functions float32 (B, P, P, P, C) -> float32 (B, P, P, P, 1 + n).
-        flips: axes out of "x" (left-right), "y", "z", in RAS+ order; each combination of them is one more view.
-        classes: classes of the n channels.
-
-    Returns:
-        Functions float32 (B, P, P, P, C) -> float32 (B, P, P, P, 1 + n + 1): the mean over the networks, and the mean
-        of the squares of the `main_channel`.
+    Networks are functions float32 (B, P, P, P, C) -> float32 (B, P, P, P, 1 + n), with n channels of the classes. Each
+    combination of `flips`, axes out of "x" (left-right), "y", "z" in RAS+ order, is one more view. Views give one more
+    channel than the networks: beside the mean, the mean of the squares of the `main_channel`.
     """
     axes = [1 + "xyz".index(name) for name in flips]
     mirrors = chain.from_iterable(combinations(axes, k) for k in range(len(axes) + 1))

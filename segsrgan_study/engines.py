@@ -95,7 +95,7 @@ class OpenVINOBlocks(Blocks):
 
     def conv(self, x: Node, channels: int, kernel: int = 3, stride: int = 1) -> Node:
         """Convolution without bias."""
-        weights = self._kernel(kernel, _channels(x), channels)
+        weights = self._take(kernel, kernel, kernel, _channels(x), channels)
         reach = kernel // 2
         if stride == 2:
             return _convolution(x, weights, stride, ((kernel - 2) // 2, (kernel - 1) // 2))
@@ -108,14 +108,14 @@ class OpenVINOBlocks(Blocks):
         """Nearest-neighbour upsampling by 2 and a convolution."""
         if self._reflect:
             return self.conv(_repeated(x), channels)
-        return _transposed(x, self._kernel(3, _channels(x), channels))
+        return _transposed(x, self._take(3, 3, 3, _channels(x), channels))
 
     def joined_conv(self, x: Node, skip: Node, channels: int) -> Node:
         """Upsampling of `x`, concatenation and a convolution: of concatenated channels, that is a sum of two."""
         if self._reflect:
             return self.conv(ops.concat([_repeated(x), skip], axis=1), channels)
         coarse = _channels(x)
-        weights = self._kernel(3, coarse + _channels(skip), channels)
+        weights = self._take(3, 3, 3, coarse + _channels(skip), channels)
         joined = _convolution(skip, weights[..., coarse:, :], margins=(1, 1))
         return ops.add(_transposed(x, weights[..., :coarse, :]), joined)
 
@@ -129,9 +129,6 @@ class OpenVINOBlocks(Blocks):
     def add(self, x: Node, y: Node) -> Node:
         """Sum of two features."""
         return ops.add(x, y)
-
-    def _kernel(self, edge: int, channels: int, filters: int) -> np.ndarray:
-        return self._take(edge, edge, edge, channels, filters)
 
     def _take(self, *shape: int) -> np.ndarray:
         array = next(self._weights, None)

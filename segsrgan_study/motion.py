@@ -24,19 +24,12 @@ LEAST_VOXELS = 200
 
 
 def offsets_mm(stack: np.ndarray, inside: np.ndarray, sizes: np.ndarray, blur_mm: float) -> np.ndarray:
-    """Return the displacement of each slice against the mean of its two neighbours.
+    """Return the displacement of each slice against the mean of its two neighbours, (n, 2) in mm along both axes.
 
-    By least squares on the in-plane gradient, where all three are inside; displacements far above the blur are
-    underestimated.
-
-    Args:
-        stack: float32 (n, X, Y), slices.
-        inside: bool (n, X, Y), voxels to look at.
-        sizes: (2,) voxel sizes within slices in mm.
-        blur_mm: standard deviation of a Gaussian filter within slices.
-
-    Returns:
-        (n, 2) in mm along both axes; nan where fewer than 200 voxels are inside, and for the first and the last slice.
+    By least squares on the in-plane gradient, where all three are inside: slices are float32 (n, X, Y), `inside` bool,
+    their voxels of `sizes` (2,) in mm. They are first blurred by a Gaussian of the standard deviation `blur_mm`;
+    displacements far above it are underestimated. nan where fewer than 200 voxels are inside, and for the first and the
+    last slice.
     """
     found, stack = np.full((len(stack), 2), np.nan), stack - min(float(stack.min()), 0.0)  # for their brightness, below
     smooth = [ndimage.gaussian_filter(one, blur_mm / sizes) for one in stack]
@@ -53,14 +46,10 @@ def offsets_mm(stack: np.ndarray, inside: np.ndarray, sizes: np.ndarray, blur_mm
 
 
 def brought_back(image: Nifti1Image) -> tuple[Nifti1Image, float]:
-    """Bring displaced slices back within their plane.
+    """Bring displaced slices of an image, float32 (X, Y, Z) in any orientation, back within their plane.
 
-    Args:
-        image: float32 (X, Y, Z), thick slices, any orientation.
-
-    Returns:
-        The image, itself where displacements are below `LEAST_MM`, and their standard deviation along each axis in mm,
-        then 0.
+    Returned are the image, itself where displacements are below `LEAST_MM`, and their standard deviation along each
+    axis in mm, then 0.
     """
     axis, array = through_plane_axis(image), np.asarray(image.dataobj, np.float32)
     sizes, still = np.delete(spacing_mm(image), axis), np.moveaxis(array, axis, 0)

@@ -63,14 +63,9 @@ def map_cases(
     UserError tells of another value of `workers` or a missing library, a ProcessDiedError of processes that were killed
     before they began a case.
 
-    Args:
-        function: takes one case; defined at the top of a module, or a `functools.partial` of such a function.
-        items: the cases.
-        label: text of the progress, such as "segmented".
-        workers: a value as above.
-        memory_gib: memory per case in GiB; limits `auto`.
-        cores_each: number of cores that one case keeps busy; limits `auto`.
-        name: returns the name of a case for messages.
+    The function is defined at the top of a module, or a `functools.partial` of such a one; `label` is the text of the
+    progress, such as "segmented", and `name` returns that of a case for messages. What limits `auto` are the memory
+    that a case needs, in GiB, and the number of cores that it keeps busy.
     """
     where, count = place(workers, len(items), memory_gib, cores_each)
     found: dict[int, CaseResult] = {}

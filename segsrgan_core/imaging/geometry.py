@@ -59,17 +59,9 @@ def centred_grid(affine: np.ndarray, shape: tuple[int, ...], new_shape, new_spac
 
 
 def apply_along(array: np.ndarray, matrix: np.ndarray, axis: int) -> np.ndarray:
-    """Multiply every line of an array along one axis by a matrix.
+    """Multiply every line of an array (..., n, ...) along one axis by a matrix (m, n): (..., m, ...) in its dtype.
 
     It runs on one thread: with another number of threads BLAS rounds differently, and a registration amplifies that.
-
-    Args:
-        array: (..., n, ...) with n at `axis`.
-        matrix: (m, n).
-        axis: the axis.
-
-    Returns:
-        (..., m, ...) in the array's dtype.
     """
     matrix = np.where(np.abs(matrix) < NOTHING, 0, matrix).astype(array.dtype)
     before, after = array.shape[:axis], array.shape[axis + 1 :]
@@ -79,15 +71,10 @@ def apply_along(array: np.ndarray, matrix: np.ndarray, axis: int) -> np.ndarray:
 
 
 def spline_matrix(n: int, positions: np.ndarray, order: int = 3) -> np.ndarray:
-    """Return the linear operator of spline interpolation along one axis.
+    """Return the linear operator of spline interpolation along one axis, (m, n) float64; each row sums to 1.
 
-    Args:
-        n: number of samples, at 0 ... n - 1.
-        positions: (m,) in units of the samples; outside, the samples are mirrored at the edge of the field.
-        order: 0 (nearest), 1 (linear), 3 (cubic spline).
-
-    Returns:
-        (m, n) float64; each row sums to 1.
+    The n samples lie at 0 ... n - 1; for positions (m,) outside, they are mirrored at the edge of the field. The order
+    is 0 (nearest), 1 (linear) or 3 (cubic spline).
     """
     return _spline_matrix(n, tuple(np.round(np.asarray(positions, float), 9)), order).copy()
 
@@ -123,20 +110,12 @@ def resample_isotropic(image: Nifti1Image, target_mm: float) -> Nifti1Image:
 
 
 def resample_to(image: Nifti1Image, shape: tuple[int, ...], affine: np.ndarray, order: int = 3) -> Nifti1Image:
-    """Resample an image to a grid whose axes are parallel to its own.
+    """Resample an image, float32 (X, Y, Z), to the grid of a shape (3,) and an affine (4, 4), parallel to its own.
 
-    Axes that become finer are interpolated. Axes that become coarser by a factor r are also averaged, over
-    sqrt(r^2 - 1) old voxels: the variances of the old voxel and of this box add up to r^2 / 12, that of the new voxel.
-    An image whose voxels are wider by a rounding error of its header therefore stays as sharp as it is.
-
-    Args:
-        image: float32 (X, Y, Z).
-        shape: (3,) of the new grid.
-        affine: (4, 4) of the new grid.
-        order: spline order for the axes that become finer.
-
-    Raises:
-        UserError: the axes of the two grids are not parallel.
+    Axes that become finer are interpolated, by splines of an order. Axes that become coarser by a factor r are averaged
+    over sqrt(r^2 - 1) old voxels: the variances of the old voxel and of this box add up to r^2 / 12, that of the new
+    voxel. An image whose voxels are wider by a rounding error of its header therefore stays as sharp as it is. A
+    UserError tells that the axes of the two grids are not parallel.
     """
     to_source = np.linalg.inv(image.affine) @ affine
     scale, offset = np.diag(to_source)[:3], to_source[:3, 3]

@@ -39,15 +39,13 @@ def mirror_plane(image: Nifti1Image, mask: np.ndarray, votes: np.ndarray | None 
     """Return the plane n . x = d that best mirrors an image onto itself and separates left from right votes.
 
     It minimises the mean squared difference between the image and its mirror image, over the variance of the image,
-    minus the mean agreement with the votes, from the sagittal plane through the centre of the mask on.
+    minus the mean agreement with the votes, from the sagittal plane through the centre of the mask on. Returned are the
+    unit normal (3,) in world coordinates, pointing right, and d in mm.
 
     Args:
         image: (X, Y, Z), any orientation.
         mask: bool (X, Y, Z), voxels that are compared.
         votes: float32 (X, Y, Z), from -1 (left) to 1 (right), such as probability of right minus that of left; or None.
-
-    Returns:
-        The unit normal (3,) in world coordinates, pointing right, and d in mm.
     """
     to_voxel = np.linalg.inv(image.affine)
     spacing = nib.affines.voxel_sizes(image.affine)

@@ -64,18 +64,12 @@ def draw_signals(rng: np.random.Generator, spread: float = 0.0) -> np.ndarray:
 
 
 def resynthesise(image: np.ndarray, labels: np.ndarray, source: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """Return the image with other tissue signals; CSF keeps its own.
+    """Return the image, float32 (X, Y, Z), with other tissue signals; CSF keeps its own.
 
     Each voxel is multiplied by the ratio of the target to the source signal, both mixed by partial volume at borders.
 
-    Args:
-        image: float32 (X, Y, Z).
-        labels: uint8 (X, Y, Z), drawem9 numbers.
-        source: float32 (10,), signal of each label in the image, see `tissue_signals`.
-        target: float32, wanted signals relative to CSF: (10,) as from `draw_signals`, or (X, Y, Z).
-
-    Returns:
-        float32 (X, Y, Z).
+    Labels are uint8 (X, Y, Z), drawem9 numbers; the source, float32 (10,), the signal of each in the image, see
+    `tissue_signals`; the target, float32, wanted signals relative to CSF: (10,) as from `draw_signals`, or (X, Y, Z).
     """
     wished = target[labels] if target.ndim == 1 else target
     return image * (source[CSF] * _mixed(wished) / _mixed(source[labels]))

@@ -20,25 +20,22 @@ class Convolution(keras.layers.Layer):
         strides: 1 or 2.
         padding: "zero", or "reflect": the volume mirrored without repeating the edge voxel. With stride 2 always zero,
             as published.
-        kernel_initializer: initializer of the weights (k, k, k, channels, filters).
+        scale: of the variance of the initial weights (k, k, k, channels, filters).
+        seed: of the initial weights.
 
     Input: (B, X, Y, Z, C), Z a multiple of 4 for kernels larger than 3. Output: (B, X / strides, ..., filters).
     """
 
-    def __init__(
-        self, filters, kernel_size=3, strides=1, padding="zero", kernel_initializer="glorot_uniform", **kwargs
-    ):
+    def __init__(self, filters, kernel_size=3, strides=1, padding="zero", scale=1.0, seed=None, **kwargs):
         super().__init__(**kwargs)
-        if padding not in ("reflect", "zero"):
-            raise ValueError(f"Convolution: expected padding 'reflect' or 'zero'. Received: padding={padding!r}")
         self.filters, self.padding = filters, padding
         self.kernel_size, self.strides = (kernel_size,) * 3, (strides,) * 3
-        self.kernel_initializer = keras.initializers.get(kernel_initializer)
+        self.initial = keras.initializers.VarianceScaling(scale, "fan_avg", "uniform", seed=seed)
 
     def build(self, input_shape):
         """Create the kernel."""
         shape = (*self.kernel_size, input_shape[-1], self.filters)
-        self.kernel = self.add_weight(shape=shape, initializer=self.kernel_initializer, name="kernel")
+        self.kernel = self.add_weight(shape=shape, initializer=self.initial, name="kernel")
 
     def call(self, inputs):
         """Convolve."""
@@ -55,17 +52,6 @@ class Convolution(keras.layers.Layer):
         output = _convolved(_folded(padded), folded_kernel(kernel), margins)
         return tf.reshape(output, (*tf.unstack(tf.shape(inputs)[:4]), self.filters))
 
-    def get_config(self):
-        """Return the constructor's arguments."""
-        return {
-            **super().get_config(),
-            "filters": self.filters,
-            "kernel_size": self.kernel_size[0],
-            "strides": self.strides[0],
-            "padding": self.padding,
-            "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
-        }
-
 
 class UpsamplingConvolution(Convolution):
     """Nearest-neighbour upsampling by 2 and a 3^3 convolution, as one transposed convolution.
@@ -81,17 +67,11 @@ class UpsamplingConvolution(Convolution):
     def call(self, inputs):
         """Repeat and convolve."""
         kernel = tf.cast(doubled_kernel(self.kernel), self.compute_dtype)
-        fine = 2 * tf.shape(inputs)[1:4]
         if self.padding == "zero":
-            return self._transposed(inputs, kernel, fine)
+            return _transposed(inputs, kernel)
         # Mirroring the fine grid at its edge voxels' centres repeats the coarse one's edge voxels.
         padded = mirrored(inputs, (1, 1, 1), repeat_edge=True)
-        size = (tf.shape(inputs)[0], *tf.unstack(fine), self.filters)
-        return tf.slice(self._transposed(padded, kernel, fine + 4), (0, 2, 2, 2, 0), size)
-
-    def _transposed(self, inputs, kernel, fine):
-        shape = (tf.shape(inputs)[0], *tf.unstack(fine), self.filters)
-        return tf.nn.conv3d_transpose(inputs, kernel, shape, 2, "SAME")
+        return _transposed(padded, kernel)[:, 2:-2, 2:-2, 2:-2]
 
 
 class UpsamplingJoin(Convolution):
@@ -107,12 +87,9 @@ class UpsamplingJoin(Convolution):
 
     size = (2, 2, 2)
 
-    def __init__(self, *args, **kwargs):
-        super().__init__(*args, **kwargs)
-        self._double = keras.layers.UpSampling3D(2, dtype=self.dtype_policy)
-
     def build(self, input_shape):
         """Create the kernel."""
+        self._double = keras.layers.UpSampling3D(2, dtype=self.dtype_policy)
         coarse, fine = input_shape
         super().build((*fine[:-1], coarse[-1] + fine[-1]))
 
@@ -122,9 +99,7 @@ class UpsamplingJoin(Convolution):
         if self.padding == "reflect" or self.compute_dtype != "float32":
             return super().call(tf.concat([self._double(coarse), fine], axis=-1))
         of_coarse, of_fine = self.kernel[..., : coarse.shape[-1], :], self.kernel[..., coarse.shape[-1] :, :]
-        shape = (*tf.unstack(tf.shape(fine)[:4]), self.filters)
-        repeated = tf.nn.conv3d_transpose(coarse, doubled_kernel(of_coarse), shape, 2, "SAME")
-        return repeated + _convolved_small(fine, of_fine, "SAME")
+        return _transposed(coarse, doubled_kernel(of_coarse)) + _convolved_small(fine, of_fine, "SAME")
 
 
 class FoldedConv3D(keras.layers.Conv3D):
@@ -165,6 +140,11 @@ class PatchConv3D(keras.layers.Conv3D):
         kernel = tf.reshape(tf.cast(self.kernel, self.compute_dtype), (-1, self.filters))
         output = tf.matmul(rows, kernel) + tf.cast(self.bias, self.compute_dtype)
         return tf.reshape(output, (batch, *(n // 2 - 1 for n in space), self.filters))
+
+
+def _transposed(inputs: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
+    shape = (*tf.unstack(tf.shape(inputs)[:4] * [1, 2, 2, 2]), kernel.shape[3])
+    return tf.nn.conv3d_transpose(inputs, kernel, shape, 2, "SAME")
 
 
 def _convolved(inputs: tf.Tensor, kernel: tf.Tensor, padding: str) -> tf.Tensor:
@@ -215,12 +195,10 @@ def _gradient_by_planes(volume: tf.Tensor, outer: tf.Tensor, shape: tuple[int, .
 
 
 def mirrored(inputs: tf.Tensor, margins: tuple[int, int, int], repeat_edge: bool = False) -> tf.Tensor:
-    """Mirror a volume at its edges; several times as fast as `tf.pad`, with the gradient of `tf.pad`.
+    """Mirror a volume (B, X, Y, Z, C) at its edges; several times as fast as `tf.pad`, with the gradient of `tf.pad`.
 
-    Args:
-        inputs: (B, X, Y, Z, C).
-        margins: number of voxels to add at both ends of X, Y and Z.
-        repeat_edge: mirror at the outer face of the edge voxels, not at their centres.
+    `margins` are the voxels to add at both ends of X, Y and Z; with `repeat_edge` the outer faces of the edge voxels
+    are the mirrors, not their centres.
     """
     paddings = [[0, 0], *([margin, margin] for margin in margins), [0, 0]]
     mode = "SYMMETRIC" if repeat_edge else "REFLECT"

@@ -13,7 +13,7 @@ def build_critic(channels: int, width: int = 32, policy: str = "float32", seed: 
     """Build the critic of SegSRGAN (Delannoy et al. 2020): 5 strided convolutions, then one score.
 
     Args:
-        channels: number of input channels: the image, the classes, and 1 more with the slice thickness.
+        channels: of the input: the image, the classes, and 1 more with the slice thickness.
         width: channels of the first convolution (32 as published); each next has twice as many.
         policy: Keras dtype policy of the convolutions; the score is float32.
         seed: seed of the initial weights.
@@ -27,7 +27,7 @@ def build_critic(channels: int, width: int = 32, policy: str = "float32", seed: 
     for level, layer in enumerate(LAYERS):
         initial = keras.initializers.GlorotUniform(seed=seed + level)
         x = layer(width * 2**level, 4, strides=2, padding="same", kernel_initializer=initial, dtype=policy)(x)
-        x = LeakyReLU(0.01, dtype=policy)(x)
+        x = LeakyReLU(dtype=policy)(x)
     x = keras.layers.GlobalAveragePooling3D(dtype="float32")(x)
     initial = keras.initializers.GlorotUniform(seed=seed + 5)
     return keras.Model(inputs, keras.layers.Dense(1, kernel_initializer=initial, dtype="float32")(x), name="critic")

@@ -15,10 +15,7 @@ from segsrgan_core.networks.layers import ImageAndClasses, InstanceNormalization
 class KerasBlocks(Blocks):
     """Building blocks as Keras layers, with one precision and one padding; features (B, X, Y, Z, C).
 
-    Args:
-        policy: Keras dtype policy, "float32" or "mixed_bfloat16".
-        padding: "reflect" (as published) or "zero" (faster).
-        seed: seed of the initial weights; each layer has its own.
+    Each layer has its own seed of the initial weights, from the one after `seed` on; see `build_generator`.
     """
 
     def __init__(self, policy: str, padding: str, seed: int):
@@ -27,8 +24,7 @@ class KerasBlocks(Blocks):
     def conv(self, x, channels: int, kernel: int = 3, stride: int = 1, scale: float = 1.0, layer=Convolution):
         """Convolution without bias; `scale` is that of the variance of the initial weights."""
         self._seed += 1
-        initial = keras.initializers.VarianceScaling(scale, "fan_avg", "uniform", seed=self._seed)
-        return layer(channels, kernel, stride, self.padding, initial, dtype=self.policy)(x)
+        return layer(channels, kernel, stride, self.padding, scale, self._seed, dtype=self.policy)(x)
 
     def upsampled_conv(self, x, channels: int):
         """Nearest-neighbour upsampling by 2 and a convolution."""
@@ -70,8 +66,8 @@ def build_generator(
         hemispheres: add three channels of probabilities: outside, left, right.
         thickness_channel: add a second input channel with the distance between slices in mm.
         kernel: edge of the first and the last convolution, in voxels; 7 as published.
-        padding: "reflect" (as published) or "zero".
-        policy: Keras dtype policy of the convolutions.
+        padding: "reflect" (as published) or "zero" (faster).
+        policy: Keras dtype policy of the convolutions, "float32" or "mixed_bfloat16".
         seed: seed of the initial weights.
 
     Returns:

@@ -5,6 +5,7 @@ import tensorflow as tf
 
 from segsrgan_core.networks.bodies import BACKGROUND, EPSILON
 
+SLOPE = 0.01  # of `LeakyReLU` below 0
 # TensorFlow would merge sums into sums of three and more terms, and add those in the order in which they are ready,
 # which changes the rounding from run to run. A sum of two does not change.
 tf.config.optimizer.set_experimental_options({"arithmetic_optimization": False})
@@ -48,24 +49,20 @@ class LeakyReLU(keras.layers.Layer):
     """Leaky ReLU, as `keras.layers.LeakyReLU`, without the second derivative of zeros.
 
     TensorFlow propagates a tensor of zeros, the second derivative, back through the whole network when it computes a
-    gradient penalty; here it stops. `slope` is that of the negative part.
+    gradient penalty; here it stops. The negative part is multiplied by 0.01.
     """
-
-    def __init__(self, slope: float = 0.01, **kwargs):
-        super().__init__(**kwargs)
-        self.slope = slope
 
     def call(self, inputs):
         """Scale what is negative."""
 
         @tf.custom_gradient
         def sloped(gradient, features):
-            product = tf.raw_ops.LeakyReluGrad(gradients=gradient, features=features, alpha=self.slope)
+            product = tf.raw_ops.LeakyReluGrad(gradients=gradient, features=features, alpha=SLOPE)
             return product, lambda outer: (sloped(outer, features), None)
 
         @tf.custom_gradient
         def rectified(features):
-            return tf.nn.leaky_relu(features, self.slope), lambda outer: sloped(outer, features)
+            return tf.nn.leaky_relu(features, SLOPE), lambda outer: sloped(outer, features)
 
         return rectified(inputs)
 
@@ -79,10 +76,10 @@ class ImageAndClasses(keras.layers.Layer):
 
     Inputs: scores (B, X, Y, Z, 1 + n) of any float type, and the network's input (B, X, Y, Z, 1 or 2), whose first
     channel is the interpolated image. Output: float32 (B, X, Y, Z, 1 + n), the image, then for each group of classes a
-    sigmoid (one class) or a softmax. `groups` are their numbers of channels, n in total; None: one group.
+    sigmoid (one class) or a softmax. `groups` are their numbers of channels, n in total.
     """
 
-    def __init__(self, groups: tuple[int, ...] | None = None, **kwargs):
+    def __init__(self, groups: tuple[int, ...], **kwargs):
         super().__init__(**kwargs)
         self.groups = groups
 
@@ -90,7 +87,7 @@ class ImageAndClasses(keras.layers.Layer):
         """Return image and probabilities; between the transpositions (1 + n, B, X, Y, Z)."""
         scores = tf.cast(tf.transpose(scores, (4, 0, 1, 2, 3)), tf.float32)
         interpolated = tf.cast(inputs[..., 0], tf.float32)
-        residual, *groups = tf.split(scores, (1, *(self.groups or (scores.shape[0] - 1,))))
+        residual, *groups = tf.split(scores, (1, *self.groups))
         image = interpolated + tf.math.reduce_std(interpolated, [1, 2, 3], keepdims=True) * residual
         volumes = tf.concat([image, *map(self._probabilities, groups)], axis=0)
         return tf.transpose(volumes, (1, 2, 3, 4, 0))

@@ -39,11 +39,10 @@ def collect_ablations(study: Study) -> dict[str, Any]:
 def summarised(scores: pd.DataFrame, plan: Plan, slice_mm: float) -> dict[str, Any]:
     """Summarise the scores of `run_ablation` over subjects, then over seeds; runs are compared at slices of `slice_mm`.
 
-    Returns:
-        "factors": {factor: {level: {"run", score: {"mean", "sd", "values"}}}} over the seeds. Scores: "psnr_gain" over
-        the spline in dB, "dice" of the cortex, and over TE "te_cv", the cortical volume's coefficient of variation
-        within a patient, "te_bias", its mean relative error, and "te_dice"; None where the cohort has no such data.
-        "curves": {run: {mm: {"psnr", "psnr_spline", "dice"}}}. "not_run": runs without scores, absent from "factors".
+    "factors": {factor: {level: {"run", score: {"mean", "sd", "values"}}}} over the seeds. Scores: "psnr_gain" over the
+    spline in dB, "dice" of the cortex, and over TE "te_cv", the cortical volume's coefficient of variation within a
+    patient, "te_bias", its mean relative error, and "te_dice"; None where the cohort has no such data. "curves": {run:
+    {mm: {"psnr", "psnr_spline", "dice"}}}. "not_run": runs without scores, absent from "factors".
     """
     by_seed = pd.DataFrame(
         {"run": run, "seed": seed, **_of_seed(part, slice_mm)} for (run, seed), part in scores.groupby(["run", "seed"])

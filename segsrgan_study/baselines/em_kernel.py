@@ -19,17 +19,12 @@ def expectation(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Compute posteriors float32 (C, X, Y, Z) and the density of each voxel's intensity, float32 (X, Y, Z).
 
-    The MRF multiplies a prior by exp(-sum_k G(k, c) sum over the 6 neighbours of strength times p_k).
+    The MRF multiplies a prior by exp(-sum_k G(k, c) sum over the 6 neighbours of strength times p_k). With `averaged`,
+    posterior and prior are averaged where they name different tissues.
 
-    Args:
-        image: float32 (X, Y, Z).
-        priors: float32 (C, X, Y, Z) that sum to 1.
-        before: float32 (C, X, Y, Z), the posteriors so far, p of the MRF.
-        means: float32 (C,), of the Gaussians.
-        variances: float32 (C,).
-        graph: float32 (C, C), cost G of each pair of tissues as neighbours.
-        strength: float32 (3,), the MRF's weight over the distance of neighbours in mm along each axis; 0 for no MRF.
-        averaged: whether posterior and prior are averaged where they name different tissues.
+    All are float32: the image (X, Y, Z), priors (C, X, Y, Z) that sum to 1 and `before`, the posteriors so far, p of
+    the MRF; means and variances (C,) of the Gaussians; `graph` (C, C), the cost G of each pair of tissues as
+    neighbours; `strength` (3,), the MRF's weight over the distance of neighbours in mm along each axis; 0 for no MRF.
     """
     tissues, nx, ny, nz = priors.shape
     posteriors = np.empty(priors.shape, np.float32)

@@ -39,7 +39,7 @@ def soft_labels(
     k: int = 15,
     alphas: Sequence[float] = (0.0, 0.25),
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Fuse registered atlases.
+    """Fuse registered atlases: the label of each map, (C,), 0 first, and maps that sum to 1, float32 (X, Y, Z, C).
 
     Args:
         target: (X, Y, Z) image to label.
@@ -49,9 +49,6 @@ def soft_labels(
         half_window: half width of the search window in voxels (3: 7 x 7 x 7 patches an atlas).
         k: number of patches kept.
         alphas: weight of the label distance in each iteration.
-
-    Returns:
-        `numbers` (C,), the label of each map, 0 first, and `soft` float32 (X, Y, Z, C), maps that sum to 1.
     """
     from segsrgan_study.baselines.imapa_kernel import fuse_plane
 

@@ -26,14 +26,10 @@ def label_brain(
 ) -> Nifti1Image:
     """Label the brain by its intensities and the priors of the registered atlases.
 
-    Args:
-        case: image and atlases.
-        estimate: takes image (X, Y, Z), mask (X, Y, Z), priors (C, X, Y, Z) and their drawem9 numbers; returns the
-            posteriors (C, X, Y, Z).
-        margin: voxels labelled around the atlases' labels.
-        prior_sigma_voxels: standard deviation of the Gaussian that smooths the priors.
-        atlas_images: as in `matched_atlases`.
-        bias_correction: whether N4 (Tustison 2010; antspyx) removes the bias field first.
+    `estimate` takes image (X, Y, Z), mask (X, Y, Z), priors (C, X, Y, Z) and their drawem9 numbers, and returns the
+    posteriors (C, X, Y, Z). So many voxels are labelled around the atlases' labels as `margin` says; the priors are
+    smoothed by a Gaussian of the standard deviation `prior_sigma_voxels`; `atlas_images` is as in `matched_atlases`;
+    with `bias_correction` N4 (Tustison 2010; antspyx) removes the bias field first.
     """
     atlases, labels = matched_atlases(case, atlas_images)
     zone = ndimage.binary_dilation((labels > 0).any(axis=0), iterations=margin)

@@ -24,10 +24,8 @@ def run(method: Method, case: Case, folder: Path) -> tuple[str, Nifti1Image | No
     """Label an image, or take the labels that the same method with the same inputs gave before.
 
     The folder keeps labels under a digest of all that they depend on, the code of the methods and of imaging included.
-
-    Returns:
-        The outcome, "labelled", "failed: why" or "not run: why": a fault of the method is a row of the table, and the
-        others go on; one OF_THE_MACHINE is raised. Where labelled, labels, and seconds without the registrations.
+    Returned is the outcome, "labelled", "failed: why" or "not run: why": a fault of the method is a row of the table,
+    and the others go on; one OF_THE_MACHINE is raised. Where labelled, labels, and seconds without the registrations.
     """
     facts = [method.name, method.version(), dict(method.parameters), case.age_weeks, case.content]
     facts += [pair_path(case, atlas).name for atlas in case.atlases if method.needs_atlases]

@@ -1,8 +1,4 @@
-"""Label conventions: every cohort's numbers are mapped to the nine tissues of dHCP (drawem9).
-
-Source: dHCP structural pipeline, `*_desc-drawem9_dseg.nii.gz` (Makropoulos et al. 2018). 0 is outside
-the image's labelled field.
-"""
+"""Label conventions: every cohort's numbers are mapped to the nine tissues of dHCP, see `classes.DRAWEM9`."""
 
 import re
 from collections.abc import Mapping

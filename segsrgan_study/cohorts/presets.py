@@ -57,14 +57,10 @@ def make_manifest(
 ) -> Path:
     """Make `<out_dir>/<cohort>.csv` from a folder and check every file; with faults, a UserError lists them all.
 
-    Args:
-        preset: a name in `PRESETS`.
-        folder: where the images are.
-        out_dir: the folder of the manifests.
-        data_root: `<data_root>/<cohort>` becomes a link to the folder unless it is the folder.
-        name: the cohort's name; the preset's if empty, needed for the preset "folder".
-        **choices: in place of the preset's, see `scan.Preset`; None, "" and a column without globs say nothing.
-            `mapping`: a name in `labels.CONVENTIONS`, or a YAML or JSON file (see `read_mapping`).
+    The preset is a name in `PRESETS`; the cohort's name is the preset's if empty, and needed for the preset "folder".
+    `<data_root>/<cohort>` becomes a link to the folder unless it is the folder. Choices take the place of the preset's,
+    see `scan.Preset`; None, "" and a column without globs say nothing. `mapping` among them is a name in
+    `labels.CONVENTIONS`, or a YAML or JSON file (see `read_mapping`).
     """
     if preset not in PRESETS:
         raise UserError(f"preset: {preset!r} is not one of {', '.join(PRESETS)}.")

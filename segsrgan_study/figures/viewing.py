@@ -25,15 +25,12 @@ def side_by_side(
     place: float = 0.5,
     like: Nifti1Image | None = None,
 ) -> Figure:
-    """Draw images (columns) in three planes (rows).
+    """Draw images (columns) in three planes (rows), by title, on any grids of one orientation in one world space.
 
-    Args:
-        images: title to image, any grids of one orientation in one world space.
-        labels: title to label map (drawem9 numbers). The cortex is outlined in red over the image of that title; the
-            labels called "truth" are outlined in blue, over every image that has labels.
-        uncertainty: probability that a label is wrong; drawn in a column of its own, black 0 to yellow 0.5.
-        place: position of all three planes, see `View.at`.
-        like: image that sets the part shown and the grey window; None: the last of `images`.
+    The cortex of labels (drawem9 numbers) is outlined in red over the image of their title; that of the labels called
+    "truth" in blue, over every image that has labels. The uncertainty, the probability that a label is wrong, has a
+    column of its own, black 0 to yellow 0.5. `place` is the position of all three planes, see `View.at`; `like`, or the
+    last of the images, sets the part shown and the grey window.
     """
     labels = labels or {}
     view = view_of(like or list(images.values())[-1]).at(np.clip(place, 0, 1))

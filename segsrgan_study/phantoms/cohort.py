@@ -67,10 +67,9 @@ def make_subject(
 ) -> tuple[float, dict[float, dict[str, Nifti1Image]]]:
     """Make one phantom in memory, by its number (from 0) among term phantoms or patients; UserError where it folds.
 
-    Returns:
-        Postmenstrual age in weeks, and by echo time in ms the images, named as the columns of the manifest. `image`:
-        int16 (X, Y, Z), CSF near 900; thick slices for a patient. `hr`: the high-resolution image without noise,
-        int16. `labels` and `sides`: as of `Body`. `mask`: uint8, 1 for all that the skull contains.
+    Returned are its postmenstrual age in weeks, and by echo time in ms the images, named as the columns of the
+    manifest. `image`: int16 (X, Y, Z), CSF near 900; thick slices for a patient. `hr`: the high-resolution image
+    without noise, int16. `labels` and `sides`: as of `Body`. `mask`: uint8, 1 for all that the skull contains.
     """
     rng, anatomy = np.random.default_rng([config.seed, int(patient), index]), load_anatomy()
     ages = config.patient_age_weeks if patient else config.term_age_weeks

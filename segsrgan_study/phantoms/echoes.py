@@ -36,10 +36,8 @@ def t2_factor(shape: tuple[int, ...], spacing_mm: float, variation: Mapping[floa
     return np.clip(1 + sum(waves), 0.7, 1.3)
 
 
-def at_echo_times(
-    image: Nifti1Image, labels: Nifti1Image, rng: Rng, te_ms: tuple[float, ...] = TE_MS
-) -> tuple[dict[float, Nifti1Image], float]:
-    """Re-synthesise a high-resolution image, with drawem9 labels on its grid, at several echo times, without noise.
+def at_echo_times(image: Nifti1Image, labels: Nifti1Image, rng: Rng) -> tuple[dict[float, Nifti1Image], float]:
+    """Re-synthesise a high-resolution image, with drawem9 labels on its grid, at the talk's echo times, without noise.
 
     Relaxation, its variation and TR are drawn once for all of them. Returned are echo time to image, float32 (X, Y, Z),
     in which the brightness of CSF is the image's own at the shortest TE and falls with its T2; and the standard
@@ -50,10 +48,10 @@ def at_echo_times(
     factor = t2_factor(array.shape, float(spacing_mm(image).mean()), VARIATION, rng)
     m0, t1, t2 = (np.array([getattr(tissues[n], key) for n in range(10)])[numbers] for key in ("m0", "t1_ms", "t2_ms"))
     fluid = tissues[CSF]
-    brightest = spin_echo(fluid.m0, fluid.t1_ms, fluid.t2_ms, min(te_ms), tr_ms)
+    brightest = spin_echo(fluid.m0, fluid.t1_ms, fluid.t2_ms, min(TE_MS), tr_ms)
     source = tissue_signals(array, numbers)
     images = {}
-    for te in te_ms:
+    for te in TE_MS:
         wished = (spin_echo(m0, t1, t2 * factor, te, tr_ms) / brightest).astype(np.float32)
         images[te] = Nifti1Image(resynthesise(array, numbers, source, wished), image.affine)
     return images, NOISE * float(source[CSF])

@@ -34,9 +34,8 @@ def cortical_shape(labels: Nifti1Image, sides: Nifti1Image | None) -> dict[str, 
     white matter in the labels all measures are nan, and so are those of an empty hemisphere. Where two banks of a
     sulcus touch there is no boundary, in the truth as in a segmentation.
 
-    Args:
-        labels: uint8 (X, Y, Z), drawem9 numbers.
-        sides: uint8 on the same grid, 1 left, 2 right within the skull; None where they are unknown.
+    Labels are uint8 (X, Y, Z), drawem9 numbers; sides uint8 on the same grid, 1 left, 2 right within the skull, None
+    where they are unknown.
     """
     array = np.asarray(labels.dataobj)
     cortex, cerebrum = array == CORTEX, np.isin(array, (CORTEX, *INSIDE))
@@ -60,13 +59,7 @@ def cortical_shape(labels: Nifti1Image, sides: Nifti1Image | None) -> dict[str, 
 
 
 def hemisphere_shape(cortex: np.ndarray, solid: np.ndarray, spacing_mm: np.ndarray) -> dict[str, float]:
-    """Return all `MEASURES` of a hemisphere.
-
-    Args:
-        cortex: bool (X, Y, Z).
-        solid: bool (X, Y, Z), the cortex and what it encloses.
-        spacing_mm: voxel size along each axis, isotropic.
-    """
+    """Return all `MEASURES` of a hemisphere; bool (X, Y, Z), `solid` is the cortex and what it encloses."""
     margins = [(n, n + 1) for n in np.ceil((CLOSED_MM + 4 * spacing_mm) / spacing_mm).astype(int)]
     cortex, solid = (np.pad(one, margins) for one in (cortex, solid))
     inside = solid & ~cortex
@@ -90,12 +83,8 @@ def hemisphere_shape(cortex: np.ndarray, solid: np.ndarray, spacing_mm: np.ndarr
 def smooth_hull(solid: np.ndarray, spacing_mm: np.ndarray) -> tuple[float, np.ndarray]:
     """Return the area of a mask closed by a ball of `CLOSED_MM`, in cm2, and the depth below its surface, in mm.
 
-    Args:
-        solid: bool (X, Y, Z), further than the ball's radius from the edges of the field.
-        spacing_mm: voxel size along each axis.
-
-    Returns:
-        The depth is float32 on a grid of twice the voxel size, the first voxel of which holds the first two.
+    The mask is bool (X, Y, Z), further than the ball's radius from the edges of the field, the depth float32 on a grid
+    of twice the voxel size, the first voxel of which holds the first two.
     """
     even = solid[tuple(slice(n - n % 2) for n in solid.shape)]
     halves = even.reshape([m for n in even.shape for m in (n // 2, 2)])

@@ -20,14 +20,10 @@ class Surface(NamedTuple):
 
 
 def surface(solid: np.ndarray, spacing_mm: np.ndarray) -> Surface:
-    """Return the surface of a mask: where its Gaussian-smoothed indicator is 1/2.
+    """Return the surface of a mask, bool (X, Y, Z), False at the edges: where its Gaussian-smoothed indicator is 1/2.
 
     Marching tetrahedra (Doi and Koide, IEICE Transactions E74, 1991) on a field that was smoothed by 0.75 voxels: the
     staircase of a binary mask makes an area 9 % too large.
-
-    Args:
-        solid: bool (X, Y, Z), False at the edges of the field.
-        spacing_mm: voxel size along each axis.
     """
     field = ndimage.gaussian_filter(np.asarray(solid, np.float32), SMOOTH_VOXELS, truncate=3.0) - np.float32(0.5)
     some = every = field > 0

@@ -17,14 +17,9 @@ def thickness_mm(sheet: np.ndarray, inside: np.ndarray, spacing_mm: np.ndarray) 
     Transactions on Medical Imaging 22, 2003). A boundary runs between the centres of two voxels, so that it is half
     of a voxel away from both, seen along the field line.
 
-    Args:
-        sheet: bool (X, Y, Z), False at the edges of the field.
-        inside: bool (X, Y, Z), what the sheet encloses; all else is outside.
-        spacing_mm: voxel size along each axis.
-
-    Returns:
-        float (N,), in the order of `sheet.nonzero()`; nan where a voxel lies on no line between the two boundaries of
-        half a voxel or more, or on one that runs in a circle.
+    `sheet` is bool (X, Y, Z), False at the edges of the field, `inside` what it encloses (all else is outside),
+    `spacing_mm` the voxel size along each axis. Lengths are float (N,), in the order of `sheet.nonzero()`; nan where a
+    voxel lies on no line between the two boundaries of half a voxel or more, or on one that runs in a circle.
     """
     size, neighbours = np.asarray(spacing_mm, np.float32), _neighbours(sheet, inside)
     potential = _potential(neighbours, size)

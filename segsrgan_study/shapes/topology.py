@@ -14,18 +14,14 @@ LARGEST_HOLE_ML = 1.0
 def topology(mask: np.ndarray, voxel_ml: float) -> dict[str, float]:
     """Return the numbers that a closed sheet or a solid body would have as 1, 0 and 0, and how much is missing in it.
 
-    Args:
-        mask: (X, Y, Z), 0 outside the structure. Voxels are connected by faces, edges and corners, those of the
-            background by faces.
-        voxel_ml: volume of a voxel.
-
-    Returns:
-        euler: pieces minus handles plus cavities; n_components, n_handles, n_cavities; hole_ratio: volume of the
-        cavities up to 1 ml each over that of the structure (a larger one is what the cortex encloses), nan if empty.
+    The mask is (X, Y, Z), 0 outside the structure, with voxels of `voxel_ml`. They are connected by faces, edges and
+    corners, those of the background by faces. Returned are euler: pieces minus handles plus cavities; n_components,
+    n_handles, n_cavities; hole_ratio: volume of the cavities up to 1 ml each over that of the structure (a larger one
+    is what the cortex encloses), nan if empty.
     """
     mask = np.asarray(mask) != 0
     mask = mask[around(mask)] if mask.any() else mask[:1, :1, :1]
-    euler, pieces = euler_number(mask), n_components(mask)
+    euler, pieces = euler_number(mask), ndimage.label(mask, TOUCHING)[1]
     parts, count = ndimage.label(np.pad(~mask, 1, constant_values=True))
     sizes = np.bincount(parts.ravel(), minlength=2)[1:]
     holes = np.delete(sizes, parts[0, 0, 0] - 1) * voxel_ml
@@ -33,11 +29,6 @@ def topology(mask: np.ndarray, voxel_ml: float) -> dict[str, float]:
     ratio = float(holes[holes <= LARGEST_HOLE_ML].sum()) / volume_ml if volume_ml else float("nan")
     numbers = {"euler": euler, "n_components": pieces, "n_cavities": count - 1}
     return numbers | {"n_handles": pieces + count - 1 - euler, "hole_ratio": ratio}
-
-
-def n_components(mask: np.ndarray) -> int:
-    """Number of connected components; voxels that share a face, an edge or a corner are connected."""
-    return int(ndimage.label(np.asarray(mask) != 0, structure=TOUCHING)[1])
 
 
 def euler_number(mask: np.ndarray) -> int:

@@ -56,12 +56,10 @@ def harmonised(volumes: pd.DataFrame, column: str, reference_te_ms: int) -> pd.D
 def harmonisation(volumes: pd.DataFrame, column: str, reference_te_ms: int, seed: int = 0) -> dict[str, Any]:
     """Find what correcting to the reference TE is worth, on patients held out from the fit one at a time.
 
-    The volumes have columns subject, te_ms, the positive `column` and, where known, age_weeks.
-
-    Returns:
-        "volumes": the table of `harmonised`; "factors" per TE from all patients (divide a volume by it);
-        "within_patient_cv" before and after, "cv_ratio" of the two with a bootstrap interval over patients;
-        "cover": the "share" of n corrected volumes whose 95 % interval contains the reference TE's.
+    The volumes have columns subject, te_ms, the positive `column` and, where known, age_weeks. Found are "volumes": the
+    table of `harmonised`; "factors" per TE from all patients (divide a volume by it); "within_patient_cv" before and
+    after, "cv_ratio" of the two with a bootstrap interval over patients; "cover": the "share" of n corrected volumes
+    whose 95 % interval contains the reference TE's.
     """
     frame = volumes.dropna(subset=[column])
     before = wide(frame, column).dropna()

@@ -14,16 +14,13 @@ def bootstrap(
 ) -> tuple[list[float] | None, float | None]:
     """Find a 95 % bootstrap interval over subjects (Efron and Tibshirani 1993; scipy).
 
-    Args:
-        samples: (n,), one value per subject, or (k, n) for a statistic of k paired samples.
-        statistic: called as statistic(*samples, axis=-1).
-        seed: the same seed and n draw the same subjects, so that intervals are comparable.
-        method: "percentile", or "BCa" (bias-corrected and accelerated) for a measure of spread. Of 43 normal values BCa
-            contains the true sd / mean in 94 of 100 samples, the percentile interval in 89.
+    Samples are (n,), one value per subject, or (k, n) for a statistic of k paired samples, which is called as
+    statistic(*samples, axis=-1). The same seed and n draw the same subjects, so that intervals are comparable. Methods
+    are "percentile", and "BCa" (bias-corrected and accelerated) for a measure of spread: of 43 normal values BCa
+    contains the true sd / mean in 94 of 100 samples, the percentile interval in 89.
 
-    Returns:
-        [low, high], and the bootstrap's bias (mean of the draws less the estimate) in standard errors. Both are None
-        below three subjects, where the samples do not vary, or where the statistic is undefined.
+    Returned are [low, high], and the bootstrap's bias (mean of the draws less the estimate) in standard errors. Both
+    are None below three subjects, where the samples do not vary, or where the statistic is undefined.
     """
     samples = np.atleast_2d(np.asarray(samples, float))
     if samples.shape[1] < 3 or (method == "BCa" and np.ptp(samples) == 0):

@@ -90,9 +90,3 @@ def test_an_image_of_nothing_is_left_as_it_is():
     image = np.full((20, 20, 20, 1), 0.0005, np.float32)
     output = predict([lambda x: pytest.fail("run")], image, 16, 16, 2)
     np.testing.assert_array_equal(output, np.concatenate([image, 0 * image], -1))
-
-
-@pytest.mark.parametrize("step", [0, 17])
-def test_a_step_that_leaves_gaps_is_refused(step):
-    with pytest.raises(ValueError, match=f"step={step}"):
-        predict([identity], np.ones((16, 16, 16, 1), np.float32), 16, step, 2)

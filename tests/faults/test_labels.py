@@ -33,9 +33,6 @@ LABELS = [
     fault("half_a_voxel_off", "0.5 mm", _moved, (0.5, 0, 0)),
     fault("a_slice_off", "3 mm", _moved, (0, 0, -1)),
     fault("other_shape", r"\(32, 36, 11\)", saved, tissues()[:, :, :-1]),
-    fault("four_dimensions", "3-D", saved, np.stack([tissues()] * 2, -1)),
-    fault("text", "cannot be read", Path.write_text, "1 2 3"),
-    fault("link_to_nothing", "nothing there", Path.symlink_to, "gone.nii"),
     fault("link_out_of_the_folder", "the link to .* leads out", _elsewhere),
 ]
 

@@ -44,7 +44,6 @@ MANIFESTS = [
     fault("subject_in_other_letters", "one side of train, val and test", changed, "mine,sub-2", "mine,SUB-1"),
     fault("labels_of_another", "labels of this subject alone", changed, "labels/sub-1", "labels/sub-2"),
     fault("no_labels", "labels in train, val and test", changed, "mine/labels/sub-1.nii", ""),
-    fault("unknown_split", "one of train, val, test, variability", changed, "train", "training"),
     fault("two_cohorts", "one cohort a manifest", changed, "mine,sub-3", "yours,sub-3"),
     fault("upwards", "without '..'", changed, "mine/images", "mine/../../images"),
     fault("absolute", "relative to the data root", changed, "mine/images", "/mine/images"),

@@ -19,7 +19,6 @@ PARAMETERS = [
     fault("key_misspelt", "did you mean 'epochs'", _set, "epochs", "6", "epoch"),
     fault("section_misspelt", "did you mean 'inference'", changed, "\ninference:", "\ninferrence:"),
     fault("key_twice", "'seed' stands twice", changed, "seed: 2021", "seed: 2021\nseed: 2022"),
-    fault("key_missing", "seed: a value is missing", changed, "seed: 2021", ""),
     fault("setting_misspelt", "did you mean 'paper'", changed, "setting: quick", "setting: papr"),
     fault("setting_missing", "None is not one of quick, paper", changed, "setting: quick", "setting:"),
     fault("key_misspelt_in_the_setting", "did you mean 'batch'", changed, "quick: {}", "quick: {training: {bath: 3}}"),

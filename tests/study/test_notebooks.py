@@ -61,15 +61,6 @@ def test_a_failed_notebook_is_kept_for_reading_and_is_no_result(study, tmp_path)
     assert not (tmp_path / "results").exists()
 
 
-def test_a_kernel_that_is_killed_before_its_first_word_is_one_sentence(study, monkeypatch):
-    def start(*_, **__):
-        raise RuntimeError("Kernel died before replying to kernel_info")
-
-    monkeypatch.setattr("papermill.execute_notebook", start)
-    with pytest.raises(UserError, match="story: the notebook's kernel was killed"):
-        run_notebook(study("seed = 1"), "story", QUICK)
-
-
 KILLED_PROCESS = """
 import os
 from segsrgan_study.pool import processes

@@ -62,20 +62,10 @@ def test_a_notebook_has_the_files_values_and_its_own_changes():
     assert notebook_settings(**settings.model_dump(mode="json")) == settings
 
 
-@pytest.mark.parametrize(
-    ("given", "says"),
-    [
-        ({"simulation": {"slicemm": 4.0}}, r"notebook: simulation\.slicemm: unknown key \(did you mean 'slice_mm'\?\)"),
-        ({"simulaton": {}}, r"simulaton: unknown key \(did you mean 'simulation'\?\)"),
-        ({"training": {"epochs": "all"}}, r"training\.epochs: should be a valid integer.* received 'all'"),
-        ({"setting": "papr"}, r"'papr' is not one of .*did you mean 'paper'"),
-    ],
-)
 @pytest.mark.usefixtures("study")
-def test_a_wrong_change_in_a_notebook_is_one_sentence(given, says):
-    with pytest.raises(UserError, match=says) as error:
-        notebook_settings(**given)
-    assert "\n" not in str(error.value)
+def test_a_wrong_change_in_a_notebook_is_told_as_the_notebooks():
+    with pytest.raises(UserError, match=r"notebook: simulation\.slicemm: unknown key \(did you mean 'slice_mm'\?\)"):
+        notebook_settings(simulation={"slicemm": 4.0})
 
 
 def test_a_missing_file_and_a_notebook_outside_of_any_study_are_told(tmp_path, monkeypatch):

@@ -47,12 +47,7 @@ class Sample(NamedTuple):
 
 
 def sample_cases(segmenter: Segmenter, cases: Sequence[PreparedCase]) -> list[Sample]:
-    """Segment cases without calibration, one at a time in memory, and keep some of the voxels of each.
-
-    Args:
-        segmenter: to be calibrated.
-        cases: with known labels.
-    """
+    """Segment labelled cases without calibration, one at a time in memory, and keep some of the voxels of each."""
     raw = replace(segmenter, card=replace(segmenter.card, temperature=1.0, biases={}, drift=None))
     return [_sample(raw, case) for case in track(cases, "calibrated")]
 
@@ -121,11 +116,10 @@ def _overlap(sample: Sample, biases: np.ndarray) -> tuple[np.ndarray, np.ndarray
 
 
 def effect(card: ModelCard, samples: Sequence[Sample]) -> pd.DataFrame:
-    """Return what the card's calibration does to the samples it was learnt from.
+    """Return what the card's calibration does to the samples it was learnt from, one row per class.
 
-    Returns:
-        One row per class; before and after: dice (mean over the cases), volume (median, over the true one), ece (the
-        expected calibration error of all cases together).
+    Before and after: dice (mean over the cases), volume (median, over the true one), ece (the expected calibration
+    error of all cases together).
     """
     after = np.array([0, *(card.biases[name] for name in card.classes)])
     columns = {}

@@ -27,8 +27,7 @@ def drawing_processes(
 ) -> Iterator[Callable[[int], Iterator[tuple[np.ndarray, np.ndarray]]]]:
     """Start processes that draw patches, one for each core but one; arguments as `patch_dataset`.
 
-    Yields:
-        `patches_from` of `training.train`: bit by bit the patches of `patches.patch_dataset`.
+    `patches_from` of `training.train` is yielded: bit by bit the patches of `patches.patch_dataset`.
     """
     ahead = 2 * settings.batch * (settings.n_critic + 1)
     with tempfile.TemporaryDirectory(prefix="segsrgan-") as folder, processes(max(1, cores() - 1)) as pool:

@@ -24,9 +24,8 @@ SURE = 2.0  # standard errors
 def contrast_table(segmenter: Segmenter, cases: Sequence[PreparedCase], settings: Settings) -> pd.DataFrame:
     """Re-synthesise heads at random TE, TR and relaxation values, as the training does, and segment their slices.
 
-    Returns:
-        One row per head and draw: head, contrast at the tissue's edge, log_ratio of found over true volume; none where
-        the training knows no physics of contrast.
+    One row per head and draw is returned: head, contrast at the tissue's edge, log_ratio of found over true volume;
+    none where the training knows no physics of contrast.
     """
     segmenter = replace(segmenter, card=replace(segmenter.card, drift=None))
     number, rows = NUMBERS[main_tissue(segmenter.card.classes)], []

@@ -164,12 +164,10 @@ def _forget_all_but(states: list[Path]) -> None:
 
 
 class LiveCurve:
-    """A CSV that grows while a training runs: step, total, losses, and validation scores at an epoch's end.
+    """A CSV that grows while a training runs: step, total (of the training), losses, validation scores of epochs.
 
-    Args:
-        path: of the table. Where it is there, its steps before the first one that is added are kept: a training that
-            goes on continues its curve, and one that begins anew starts another.
-        total: steps of the whole training.
+    Where the table is there, its steps before the first one that is added are kept: a training that goes on continues
+    its curve, and one that begins anew starts another.
     """
 
     def __init__(self, path: Path, total: int):

@@ -96,8 +96,3 @@ def test_a_convolution_in_another_form_is_keras_own_with_its_second_derivatives(
         results.append(with_penalty(lambda x, layer=layer: tf.sin(layer(x)), x, layer.trainable_variables))
     for a, b in zip(*results, strict=True):
         np.testing.assert_allclose(a, b, atol=1e-4, rtol=1e-4)
-
-
-def test_an_unknown_padding_is_named():
-    with pytest.raises(ValueError, match="'same'"):
-        convolutions.Convolution(2, padding="same")

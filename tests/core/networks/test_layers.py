@@ -24,7 +24,7 @@ def test_instance_normalisation_with_relu_is_both_one_after_the_other():
 
 def test_the_leaky_relu_is_keras_own_with_its_second_derivative():
     weights, results = tf.Variable(X[::-1]), []
-    for layer in (LeakyReLU(0.01), keras.layers.LeakyReLU(negative_slope=0.01)):
+    for layer in (LeakyReLU(), keras.layers.LeakyReLU(negative_slope=0.01)):
         results.append(with_penalty(lambda x, layer=layer: layer(x * weights), X - 3, [weights]))
     for ours, theirs in zip(*results, strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-6)
@@ -33,7 +33,7 @@ def test_the_leaky_relu_is_keras_own_with_its_second_derivative():
 def test_the_image_head_is_a_residual_in_float32_in_units_of_the_windows_deviation():
     scores = tf.constant(np.full((1, 2, 2, 2, 2), 2**-10), tf.bfloat16)
     image = 100.125 + 4 * np.indices((2, 2, 2)).sum(0).astype(np.float32).reshape(1, 2, 2, 2, 1) % 2 * 2
-    y = ImageAndClasses()(scores, tf.constant(image))
+    y = ImageAndClasses((1,))(scores, tf.constant(image))
     assert y.dtype == tf.float32
     np.testing.assert_allclose(y[..., 0], image[..., 0] + image.std() / 1024, rtol=1e-6)
 
@@ -41,7 +41,7 @@ def test_the_image_head_is_a_residual_in_float32_in_units_of_the_windows_deviati
 @pytest.mark.parametrize("classes", [1, 4])
 def test_classes_are_probabilities(classes):
     scores = tf.constant(np.random.default_rng(0).normal(size=(1, 2, 2, 2, 1 + classes)), tf.float32)
-    y = ImageAndClasses()(scores, X[:1, :2, :2, :2, :1]).numpy()[..., 1:]
+    y = ImageAndClasses((classes,))(scores, X[:1, :2, :2, :2, :1]).numpy()[..., 1:]
     assert y.min() > 0
     assert y.max() < 1
     if classes > 1:

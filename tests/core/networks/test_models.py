@@ -3,7 +3,6 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from segsrgan_core.networks.critic import build_critic
 from segsrgan_core.networks.functions import choose_policy
 from segsrgan_core.networks.generators import BODIES, build_generator
 
@@ -15,15 +14,6 @@ X = np.random.default_rng(0).random((1, 16, 16, 16, 1), np.float32)
 )
 def test_the_published_generator_has_its_number_of_parameters_and_more_channels_cost_their_own(more, weights):
     assert build_generator("residual", k=16, **more).count_params() == 1_483_664 + weights
-
-
-@pytest.mark.parametrize("name", sorted(BODIES))
-@pytest.mark.parametrize(("classes", "thickness"), [(1, False), (4, True)])
-def test_a_generator_keeps_the_grid(name, classes, thickness):
-    model = build_generator(name, k=4, n_classes=classes, thickness_channel=thickness, kernel=3)
-    x = np.zeros((1, 32, 32, 32, 1 + thickness), np.float32)
-    assert model(x).shape == (1, 32, 32, 32, 1 + classes)
-    assert model(x[:, :16]).shape == (1, 16, 32, 32, 1 + classes)
 
 
 @pytest.mark.parametrize("name", sorted(BODIES))
@@ -55,11 +45,6 @@ def test_bfloat16_is_close_to_float32():
     fast = build_generator("unet", k=8, kernel=3, seed=3, policy="mixed_bfloat16")
     assert fast(X).dtype == tf.float32
     np.testing.assert_allclose(fast(X), slow(X), atol=0.02)
-
-
-@pytest.mark.parametrize("size", [16, 48, 64])
-def test_the_critic_scores_patches_of_any_size_divisible_by_16(size):
-    assert build_critic(2, width=2)(np.zeros((2, size, size, size, 2), np.float32)).shape == (2, 1)
 
 
 def test_a_named_precision_is_taken_and_auto_chooses_one():

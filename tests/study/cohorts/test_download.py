@@ -106,9 +106,6 @@ def test_the_manifest_made_from_the_files_is_the_committed_one_but_for_its_check
     made = read_manifest(make_manifest("dhcp_atlas", stand_ins, tmp_path, tmp_path / "data"))
     committed = read_manifest(COMMITTED)
     assert committed.drop(columns="sha256").equals(made.drop(columns="sha256"))
-    sums = committed["sha256"].str.split(";").explode()
-    assert sums.str.fullmatch("md5:[0-9a-f]{32}").all()
-    assert sums.nunique() == 27
 
 
 @pytest.mark.parametrize("cohort", download.PUBLIC)

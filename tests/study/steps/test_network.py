@@ -73,18 +73,16 @@ def test_the_notebooks_objective_of_the_critic_is_that_of_the_core(settings, obj
     np.testing.assert_array_equal(objectives[1](critic, *pair, epsilon), expected)
 
 
-def test_a_trainer_minimises_the_objective_that_it_is_given():
-    def objective(real, fake, scores=None):
-        return None
+def other(real, fake, scores=None):
+    """Another objective."""
 
-    trainer = build_trainer(read_params(PARAMS, setting="miniature"), objective, objective)
-    assert trainer.objective is trainer.critic_objective is objective
+
+def test_a_trainer_minimises_the_objective_that_it_is_given():
+    trainer = build_trainer(read_params(PARAMS, setting="miniature"), other, other)
+    assert trainer.objective is trainer.critic_objective is other
 
 
 def test_another_objective_or_case_or_setting_is_another_training(tmp_path):
-    def other(real, fake, scores=None):
-        return None
-
     study = Study(tmp_path)
     cases = tmp_path / "data" / "prepared" / "cases.csv"
     cases.parent.mkdir(parents=True)

@@ -42,7 +42,6 @@ def test_several_processes_prepare_the_same(arguments):
         path.unlink()
     prepare(study, settings.model_copy(update={"workers": "2"}), manifest)
     assert {path: path.read_bytes() for path in (study.work / "prepared").iterdir()} == before
-    assert np.all([len(content) > 0 for content in before.values()])
 
 
 def test_acquired_thick_slices_get_truth_hemispheres_and_interpolation(arguments):
@@ -86,10 +85,8 @@ def test_labels_become_the_class_with_the_largest_share():
     labels[:3] = 3
     coarse = resample_labels(Nifti1Image(labels, np.eye(4)), 2.0)
     assert np.asarray(coarse.dataobj)[0].tolist() == np.full((2, 2), 3).tolist()
-    assert np.asarray(coarse.dataobj).dtype == np.uint8
     same = resample_isotropic(Nifti1Image(labels.astype(np.float32), np.eye(4)), 2.0)
     np.testing.assert_array_equal(coarse.affine, same.affine)
-    assert set(np.unique(coarse.dataobj)) <= {0, 3}
 
 
 def test_labels_stay_on_their_own_grid_and_finer_ones_are_those_of_the_nearest_voxel():
