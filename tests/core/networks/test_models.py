@@ -17,6 +17,15 @@ def test_the_published_generator_has_its_number_of_parameters_and_more_channels_
 
 
 @pytest.mark.parametrize("name", sorted(BODIES))
+@pytest.mark.parametrize(("classes", "thickness"), [(1, False), (4, True)])
+def test_a_generator_keeps_the_grid(name, classes, thickness):
+    model = build_generator(name, k=4, n_classes=classes, thickness_channel=thickness, kernel=3)
+    x = np.zeros((1, 32, 32, 32, 1 + thickness), np.float32)
+    assert model(x).shape == (1, 32, 32, 32, 1 + classes)
+    assert model(x[:, :16]).shape == (1, 16, 32, 32, 1 + classes)
+
+
+@pytest.mark.parametrize("name", sorted(BODIES))
 def test_a_new_generator_is_nearly_cubic_spline_interpolation(name):
     change = build_generator(name, k=4)(X)[..., 0] - X[..., 0]
     assert 0 < np.abs(change).mean() < 0.1 * X.std()
