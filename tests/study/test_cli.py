@@ -49,6 +49,13 @@ def test_the_settings_of_other_projects_change_nothing(tmp_path):
     assert done.stdout.split() == ["tensorflow", "float32", "1e-07", "None"]
 
 
+def test_a_library_that_was_imported_too_early_for_speed_is_told():
+    code = "import sys; sys.modules['tensorflow'] = None; import segsrgan_core"
+    environment = {name: value for name, value in os.environ.items() if name != "TF_ENABLE_ONEDNN_OPTS"}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert "import segsrgan_core before it" in done.stderr
+
+
 def test_a_full_disk_is_one_sentence(run, save, model, tmp_path, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device", str(tmp_path / "out"))
