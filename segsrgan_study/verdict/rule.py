@@ -120,8 +120,8 @@ def reasons(volumes_ml: Mapping[str, float], numbers: Mapping[str, float]) -> li
         ),
         (
             n.skull_ml >= FITTED_FROM_ML and _outside(n.fitted, FITTED),
-            f"the slices would be explained better by {n.fitted:.2f} times as much cortex: it may be much thinner or "
-            "thicker than what the network has learnt from",
+            f"the slices would be explained better by {n.fitted:.2f} times as much cortex: it may be much "
+            f"{'thicker' if n.fitted > 1 else 'thinner'} than what the network has learnt from",
         ),
         (n.asymmetry > ASYMMETRY, f"left and right {tissue} differ by {100 * n.asymmetry:.0f} % of their sum"),
     ]
