@@ -109,17 +109,16 @@ def _segment(image: InputImage, job: Job, identity: dict[str, Any], walk: Walk) 
     if target_mm < card.spacing_mm:
         del segmenter
         segmenter_of.cache_clear()  # 0.2 GiB, loaded again in 0.3 s
-        fine = refined(found, still, card, target_mm)
-        coarse, result = (bids.as_written(replace(one, probabilities=fine.probabilities)) for one in (found, fine))
-        del fine
+        coarse, result = map(bids.as_written, (found, refined(found, still, card, target_mm)))
     else:
         coarse = result = bids.as_written(found)
-    del found  # 0.4 GiB
+    del found
     try:
         with ThreadPoolExecutor(2) as threads:  # files are compressed, and the shape is measured, beside the rest
             shape = threads.submit(cortical_shape, coarse.labels, coarse.sides)  # on the network's grid, as the quality
-            saved = bids.save_images(image, result, job.out, threads)
             numbers = measures(scan, still, coarse)  # for these the verdict was fitted
+            del coarse  # 0.4 GiB
+            saved = bids.save_images(image, result, job.out, threads)
             facts = _facts(image, result, job, identity, card, numbers, moved_mm)
             sheet = bids.write_sheet(image, result, job.out)
             if bids.source_digest(image.file) != digest:

@@ -3,8 +3,8 @@ import pytest
 from nibabel.nifti1 import Nifti1Image
 from scipy.special import expit
 
-from segsrgan_core.simulation import Simulation
 from segsrgan_study.verdict.borders import fitted_share
+from tests.settings import simulation
 
 SPACING_MM, DRAWN_MM, SOFT_MM = 0.8, 2.6, 0.3
 GRID = np.diag([SPACING_MM] * 3 + [1.0])
@@ -22,9 +22,8 @@ def tissues(thickness_mm):
 def scanned(thickness_mm, plane="axial", signals=(350.0, 480.0, 900.0), slice_mm=3.0, coil=0.0, dark=False):
     image = sum(signal * share for signal, share in zip(signals, tissues(thickness_mm).values(), strict=True))
     image *= np.exp(coil * np.linspace(-1, 1, len(image)))[:, None, None]
-    acquisition = {"slice_mm": slice_mm, "distance_mm": None, "plane": plane, "profile": "gaussian", "noise": 0.01}
-    simulation = Simulation(**acquisition, spacing_mm=None)
-    slices = simulation.acquire(Nifti1Image(image, GRID), np.random.default_rng(0))
+    acquisition = simulation(slice_mm=slice_mm, plane=plane, noise=0.01)
+    slices = acquisition.acquire(Nifti1Image(image, GRID), np.random.default_rng(0))
     array = np.array(slices.dataobj)
     array[..., 7] *= 0.4 if dark else 1
     return Nifti1Image(array, slices.affine)

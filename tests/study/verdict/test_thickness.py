@@ -1,24 +1,17 @@
 """The packaged weights on phantoms with a cortex that they have not learnt: what they get wrong is told."""
 
-from functools import lru_cache
-
 import numpy as np
 import pytest
 
 from segsrgan_core.classes import NUMBERS
-from segsrgan_core.simulation import Simulation
 from segsrgan_study.engines import load_segmenter
 from segsrgan_study.phantoms.cohort import PhantomCohort, make_subject
 from segsrgan_study.verdict.measures import measures
 from segsrgan_study.verdict.rule import reasons
 from segsrgan_study.weights import find_model
+from tests.settings import simulation
 
-AXIAL = Simulation(slice_mm=3.0, distance_mm=None, plane="axial", profile="gaussian", noise=0.01, spacing_mm=None)
-
-
-@lru_cache
-def segmenter():
-    return load_segmenter(find_model("axial"))
+AXIAL = simulation(slice_mm=3.0, noise=0.01)
 
 
 @pytest.mark.slow
@@ -27,7 +20,7 @@ def test_a_cortex_much_thinner_or_thicker_than_usual_is_looked_at(index, spread,
     config = PhantomCohort(8, 1, 6, 8, spacing_mm=0.8, thickness_sd=spread, simulation=AXIAL, seed=2021)
     (images,) = make_subject(config, index)[1].values()
     low = AXIAL.acquire(images["image"], np.random.default_rng(0))
-    result = segmenter()(low)
+    result = load_segmenter(find_model("axial"))(low)
     numbers = measures(low, low, result)
     true = (np.asarray(images["labels"].dataobj) == NUMBERS["cortex"]).sum() * 0.8**3 / 1000
     error, left = (np.log(result.volumes_ml["cortex"] * by / true) for by in (1, numbers["fitted"]))
