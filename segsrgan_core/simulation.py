@@ -17,8 +17,6 @@ from segsrgan_core.imaging import geometry
 from segsrgan_core.imaging.noise import add_rician
 from segsrgan_core.settings import Section
 
-FWHM_PER_SIGMA = 2 * math.sqrt(2 * math.log(2))
-
 
 class Simulation(Section):
     """A thick-slice acquisition. The same object makes training patches, prepared cases, patients and test images."""
@@ -54,11 +52,8 @@ class Simulation(Section):
         ratio, width = self.step_mm / voxel_mm, self.slice_mm / voxel_mm
         m = max(1, math.ceil(n / ratio - 1e-6))
         centres = (n - 1) / 2 + (np.arange(m) - (m - 1) / 2) * ratio
-        if self.profile == "box":
-            down = geometry.box_matrix(n, centres, width)
-        else:
-            weights = np.exp(-0.5 * ((np.arange(n)[None] - centres[:, None]) / (width / FWHM_PER_SIGMA)) ** 2)
-            down = weights / weights.sum(axis=1, keepdims=True)
+        profile = geometry.box_matrix if self.profile == "box" else geometry.gaussian_matrix
+        down = profile(n, centres, width)
         return down, geometry.spline_matrix(m, (np.arange(n) - centres[0]) / ratio)
 
     def slices(self, image: Nifti1Image) -> Nifti1Image:

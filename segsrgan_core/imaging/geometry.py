@@ -18,6 +18,7 @@ from threadpoolctl import ThreadpoolController
 from segsrgan_core.errors import UserError
 
 AXES = {"sagittal": 0, "coronal": 1, "axial": 2}
+FWHM_PER_SIGMA = 2 * math.sqrt(2 * math.log(2))
 NOTHING = 1e-12  # weight that float32 cannot tell: the far tails of a spline, which as denormal numbers are very slow
 _BLAS = ThreadpoolController()
 _ALONE = Lock()  # the number of threads is the process's, not the caller's
@@ -95,6 +96,12 @@ def box_matrix(n: int, positions: np.ndarray, width: float) -> np.ndarray:
     within = width * ((np.arange(k) + 0.5) / k - 0.5)
     points = (np.asarray(positions, float)[:, None] + within).ravel()
     return spline_matrix(n, points).reshape(-1, k, n).mean(axis=1)
+
+
+def gaussian_matrix(n: int, positions: np.ndarray, width: float) -> np.ndarray:
+    """Return `box_matrix` with Gaussians in place of the boxes, of that width at half maximum."""
+    weights = np.exp(-0.5 * ((np.arange(n)[None] - positions[:, None]) / (width / FWHM_PER_SIGMA)) ** 2)
+    return weights / weights.sum(axis=1, keepdims=True)
 
 
 def isotropic_grid(image: Nifti1Image, target_mm: float) -> tuple[tuple[int, ...], np.ndarray]:

@@ -36,8 +36,7 @@ from nibabel.nifti1 import Nifti1Image
 from scipy import ndimage
 
 from segsrgan_core.errors import UserError
-from segsrgan_core.imaging.geometry import resample_isotropic, voxel_volume_ml
-from segsrgan_core.simulation import FWHM_PER_SIGMA
+from segsrgan_core.imaging.geometry import FWHM_PER_SIGMA, resample_isotropic, voxel_volume_ml
 from segsrgan_study.boxes import head_box
 from segsrgan_study.files import save_image
 

@@ -14,10 +14,10 @@ from nibabel.nifti1 import Nifti1Image
 from scipy import ndimage
 
 from segsrgan_core.imaging.contrast import Relaxation, spin_echo
-from segsrgan_core.imaging.geometry import centred_grid, resample_to, spacing_mm
+from segsrgan_core.imaging.geometry import FWHM_PER_SIGMA, centred_grid, resample_to, spacing_mm
 from segsrgan_core.imaging.noise import add_rician
 from segsrgan_core.imaging.resynthesis import CSF, tissue_signals
-from segsrgan_core.simulation import FWHM_PER_SIGMA, Simulation
+from segsrgan_core.simulation import Simulation
 from segsrgan_study.phantoms.echoes import TE_MS, t2_factor
 from segsrgan_study.phantoms.shape import Rng, smooth_noise
 

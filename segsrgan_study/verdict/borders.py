@@ -10,8 +10,7 @@ import nibabel as nib
 import numpy as np
 from nibabel.nifti1 import Nifti1Image
 
-from segsrgan_core.imaging.geometry import apply_along, resample_to, spacing_mm, through_plane_axis
-from segsrgan_core.simulation import FWHM_PER_SIGMA
+from segsrgan_core.imaging import geometry
 
 TISSUES = ("cortex", "white", "csf")
 KNOWN, CORTEX, FLUID = 0.97, 0.1, 0.02  # in voxels that are fitted: least share of all three, of cortex; most of CSF
@@ -41,12 +40,12 @@ def fitted_share(image: Nifti1Image, grid: Nifti1Image, probabilities: dict[str,
     """
     if not set(TISSUES) <= set(probabilities):
         return np.nan
-    axis = through_plane_axis(image)
+    axis = geometry.through_plane_axis(image)
     slices, blur = _slices(image, grid, axis)
     thin = tuple(slice(None) if other == axis else slice(None, None, STRIDE) for other in range(3))
     cortex, white, csf = (probabilities[name][thin] for name in TISSUES)
     rest = sum(p[thin] for name, p in probabilities.items() if name not in TISSUES) + np.float32(1e-6)
-    seen = [apply_along(p, blur, axis) for p in (cortex, white, csf)]
+    seen = [geometry.apply_along(p, blur, axis) for p in (cortex, white, csf)]
     chosen = (sum(seen) > KNOWN) & (seen[0] > CORTEX) & (seen[2] < FLUID)
     if np.count_nonzero(chosen) < FEWEST:
         return np.nan
@@ -57,7 +56,7 @@ def fitted_share(image: Nifti1Image, grid: Nifti1Image, probabilities: dict[str,
         biased = white * np.float32(np.exp(bias))
         total = cortex + biased + csf + rest
         shares = cortex / total, biased / total, csf / total
-        mixed, *held = (apply_along(one, blur, axis)[chosen, None] for one in (shares[0] * shares[1], *shares))
+        mixed, *held = (geometry.apply_along(one, blur, axis)[chosen, None] for one in (shares[0] * shares[1], *shares))
         columns = np.hstack([mixed * contrast[:, None], held[0] * smooth, held[1] * smooth, held[2]])
         weighted = columns * np.square(weights)[:, None]
         (step, *signals), *_ = np.linalg.lstsq(weighted.T @ columns, weighted.T @ wished)
@@ -87,8 +86,7 @@ def _slices(image: Nifti1Image, grid: Nifti1Image, axis: int) -> tuple[np.ndarra
     to_grid = np.linalg.inv(grid.affine) @ image.affine
     scale, first, shape = np.ones(3), np.zeros(3), list(grid.shape)
     scale[axis], first[axis], shape[axis] = to_grid[axis, axis], to_grid[axis, 3], image.shape[axis]
-    slices = resample_to(image, tuple(shape), grid.affine @ nib.affines.from_matvec(np.diag(scale), first))
+    slices = geometry.resample_to(image, tuple(shape), grid.affine @ nib.affines.from_matvec(np.diag(scale), first))
     centres = first[axis] + scale[axis] * np.arange(shape[axis])
-    sigma = max(1.0, spacing_mm(image)[axis] / spacing_mm(grid)[axis]) / FWHM_PER_SIGMA
-    weights = np.exp(-0.5 * ((np.arange(grid.shape[axis])[None] - centres[:, None]) / sigma) ** 2)
-    return np.asarray(slices.dataobj), weights / weights.sum(1, keepdims=True)
+    width = max(1.0, geometry.spacing_mm(image)[axis] / geometry.spacing_mm(grid)[axis])
+    return np.asarray(slices.dataobj), geometry.gaussian_matrix(grid.shape[axis], centres, width)
