@@ -6,9 +6,8 @@ from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
-from segsrgan_study.figures.style import CYCLE, GREY, new_figure, panel_letters, require, styled
+from segsrgan_study.figures.style import CYCLE, GREY, Plot, new_figure, panel_letters, require, styled
 
 SCORES = {"psnr_gain": "gain over spline (dB)", "dice": "Dice", "te_cv": "variation over TE (%)"}
 CURVES = {"psnr": "PSNR (dB)", "dice": "Dice"}
@@ -16,7 +15,7 @@ THICKNESS = "thickness"  # the factor whose levels are drawn as curves
 
 
 @styled
-def draw(metrics: Mapping[str, Any]) -> tuple[Figure, pd.DataFrame]:
+def draw(metrics: Mapping[str, Any]) -> Plot:
     """Draw `results/ablations/metrics.json`; values: factor, level, score, thickness_mm (of curves), seed, value."""
     factors = metrics.get("factors")
     require(bool(factors), "results/ablations/metrics.json is not there; run `make ablations`.")

@@ -7,10 +7,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from scipy import stats
 
-from segsrgan_study.figures.style import BLACK, CYCLE, GREY, lettered_panels, require, styled
+from segsrgan_study.figures.style import BLACK, CYCLE, GREY, Plot, lettered_panels, require, styled
 from segsrgan_study.statistics.mixed_model import residuals
 from segsrgan_study.statistics.spread import MEASURES, TITLES, wide
 
@@ -19,7 +18,7 @@ Groups = Mapping[str, tuple[np.ndarray, np.ndarray]]  # of points, by TE or pair
 
 
 @styled
-def draw(volumes: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
+def draw(volumes: pd.DataFrame) -> Plot:
     """Draw `results/variability/volumes.csv`; values: panel, shown (the label), group (TE or pair of TE), x, y."""
     fits = {TITLES[measure]: residuals(volumes, column) for measure, column in MEASURES.items()}
     lacking = "results/variability/volumes.csv: the mixed model cannot be fitted; it needs three patients."

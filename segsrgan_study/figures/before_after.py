@@ -1,13 +1,11 @@
 """A test subject before and after super-resolution: thick slices, interpolation, SegSRGAN, truth."""
 
 import numpy as np
-import pandas as pd
-from matplotlib.figure import Figure
 from nibabel.nifti1 import Nifti1Image
 
 from segsrgan_core.classes import NUMBERS
 from segsrgan_study.figures.panels import contour, strip
-from segsrgan_study.figures.style import CORTEX, lettered_panels, styled
+from segsrgan_study.figures.style import CORTEX, Plot, lettered_panels, styled
 from segsrgan_study.figures.views import mask_of, view_of
 
 PLANE = "coronal"  # across the thick slices
@@ -21,7 +19,7 @@ def draw(
     truth: Nifti1Image,
     labels: Nifti1Image,
     truth_labels: Nifti1Image,
-) -> tuple[Figure, pd.DataFrame]:
+) -> Plot:
     """Draw the coronal plane of one subject, all images in one orientation; values as of `strip`, and cortex_voxels.
 
     `truth`, the real high-resolution image, sets the view and the grey window; `estimate` is the network's. Both labels

@@ -4,15 +4,14 @@ from itertools import combinations
 
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
-from segsrgan_study.figures.style import BLUE, RED, lettered_panels, require, styled
+from segsrgan_study.figures.style import BLUE, RED, Plot, lettered_panels, require, styled
 from segsrgan_study.statistics.agreement import bland_altman
 from segsrgan_study.statistics.spread import wide
 
 
 @styled
-def draw(volumes: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
+def draw(volumes: pd.DataFrame) -> Plot:
     """Draw all pairs of TE in `results/variability/volumes.csv` that at least three patients have.
 
     Values: pair, subject, mean, difference, and the pair's bias, lower and upper limits.

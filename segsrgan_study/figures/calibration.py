@@ -5,12 +5,11 @@ from itertools import cycle
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from nibabel.nifti1 import Nifti1Image
 
 from segsrgan_core.classes import NUMBERS
 from segsrgan_study.figures.panels import contour, scale_bar, show
-from segsrgan_study.figures.style import CORTEX, CYCLE, GREY, lettered_panels, styled
+from segsrgan_study.figures.style import CORTEX, CYCLE, GREY, Plot, lettered_panels, styled
 from segsrgan_study.figures.views import mask_of, view_of
 from segsrgan_study.statistics.reliability import BEFORE
 
@@ -19,12 +18,8 @@ PLANE = "axial"
 
 @styled
 def draw(
-    bins: pd.DataFrame,
-    image: Nifti1Image,
-    labels: Nifti1Image,
-    uncertainty: Nifti1Image,
-    structure: str = "cortex",
-) -> tuple[Figure, pd.DataFrame]:
+    bins: pd.DataFrame, image: Nifti1Image, labels: Nifti1Image, uncertainty: Nifti1Image, structure: str = "cortex"
+) -> Plot:
     """Draw `bins`, `calibration.csv` of `results/evaluation`, beside SegSRGAN's images of a test subject.
 
     The map of uncertainty holds probabilities. Values: the bins.

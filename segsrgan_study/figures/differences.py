@@ -4,16 +4,13 @@ from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
 
-from segsrgan_study.figures.style import BLUE, GREY, METHOD_TITLES, lettered_panels, method_title, require, styled
+from segsrgan_study.figures.style import BLUE, GREY, METHOD_TITLES, Plot, lettered_panels, method_title, require, styled
 from segsrgan_study.statistics.differences import found_differences, volume_shares
 
 
 @styled
-def draw(
-    scores: pd.DataFrame, titles: Mapping[str, str] = METHOD_TITLES, structure: str = "cortex"
-) -> tuple[Figure, pd.DataFrame]:
+def draw(scores: pd.DataFrame, titles: Mapping[str, str] = METHOD_TITLES, structure: str = "cortex") -> Plot:
     """Draw a panel per method of `results/evaluation/per_subject.csv`: a point per subject, and their line."""
     shares = volume_shares(scores, structure)
     lines = found_differences(shares)

@@ -6,13 +6,11 @@ from collections.abc import Callable
 from html import escape
 from pathlib import Path
 
-import pandas as pd
 from IPython.display import HTML
-from matplotlib.figure import Figure
 
 from segsrgan_core.atomic import write_json
 from segsrgan_core.errors import UserError
-from segsrgan_study.figures.style import save, write_figure
+from segsrgan_study.figures.style import Plot, save, write_figure
 
 SCREEN_DPI = 200  # of the embedded pictures; the files beside them have 300
 
@@ -24,7 +22,7 @@ class Gallery:
         self.missing: dict[str, str] = {}  # why figures could not be drawn, by name
         self._folder, self._count = folder, 0
 
-    def __call__(self, name: str, caption: str, draw: Callable[[], tuple[Figure, pd.DataFrame]]) -> HTML:
+    def __call__(self, name: str, caption: str, draw: Callable[[], Plot]) -> HTML:
         """Save the figure that `draw` returns with its plotted values, and return it over its caption for display."""
         self._count, title = self._count + 1, name.replace("_", " ")
         try:

@@ -4,10 +4,9 @@ from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from segsrgan_study.figures.style import BLACK, GREEN, GREY, ORANGE, RED, lettered_panels, require, styled
+from segsrgan_study.figures.style import BLACK, GREEN, GREY, ORANGE, RED, Plot, lettered_panels, require, styled
 from segsrgan_study.statistics.growth import Curve
 
 COLORS = {"good": GREEN, "look": ORANGE, "do not use": RED}  # of verdicts
@@ -16,7 +15,7 @@ MOST_NAMED = 12
 
 
 @styled
-def draw(volumes: pd.DataFrame, curves: Mapping[str, Curve]) -> tuple[Figure, pd.DataFrame]:
+def draw(volumes: pd.DataFrame, curves: Mapping[str, Curve]) -> Plot:
     """Draw a panel for each curve that there are volumes of: mean, 95 % of the subjects where known, and the cases.
 
     The volumes have a row a case and volume, with columns case, name (of the volume), age_weeks, volume_ml; verdict and

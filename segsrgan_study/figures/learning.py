@@ -3,9 +3,8 @@
 from itertools import cycle
 
 import pandas as pd
-from matplotlib.figure import Figure
 
-from segsrgan_study.figures.style import CYCLE, GREY, lettered_panels, require, styled
+from segsrgan_study.figures.style import CYCLE, GREY, Plot, lettered_panels, require, styled
 
 # Label of the vertical axis, and which columns of the history are drawn.
 PANELS = {"reconstruction loss": "loss_rec", "segmentation losses": "loss_(dice|ce)"}
@@ -16,7 +15,7 @@ NAMES |= {"val_psnr": "SegSRGAN", "val_psnr_spline": "cubic spline"}
 
 
 @styled
-def draw(history: pd.DataFrame, along: str = "epoch", smooth: int = 1) -> tuple[Figure, pd.DataFrame]:
+def draw(history: pd.DataFrame, along: str = "epoch", smooth: int = 1) -> Plot:
     """Draw `results/training/history.csv`, or the curve of a running training, along "epoch" or "step".
 
     Columns are any of those of PANELS. A moving average over `smooth` rows is drawn over the losses, 1 draws none.

@@ -6,18 +6,15 @@ from itertools import cycle
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
-from segsrgan_study.figures.style import CYCLE, METHOD_TITLES, lettered_panels, method_title, require, styled
+from segsrgan_study.figures.style import CYCLE, METHOD_TITLES, Plot, lettered_panels, method_title, require, styled
 
 PANELS = {"psnr": "PSNR (dB)", "ssim": "SSIM", "dice": "Dice"}
 PANELS |= {"hd95_mm": "95 % Hausdorff (mm)", "asd_mm": "surface distance (mm)", "volume_error": "volume error (%)"}
 
 
 @styled
-def draw(
-    scores: pd.DataFrame, titles: Mapping[str, str] = METHOD_TITLES, structure: str = "cortex"
-) -> tuple[Figure, pd.DataFrame]:
+def draw(scores: pd.DataFrame, titles: Mapping[str, str] = METHOD_TITLES, structure: str = "cortex") -> Plot:
     """Draw a panel per metric of `results/evaluation/per_subject.csv`, SegSRGAN first in each."""
     shown = scores[scores["structure"].isin(["image", structure]) & scores["metric"].isin(list(PANELS))]
     require(len(shown) > 0, f"results/evaluation/per_subject.csv holds no score of the image or of {structure}.")

@@ -5,9 +5,8 @@ from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
-from segsrgan_study.figures.style import BLUE, GREEN, GREY, ORANGE, RED, SKY, lettered_panels, styled
+from segsrgan_study.figures.style import BLUE, GREEN, GREY, ORANGE, RED, SKY, Plot, lettered_panels, styled
 
 TIMES = "\N{MULTIPLICATION SIGN}"
 # Class of a layer: what its box says and its colour. Convolutions are described by their numbers; layers that are not
@@ -47,7 +46,7 @@ def layer_summaries(model: Any) -> list[dict[str, Any]]:
 
 
 @styled
-def draw(networks: Mapping[str, Any]) -> tuple[Figure, pd.DataFrame]:
+def draw(networks: Mapping[str, Any]) -> Plot:
     """Draw networks (title to Keras model), a row each; values: network, and the fields of `layer_summaries`."""
     fig, axes = lettered_panels(len(networks), 46, columns=1)
     tables = []

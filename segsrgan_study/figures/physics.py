@@ -1,15 +1,14 @@
 """Error of the volumes over the echo time under physics that no training has seen."""
 
 import pandas as pd
-from matplotlib.figure import Figure
 
-from segsrgan_study.figures.style import BLACK, CYCLE, lettered_panels, require, styled
+from segsrgan_study.figures.style import BLACK, CYCLE, Plot, lettered_panels, require, styled
 
 PANELS = {"cortex": "error of cortical volume (%)", "icv": "error of ICV, network (%)"}
 
 
 @styled
-def draw(physics: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
+def draw(physics: pd.DataFrame) -> Plot:
     """Draw the errors of `results/variability/physics.csv`, a line per scanner: solid with the skull, dashed without.
 
     Values: physics, subject, skull, te_ms, and the errors in per cent by panel.

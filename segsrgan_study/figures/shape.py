@@ -1,9 +1,8 @@
 """Shape of the cortex as found against the truth, a panel per measure."""
 
 import pandas as pd
-from matplotlib.figure import Figure
 
-from segsrgan_study.figures.style import BLUE, GREY, ORANGE, lettered_panels, require, styled
+from segsrgan_study.figures.style import BLUE, GREY, ORANGE, Plot, lettered_panels, require, styled
 
 TITLES = {"area_cm2": "area (cm²)", "white_area_cm2": "inner area (cm²)", "thickness_mm": "thickness (mm)"}
 TITLES |= {"gyrification": "gyrification", "depth_mm": "depth of sulci (mm)"}
@@ -12,7 +11,7 @@ LOOKS = {"left": (BLUE, "o"), "right": (ORANGE, "^")}
 
 
 @styled
-def draw(pairs: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
+def draw(pairs: pd.DataFrame) -> Plot:
     """Draw a point per hemisphere of `statistics.shape.against_truth`, with the line on which found and true agree."""
     shown = pairs[pairs["measure"].isin(SHOWN)]
     require(len(shown) > 0, "no shape of the cortex was measured: the network does not know white matter.")

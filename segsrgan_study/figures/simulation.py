@@ -2,18 +2,17 @@
 
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
 from nibabel.nifti1 import Nifti1Image
 
 from segsrgan_study.figures.panels import strip
-from segsrgan_study.figures.style import BLACK, BLUE, ORANGE, lettered_panels, styled
+from segsrgan_study.figures.style import BLACK, BLUE, ORANGE, Plot, lettered_panels, styled
 from segsrgan_study.figures.views import PLANES, grid, view_of
 
 LOOKS = ({"color": BLACK}, {"color": ORANGE, "marker": "o", "linestyle": "none"}, {"color": BLUE, "linestyle": "--"})
 
 
 @styled
-def draw(high: Nifti1Image, low: Nifti1Image, interpolated: Nifti1Image) -> tuple[Figure, pd.DataFrame]:
+def draw(high: Nifti1Image, low: Nifti1Image, interpolated: Nifti1Image) -> Plot:
     """Draw a plane across the slices of three images of one orientation and world space, and a line across the slices.
 
     Values: of the line panel, position_mm, intensity, plane, black, white.

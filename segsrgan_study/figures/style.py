@@ -21,6 +21,7 @@ if TYPE_CHECKING:  # matplotlib takes half a second: it is loaded where somethin
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+Plot = tuple["Figure", pd.DataFrame]  # a figure, and the values that are plotted in it
 TWO_COLUMNS_MM = 190.0
 
 # Okabe and Ito's palette: told apart under all common colour blindnesses.

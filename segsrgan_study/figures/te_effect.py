@@ -2,15 +2,14 @@
 
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
 from scipy.stats import t
 
-from segsrgan_study.figures.style import BLACK, BLUE, GREY, RED, lettered_panels, require, styled
+from segsrgan_study.figures.style import BLACK, BLUE, GREY, RED, Plot, lettered_panels, require, styled
 from segsrgan_study.statistics.spread import TITLES
 
 
 @styled
-def draw(volumes: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
+def draw(volumes: pd.DataFrame) -> Plot:
     """Draw `results/variability/volumes.csv` over TE.
 
     Values: panel, subject ("mean" for the mean), te_ms, value, low, high, truth.

@@ -5,7 +5,6 @@ from dataclasses import replace
 
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from nibabel.nifti1 import Nifti1Image
 from nibabel.processing import resample_from_to
@@ -13,7 +12,7 @@ from nibabel.processing import resample_from_to
 from segsrgan_core.imaging.geometry import voxel_volume_ml
 from segsrgan_core.metrics import dice
 from segsrgan_study.figures.panels import contour, fill, scale_bar, three_rows
-from segsrgan_study.figures.style import CORTEX, TWO_COLUMNS_MM, panel_letters, require, styled
+from segsrgan_study.figures.style import CORTEX, TWO_COLUMNS_MM, Plot, panel_letters, require, styled
 from segsrgan_study.figures.views import PLANES, view_of
 from segsrgan_study.files import same_grid
 
@@ -21,7 +20,7 @@ TE_MS = (120, 280)
 
 
 @styled
-def draw(patients: Mapping[str, tuple[Nifti1Image, Nifti1Image]]) -> tuple[Figure, pd.DataFrame]:
+def draw(patients: Mapping[str, tuple[Nifti1Image, Nifti1Image]]) -> Plot:
     """Draw for each patient, by name, the pair of cortex masks (non-zero inside), in the order of `TE_MS`.
 
     The second is brought to the grid of the first (nearest voxel) where they differ. Values: both volumes, their

@@ -5,9 +5,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
 
-from segsrgan_study.figures.style import BLUE, GREEN, ORANGE, lettered_panels, require, styled
+from segsrgan_study.figures.style import BLUE, GREEN, ORANGE, Plot, lettered_panels, require, styled
 from segsrgan_study.statistics.spread import TITLES
 
 STATISTICS = {"sd_over_mean": "sd / mean", "iqr_over_median": "IQR / median"}
@@ -27,7 +26,7 @@ TALK = {
 
 
 @styled
-def draw(metrics: Mapping[str, Any], with_talk: bool = False) -> tuple[Figure, pd.DataFrame]:
+def draw(metrics: Mapping[str, Any], with_talk: bool = False) -> Plot:
     """Draw the spread of all measures at each TE, of `results/variability/metrics.json`.
 
     The talk's values are for the cohort `epirmex` only, as no other is the talk's. Values: statistic, measure, te_ms,

@@ -119,7 +119,7 @@ def test_each_module_that_draws_stands_in_the_report(drawn):
     cells = nbformat.read(ROOT / "notebooks" / "05_figures.ipynb", as_version=4).cells
     assert set(drawn) == set(re.findall(r'figure\(\n    "(\w+)"', "\n".join(cell.source for cell in cells)))
     modules = Path(figures.__file__).parent.glob("*.py")
-    assert set(drawn) == {one.stem for one in modules if "tuple[Figure, pd.DataFrame]:" in one.read_text()}
+    assert set(drawn) == {one.stem for one in modules if ") -> Plot:" in one.read_text()}
 
 
 def test_figures_fit_a_page_and_have_values_and_no_cut_text(drawn):
