@@ -17,21 +17,20 @@ from segsrgan_study.figures.style import new_figure
 from segsrgan_study.figures.views import PLANES, View, grid
 
 GAP_MM = 2.0  # between panels
+ABOVE_MM = 7.0  # for titles
 
 
-def three_rows(
-    view: View, columns: int, width_mm: float, above_mm: float, below_mm: float
-) -> tuple[Figure, np.ndarray]:
+def three_rows(view: View, columns: int, width_mm: float, below_mm: float) -> tuple[Figure, np.ndarray]:
     """A figure with a row of panels per plane in true proportions, and its panels (3, columns).
 
     It has room for titles above and a legend below. The layout is fixed: matplotlib's own takes 0.4 s.
     """
     panel_mm = (width_mm - GAP_MM) / columns - GAP_MM
     heights = np.array([panel_mm * height / width for width, height in map(view.size_mm, PLANES)])
-    height_mm = above_mm + heights.sum() + (len(heights) - 1) * GAP_MM + below_mm
+    height_mm = ABOVE_MM + heights.sum() + (len(heights) - 1) * GAP_MM + below_mm
     fig = new_figure(height_mm, width_mm, layout=None)
     edges = {"left": GAP_MM / width_mm, "right": 1 - GAP_MM / width_mm}
-    edges |= {"bottom": below_mm / height_mm, "top": 1 - above_mm / height_mm}
+    edges |= {"bottom": below_mm / height_mm, "top": 1 - ABOVE_MM / height_mm}
     edges |= {"wspace": GAP_MM / panel_mm, "hspace": GAP_MM / heights.mean()}
     return fig, fig.subplots(len(heights), columns, height_ratios=heights, squeeze=False, gridspec_kw=edges)
 

@@ -32,7 +32,7 @@ def draw(patients: Mapping[str, tuple[Nifti1Image, Nifti1Image]]) -> Plot:
     size = np.max([np.ptp(view.box_mm, axis=1) for view in views], axis=0)[:, None]
     width_mm = min(TWO_COLUMNS_MM, len(pairs) * TWO_COLUMNS_MM / 3)  # one or two patients are drawn as large as three
     whole = replace(views[0], box_mm=size * [-0.5, 0.5])
-    fig, axes = three_rows(whole, len(pairs), width_mm, above_mm=7, below_mm=7)
+    fig, axes = three_rows(whole, len(pairs), width_mm, below_mm=7)
     rows = []
     for column, view, (name, (first, second)) in zip(axes.T, views, pairs.items(), strict=True):
         aside = np.array([np.ptp(view.box_mm[0]) / 4, 0, 0])  # the sagittal plane halves a hemisphere

@@ -35,7 +35,7 @@ def side_by_side(
     labels = labels or {}
     view = view_of(like or list(images.values())[-1]).at(np.clip(place, 0, 1))
     columns = len(images) + (uncertainty is not None)
-    fig, axes = three_rows(view, columns, min(280, 80 * columns), above_mm=7, below_mm=2)
+    fig, axes = three_rows(view, columns, min(280, 80 * columns), below_mm=2)
     cortices = {title: mask_of(one, NUMBERS["cortex"]) for title, one in labels.items()}
     for row, plane in zip(axes, PLANES, strict=True):
         for ax, (title, image) in zip(row, images.items(), strict=False):
