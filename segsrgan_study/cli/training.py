@@ -8,6 +8,7 @@ import typer
 from segsrgan_core.errors import UserError
 from segsrgan_study.paths import Study, find_study
 from segsrgan_study.progress import say
+from segsrgan_study.weights import find_model
 
 if TYPE_CHECKING:
     from segsrgan_study.params import Settings
@@ -91,7 +92,6 @@ def train(
     """
     study, names, settings = _start(cohorts, setting, params)
     from segsrgan_study.aside.networks import train_aside
-    from segsrgan_study.weights import find_model
 
     first = find_model(start) if start else None
     state = "trained" if train_aside(study, settings, names, out, first) else "trained before"
@@ -116,7 +116,6 @@ def calibrate(
     """
     study, names, settings = _start(cohorts, setting, params)
     from segsrgan_study.aside.networks import calibrate_aside
-    from segsrgan_study.weights import find_model
 
     card = calibrate_aside(study, settings, names, find_model(model), out)
     slope = card.drift.slope if card.drift else 0
@@ -138,7 +137,6 @@ def evaluate(
     """
     study, _, settings = _start([cohort], setting, params)
     from segsrgan_study.aside.networks import evaluate_aside
-    from segsrgan_study.weights import find_model
 
     summary = evaluate_aside(study, settings, find_model(model), out)
     for structure, methods in summary.get("dice", {}).items():
