@@ -142,12 +142,6 @@ def _of_age(record: dict[str, Any], numbers: dict[str, float], stage: str) -> li
     return told
 
 
-def _shown(cases: pd.DataFrame) -> list[str]:
-    """Return the columns of volumes and z for the page's table: those of cortex and skull; without a cortex all."""
-    both = [name for name in cases if name.endswith(("_ml", "_z")) and name not in MEASURES]
-    return [name for name in both if name.startswith(("cortex", "intracranial")) or "cortex_ml" not in both]
-
-
 def _by_tissue(volumes: pd.DataFrame) -> list[dict[str, Any]]:
     """Return the volumes of a case for its table on the page, a row a tissue with its sides in columns."""
     both = volumes[volumes["side"] == "both"].to_dict("records")
@@ -166,6 +160,9 @@ def _write_page(out: Path, cases: pd.DataFrame, records: dict, volumes: pd.DataF
         from segsrgan_study.figures.style import write_figure
 
         write_figure(growth.draw(over_age.assign(name=over_age["tissue"]), reference.curves)[0], out / GROWTH, dpi=160)
+    found = [name for name in cases if name.endswith(("_ml", "_z")) and name not in MEASURES]
+    # Of the volumes and z those of cortex and skull are shown; without a cortex all.
+    shown = [name for name in found if name.startswith(("cortex", "intracranial")) or "cortex_ml" not in found]
     loader = PackageLoader("segsrgan_study.own_images", ".")
     options = {"undefined": StrictUndefined, "trim_blocks": True, "lstrip_blocks": True}
     rows = cases.to_dict("records")
@@ -183,7 +180,7 @@ def _write_page(out: Path, cases: pd.DataFrame, records: dict, volumes: pd.DataF
         failed=[row for row in rows if row["state"] == "failed"],
         done=done,
         counts=cases["verdict"].value_counts().reindex(VERDICTS, fill_value=0).to_dict(),
-        numbers=[*_shown(cases), "snr", "contrast"],
+        numbers=[*shown, "snr", "contrast"],
         reference=reference.source,
         growth=GROWTH if len(over_age) else "",
         aged=int(cases[AGE].notna().sum()),
