@@ -94,8 +94,10 @@ def register(image: Nifti1Image, atlas: Atlas, settings: RegistrationSettings, p
     coarse_mm, levels = settings.spacing_mm or float(spacing_mm(image).min()), len(settings.affine)
     options = {"aff_random_sampling_rate": settings.sampling, "aff_iterations": settings.affine}
     options |= {"aff_shrink_factors": SHRINK_FACTORS[-levels:], "aff_smoothing_sigmas": SMOOTHING_VOXELS[-levels:]}
-    coarse = (to_ants(_around_head(one, coarse_mm)) for one in (image, atlas.image))
-    found = ants.registration(*coarse, "SyN", reg_iterations=settings.syn, **options)
+    coarse = [resample_isotropic(one, coarse_mm) for one in (image, atlas.image)]
+    margin = int(np.ceil(MARGIN_MM / coarse_mm))
+    heads = (to_ants(crop(one, head_box(np.asarray(one.dataobj), margin))) for one in coarse)
+    found = ants.registration(*heads, "SyN", reg_iterations=settings.syn, **options)
     grid, transforms = to_ants(image), found["fwdtransforms"]
 
     def warp(moving: Nifti1Image, interpolator: str = "linear") -> np.ndarray:
@@ -104,12 +106,6 @@ def register(image: Nifti1Image, atlas: Atlas, settings: RegistrationSettings, p
     labels = np.round(warp(atlas.labels, "nearestNeighbor")).astype(np.uint8)
     arrays = {"image": warp(atlas.image), "interpolated": warp(atlas.interpolated), "labels": labels}
     atomic(path, lambda part: np.savez(part, **arrays))  # compressed, noisy images are hardly smaller, and slow
-
-
-def _around_head(image: Nifti1Image, target_mm: float) -> Nifti1Image:
-    """Resample an image to a coarse grid and cut off the air around the head."""
-    coarse = resample_isotropic(image, target_mm)
-    return crop(coarse, head_box(np.asarray(coarse.dataobj), margin=int(np.ceil(MARGIN_MM / target_mm))))
 
 
 def _read(path: Path) -> dict[str, np.ndarray] | None:
