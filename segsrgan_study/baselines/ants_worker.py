@@ -8,6 +8,7 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import as_completed
+from importlib.metadata import version
 from typing import Any
 
 import numpy as np
@@ -40,6 +41,11 @@ def _call(folder: str, threads: int, function: Callable[..., Any], *arguments: A
 
     ants.config._random_seed = SEED  # set_ants_deterministic would also forbid every transform but four
     return function(*arguments)
+
+
+def antspyx() -> str:
+    """Return the name and the version of the library."""
+    return f"antspyx {version('antspyx')}"
 
 
 def to_ants(image: Nifti1Image):

@@ -7,12 +7,12 @@ than their logarithms, and its atlases are the study's own training subjects.
 """
 
 from functools import partial
-from importlib.metadata import version
 
 import numpy as np
 from nibabel.nifti1 import Nifti1Image
 
 from segsrgan_core.imaging.geometry import spacing_mm
+from segsrgan_study.baselines.ants_worker import antspyx
 from segsrgan_study.baselines.case import Case, Method
 from segsrgan_study.baselines.partial_volume import correct, find_faults
 from segsrgan_study.baselines.priors import label_brain, normalised, smoothed
@@ -101,9 +101,5 @@ def adjacency(numbers: list[int]) -> np.ndarray:
 PARAMETERS = {"prior_sigma_voxels": 1.0, "atlas_images": "interpolated", "bias_correction": True, "mrf_weight": 1 / 3}
 PARAMETERS |= {"relax_factor": 0.5, "relax_sigma_voxels": 2.0, "keep": 0.5}
 METHOD = Method(
-    name="drawem_style_em",
-    title="DrawEM-style EM",
-    version=lambda: f"own; N4 and registration by antspyx {version('antspyx')}",
-    parameters=PARAMETERS,
-    label=label,
+    "drawem_style_em", "DrawEM-style EM", lambda: f"own; N4 and registration by {antspyx()}", PARAMETERS, label
 )

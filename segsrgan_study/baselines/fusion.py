@@ -1,13 +1,11 @@
 """Label fusion: majority vote, and joint label fusion (Wang et al. 2013, doi 10.1109/TPAMI.2012.143; antspyx)."""
 
-from importlib.metadata import version
-
 import numpy as np
 from nibabel.nifti1 import Nifti1Image
 from scipy import ndimage
 
 from segsrgan_core.cores import cores
-from segsrgan_study.baselines.ants_worker import in_workers, to_ants
+from segsrgan_study.baselines.ants_worker import antspyx, in_workers, to_ants
 from segsrgan_study.baselines.atlas_images import matched_atlases
 from segsrgan_study.baselines.case import Case, Method, MethodFailed
 from segsrgan_study.baselines.registration import warped_atlases
@@ -64,13 +62,6 @@ def certain_labels(labels: np.ndarray, half_window: int) -> tuple[np.ndarray, np
     return np.where(zone, 0, lowest), zone
 
 
-MAJORITY_VOTE = Method(
-    "majority_vote", "Majority vote", lambda: f"registration by antspyx {version('antspyx')}", {}, majority_vote
-)
-JOINT_LABEL_FUSION = Method(
-    name="joint_label_fusion",
-    title="Joint label fusion",
-    version=lambda: f"antspyx {version('antspyx')}",
-    parameters={"beta": 4.0, "rad": 1, "rho": 0.01, "r_search": 2, "atlas_images": "interpolated"},
-    label=joint_label_fusion,
-)
+MAJORITY_VOTE = Method("majority_vote", "Majority vote", lambda: f"registration by {antspyx()}", {}, majority_vote)
+PARAMETERS = {"beta": 4.0, "rad": 1, "rho": 0.01, "r_search": 2, "atlas_images": "interpolated"}
+JOINT_LABEL_FUSION = Method("joint_label_fusion", "Joint label fusion", antspyx, PARAMETERS, joint_label_fusion)

@@ -95,10 +95,5 @@ def _misfit(soft: np.ndarray, box: Box, pad: int) -> np.ndarray:
     return np.ascontiguousarray(np.moveaxis(1 + (maps**2).sum(axis=0) - 2 * maps, 0, -1))
 
 
-METHOD = Method(
-    name="imapa",
-    title="IMAPA",
-    version=lambda: "Tor-Diez 2018, own compiled version",
-    parameters={"half_patch": 1, "half_window": 3, "k": 15, "alphas": (0.0, 0.25), "atlas_images": "interpolated"},
-    label=label,
-)
+PARAMETERS = {"half_patch": 1, "half_window": 3, "k": 15, "alphas": (0.0, 0.25), "atlas_images": "interpolated"}
+METHOD = Method("imapa", "IMAPA", lambda: "Tor-Diez 2018, own compiled version", PARAMETERS, label)
