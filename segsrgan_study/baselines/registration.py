@@ -22,7 +22,6 @@ from segsrgan_core.imaging.geometry import resample_isotropic, spacing_mm
 from segsrgan_study import boxes
 from segsrgan_study.baselines.ants_worker import in_workers, to_ants
 from segsrgan_study.baselines.case import OF_THE_MACHINE, Atlas, Case, MethodFailed
-from segsrgan_study.boxes import crop, head_box
 from segsrgan_study.params import RegistrationSettings
 from segsrgan_study.paths import digest
 from segsrgan_study.progress import tell
@@ -96,7 +95,7 @@ def register(image: Nifti1Image, atlas: Atlas, settings: RegistrationSettings, p
     options |= {"aff_shrink_factors": SHRINK_FACTORS[-levels:], "aff_smoothing_sigmas": SMOOTHING_VOXELS[-levels:]}
     coarse = [resample_isotropic(one, coarse_mm) for one in (image, atlas.image)]
     margin = int(np.ceil(MARGIN_MM / coarse_mm))
-    heads = (to_ants(crop(one, head_box(np.asarray(one.dataobj), margin))) for one in coarse)
+    heads = (to_ants(boxes.crop(one, boxes.head_box(np.asarray(one.dataobj), margin))) for one in coarse)
     found = ants.registration(*heads, "SyN", reg_iterations=settings.syn, **options)
     grid, transforms = to_ants(image), found["fwdtransforms"]
 

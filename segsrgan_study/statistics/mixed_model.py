@@ -52,9 +52,8 @@ def compare_te(fit: Any, pairs: Sequence[tuple[int, int]]) -> pd.DataFrame:
 def te_contrasts(fit: Any, tes: Sequence[int]) -> dict[str, dict]:
     """Return every difference between two TE with its Wald interval, p and Holm's p, by "later-earlier"."""
     pairs = list(combinations(sorted(tes), 2))
-    found = {}
-    for (a, b), (value, _, _, p, *ends) in zip(pairs, compare_te(fit, pairs).to_numpy(), strict=True):
-        found[f"{b}-{a}"] = {"value": value, "ci95": ends, "p": p}
+    tests = zip(pairs, compare_te(fit, pairs).to_numpy(), strict=True)
+    found = {f"{b}-{a}": {"value": value, "ci95": ends, "p": p} for (a, b), (value, _, _, p, *ends) in tests}
     add_holm(found)
     return found
 
