@@ -205,9 +205,8 @@ def _convolution(x: Node, weights: np.ndarray, stride: int = 1, margins: tuple[i
 
 def _repeated(x: Node) -> Node:
     twice, axes = _constant([2, 2, 2]), _constant([2, 3, 4], np.int64)
-    return ops.interpolate(
-        x, twice, "nearest", "scales", coordinate_transformation_mode="asymmetric", nearest_mode="floor", axes=axes
-    )
+    rounding = {"coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
+    return ops.interpolate(x, twice, "nearest", "scales", axes=axes, **rounding)
 
 
 def _transposed(x: Node, weights: np.ndarray) -> Node:

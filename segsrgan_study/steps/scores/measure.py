@@ -61,11 +61,10 @@ def measure_one(case: PreparedCase, segmenter: Segmenter) -> tuple[Segmentation,
     labels = load_labels(case.labels) if case.labels else None
     known = labels is not None and np.allclose(spacing_mm(labels), segmenter.card.spacing_mm, rtol=0.02)
     result = segmenter(load_image(case.low), interpolated=load_image(case.interpolated) if known else None)
-    row = {"subject": case.name, "te_ms": case.te_ms, "age_weeks": case.age_weeks}
-    row["cortex_ml"] = result.volumes_ml["cortex"]
+    ml = result.volumes_ml
+    row = {"subject": case.name, "te_ms": case.te_ms, "age_weeks": case.age_weeks, "cortex_ml": ml["cortex"]}
     if result.sides is not None:
-        row |= {f"cortex_{side}_ml": result.volumes_ml[f"{side}_cortex"] for side in SIDES}
-        row |= {"icv_ml": result.volumes_ml["intracranial"]}
+        row |= {f"cortex_{side}_ml": ml[f"{side}_cortex"] for side in SIDES} | {"icv_ml": ml["intracranial"]}
         if "white" in segmenter.card.classes:
             row |= cortical_shape(result.labels, result.sides)
     if labels is not None:
