@@ -1,5 +1,6 @@
 import json
 import re
+from importlib import import_module
 from pathlib import Path
 
 import matplotlib
@@ -13,26 +14,7 @@ from nibabel.nifti1 import Nifti1Image
 from segsrgan_core.networks.critic import build_critic
 from segsrgan_core.networks.generators import build_generator
 from segsrgan_study import figures
-from segsrgan_study.figures import (
-    ablations,
-    anisotropic,
-    assumptions,
-    before_after,
-    bland_altman,
-    calibration,
-    differences,
-    growth,
-    learning,
-    methods,
-    networks,
-    physics,
-    shape,
-    simulation,
-    style,
-    te_effect,
-    te_overlay,
-    variability_table,
-)
+from segsrgan_study.figures import networks, style, te_overlay
 from segsrgan_study.figures.gallery import Gallery
 from segsrgan_study.figures.inputs import Inputs
 from segsrgan_study.figures.style import MissingResult
@@ -69,6 +51,11 @@ SIDES = SIDES.assign(true=SIDES["found"] * 0.9)
 SHAPES = pd.concat([SIDES.assign(measure=name) for name in ("thickness_mm", "area_cm2")])
 
 
+def draw(name, *arguments, **options):
+    """Draw a figure by the name of its module; it and its values are returned."""
+    return import_module(f"segsrgan_study.figures.{name}").draw(*arguments, **options)
+
+
 @pytest.fixture(scope="module")
 def models():
     generator = build_generator(name="residual", k=2, kernel=7, padding="reflect", n_classes=2)
@@ -94,25 +81,26 @@ def drawn(images, scores, volumes, compared, models):
     """Each figure and its values, by name."""
     truth, labels, low, spline = (images[name] for name in ("truth", "labels", "low", "spline"))
     doubt = Nifti1Image(0.001 * np.asarray(truth.dataobj), truth.affine)
-    return {
-        "anisotropic": anisotropic.draw(low),
-        "simulation": simulation.draw(truth, low, spline),
-        "networks": networks.draw(models),
-        "learning": learning.draw(HISTORY),
-        "before_after": before_after.draw(low, spline, spline, truth, labels, labels),
-        "methods": methods.draw(scores),
-        "calibration": calibration.draw(BINS, spline, labels, doubt),
-        "differences": differences.draw(differing()),
-        "ablations": ablations.draw(compared),
-        "variability_table": variability_table.draw(analyse(volumes), with_talk=True),
-        "te_effect": te_effect.draw(volumes),
-        "physics": physics.draw(IMAGINED),
-        "shape": shape.draw(SHAPES),
-        "growth": growth.draw(GROWN, {"cortex": fit_curve(AGES, ML)}),
-        "te_overlay": te_overlay.draw({"sub-01": CORTICES[:2], "sub-02": CORTICES[:2]}),
-        "bland_altman": bland_altman.draw(volumes),
-        "assumptions": assumptions.draw(volumes),
+    arguments = {
+        "anisotropic": (low,),
+        "simulation": (truth, low, spline),
+        "networks": (models,),
+        "learning": (HISTORY,),
+        "before_after": (low, spline, spline, truth, labels, labels),
+        "methods": (scores,),
+        "calibration": (BINS, spline, labels, doubt),
+        "differences": (differing(),),
+        "ablations": (compared,),
+        "variability_table": (analyse(volumes), True),
+        "te_effect": (volumes,),
+        "physics": (IMAGINED,),
+        "shape": (SHAPES,),
+        "growth": (GROWN, {"cortex": fit_curve(AGES, ML)}),
+        "te_overlay": ({"sub-01": CORTICES[:2], "sub-02": CORTICES[:2]},),
+        "bland_altman": (volumes,),
+        "assumptions": (volumes,),
     }
+    return {name: draw(name, *given) for name, given in arguments.items()}
 
 
 def test_each_module_that_draws_stands_in_the_report(drawn):
@@ -134,7 +122,7 @@ def test_figures_fit_a_page_and_have_values_and_no_cut_text(drawn):
 
 def test_volumes_that_are_all_alike_are_drawn_without_a_warning(volumes, recwarn):
     alike = dict.fromkeys(("cortex_ml", "cortex_over_icv", "cortex_over_icv_bet"), 3.0)
-    _, points = variability_table.draw(spread(volumes.assign(**alike)))
+    _, points = draw("variability_table", spread(volumes.assign(**alike)))
     assert points["low"].isna().all()
     assert not [str(one.message) for one in recwarn]
 
@@ -147,10 +135,10 @@ def test_files_are_the_same_whatever_the_callers_settings_and_the_last_digits_of
         for ax in fig.axes:
             ax._set_position(np.asarray(ax.get_position(original=True).bounds) * (1 + 1e-14))
 
-    first = style.save(learning.draw(HISTORY)[0], "learning", tmp_path / "first", HISTORY)
+    first = style.save(draw("learning", HISTORY)[0], "learning", tmp_path / "first", HISTORY)
     monkeypatch.setattr(ConstrainedLayoutEngine, "execute", solve_otherwise)
     with matplotlib.rc_context({"font.size": 20}):
-        second = style.save(learning.draw(HISTORY)[0], "learning", tmp_path / "second", HISTORY)
+        second = style.save(draw("learning", HISTORY)[0], "learning", tmp_path / "second", HISTORY)
     assert [path.name for path in first] == [f"learning.{end}" for end in ("pdf", "svg", "png", "csv")]
     for one, other in zip(first, second, strict=True):
         assert one.read_bytes() == other.read_bytes(), one.name
@@ -168,7 +156,7 @@ def test_values_are_those_of_the_results(scores, volumes, drawn):
 
 def test_te_overlay_measures_both_masks_on_one_grid():
     first, second, other = CORTICES
-    table = te_overlay.draw({"sub-01": (first, second), "sub-02": (first, other)})[1].set_index("patient")
+    table = draw("te_overlay", {"sub-01": (first, second), "sub-02": (first, other)})[1].set_index("patient")
     for te, mask in ((120, first), (280, second)):
         volume = np.count_nonzero(np.asarray(mask.dataobj)) * 1.5**3 / 1000
         assert table.loc["sub-01", f"volume_{te}_ml"] == pytest.approx(volume)
@@ -179,12 +167,12 @@ def test_te_overlay_measures_both_masks_on_one_grid():
 def test_learning_shows_the_adversarial_term_from_where_the_critic_takes_part():
     adversarial = ["loss_adv", "loss_critic"]
     late = HISTORY.assign(**HISTORY[adversarial].where(HISTORY["epoch"] > 7))
-    assert learning.draw(late)[1]["loss_adv"].notna().sum() == 3
-    assert "loss_adv" not in learning.draw(late.drop(columns=adversarial))[1]
+    assert draw("learning", late)[1]["loss_adv"].notna().sum() == 3
+    assert "loss_adv" not in draw("learning", late.drop(columns=adversarial))[1]
 
 
 def test_learning_along_steps_is_smoothed_over_the_losses_alone():
-    fig, table = learning.draw(HISTORY.drop(columns="epoch"), along="step", smooth=4)
+    fig, table = draw("learning", HISTORY.drop(columns="epoch"), along="step", smooth=4)
     assert list(table["step"]) == list(HISTORY["step"])
     raw, mean = (line.get_ydata() for line in fig.axes[0].lines)
     assert mean[5] == pytest.approx(np.mean(raw[2:6]))
@@ -193,7 +181,7 @@ def test_learning_along_steps_is_smoothed_over_the_losses_alone():
 
 def test_ablations_without_the_thickness_have_no_curves(compared):
     factors = {"contrast": compared["factors"]["contrast"]}
-    fig, table = ablations.draw({"factors": factors})
+    fig, table = draw("ablations", {"factors": factors})
     assert len(fig.axes) == 3
     assert set(table["factor"]) == {"contrast"}
 
@@ -213,33 +201,33 @@ def test_what_is_missing_is_named(scores, volumes, images):
     empty = Nifti1Image(np.zeros(images["low"].shape, np.float32), images["low"].affine)
     one = volumes[volumes["subject"] == "sub-00"]
     cases = [
-        (lambda: methods.draw(scores[scores["structure"] == "white"]), "no score of the image or of cortex"),
-        (lambda: learning.draw(HISTORY[["epoch"]]), "no loss and no validation score"),
-        (lambda: te_effect.draw(volumes[volumes["te_ms"] == 120]), "one echo time"),
-        (lambda: bland_altman.draw(one), "three patients"),
-        (lambda: assumptions.draw(one), "three patients"),
-        (lambda: te_overlay.draw({}), "no patient has cortex masks at both TE = 120 and 280 ms"),
-        (lambda: ablations.draw({}), "run `make ablations`"),
-        (lambda: anisotropic.draw(empty), "empty"),
+        ("methods", scores[scores["structure"] == "white"], "no score of the image or of cortex"),
+        ("learning", HISTORY[["epoch"]], "no loss and no validation score"),
+        ("te_effect", volumes[volumes["te_ms"] == 120], "one echo time"),
+        ("bland_altman", one, "three patients"),
+        ("assumptions", one, "three patients"),
+        ("te_overlay", {}, "no patient has cortex masks at both TE = 120 and 280 ms"),
+        ("ablations", {}, "run `make ablations`"),
+        ("anisotropic", empty, "empty"),
     ]
-    for call, message in cases:
+    for name, given, message in cases:
         with pytest.raises(MissingResult, match=message):
-            call()
+            draw(name, given)
 
 
 def test_a_missing_figure_leaves_its_reason_and_the_others_are_drawn(tmp_path, volumes):
-    study = Study(tmp_path)
+    study, table = Study(tmp_path), "variability/volumes.csv"
     (study.results / "variability").mkdir(parents=True)
-    volumes.to_csv(study.results / "variability" / "volumes.csv", index=False)
+    volumes.to_csv(study.results / table, index=False)
     (study.results / "empty.csv").write_text("")
     figure, given = Gallery(study.results / "figures"), Inputs(study)
     shown = [
-        figure("none", "A.", lambda: learning.draw(given.table("training/history.csv"))),
-        figure("empty", "B.", lambda: learning.draw(given.table("empty.csv"))),
-        figure("te_overlay", "C.", lambda: te_overlay.draw(given.cortex_pairs(te_overlay.TE_MS))),
-        figure("no_image", "D.", lambda: anisotropic.draw(*given.images("low"))),
-        figure("lacking", "E.", lambda: te_effect.draw(given.table("variability/volumes.csv").drop(columns="te_ms"))),
-        figure("te_effect", "F, <the\n last>.", lambda: te_effect.draw(given.table("variability/volumes.csv"))),
+        figure("none", "A.", lambda: draw("learning", given.table("training/history.csv"))),
+        figure("empty", "B.", lambda: draw("learning", given.table("empty.csv"))),
+        figure("te_overlay", "C.", lambda: draw("te_overlay", given.cortex_pairs(te_overlay.TE_MS))),
+        figure("no_image", "D.", lambda: draw("anisotropic", *given.images("low"))),
+        figure("lacking", "E.", lambda: draw("te_effect", given.table(table).drop(columns="te_ms"))),
+        figure("te_effect", "F, <the\n last>.", lambda: draw("te_effect", given.table(table))),
     ]
     assert list(figure.missing) == ["none", "empty", "te_overlay", "no_image", "lacking"]
     assert "results/training/history.csv: the file is not there" in shown[0].data
