@@ -5,9 +5,19 @@ from scipy import ndimage
 
 from segsrgan_core.errors import UserError
 from segsrgan_study import scores as metrics
-from tests.scored import cube, smooth_image
 
 WHO = {"cohort": "embedded", "subject": "sub-01", "method": "segsrgan"}
+
+
+def cube(start: tuple[int, int, int], edge: int = 3, shape: tuple[int, int, int] = (12, 12, 12)) -> np.ndarray:
+    mask = np.zeros(shape, bool)
+    mask[tuple(slice(s, s + edge) for s in start)] = True
+    return mask
+
+
+def smooth_image() -> np.ndarray:
+    rng = np.random.default_rng(0)
+    return ndimage.gaussian_filter(rng.random((20, 18, 16)), 1.5).astype(np.float32) + 0.1
 
 
 def test_ssim_has_a_gaussian_window_of_11_voxels_and_refuses_a_constant_truth():
