@@ -3,6 +3,7 @@ import os
 import signal
 import subprocess
 import sys
+from unittest.mock import Mock
 
 import pytest
 
@@ -46,10 +47,7 @@ def test_what_a_living_process_writes_is_left_alone(tmp_path):
 
 
 def test_a_file_system_without_locks_will_do(tmp_path, monkeypatch):
-    def refuse(*_):
-        raise OSError(38, "Function not implemented")
-
-    monkeypatch.setattr(fcntl, "flock", refuse)
+    monkeypatch.setattr(fcntl, "flock", Mock(side_effect=OSError(38, "Function not implemented")))
     (tmp_path / ".part-other").mkdir()
     atomic(tmp_path / "a.txt", put("whole"))
     assert sorted(os.listdir(tmp_path)) == [".part-other", "a.txt"]

@@ -1,3 +1,5 @@
+from unittest.mock import Mock
+
 import numpy as np
 import pytest
 
@@ -25,18 +27,13 @@ def test_a_mirrored_view_is_brought_back():
 
 
 def test_every_combination_of_flips_is_one_view_of_every_network():
-    calls = []
-
-    def counted(x):
-        calls.append(x)
-        return ramp(1)(x)
-
+    counted = Mock(side_effect=ramp(1))
     seen = views([counted, counted], ["x", "y"], CORTEX)
     assert len(seen) == 4
     for view in seen:
         view(X)
-    assert len(calls) == 8
-    assert len({call.tobytes() for call in calls}) == 4
+    assert counted.call_count == 8
+    assert len({call.args[0].tobytes() for call in counted.call_args_list}) == 4
 
 
 def test_left_and_right_change_places_in_the_mirror():

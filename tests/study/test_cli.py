@@ -1,6 +1,7 @@
 import os
 import subprocess
 import sys
+from unittest.mock import Mock
 
 import nibabel as nib
 import numpy as np
@@ -57,10 +58,8 @@ def test_a_library_that_was_imported_too_early_for_speed_is_told():
 
 
 def test_a_full_disk_is_one_sentence(run, save, model, tmp_path, monkeypatch):
-    def full(*_):
-        raise OSError(28, "No space left on device", str(tmp_path / "out"))
-
-    monkeypatch.setattr(bids, "write_top", full)
+    full = OSError(28, "No space left on device", str(tmp_path / "out"))
+    monkeypatch.setattr(bids, "write_top", Mock(side_effect=full))
     image = save(head(), tmp_path / "a.nii")
     assert "No space left on device" in run("segment", image, "--out", tmp_path / "out", "--model", model, code=2)
 

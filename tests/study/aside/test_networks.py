@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from unittest.mock import Mock
 
 import nibabel as nib
 import numpy as np
@@ -106,9 +107,7 @@ def test_the_same_training_is_not_done_twice_and_another_not_over_it(balls, run)
 
 
 def test_a_stopped_training_without_a_test_split_goes_on(balls, trained, monkeypatch, run):
-    def stopped(*_):
-        raise KeyboardInterrupt
-
+    stopped = Mock(side_effect=KeyboardInterrupt)
     splits(balls, test=None)
     monkeypatch.setattr(aside, "fit", stopped)
     run(*TRAIN, code=130)
@@ -153,12 +152,7 @@ def test_cohorts_of_different_voxel_sizes_and_a_manifest_elsewhere_are_refused(b
 
 def test_phantoms_are_made_aside(balls, monkeypatch, run):
     shutil.copy(ROOT / "data_manifests" / "embedded.csv", balls / "data_manifests")
-    made = []
-
-    def phantoms(bench, settings):
-        made.append(bench.data_root("embedded"))
-        raise KeyboardInterrupt
-
+    phantoms = Mock(side_effect=KeyboardInterrupt)
     monkeypatch.setattr(aside, "make_phantoms", phantoms)
     run("train", "embedded", "--out", "model", "--setting", "miniature", code=130)
-    assert made[0].is_relative_to(balls / "model" / ".work")
+    assert phantoms.call_args.args[0].data_root("embedded").is_relative_to(balls / "model" / ".work")

@@ -309,8 +309,7 @@ def test_a_disk_that_is_away_takes_no_results_with_it(cases, job):
 
 
 def test_an_image_that_changes_while_it_is_segmented_fails(cases, job, monkeypatch):
-    digests = itertools.count()
-    monkeypatch.setattr(bids, "source_digest", lambda path: f"{next(digests)}")
+    monkeypatch.setattr(bids, "source_digest", Mock(side_effect=map(str, itertools.count())))
     (status,) = segment_all(cases[:1], [], job)
     assert "changed while" in status.reason
     assert not [path for path in (job.out / "sub-00").rglob("*") if path.is_file()]

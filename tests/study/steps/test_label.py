@@ -1,5 +1,6 @@
 import shutil
 from dataclasses import replace
+from unittest.mock import Mock
 
 import numpy as np
 import pandas as pd
@@ -21,6 +22,7 @@ from tests.study.baselines.phantoms import dice, image_of, labels_of, nifti
 
 SUBJECTS = {"a": ("train", 38.0, 11.0), "b": ("train", 40.0, 12.0), "c": ("train", 44.0, 13.0)}
 SUBJECTS |= {"d": ("test", 39.0, 11.5)}
+BROKEN = Method("broken", "Broken", lambda: "1", {}, Mock(side_effect=ValueError("too large")))
 
 
 def truth(name):
@@ -50,15 +52,11 @@ def settings(methods=("majority_vote", "drawem"), **baselines):
     return read_params(PARAMS, setting="miniature", changes={"baselines": baselines})
 
 
-def broken(case):
-    raise ValueError("too large")
-
-
 @pytest.fixture(scope="module")
 def labelled(study):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PATH", "")
-        patch.setitem(registry.METHODS, "broken", Method("broken", "Broken", lambda: "1", {}, broken))
+        patch.setitem(registry.METHODS, "broken", BROKEN)
         label_all(study, settings(methods=["majority_vote", "drawem", "broken"]))
     return study
 
@@ -91,7 +89,7 @@ def test_the_label_maps_are_near_the_truth_and_nothing_is_outside_the_skull(labe
 
 def test_a_second_run_gives_the_same_bytes_and_computes_nothing(labelled, monkeypatch):
     monkeypatch.setenv("PATH", "")
-    monkeypatch.setitem(registry.METHODS, "broken", Method("broken", "Broken", lambda: "1", {}, broken))
+    monkeypatch.setitem(registry.METHODS, "broken", BROKEN)
     vote = registry.METHODS["majority_vote"]
     monkeypatch.setitem(registry.METHODS, "majority_vote", replace(vote, label=lambda case: 1 / 0))  # never called
     files = [labels_path(labelled, "d", "majority_vote"), *sorted((labelled.results / "baselines").iterdir())]
@@ -122,11 +120,9 @@ def test_an_unknown_method_is_refused_before_anything_runs(study):
     ],
 )
 def test_a_fault_of_the_machine_is_no_row_and_the_other_methods_are_done(study, tmp_path, monkeypatch, fault, says):
-    def killed(case):
-        raise fault
-
     computed = []
-    monkeypatch.setitem(registry.METHODS, "killed", Method("killed", "Killed", lambda: "1", {}, killed))
+    killed = Method("killed", "Killed", lambda: "1", {}, Mock(side_effect=fault))
+    monkeypatch.setitem(registry.METHODS, "killed", killed)
     last = registry.METHODS["majority_vote"]
     counted = replace(last, version=lambda: says, label=lambda case: computed.append(case) or last.label(case))
     monkeypatch.setitem(registry.METHODS, "majority_vote", counted)
@@ -137,6 +133,6 @@ def test_a_fault_of_the_machine_is_no_row_and_the_other_methods_are_done(study, 
     assert len(computed) == 1
     with pytest.raises(UserError, match="run segsrgan baselines"):
         read_runs(here)
-    monkeypatch.setitem(registry.METHODS, "killed", replace(registry.METHODS["killed"], label=last.label))
+    monkeypatch.setitem(registry.METHODS, "killed", replace(killed, label=last.label))
     assert set(label_all(here, settings(methods=["killed", "majority_vote"]))["outcome"]) == {"labelled"}
     assert len(computed) == 1, "what was done was done again"

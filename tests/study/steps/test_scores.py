@@ -3,6 +3,7 @@
 import json
 from functools import partial
 from types import SimpleNamespace
+from unittest.mock import Mock
 
 import numpy as np
 import pandas as pd
@@ -67,16 +68,11 @@ def test_every_image_is_measured_and_kept(prepared, monkeypatch):
 
 def test_a_patient_is_imaged_by_each_scanner_with_and_without_the_skull(prepared, monkeypatch):
     cases = prepared_cases(prepared[0], "variability")
-    seen = []
-
-    def fake(low, like):
-        seen.append(float(np.asarray(low.dataobj).mean()))
-        return SimpleNamespace(volumes_ml={"cortex": 2.0, "intracranial": 3.0})
-
-    monkeypatch.setattr(segmented, "trained_segmenter", lambda *_: fake)
+    network = Mock(return_value=SimpleNamespace(volumes_ml={"cortex": 2.0, "intracranial": 3.0}))
+    monkeypatch.setattr(segmented, "trained_segmenter", lambda *_: network)
     settings = SimpleNamespace(seed=1, simulation=simulation(), workers="1")
     table = measure_physics(prepared[0], settings, cases)
-    assert len(table) == len(seen) == len(PHYSICS) * 2 * 4
+    assert len(table) == network.call_count == len(PHYSICS) * 2 * 4
     labels = np.asarray(load_labels(cases[0].labels).dataobj)
     assert table["cortex_true_ml"].unique() == pytest.approx([(labels == 2).sum() / 1000])
     assert table["icv_true_ml"].unique() == pytest.approx([(~np.isin(labels, (0, 4))).sum() / 1000])
