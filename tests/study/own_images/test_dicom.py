@@ -8,13 +8,13 @@ from segsrgan_study.own_images.inputs import find_images
 from segsrgan_study.own_images.names import WITHDRAWN
 from segsrgan_study.own_images.run import segment_all
 
-pydicom = pytest.importorskip("pydicom", reason="no DICOM can be made")
 dicoms = pytest.importorskip("tests.study.own_images.dicoms", reason="pydicom is not installed: no DICOM can be made")
 
 
 @pytest.fixture
 def scratch(tmp_path_factory):
-    return tmp_path_factory.mktemp("scratch")
+    """Return a function that makes an empty folder."""
+    return lambda: tmp_path_factory.mktemp("scratch")
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def test_every_series_is_found_and_one_of_several_usable_ones_must_be_chosen(fol
     (tmp_path / "link").symlink_to(folder)
     (folder / "3").rename(tmp_path / "elsewhere")
     (folder / "3").symlink_to(tmp_path / "elsewhere")
-    series = convert(tmp_path / "link", scratch)
+    series = convert(tmp_path / "link", scratch())
     assert [one.number for one in series] == [1, 2, 3]
     assert series[1].te_ms == pytest.approx(120)
     assert "slices" in series[0].fault
@@ -49,7 +49,7 @@ def test_every_series_is_found_and_one_of_several_usable_ones_must_be_chosen(fol
 
 
 def test_a_patients_name_goes_nowhere(folder, scratch, job, capsys):
-    images, failures = find_images([folder], scratch, series="t2 tse")
+    images, failures = find_images([folder], scratch(), series="t2 tse")
     assert len(images) == 2
     segment_all(images, failures, job)
     assert "DOE_JANE" in capsys.readouterr().err  # the screen says which folder became which subject
@@ -62,13 +62,11 @@ def test_a_patients_name_goes_nowhere(folder, scratch, job, capsys):
 
 
 def test_a_series_has_the_same_name_in_every_run_unless_a_table_names_the_subject(folder, scratch, tmp_path):
-    (tmp_path / "again").mkdir()
-    (tmp_path / "third").mkdir()
-    (first,), (second,) = (find_images([folder], place, series="2")[0] for place in (scratch, tmp_path / "again"))
+    (first,), (second,) = (find_images([folder], scratch(), series="2")[0] for _ in range(2))
     assert first.name == second.name
     assert first.name.startswith("sub-")
     (tmp_path / "list.csv").write_text("image,subject\nDOE_JANE,P07\n")
-    ((case,), _) = find_images([tmp_path / "list.csv"], tmp_path / "third", series="2")
+    ((case,), _) = find_images([tmp_path / "list.csv"], scratch(), series="2")
     assert (case.name, case.source) == ("sub-P07_acq-series2te120", "DICOM series2te120")
 
 
@@ -76,13 +74,13 @@ def test_two_patients_in_one_folder_are_refused_without_their_names(scratch, tmp
     for patient in ("Doe^Jane", "Roe^Ann"):
         dicoms.write_series(tmp_path / "export" / patient[:3], 2, patient=patient)
     with pytest.raises(UserError, match="2 patients") as error:
-        convert(tmp_path / "export", scratch)
+        convert(tmp_path / "export", scratch())
     assert "Doe" not in str(error.value)
 
 
 def change(folder, **facts):
     for index, path in enumerate(sorted(folder.rglob("*.dcm"))):
-        one = pydicom.dcmread(path)
+        one = dicoms.dcmread(path)
         for name, value in facts.items():
             delattr(one, name) if value is None else setattr(one, name, value(index) if callable(value) else value)
         one.save_as(path)
@@ -92,19 +90,17 @@ def test_two_examinations_of_a_patient_are_two_sessions_and_without_an_id_refuse
     for name, uid in (("b", "1.2.3"), ("a", "1.2.4")):
         dicoms.write_series(tmp_path / "P1" / name, int(uid[-1]))
         change(tmp_path / "P1" / name, StudyInstanceUID=uid, AcquisitionDate=f"2020030{uid[-1]}", SeriesInstanceUID=uid)
-    images, _ = find_images([tmp_path / "P1"], scratch)
+    images, _ = find_images([tmp_path / "P1"], scratch())
     assert [image.name.partition("_")[2] for image in images] == ["ses-1", "ses-2"]
     assert len({image.name.partition("_")[0] for image in images}) == 1
     (tmp_path / "list.csv").write_text("image,subject,age_weeks\nP1,P1,40\n")  # of which of them?
-    (tmp_path / "again").mkdir()
-    images, _ = find_images([tmp_path / "list.csv"], tmp_path / "again")
+    images, _ = find_images([tmp_path / "list.csv"], scratch())
     assert [image.age_weeks for image in images] == [WITHDRAWN] * 2
     nobody = [("REMOVED", ""), ("", "Anonymous^"), ("000", "[Anonymized]"), ("ANON", "Patient"), ("", "")]
-    for number, (who, name) in enumerate([*nobody, ("4711", "Doe^Jane")]):  # the last is one of the two alone
+    for who, name in [*nobody, ("4711", "Doe^Jane")]:  # the last is one of the two alone
         change(tmp_path / "P1" / "b" if who == "4711" else tmp_path / "P1", PatientID=who, PatientName=name)
-        (tmp_path / f"{number}").mkdir()
         with pytest.raises(UserError, match="without a PatientID"):
-            convert(tmp_path / "P1", tmp_path / f"{number}")
+            convert(tmp_path / "P1", scratch())
 
 
 @pytest.mark.parametrize(
@@ -124,7 +120,7 @@ def test_files_of_a_series_that_do_not_fit_each_other_give_no_image(scratch, tmp
     dicoms.write_series(tmp_path / "P1", n_slices=16)
     change(tmp_path / "P1", **facts)
     with pytest.raises(UserError, match=says):
-        choose(tmp_path / "P1", convert(tmp_path / "P1", scratch))
+        choose(tmp_path / "P1", convert(tmp_path / "P1", scratch()))
 
 
 def test_a_place_that_is_no_number_is_a_slice_that_is_missing(scratch, tmp_path):
@@ -134,14 +130,14 @@ def test_a_place_that_is_no_number_is_a_slice_that_is_missing(scratch, tmp_path)
     found = PLACE.search(data)
     path.write_bytes(data[: found.start(3)] + b"-" * len(found[3]) + data[found.end(3) :])
     with pytest.raises(UserError, match="unevenly spaced"):
-        choose(tmp_path / "P1", convert(tmp_path / "P1", scratch))
+        choose(tmp_path / "P1", convert(tmp_path / "P1", scratch()))
 
 
 def test_dicom_files_called_img_are_converted_beside_a_folder_without_images(folder, scratch, tmp_path):
     for path in (folder / "2").iterdir():
         path.rename(path.with_suffix(".img"))
     (tmp_path / "DOE_JOHN").mkdir()
-    (image,), ((source, reason, *_),) = find_images([tmp_path / "DOE_JOHN", folder], scratch, series="2")
+    (image,), ((source, reason, *_),) = find_images([tmp_path / "DOE_JOHN", folder], scratch(), series="2")
     assert image.source == "DICOM series2te120"
     assert "DOE" not in source + reason
 
@@ -152,8 +148,7 @@ def test_one_file_of_all_slices_is_the_image_of_its_slices(scratch, tmp_path):
     dicoms.write_mosaic(tmp_path / "mosaic", 12)
     images = []
     for name in ("slices", "enhanced", "mosaic"):
-        (scratch / name).mkdir()
-        (series,) = convert(tmp_path / name, scratch / name)
+        (series,) = convert(tmp_path / name, scratch())
         assert (series.fault, series.te_ms) == ("", 120)
         images.append(nib.load(series.file))
     for image in images[1:]:
@@ -172,4 +167,4 @@ def test_one_file_of_all_slices_is_the_image_of_its_slices(scratch, tmp_path):
 def test_one_file_that_is_no_stack_is_one_sentence(scratch, tmp_path, write, option, says):
     getattr(dicoms, write)(tmp_path / "P1", **option)
     with pytest.raises(UserError, match=f"{says}.*export it again"):
-        choose(tmp_path / "P1", convert(tmp_path / "P1", scratch))
+        choose(tmp_path / "P1", convert(tmp_path / "P1", scratch()))
