@@ -64,9 +64,12 @@ def test_a_full_disk_is_one_sentence(run, save, model, tmp_path, monkeypatch):
     assert "No space left on device" in run("segment", image, "--out", tmp_path / "out", "--model", model, code=2)
 
 
-def test_help_imports_nothing_heavy():
-    heavy = {"tensorflow", "pandas", "nibabel", "scipy", "numpy", "matplotlib", "pydantic"}
-    code = f"import sys, segsrgan_study.cli; sys.exit(bool({heavy!r} & set(sys.modules)))"
+HEAVY = {"tensorflow", "pandas", "nibabel", "scipy", "numpy", "matplotlib", "pydantic"}
+
+
+@pytest.mark.parametrize(("module", "heavy"), [("cli", HEAVY), ("bet.extraction", {"tensorflow"})])
+def test_help_and_a_process_for_brain_extraction_import_nothing_heavy(module, heavy):
+    code = f"import sys, segsrgan_study.{module}; sys.exit(bool({heavy!r} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
