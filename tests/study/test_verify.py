@@ -2,14 +2,13 @@
 
 import json
 import shutil
-import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 from segsrgan_core.errors import UserError
 from segsrgan_study.verify import compare, table, verify
+from tests.miniature import run
 
 STAGE = """
 import json
@@ -39,13 +38,9 @@ stages:
 SCORES = "results/evaluation/per_subject.csv"
 
 
-def run(folder, *command):
-    subprocess.run(command, cwd=folder, check=True, capture_output=True)
-
-
 def commit(folder):
-    run(folder, "git", "add", "-A")
-    run(folder, "git", "-c", "user.name=x", "-c", "user.email=x@example.org", "commit", "-q", "-m", "results")
+    run("git", "add", "-A", cwd=folder)
+    run("git", "-c", "user.name=x", "-c", "user.email=x@example.org", "commit", "-q", "-m", "results", cwd=folder)
 
 
 @pytest.fixture(scope="module")
@@ -53,9 +48,8 @@ def made(tmp_path_factory):
     root = tmp_path_factory.mktemp("toy")
     for name, text in {"stage.py": STAGE, "dvc.yaml": DVC_YAML, "params.yaml": "seed: 3\n"}.items():
         (root / name).write_text(text)
-    dvc = str(Path(sys.executable).with_name("dvc"))
-    for command in (["git", "init", "-q"], [dvc, "init", "-q"], [dvc, "repro", "-q"]):
-        run(root, *command)
+    for command in (["git", "init", "-q"], ["dvc", "init", "-q"], ["dvc", "repro", "-q"]):
+        run(*command, cwd=root)
     commit(root)
     return root
 
@@ -64,7 +58,7 @@ def test_an_untouched_study_is_identical(made, tmp_path):
     found = verify(made, tmp_path / "clones")
     assert [one.verdict for one in found] == ["identical"] * 4
     assert table(found) == "4 files identical: the same bytes"
-    assert subprocess.check_output(["git", "status", "--porcelain"], cwd=tmp_path / "clones/rerun", text=True) == ""
+    assert run("git", "status", "--porcelain", cwd=tmp_path / "clones/rerun") == ""
 
 
 @pytest.mark.parametrize(("name", "old", "new"), [(SCORES, "0.821", "0.921"), ("params.yaml", "3", "4")])
@@ -111,7 +105,7 @@ def pair(tmp_path):
         for name, text in {**FILES, **facts, ".gitignore": "results/costs.csv\n"}.items():
             (tmp_path / clone / name).parent.mkdir(parents=True, exist_ok=True)
             (tmp_path / clone / name).write_text(text)
-    run(tmp_path / "rerun", "git", "init", "-q")
+    run("git", "init", "-q", cwd=tmp_path / "rerun")
     return tmp_path / "committed", tmp_path / "rerun"
 
 
@@ -145,7 +139,7 @@ def test_on_another_machine_tables_have_tolerances_and_on_the_same_none(pair, na
 
 
 def test_missing_and_new_files_are_caught_and_ignored_ones_are_not(pair):
-    run(pair[1], "git", "add", "-A")
+    run("git", "add", "-A", cwd=pair[1])
     (pair[1] / SCORES).unlink()
     (pair[1] / "results/new.csv").touch()
     (pair[1] / "results/costs.csv").touch()
