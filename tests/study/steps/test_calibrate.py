@@ -1,7 +1,7 @@
 """Calibration: right volumes at nearly the highest Dice, and probabilities that hold."""
 
 import weakref
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
@@ -90,14 +90,18 @@ def test_right_volumes_cost_next_to_no_dice():
 
 @dataclass
 class Known:
-    """In place of a segmenter: its result is known."""
+    """In place of a segmenter: its result is known, and that of the call before is not in memory any more."""
 
     card: ModelCard
     result: Segmentation
+    earlier: list[weakref.ref] = field(default_factory=list)
 
     def __call__(self, image, interpolated):
         assert (self.card.temperature, self.card.biases) == (1.0, {})
-        return self.result
+        assert not any(result() for result in self.earlier)
+        result = replace(self.result)
+        self.earlier.append(weakref.ref(result))
+        return result
 
 
 @pytest.fixture
@@ -112,17 +116,8 @@ def known(tmp_path):
 
 def test_what_is_sampled_is_not_calibrated_and_one_segmentation_at_a_time_is_in_memory(known):
     segmenter, case = known
-    earlier = []
-
-    class Big(Known):
-        def __call__(self, image, interpolated):
-            assert not any(result() for result in earlier)
-            result = replace(super().__call__(image, interpolated))
-            earlier.append(weakref.ref(result))
-            return result
-
-    found = calibrate.sample_cases(Big(segmenter.card, segmenter.result), [case] * 3)
-    assert len(found) == len(earlier) == 3
+    found = calibrate.sample_cases(segmenter, [case] * 3)
+    assert len(found) == len(segmenter.earlier) == 3
     assert found[0].truth.tolist() == [1] * 512  # elsewhere nothing is in doubt
     np.testing.assert_allclose(np.exp(found[0].log_p), [[0.3, 0.7]] * 512, rtol=1e-5)
 
