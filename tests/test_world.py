@@ -1,6 +1,6 @@
 """Where things are, from the scanner to the saved result, for any geometry that an image can have."""
 
-import itertools
+from itertools import permutations, product
 
 import nibabel as nib
 import numpy as np
@@ -16,9 +16,7 @@ from tests.core.test_simulation import blob
 from tests.settings import model_card, thick_slices
 
 FIELD_MM = 48.0
-ORIENTATIONS = [
-    "".join(sides) for axes in itertools.permutations(("LR", "PA", "IS")) for sides in itertools.product(*axes)
-]
+ORIENTATIONS = ["".join(sides) for axes in permutations(("LR", "PA", "IS")) for sides in product(*axes)]
 # What is found once need not be made small at length: an example takes a tenth of a second, its shrinking minutes.
 PHASES = (Phase.explicit, Phase.reuse, Phase.generate)
 ANGLES = st.tuples(*[st.floats(-0.7, 0.7)] * 3)

@@ -1,11 +1,10 @@
 """Analysis of notebook 04 on volumes with known answers, on volumes of an earlier study, and on too few of them."""
 
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 import pytest
 
+from tests.settings import ROOT
 from tests.study.notebook_04 import analyse
 from tests.study.statistics.patients import patients
 
@@ -23,7 +22,7 @@ def entry(metrics: dict, path: str):
 
 def test_a_fixed_table_gives_the_known_numbers():
     """Those that the first analysis of the repository, written without formulas, gave."""
-    folder = Path(__file__).parent / "statistics"
+    folder = ROOT / "tests/study/statistics"
     volumes = pd.read_csv(folder / "volumes.csv", dtype={"subject": str})
     by_bet = {"icv_bet_ml": volumes["icv_ml"], "cortex_over_icv_bet": volumes["cortex_over_icv"]}
     metrics = analyse(volumes.assign(**by_bet, icv_differs=False))

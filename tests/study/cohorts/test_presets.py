@@ -18,7 +18,6 @@ from tests.settings import ROOT
 @pytest.fixture
 def make(tmp_path):
     """Run make_manifest on a folder beside its manifests and data root; return the manifest read again."""
-
     places = tmp_path / "manifests", tmp_path / "data"
     return lambda preset, folder, **choices: read_manifest(make_manifest(preset, folder, *places, **choices))
 
@@ -36,17 +35,18 @@ def scanned(tmp_path, put, monkeypatch):
     return run
 
 
+DHCP = {"restore_T2w": (), "drawem9_dseg": range(10), "drawem87_dseg": range(88), "brain_mask": [0, 1]}
+
+
 @pytest.fixture
 def dhcp(tmp_path, put):
     """Six subjects as in release 3; the first was scanned twice."""
     folder = tmp_path / "dhcp"
     for number in range(6):
         for session in ("10", "20")[: 2 if number == 0 else 1]:
-            place = folder / f"sub-CC{number}/ses-{session}/anat/sub-CC{number}_ses-{session}_desc-"
-            put(place.with_name(place.name + "restore_T2w.nii.gz"), seed=number)
-            put(place.with_name(place.name + "drawem9_dseg.nii.gz"), range(10))
-            put(place.with_name(place.name + "drawem87_dseg.nii.gz"), range(88))
-            put(place.with_name(place.name + "brain_mask.nii.gz"), [0, 1])
+            place = folder / f"sub-CC{number}/ses-{session}/anat"
+            for end, numbers in DHCP.items():
+                put(place / f"sub-CC{number}_ses-{session}_desc-{end}.nii.gz", numbers, seed=number)
     (folder / "sub-CC0/sub-CC0_sessions.tsv").write_text("session_id\tscan_age\n10\t38+4\n20\t44\n")
     (folder / "participants.tsv").write_text("participant_id\tscan_age\nCC1\t40.2\nCC2\tn/a\n")
     return folder

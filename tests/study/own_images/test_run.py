@@ -69,8 +69,7 @@ def test_every_case_leaves_images_record_sheet_and_volumes(cases, job):
         assert facts["Sources"] == ["sub-01_T2w.nii.gz"]
         assert facts["Weights"]["Name"] == "tiny"
         assert len(facts["Weights"]["Sha256"]) == 64
-        options = {"Engine": "openvino", "Precision": "float32", "Spacing": "in plane"}
-        assert facts["Options"] == options
+        assert facts["Options"] == {"Engine": "openvino", "Precision": "float32", "Spacing": "in plane"}
         assert set(facts["Versions"]) >= {"numpy", "openvino"}
     assert (job.out / "sub-01" / "figures" / "sub-01_desc-segsrgan_T2w.png").read_bytes()[:4] == b"\x89PNG"
     written = np.asarray(nib.load(job.out / cases[0].path("T2w", ".nii.gz")).dataobj)

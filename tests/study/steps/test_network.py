@@ -1,7 +1,5 @@
 """The training's parts that notebook 02 calls, and the objective that stands in it."""
 
-from pathlib import Path
-
 import nbformat
 import numpy as np
 import pandas as pd
@@ -20,9 +18,9 @@ from segsrgan_study.steps.network import fit
 from segsrgan_study.steps.network.build import build_trainer, model_classes
 from segsrgan_study.steps.network.drawing import drawing_processes
 from segsrgan_study.steps.network.fit import LiveCurve, state_files, training_subjects
-from tests.settings import PARAMS, QUICK, simulation, training
+from tests.settings import PARAMS, QUICK, ROOT, simulation, training
 
-NOTEBOOK = Path(__file__).parents[3] / "notebooks" / "02_train.ipynb"
+NOTEBOOK = ROOT / "notebooks" / "02_train.ipynb"
 TWO_TISSUES = {"model": {"classes": ["cortex", "white"], "hemispheres": False}}
 SETTINGS = {"default": QUICK, "published": read_params(PARAMS, setting="paper")}
 SETTINGS |= {"three classes": read_params(PARAMS, changes=TWO_TISSUES)}
