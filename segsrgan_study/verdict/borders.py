@@ -36,7 +36,7 @@ def fitted_share(image: Nifti1Image, grid: Nifti1Image, probabilities: dict[str,
 
     Returns:
         1 where the cortex has the right volume, above 1 where it must be larger; nan where a tissue is not known to the
-        network, too little of it is seen, or the noise is too strong.
+        network, too little of it is seen, the noise is too strong, or hardly any cortex would be left.
     """
     if not set(TISSUES) <= set(probabilities):
         return np.nan
@@ -68,7 +68,7 @@ def fitted_share(image: Nifti1Image, grid: Nifti1Image, probabilities: dict[str,
         bias = float(np.clip(bias + np.clip(step, -LONGEST, LONGEST), -LARGEST, LARGEST))
         if 0 < abs(bias - before) < SMALL:
             break
-    if limit > NOISY * abs(np.median(contrast)):
+    if limit > NOISY * abs(np.median(contrast)) or bias == LARGEST:  # no cortex is so thin: a contrast of another kind
         return np.nan
     total = sum(probabilities.values()) + np.float32(np.expm1(bias)) * probabilities["white"]
     return float((probabilities["cortex"] / (total + np.float32(1e-6))).sum() / probabilities["cortex"].sum())

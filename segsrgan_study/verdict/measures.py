@@ -33,6 +33,7 @@ BEYOND = 0.01  # of the skull's content, beyond a side of the field
 FALL = 1.5  # of the power, decades; at most 0.7 in phantoms and fetal weeks, 1.7 and more where zeros were filled in
 JUMP_BLUR_MM = 0.8  # within slices
 BLUR_MM = 1.0  # within slices, before displacements are measured
+TERM_ML = 350.0  # skull's content; younger white matter has layers, which `borders` takes for cortex (1.5 in week 34)
 LARGE = 0.25  # share of the largest slice's area from which a slice is measured
 MEASURES = {
     "snr": "signal-to-noise ratio: median of the head over the noise's standard deviation within slices",
@@ -62,7 +63,7 @@ MEASURES = {
     "pieces": "share of the tissue outside its largest piece",
     "euler": "Euler number of the tissue per mL of it: pieces - handles + cavities",
     "sheet_mm": "twice the volume over the surface (of voxel faces) of the tissue, in mm; the thickness of a sheet",
-    "fitted": "cortex that explains the slices best over the cortex found, see `borders`; unknown in noisy images",
+    "fitted": "cortex that explains the slices best over that found, see `borders`; unknown in noise and small heads",
     "doubt": "expected volume of wrong labels over the volume of the tissue",
     "disagreement": "disagreement of the passes over the volume of the tissue",
     "length": "standard deviation of the skull's content along y over that along x",
@@ -84,8 +85,9 @@ def measures(image: Nifti1Image, still: Nifti1Image, result: Segmentation) -> di
     to_result = np.linalg.inv(result.labels.affine) @ image.affine
     low = ndimage.affine_transform(inside.astype(np.uint8), to_result, output_shape=image.shape, order=0).astype(bool)
     found = acquired(image, low) | {"jump": largest_jump(still)} | segmented(result, inside)
-    probabilities = {name: np.asarray(p.dataobj, np.float32) for name, p in result.probabilities.items()}
-    found |= {"fitted": fitted_share(still, result.interpolated, probabilities)}
+    if found["skull_ml"] >= TERM_ML:
+        probabilities = {name: np.asarray(p.dataobj, np.float32) for name, p in result.probabilities.items()}
+        found |= {"fitted": fitted_share(still, result.interpolated, probabilities)}
     return {name: float(found.get(name, np.nan)) for name in MEASURES}
 
 

@@ -47,9 +47,7 @@ DETAIL_MM = 1.22  # within slices; the networks have learnt from 0.8 mm and a bl
 BARE, NO_AIR = 0.13, 0.0005
 SLICE_MM = (1.25, 9.0)  # the verdict is fitted to 2 to 9 mm
 BRIGHTEST = 3.0  # over bright; 2.6 by a surface coil
-# Cortex that explains the slices over the cortex found, in heads as large as at term: the white matter of younger ones
-# has layers, which a model of one signal takes for cortex (1.35 in week 34).
-FITTED, FITTED_FROM_ML = (0.85, 1.2), 350.0
+FITTED = (0.85, 1.2)  # cortex that explains the slices over the cortex found
 ASYMMETRY = 0.35
 PIECES = 0.1
 STEM = 0.011  # of the skull's content; 0.014 or more in all heads above
@@ -119,7 +117,7 @@ def reasons(volumes_ml: Mapping[str, float], numbers: Mapping[str, float]) -> li
             "of the brain, or its signal, is missing",
         ),
         (
-            n.skull_ml >= FITTED_FROM_ML and _outside(n.fitted, FITTED),
+            _outside(n.fitted, FITTED),
             f"the slices would be explained better by {n.fitted:.2f} times as much cortex: it may be much "
             f"{'thicker' if n.fitted > 1 else 'thinner'} than what the network has learnt from",
         ),

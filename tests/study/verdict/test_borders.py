@@ -48,3 +48,4 @@ def test_nothing_is_fitted_where_the_tissues_are_not_known_or_not_seen():
     drawn, image = tissues(DRAWN_MM), scanned(2.0)
     assert np.isnan(fitted(image, {"cortex": drawn["cortex"]}))
     assert np.isnan(fitted(image, drawn | {"white": 0 * drawn["white"], "cerebellum": drawn["white"]}))
+    assert np.isnan(fitted(scanned(0.4), drawn))  # hardly any cortex would be left

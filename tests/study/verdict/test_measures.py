@@ -57,6 +57,14 @@ def test_measures_of_a_ball_by_hand():
     assert np.isnan(measures_of(*ball())["snr"])  # no noise
 
 
+def test_slices_are_fitted_in_heads_as_large_as_at_term(monkeypatch):
+    monkeypatch.setattr(measures, "fitted_share", lambda *_: 1.1)
+    image, result = ball()
+    for skull_ml, fitted in ((349.0, np.nan), (351.0, 1.1)):
+        result.volumes_ml["intracranial"] = skull_ml
+        np.testing.assert_equal(measures_of(image, result)["fitted"], fitted)
+
+
 def test_what_lies_beyond_the_field_and_a_dent_are_found():
     assert measures.beyond(np.array([0.0, np.pi]), 4 / 3 * np.pi) == pytest.approx([0, 0.5])
     image, whole = ball()

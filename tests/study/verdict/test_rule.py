@@ -41,10 +41,6 @@ def test_a_brain_that_several_sides_of_the_field_cut_is_looked_at():
     assert "12 % of it" in reasons(VOLUMES, USUAL | {"lost": 0.12, "sides": 3})[0]
 
 
-def test_the_cortex_is_not_fitted_in_heads_smaller_than_at_term():
-    assert reasons(VOLUMES, USUAL | {"fitted": 1.3, "skull_ml": 300.0}) == []
-
-
 def test_a_mask_is_judged_where_there_is_one():
     assert reasons(VOLUMES, USUAL | {"bare": 0.8, "air": 0.01}) == []
     assert reasons(VOLUMES, USUAL | {"bare": 0.8, "flicker": 2.0}) == []
