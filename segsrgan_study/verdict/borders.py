@@ -21,8 +21,8 @@ NOISY = 0.35  # of the contrast: a larger residual is noise, which the network's
 SMALL = 0.01  # change of the bias after which no further step is taken
 
 
-def fitted_share(image: Nifti1Image, grid: Nifti1Image, probabilities: dict[str, np.ndarray]) -> float:
-    """Return the volume of the cortex that explains the slices best, over that of its probabilities.
+def fitted_share(image: Nifti1Image, grid: Nifti1Image, probabilities: dict[str, np.ndarray]) -> dict[str, float]:
+    """Fit the volume of the cortex that explains the slices best.
 
     The bias of white matter (of the logarithm of its probability, as in `Classes.calibrate`) and the signals of cortex
     and white matter, quadratics in space for the coil's field, are those of the least squared difference between
@@ -35,11 +35,12 @@ def fitted_share(image: Nifti1Image, grid: Nifti1Image, probabilities: dict[str,
         probabilities: by class, float32 (X, Y, Z).
 
     Returns:
-        1 where the cortex has the right volume, above 1 where it must be larger; nan where a tissue is not known to the
-        network, too little of it is seen, the noise is too strong, or hardly any cortex would be left.
+        fitted: that volume over the one of the probabilities; 1 where the cortex has the right volume, above 1 where it
+        must be larger. misfit: residual over the contrast of cortex and white matter. Nothing where a tissue is not
+        known to the network, too little of it is seen, the noise is too strong, or hardly any cortex would be left.
     """
     if not set(TISSUES) <= set(probabilities):
-        return np.nan
+        return {}
     axis = geometry.through_plane_axis(image)
     slices, blur = _slices(image, grid, axis)
     thin = tuple(slice(None) if other == axis else slice(None, None, STRIDE) for other in range(3))
@@ -48,7 +49,7 @@ def fitted_share(image: Nifti1Image, grid: Nifti1Image, probabilities: dict[str,
     seen = [geometry.apply_along(p, blur, axis) for p in (cortex, white, csf)]
     chosen = (sum(seen) > KNOWN) & (seen[0] > CORTEX) & (seen[2] < FLUID)
     if np.count_nonzero(chosen) < FEWEST:
-        return np.nan
+        return {}
     wished, smooth = slices[thin][chosen].astype(float), _quadratics(np.argwhere(chosen))
     # Contrast: white minus cortex; 0 at first, so that the first step finds the signals alone.
     bias, contrast, weights = 0.0, np.zeros(len(wished)), np.ones(len(wished))
@@ -68,10 +69,12 @@ def fitted_share(image: Nifti1Image, grid: Nifti1Image, probabilities: dict[str,
         bias = float(np.clip(bias + np.clip(step, -LONGEST, LONGEST), -LARGEST, LARGEST))
         if 0 < abs(bias - before) < SMALL:
             break
-    if limit > NOISY * abs(np.median(contrast)) or bias == LARGEST:  # no cortex is so thin: a contrast of another kind
-        return np.nan
+    misfit = float(limit / abs(np.median(contrast)))
+    if misfit > NOISY or bias == LARGEST:  # no cortex is so thin: a contrast of another kind
+        return {}
     total = sum(probabilities.values()) + np.float32(np.expm1(bias)) * probabilities["white"]
-    return float((probabilities["cortex"] / (total + np.float32(1e-6))).sum() / probabilities["cortex"].sum())
+    fitted = (probabilities["cortex"] / (total + np.float32(1e-6))).sum() / probabilities["cortex"].sum()
+    return {"fitted": float(fitted), "misfit": misfit}
 
 
 def _quadratics(places: np.ndarray) -> np.ndarray:

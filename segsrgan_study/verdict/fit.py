@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 from nibabel.nifti1 import Nifti1Image
+from scipy import stats
 
 from segsrgan_core.atomic import write_json
 from segsrgan_core.classes import Classes, main_tissue
@@ -27,13 +28,24 @@ from segsrgan_study.steps.data.prepare import load_cohort, make_phantoms
 from segsrgan_study.verdict.damage import KINDS, Head
 from segsrgan_study.verdict.intervals import RATIO
 from segsrgan_study.verdict.measures import MEASURES, measures
-from segsrgan_study.verdict.rule import HALF, Logistic, judge, reasons, remarks, standardised, suspicions, transformed
+from segsrgan_study.verdict.rule import (
+    HALF,
+    SIGNED,
+    Logistic,
+    judge,
+    reasons,
+    remarks,
+    standardised,
+    suspicions,
+    transformed,
+)
 
 WRONG, VERY_WRONG = 0.10, 0.20  # errors of the volume over the true volume
 LOGARITHMS = (
     *("snr", "brightest", "shift_mm", "shift_rms_mm", "slice_mm", "skull_ml", "share", "sheet_mm", "doubt"),
-    *("disagreement", "length", "height", "change"),
+    *("disagreement", "length", "height", "change", "fitted", "misfit"),
 )
+FEWEST = 20  # cases from which the signed error is learnt
 FLOOR = 0.02  # of an error, which makes its logarithm finite
 KINDS_A_HEAD = 8
 NEVER = 0.9
@@ -164,10 +176,10 @@ def _case(high: Head, true_ml: dict[str, float], kind: str, head: KnownHead, seg
 def fit_logistic(table: pd.DataFrame, weights_sha256: str) -> Logistic:
     """Fit how wrong volumes are, and the odds that the judged one is wrong by more than 10 %.
 
-    Ridge regression of the logarithm of the error's size, which knows more of a case than on which side of 10 % it
-    lies; then logistic regression on what it predicts for heads that it has not seen. On these predictions depend the
-    penalty, the threshold to look, and the slope of each volume: that of the logarithm of its error's size on the log
-    odds.
+    Robust regression of the signed error on what the slices say; ridge regression of the logarithm of the size of what
+    remains, which knows more of a case than on which side of 10 % it lies; then logistic regression on both together,
+    the size predicted for heads that it has not seen. On these predictions depend the penalty, the threshold to look,
+    and the slope of each volume: that of the logarithm of its error's size on the log odds.
 
     Args:
         table: of `case_table`, cases for the fit alone.
@@ -183,25 +195,45 @@ def fit_logistic(table: pd.DataFrame, weights_sha256: str) -> Logistic:
     means, scales = (np.nan_to_num(of(usual, axis=1)) for of in (np.nanmean, np.nanstd))
     scales = np.where(scales > 1e-6, scales, 1.0)
     z = standardised(known, means, scales).T
-    x, size = np.hstack([z, z**2]), _log_size(np.log(np.maximum(1 + table["error"], FLOOR)))
+    log_ratio = -np.log(np.maximum(1 + table["error"], FLOOR))
+    signed, expected = _signed(table, log_ratio)
+    x, size = np.hstack([z, z**2]), _log_size(log_ratio - expected)
     folds = list(GroupKFold(min(10, table["head"].nunique())).split(x, groups=table["head"]))
     models = [Ridge(penalty) for penalty in PENALTIES]
     apart = [cross_val_predict(one, x, size, cv=folds) for one in models]
     best = int(np.argmin([np.mean(np.square(size - one)) for one in apart]))
-    model, platt = models[best].fit(x, size), LogisticRegression(C=1e3).fit(apart[best][:, None], wrong)
-    steep, odds = float(platt.coef_[0, 0]), platt.decision_function(apart[best][:, None])
-    columns = (means, scales, *np.split(steep * model.coef_, 2))
-    ratios = table.filter(regex=f"^{RATIO}")
+    both = np.log(np.hypot(np.exp(apart[best]), expected))[:, None]
+    model, platt = models[best].fit(x, size), LogisticRegression(C=1e3).fit(both, wrong)
+    odds, ratios = platt.decision_function(both), table.filter(regex=f"^{RATIO}")
+    ratios = ratios.rename(columns=lambda name: name.removeprefix(RATIO))
+    shifts = {name: _shift(expected, ratios[name]) for name in ratios}
     return Logistic(
         weights_sha256,
         tuple(MEASURES),
         LOGARITHMS,
-        *(tuple(map(float, column)) for column in columns),
-        intercept=float(steep * model.intercept_ + platt.intercept_[0]),
+        *(tuple(map(float, column)) for column in (means, scales, *np.split(model.coef_, 2))),
+        intercept=float(model.intercept_),
         look=_threshold(1 / (1 + np.exp(-odds)), table),
         never=NEVER,
-        slopes={name.removeprefix(RATIO): _slope(odds, ratios[name]) for name in ratios},
+        signed=signed,
+        steepness=float(platt.coef_[0, 0]),
+        offset=float(platt.intercept_[0]),
+        slopes={name: _slope(odds, ratios[name] - shifts[name] * expected) for name in ratios},
+        shifts=shifts,
     )
+
+
+def _signed(table: pd.DataFrame, log_ratio: pd.Series) -> tuple[tuple[float, ...], np.ndarray]:
+    """Return the coefficients of the expected logarithm of true over found volume, and that of each case."""
+    from sklearn.linear_model import HuberRegressor
+
+    logs, expected = np.log(table[list(SIGNED)]), np.zeros(len(table))
+    known = logs.notna().all(axis=1).to_numpy()
+    if known.sum() < FEWEST:
+        return (), expected
+    model = HuberRegressor(max_iter=1000).fit(logs[known].to_numpy(), log_ratio[known])
+    expected[known] = model.predict(logs[known].to_numpy())
+    return (*map(float, model.coef_), float(model.intercept_)), expected
 
 
 def _threshold(probability: np.ndarray, table: pd.DataFrame) -> float:
@@ -232,14 +264,21 @@ def _slope(log_odds: np.ndarray, log_ratio: pd.Series) -> float:
     return max(0.0, float(np.polyfit(log_odds[known], _log_size(log_ratio[known]), 1)[0]))
 
 
+def _shift(expected: np.ndarray, log_ratio: pd.Series) -> float:
+    """Return how a volume's ratio follows the expected one of the tissue (Theil and Sen); 0 where too few are known."""
+    known = (expected != 0) & log_ratio.notna().to_numpy()
+    return float(stats.theilslopes(log_ratio[known], expected[known]).slope) if known.sum() >= FEWEST else 0.0
+
+
 def judged(table: pd.DataFrame, logistic: Logistic | None) -> pd.DataFrame:
-    """Add the columns verdict, probability, notes and log_odds to a table of `case_table`."""
+    """Add the columns verdict, probability, notes, log_odds and expected to a table of `case_table`."""
     numbers = table[list(MEASURES)].astype(float).to_dict("records")
     cases = zip(table["doubts"], table["suspicions"], table["remarks"], numbers, strict=True)
     found = [judge(*case, logistic) for case in cases]
     columns = {"verdict": "Verdict", "probability": "Probability", "notes": "Notes"}
-    odds = [logistic.log_odds(one) if logistic else np.nan for one in numbers]
-    return table.assign(**{name: [one[key] for one in found] for name, key in columns.items()}, log_odds=odds)
+    known = [(logistic.log_odds(one), logistic.expected(one)) if logistic else (np.nan, 0.0) for one in numbers]
+    table = table.assign(**{name: [one[key] for one in found] for name, key in columns.items()})
+    return table.assign(**dict(zip(("log_odds", "expected"), np.transpose(known), strict=True)))
 
 
 def rates(table: pd.DataFrame) -> dict[str, float]:

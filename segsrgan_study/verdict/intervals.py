@@ -1,11 +1,11 @@
 """Intervals of volumes that contain the true volume nine times in ten: split conformal prediction.
 
-On heads of known volume that took no part in the fit, the logarithm of true over found volume is divided by how wrong
-the verdict's model expects it to be; the 5th and 95th percentiles of these residuals, with the correction for n cases,
-are the ends of the interval of a new case (Lei et al. 2018, "Distribution-free predictive inference for regression"),
-for good cases and for marked ones apart (Mondrian: Vovk, Gammerman and Shafer 2005, "Algorithmic learning in a random
-world"), and each end apart, so that a bias of the network moves the interval. Cases of one head resemble each other,
-which the guarantee leaves out: `leave_one_head_out` shows what holds for a new head.
+On heads of known volume that took no part in the fit, the logarithm of true over found volume, less what the verdict's
+model expects, is divided by how wrong it expects that to be; the 5th and 95th percentiles of these residuals, with the
+correction for n cases, are the ends of the interval of a new case (Lei et al. 2018, "Distribution-free predictive
+inference for regression"), for good cases and for marked ones apart (Mondrian: Vovk, Gammerman and Shafer 2005,
+"Algorithmic learning in a random world"), and each end apart, so that a bias of the network moves the interval. Cases
+of one head resemble each other, which the guarantee leaves out: `leave_one_head_out` shows what holds for a new head.
 """
 
 from dataclasses import replace
@@ -28,7 +28,8 @@ def fit_ends(table: pd.DataFrame, logistic: Logistic) -> Logistic:
     """
     ends = {}
     for name in logistic.slopes:
-        residuals = table[RATIO + name] / _scale(table, logistic, name)
+        centre, scale = logistic.interval(name, table["log_odds"], table["expected"])
+        residuals = (table[RATIO + name] - centre) / scale
         groups = {group: conformal_ends(part) for group, part in residuals.groupby(table["verdict"].map(group_of))}
         ends[name] = {group: found for group, found in groups.items() if found}
     return replace(logistic, ends={name: groups for name, groups in ends.items() if groups})
@@ -39,10 +40,6 @@ def conformal_ends(residuals: pd.Series) -> tuple[float, float] | None:
     values = np.sort(residuals.dropna())
     beyond = int((len(values) + 1) * (1 - COVERAGE) / 2 + 1e-9)
     return (float(values[beyond - 1]), float(values[-beyond])) if beyond else None
-
-
-def _scale(table: pd.DataFrame, logistic: Logistic, name: str) -> np.ndarray:
-    return np.array([logistic.scale(name, odds) for odds in table["log_odds"]])
 
 
 def leave_one_head_out(table: pd.DataFrame, logistic: Logistic) -> pd.DataFrame:
@@ -58,7 +55,8 @@ def leave_one_head_out(table: pd.DataFrame, logistic: Logistic) -> pd.DataFrame:
             if group not in ends[name]:
                 continue
             chosen = cases[cases["verdict"].map(group_of) == group]
-            low, high = (np.exp(end * _scale(chosen, logistic, name)) for end in ends[name][group])
+            centre, scale = logistic.interval(name, chosen["log_odds"], chosen["expected"])
+            low, high = (np.exp(centre + end * scale) for end in ends[name][group])
             found = chosen[["head", "cohort", "kind", "verdict"]].assign(volume=name, low=low, high=high)
             rows.append(found.assign(true=np.exp(chosen[RATIO + name])))
     if not rows:

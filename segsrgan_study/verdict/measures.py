@@ -64,6 +64,7 @@ MEASURES = {
     "euler": "Euler number of the tissue per mL of it: pieces - handles + cavities",
     "sheet_mm": "twice the volume over the surface (of voxel faces) of the tissue, in mm; the thickness of a sheet",
     "fitted": "cortex that explains the slices best over that found, see `borders`; unknown in noise and small heads",
+    "misfit": "what the slices differ from that fit, over the contrast of cortex and white matter",
     "doubt": "expected volume of wrong labels over the volume of the tissue",
     "disagreement": "disagreement of the passes over the volume of the tissue",
     "length": "standard deviation of the skull's content along y over that along x",
@@ -87,7 +88,7 @@ def measures(image: Nifti1Image, still: Nifti1Image, result: Segmentation) -> di
     found = acquired(image, low) | {"jump": largest_jump(still)} | segmented(result, inside)
     if found["skull_ml"] >= TERM_ML:
         probabilities = {name: np.asarray(p.dataobj, np.float32) for name, p in result.probabilities.items()}
-        found |= {"fitted": fitted_share(still, result.interpolated, probabilities)}
+        found |= fitted_share(still, result.interpolated, probabilities)
     return {name: float(found.get(name, np.nan)) for name in MEASURES}
 
 

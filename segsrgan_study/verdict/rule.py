@@ -20,6 +20,7 @@ BEYOND = 2.5  # standard deviations from the mean at which a measure stops count
 COVERAGE = 0.9  # of the volumes' intervals
 HALF = 0.5  # of the probability to look suffices with a suspicion
 ODDS = 4.0  # log odds beyond which intervals grow no more
+SIGNED = ("fitted", "misfit", "slice_mm")  # measures whose logarithms tell whether a volume is too large or too small
 
 # Limits of the rules. The skull's content: 4 standard deviations beyond the mean of fetuses of 21 weeks (51 mL, SD
 # 7.5) and of newborns of 45 (546 mL, SD 46; Multi-BOUNTI, see statistics/growth.py). Those of the share, whose means
@@ -176,9 +177,12 @@ def _outside(value: float, limits: tuple[float, float]) -> bool:
 class Logistic:
     """A logistic model of "the volume of the tissue is wrong by more than 10 %"; the content of `verdict.json`.
 
-    A measure x enters as z = (f(x) - mean) / scale, at most 2.5 from 0, and as z squared; an unknown one as 0. f is the
-    logarithm for measures that `logarithm` names, else the identity. With odds o, a volume is v times exp(low o^slope)
-    to v times exp(high o^slope) with 90 %.
+    What the slices say lets the logarithm of true over found volume be expected: linear in the logarithms of `SIGNED`,
+    0 where one is unknown. What remains has the size exp(intercept + sum of linear z + squared z^2). There a measure x
+    enters as z = (f(x) - mean) / scale, at most 2.5 from 0, an unknown one as 0; f is the logarithm for measures that
+    `logarithm` names, else the identity. The log odds are linear in the logarithm of both together, the hypotenuse.
+    With odds o, a volume is w times exp(low o^slope) to w times exp(high o^slope) with 90 %, where w is the volume
+    found times the expected ratio to the power of its shift.
 
     Attributes:
         weights_sha256: checksum of the weights and their card for which it holds.
@@ -188,10 +192,14 @@ class Logistic:
         scales: standard deviations of f(x).
         linear: coefficients of z.
         squared: coefficients of z squared.
-        intercept: of the log odds.
+        intercept: of the size.
         look: probability from which an image is to be looked at; half of it with `suspicions`.
         never: probability from which its volumes are not to be used.
+        signed: coefficients of the expected ratio, a constant last; none where it is not known.
+        steepness: of the log odds.
+        offset: of the log odds.
         slopes: by name of the volume, how its interval widens with the odds.
+        shifts: by name of the volume, how its ratio follows the expected one.
         ends: by name of the volume, low and high of good cases and of marked ones, see `group_of`.
     """
 
@@ -205,11 +213,15 @@ class Logistic:
     intercept: float
     look: float
     never: float
+    signed: tuple[float, ...] = ()
+    steepness: float = 1.0
+    offset: float = 0.0
     slopes: dict[str, float] = field(default_factory=dict)
+    shifts: dict[str, float] = field(default_factory=dict)
     ends: dict[str, dict[str, tuple[float, float]]] = field(default_factory=dict)
 
     def terms(self, numbers: Mapping[str, float]) -> np.ndarray:
-        """Return what each measure adds to the log odds."""
+        """Return what each measure adds to the logarithm of the size."""
         z = standardised(transformed(numbers, self.measures, self.logarithm), self.means, self.scales)
         return z * self.linear + z**2 * self.squared
 
@@ -217,13 +229,20 @@ class Logistic:
         """Return the probability that the volume is wrong by more than 10 %."""
         return float(1 / (1 + np.exp(-self.log_odds(numbers))))
 
+    def expected(self, numbers: Mapping[str, float]) -> float:
+        """Return the logarithm of true over found volume of the tissue that is expected by what the slices say."""
+        if not self.signed:
+            return 0.0
+        return float(np.nan_to_num(np.dot([*np.log([numbers[name] for name in SIGNED]), 1.0], self.signed)))
+
     def log_odds(self, numbers: Mapping[str, float]) -> float:
         """Return the logarithm of the odds that the volume is wrong by more than 10 %."""
-        return float(self.intercept + self.terms(numbers).sum())
+        rest = np.exp(self.intercept + self.terms(numbers).sum())
+        return float(self.offset + self.steepness * np.log(np.hypot(rest, self.expected(numbers))))
 
-    def scale(self, name: str, log_odds: float) -> float:
-        """Return how wrong a volume is expected to be, relative to that at even odds."""
-        return float(np.exp(self.slopes[name] * np.clip(log_odds, -ODDS, ODDS)))
+    def interval(self, name: str, log_odds: float, expected: float) -> tuple[float, float]:
+        """Return the expected logarithm of true over found volume, and how wrong it is, relative to even odds."""
+        return self.shifts.get(name, 0.0) * expected, np.exp(self.slopes[name] * np.clip(log_odds, -ODDS, ODDS))
 
     def intervals_ml(
         self, volumes_ml: Mapping[str, float], numbers: Mapping[str, float], verdict: str
@@ -235,16 +254,20 @@ class Logistic:
             numbers: its `measures`.
             verdict: on it.
         """
-        found, odds = {}, self.log_odds(numbers)
+        found, case = {}, (self.log_odds(numbers), self.expected(numbers))
         for name, groups in self.ends.items():
             ends = groups.get(group_of(verdict))
             if ends and volumes_ml.get(name, 0) > 0:
-                found[name] = [volumes_ml[name] * float(np.exp(end * self.scale(name, odds))) for end in ends]
+                centre, scale = self.interval(name, *case)
+                found[name] = [volumes_ml[name] * float(np.exp(centre + end * scale)) for end in ends]
         return found
 
     def drivers(self, numbers: Mapping[str, float]) -> list[str]:
         """Return the names of the two measures that raise the probability most, with their values."""
-        terms = self.terms(numbers)
+        terms, expected = self.terms(numbers), self.expected(numbers)
+        if expected:
+            size = self.intercept + terms.sum()
+            terms[self.measures.index("fitted")] += np.log(np.hypot(np.exp(size), expected)) - size
         return [f"{self.measures[i]} {numbers[self.measures[i]]:.3g}" for i in np.argsort(-terms)[:2] if terms[i] > 0]
 
 

@@ -41,11 +41,11 @@ HOW = [{}, {"plane": "coronal"}, {"signals": (100.0, 160.0, 800.0)}, {"slice_mm"
 def test_the_cortex_is_as_thick_as_the_slices_say_and_not_as_the_network(thickness_mm, how):
     drawn = tissues(DRAWN_MM)
     right = tissues(thickness_mm)["cortex"].sum() / drawn["cortex"].sum()
-    assert fitted(scanned(thickness_mm, **how), drawn) == pytest.approx(right, rel=0.04)
+    assert fitted(scanned(thickness_mm, **how), drawn)["fitted"] == pytest.approx(right, rel=0.04)
 
 
 def test_nothing_is_fitted_where_the_tissues_are_not_known_or_not_seen():
     drawn, image = tissues(DRAWN_MM), scanned(2.0)
-    assert np.isnan(fitted(image, {"cortex": drawn["cortex"]}))
-    assert np.isnan(fitted(image, drawn | {"white": 0 * drawn["white"], "cerebellum": drawn["white"]}))
-    assert np.isnan(fitted(scanned(0.4), drawn))  # hardly any cortex would be left
+    assert fitted(image, {"cortex": drawn["cortex"]}) == {}
+    assert fitted(image, drawn | {"white": 0 * drawn["white"], "cerebellum": drawn["white"]}) == {}
+    assert fitted(scanned(0.4), drawn) == {}  # hardly any cortex would be left

@@ -10,7 +10,9 @@ from segsrgan_study.verdict.intervals import conformal_ends, coverage, fit_ends,
 from segsrgan_study.verdict.rule import ODDS, group_of
 from tests.study.verdict.test_rule import MODEL, USUAL
 
-WIDENING = replace(MODEL, slopes={"cortex": 0.5, "white": 0.0})
+WIDENING = replace(
+    MODEL, signed=(1.0, 0.0, 0.0, 0.0), slopes={"cortex": 0.5, "white": 0.0}, shifts={"cortex": 0.8, "white": 0.0}
+)
 
 
 def cases(heads, each=8, seed=0, bias=0.05):
@@ -21,13 +23,16 @@ def cases(heads, each=8, seed=0, bias=0.05):
     table["verdict"] = np.where(odds > 1, "look", "good")
     sd = np.where(odds > 1, 0.2, 0.1)
     table["ratio_cortex"] = (bias + sd * rng.standard_normal(n)) * np.exp(0.5 * np.clip(odds, -ODDS, ODDS))
+    table["expected"] = np.where(rng.random(n) < 0.5, 0.5 * rng.standard_normal(n), 0.0)
+    table["ratio_cortex"] += 0.8 * table["expected"]
     return table.assign(ratio_white=np.where(rng.random(n) < 0.05, 0.1 * rng.standard_normal(n), np.nan))
 
 
 def test_they_contain_nine_of_ten_true_volumes_of_new_cases_at_any_odds():
     model, new = fit_ends(cases(60), WIDENING), cases(300, seed=1)
     ends = [model.ends["cortex"][group_of(one)] for one in new["verdict"]]
-    low, high = (np.array(ends) * [[model.scale("cortex", odds)] for odds in new["log_odds"]]).T
+    centre, scale = model.interval("cortex", new["log_odds"], new["expected"])
+    low, high = (centre + end * scale for end in np.transpose(ends))
     inside = new["ratio_cortex"].between(low, high)
     assert inside.mean() == pytest.approx(0.9, abs=0.03)
     for group in (new["log_odds"] < -1, new["verdict"] == "good", new["verdict"] == "look"):
@@ -60,11 +65,11 @@ def test_each_head_is_judged_by_the_others():
 
 def test_volumes_that_were_not_found_or_not_learnt_have_no_interval():
     model = fit_ends(cases(30), WIDENING)  # the white matter has too few cases for an interval
-    numbers = USUAL | {"dark": 0.0}
-    scale = np.exp(0.5 * model.log_odds(numbers))
+    numbers = USUAL | {"dark": 0.0, "fitted": 1.2, "misfit": 0.2, "slice_mm": 3.0}
+    scale, ml = np.exp(0.5 * model.log_odds(numbers)), 70 * 1.2**0.8
     for verdict, group in (("good", "good"), ("look", "marked"), ("do not use", "marked")):
         found = model.intervals_ml({"cortex": 70.0, "white": 100.0, "intracranial": 350.0}, numbers, verdict)
         low, high = model.ends["cortex"][group]
-        assert found == {"cortex": pytest.approx([70 * np.exp(low * scale), 70 * np.exp(high * scale)])}
+        assert found == {"cortex": pytest.approx([ml * np.exp(low * scale), ml * np.exp(high * scale)])}
     assert model.intervals_ml({"cortex": 0.0}, numbers, "good") == {}
     assert MODEL.intervals_ml({"cortex": 70.0}, numbers, "good") == {}

@@ -58,7 +58,7 @@ def test_measures_of_a_ball_by_hand():
 
 
 def test_slices_are_fitted_in_heads_as_large_as_at_term(monkeypatch):
-    monkeypatch.setattr(measures, "fitted_share", lambda *_: 1.1)
+    monkeypatch.setattr(measures, "fitted_share", lambda *_: {"fitted": 1.1})
     image, result = ball()
     for skull_ml, fitted in ((349.0, np.nan), (351.0, 1.1)):
         result.volumes_ml["intracranial"] = skull_ml
