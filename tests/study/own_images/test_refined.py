@@ -1,4 +1,5 @@
 import dataclasses
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -6,6 +7,7 @@ from nibabel.nifti1 import Nifti1Image
 
 from segsrgan_core.imaging.geometry import resample_isotropic, resample_like
 from segsrgan_core.segmenter import Segmenter
+from segsrgan_study.own_images import run as running
 from segsrgan_study.own_images.refined import in_plane_mm, refined
 from tests.core.imaging.test_geometry import centre_mm, oblique
 from tests.core.test_segmenter import ARGUMENTS, CARD, head
@@ -55,3 +57,12 @@ def test_tissues_and_hemispheres_of_a_finer_result_fill_the_same_places():
     sides = [np.asarray(one.sides.dataobj) for one in (plain, fine)]
     assert (np.kron(sides[0], np.ones((2, 2, 2))) == sides[1]).mean() > 0.97
     assert (labels[sides[1] == 0] == 0).all()
+
+
+def test_an_image_is_measured_on_the_grid_of_the_network(cases, job, monkeypatch):
+    measured = Mock(wraps=running.measures)
+    monkeypatch.setattr(running, "measures", measured)
+    (done,) = running.segment_all(cases[:1], [], dataclasses.replace(job, spacing_mm=0.9))
+    result = measured.call_args.args[-1]
+    assert {one.shape for one in result.probabilities.values()} == {result.interpolated.shape}
+    assert done.state == "done"

@@ -4,7 +4,6 @@ import json
 import re
 import shutil
 from concurrent.futures import ProcessPoolExecutor
-from functools import lru_cache
 from multiprocessing import get_context
 from unittest.mock import Mock
 
@@ -15,7 +14,6 @@ import pytest
 
 from segsrgan_core.atomic import write_json, write_text
 from segsrgan_core.errors import UserError
-from segsrgan_core.segmenter import Segmenter
 from segsrgan_study.figures import contact_sheet
 from segsrgan_study.files import load_image
 from segsrgan_study.own_images import bids, tables
@@ -29,7 +27,6 @@ from segsrgan_study.statistics.growth import Curve, Reference, find_reference
 from segsrgan_study.verdict.measures import MEASURES
 from segsrgan_study.verdict.rule import FILE, NEVER, checksum
 from tests.core.test_segmenter import head
-from tests.settings import model_card
 from tests.study.verdict.test_rule import MODEL
 
 
@@ -211,13 +208,6 @@ def test_the_worst_comes_first_and_an_outlier_is_looked_at(cases, job, monkeypat
     segment_all(cases, [], dataclasses.replace(job, spacing_mm=0.9))
     found = table_of(job, "cases")[["verdict", "case"]]
     assert found.agg(" ".join, axis=1).tolist() == ["look sub-01", "good sub-00", "good sub-02"]
-
-
-def test_the_slices_are_fitted_on_the_grid_of_the_network(cases, job, monkeypatch):
-    known = model_card(classes=("csf", "cortex", "white"), generator=model_card().generator | {"n_classes": 4})
-    network = Segmenter(known, lambda x: np.concatenate([x, np.repeat(np.full_like(x, 0.25), 4, -1)], -1))
-    monkeypatch.setattr(running, "segmenter_of", lru_cache(lambda job: network))
-    assert states(cases[:1], dataclasses.replace(job, spacing_mm=0.9)) == ["done"]
 
 
 def test_a_contact_sheet_does_not_depend_on_the_last_digits(cases, job, tmp_path):
