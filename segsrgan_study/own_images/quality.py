@@ -15,7 +15,7 @@ from segsrgan_core.imaging.resynthesis import TE_MS
 from segsrgan_core.segmenter import ModelCard
 from segsrgan_study.files import open_image, stem
 from segsrgan_study.own_images.names import InputImage
-from segsrgan_study.verdict.measures import NORMAL_MAD
+from segsrgan_study.verdict.borders import NORMAL_MAD
 
 FEWEST_CASES = 5  # for a median and a spread
 THICK = 1.5  # slice distance over the voxel size in plane; below it no plane is told

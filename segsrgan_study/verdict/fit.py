@@ -227,12 +227,12 @@ def _signed(table: pd.DataFrame, log_ratio: pd.Series) -> tuple[tuple[float, ...
     """Return the coefficients of the expected logarithm of true over found volume, and that of each case."""
     from sklearn.linear_model import HuberRegressor
 
-    logs, expected = np.log(table[list(SIGNED)]), np.zeros(len(table))
-    known = logs.notna().all(axis=1).to_numpy()
+    logs, expected = np.log(table[list(SIGNED)].to_numpy(float)), np.zeros(len(table))
+    known = np.isfinite(logs).all(axis=1)
     if known.sum() < FEWEST:
         return (), expected
-    model = HuberRegressor(max_iter=1000).fit(logs[known].to_numpy(), log_ratio[known])
-    expected[known] = model.predict(logs[known].to_numpy())
+    model = HuberRegressor(max_iter=1000).fit(logs[known], log_ratio[known])
+    expected[known] = model.predict(logs[known])
     return (*map(float, model.coef_), float(model.intercept_)), expected
 
 
@@ -275,10 +275,10 @@ def judged(table: pd.DataFrame, logistic: Logistic | None) -> pd.DataFrame:
     numbers = table[list(MEASURES)].astype(float).to_dict("records")
     cases = zip(table["doubts"], table["suspicions"], table["remarks"], numbers, strict=True)
     found = [judge(*case, logistic) for case in cases]
-    columns = {"verdict": "Verdict", "probability": "Probability", "notes": "Notes"}
-    known = [(logistic.log_odds(one), logistic.expected(one)) if logistic else (np.nan, 0.0) for one in numbers]
-    table = table.assign(**{name: [one[key] for one in found] for name, key in columns.items()})
-    return table.assign(**dict(zip(("log_odds", "expected"), np.transpose(known), strict=True)))
+    columns = {name: [one[name.capitalize()] for one in found] for name in ("verdict", "probability", "notes")}
+    odds = [logistic.log_odds(one) if logistic else np.nan for one in numbers]
+    expected = [logistic.expected(one) if logistic else 0.0 for one in numbers]
+    return table.assign(**columns, log_odds=odds, expected=expected)
 
 
 def rates(table: pd.DataFrame) -> dict[str, float]:

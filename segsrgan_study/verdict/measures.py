@@ -21,9 +21,8 @@ from segsrgan_core.imaging.intensity import intensity_scale
 from segsrgan_core.segmenter import Segmentation
 from segsrgan_study.motion import offsets_mm
 from segsrgan_study.shapes.topology import euler_number
-from segsrgan_study.verdict.borders import fitted_share
+from segsrgan_study.verdict.borders import NORMAL_MAD, fitted_share
 
-NORMAL_MAD = 0.67449  # median absolute deviation of a unit Gaussian; scipy.stats takes 0.25 s to import
 AIR = 0.05  # of the intensity scale, at the most
 ENDS = 0.15  # share of the slices with a head, at either end
 # From the skull's middle to cerebellum and brainstem, RAS+; 21 to 44 weeks: 25 deg.

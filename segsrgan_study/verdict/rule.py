@@ -196,8 +196,7 @@ class Logistic:
         look: probability from which an image is to be looked at; half of it with `suspicions`.
         never: probability from which its volumes are not to be used.
         signed: coefficients of the expected ratio, a constant last; none where it is not known.
-        steepness: of the log odds.
-        offset: of the log odds.
+        offset, steepness: of the log odds.
         slopes: by name of the volume, how its interval widens with the odds.
         shifts: by name of the volume, how its ratio follows the expected one.
         ends: by name of the volume, low and high of good cases and of marked ones, see `group_of`.
@@ -214,8 +213,8 @@ class Logistic:
     look: float
     never: float
     signed: tuple[float, ...] = ()
-    steepness: float = 1.0
     offset: float = 0.0
+    steepness: float = 1.0
     slopes: dict[str, float] = field(default_factory=dict)
     shifts: dict[str, float] = field(default_factory=dict)
     ends: dict[str, dict[str, tuple[float, float]]] = field(default_factory=dict)
@@ -231,14 +230,17 @@ class Logistic:
 
     def expected(self, numbers: Mapping[str, float]) -> float:
         """Return the logarithm of true over found volume of the tissue that is expected by what the slices say."""
-        if not self.signed:
-            return 0.0
-        return float(np.nan_to_num(np.dot([*np.log([numbers[name] for name in SIGNED]), 1.0], self.signed)))
+        logs = [np.log(numbers[name]) for name in SIGNED]
+        return float(np.nan_to_num(np.dot([*logs, 1.0], self.signed))) if self.signed else 0.0
 
     def log_odds(self, numbers: Mapping[str, float]) -> float:
         """Return the logarithm of the odds that the volume is wrong by more than 10 %."""
-        rest = np.exp(self.intercept + self.terms(numbers).sum())
-        return float(self.offset + self.steepness * np.log(np.hypot(rest, self.expected(numbers))))
+        return float(self.offset + self.steepness * sum(self._log_error(numbers)))
+
+    def _log_error(self, numbers: Mapping[str, float]) -> tuple[float, float]:
+        """Return the logarithm of the size of what remains, and what the expected ratio adds to it."""
+        size = self.intercept + self.terms(numbers).sum()
+        return size, np.log(np.hypot(1, self.expected(numbers) / np.exp(size)))
 
     def interval(self, name: str, log_odds: float, expected: float) -> tuple[float, float]:
         """Return the expected logarithm of true over found volume, and how wrong it is, relative to even odds."""
@@ -264,10 +266,9 @@ class Logistic:
 
     def drivers(self, numbers: Mapping[str, float]) -> list[str]:
         """Return the names of the two measures that raise the probability most, with their values."""
-        terms, expected = self.terms(numbers), self.expected(numbers)
-        if expected:
-            size = self.intercept + terms.sum()
-            terms[self.measures.index("fitted")] += np.log(np.hypot(np.exp(size), expected)) - size
+        terms = self.terms(numbers)
+        if self.signed:
+            terms[self.measures.index("fitted")] += self._log_error(numbers)[1]
         return [f"{self.measures[i]} {numbers[self.measures[i]]:.3g}" for i in np.argsort(-terms)[:2] if terms[i] > 0]
 
 

@@ -97,7 +97,7 @@ def test_a_model_of_other_weights_is_not_used_and_a_damaged_one_is_told(tmp_path
 def test_the_fit_finds_what_makes_volumes_wrong_on_heads_that_it_has_not_seen(tmp_path):
     rng = np.random.default_rng(0)
     table = pd.DataFrame({name: rng.lognormal(0, 0.3, 800) for name in MEASURES})
-    told = np.log(table["fitted"].where(rng.random(800) < 0.5, 1.0))  # half of the errors that the slices tell of
+    told = np.log(table["fitted"].where(rng.random(800) < 0.25, 1.0))  # what the slices tell of a quarter
     error = np.expm1(0.4 * np.log(table["shift_mm"]) + 0.02 * rng.standard_normal(800) - told)
     table["fitted"] = table["fitted"].where(told != 0)
     table = table.assign(head=np.arange(800) // 20, error=error)
@@ -106,7 +106,7 @@ def test_the_fit_finds_what_makes_volumes_wrong_on_heads_that_it_has_not_seen(tm
     table.loc[7, ["error", "doubt"]] = np.nan  # one that was refused
     model = fit_logistic(table[:400], "a")
     found = rates(judged(table[400:], model))
-    assert found["auc"] > 0.88
+    assert found["auc"] > 0.9
     assert found["cases"] == 400
     assert found["found"] > 0.9
     assert found["disturbed"] < 0.3
