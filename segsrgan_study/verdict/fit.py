@@ -124,7 +124,7 @@ def _segmenter(model: Path) -> Segmenter:
 
 
 def _head_cases(study: Study, model: Path, weights_sha256: str, head: KnownHead) -> list[dict[str, Any]]:
-    parts = ("motion.py", "shapes", "verdict/damage.py", "verdict/measures.py")
+    parts = ("motion.py", "shapes", "verdict/damage.py", "verdict/borders.py", "verdict/measures.py")
     code = code_digest("segsrgan_core", *(f"segsrgan_study/{part}" for part in parts))
     settings, row = head.settings.model_dump_json(), head.row
     recipe = [row.sha256, row.image, str(head.held_out), weights_sha256, code, settings]
