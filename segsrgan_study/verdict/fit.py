@@ -206,7 +206,7 @@ def fit_logistic(table: pd.DataFrame, weights_sha256: str) -> Logistic:
     model, platt = models[best].fit(x, size), LogisticRegression(C=1e3).fit(both, wrong)
     odds, ratios = platt.decision_function(both), table.filter(regex=f"^{RATIO}")
     ratios = ratios.rename(columns=lambda name: name.removeprefix(RATIO))
-    shifts = {name: _shift(expected, ratios[name]) for name in ratios}
+    shifts = {name: _shift(expected, ratios[name.removeprefix("left_").removeprefix("right_")]) for name in ratios}
     return Logistic(
         weights_sha256,
         tuple(MEASURES),
@@ -265,9 +265,12 @@ def _slope(log_odds: np.ndarray, log_ratio: pd.Series) -> float:
 
 
 def _shift(expected: np.ndarray, log_ratio: pd.Series) -> float:
-    """Return how a volume's ratio follows the expected one of the tissue (Theil and Sen); 0 where too few are known."""
+    """Return how a volume follows the expected ratio of the tissue (Theil and Sen); 0 where that is not certain."""
     known = (expected != 0) & log_ratio.notna().to_numpy()
-    return float(stats.theilslopes(log_ratio[known], expected[known]).slope) if known.sum() >= FEWEST else 0.0
+    if known.sum() < FEWEST:
+        return 0.0
+    slope, _, low, high = stats.theilslopes(log_ratio[known], expected[known])
+    return 0.0 if low < 0 < high else float(slope)
 
 
 def judged(table: pd.DataFrame, logistic: Logistic | None) -> pd.DataFrame:

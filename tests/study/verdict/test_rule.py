@@ -103,6 +103,7 @@ def test_the_fit_finds_what_makes_volumes_wrong_on_heads_that_it_has_not_seen(tm
     table = table.assign(head=np.arange(800) // 20, error=error)
     table = table.assign(**dict.fromkeys(("doubts", "suspicions", "remarks"), [[]] * 800))
     table = table.assign(ratio_cortex=-np.log1p(error), ratio_white=0.05 * rng.standard_normal(800) - 0.5 * told)
+    table[["ratio_csf", "ratio_left_cortex"]] = 0.05 * rng.standard_normal((800, 2))
     table.loc[7, ["error", "doubt"]] = np.nan  # one that was refused
     model = fit_logistic(table[:400], "a")
     found = rates(judged(table[400:], model))
@@ -113,4 +114,5 @@ def test_the_fit_finds_what_makes_volumes_wrong_on_heads_that_it_has_not_seen(tm
     assert model.slopes["cortex"] > 0.06  # its error follows the odds, that of the white matter does not
     assert model.slopes["white"] < 0.02
     assert model.signed == pytest.approx((1, 0, 0, 0), abs=0.1)
-    assert model.shifts == {"cortex": pytest.approx(1, abs=0.1), "white": pytest.approx(-0.5, abs=0.1)}
+    cortex = pytest.approx(1, abs=0.1)
+    assert model.shifts == {"cortex": cortex, "left_cortex": cortex, "white": pytest.approx(-0.5, abs=0.1), "csf": 0}
