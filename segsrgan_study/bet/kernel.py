@@ -61,15 +61,14 @@ def vertex_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
 @njit(cache=True)
 def _nearest(x):
     """Round; halves downwards."""
-    floor = math.floor(x)
-    return int(floor) + (1 if x - floor > 0.5 else 0)
+    return math.ceil(x - 0.5)
 
 
 @njit(cache=True)
 def _extremes(data, start, end):
     """Least and greatest value on Bresenham's line between two voxels, both counted."""
     dx, dy, dz = abs(end[0] - start[0]), abs(end[1] - start[1]), abs(end[2] - start[2])
-    step_x, step_y, step_z = _sign(start[0], end[0]), _sign(start[1], end[1]), _sign(start[2], end[2])
+    step_x, step_y, step_z = np.sign(end[0] - start[0]), np.sign(end[1] - start[1]), np.sign(end[2] - start[2])
     longest = max(dx, dy, dz)
     # The driving axis moves at every voxel, the first of equally long ones; the others where their error says so.
     drives_x = dx == longest
@@ -91,11 +90,6 @@ def _extremes(data, start, end):
         error_x, error_y, error_z = error_x + 2 * dx, error_y + 2 * dy, error_z + 2 * dz
         low, high = min(low, data[x, y, z]), max(high, data[x, y, z])
     return low, high
-
-
-@njit(cache=True)
-def _sign(start, end):
-    return 1 if end > start else -1
 
 
 def fill(vertices: np.ndarray, faces: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
