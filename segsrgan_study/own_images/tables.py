@@ -142,16 +142,9 @@ def _of_age(record: dict[str, Any], numbers: dict[str, float], stage: str) -> li
     return told
 
 
-def _by_tissue(volumes: pd.DataFrame) -> list[dict[str, Any]]:
-    """Return the volumes of a case for its table on the page, a row a tissue with its sides in columns."""
-    both = volumes[volumes["side"] == "both"].to_dict("records")
-    sides = volumes.pivot(index="tissue", columns="side", values="volume_ml").reindex(columns=list(SIDES))
-    return [row | sides.loc[row["tissue"]].to_dict() for row in both]
-
-
 def _write_page(out: Path, cases: pd.DataFrame, records: dict, volumes: pd.DataFrame, reference: Reference) -> None:
     """Write `report.html`; pictures are linked where they lie, so that hundreds of cases make no large file."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
+    from jinja2 import StrictUndefined, Template
 
     (out / GROWTH).unlink(missing_ok=True)
     over_age = volumes[(volumes["side"] == "both") & volumes["expected_ml"].notna()]
@@ -163,8 +156,7 @@ def _write_page(out: Path, cases: pd.DataFrame, records: dict, volumes: pd.DataF
     found = [name for name in cases if name.endswith(("_ml", "_z")) and name not in MEASURES]
     # Of the volumes and z those of cortex and skull are shown; without a cortex all.
     shown = [name for name in found if name.startswith(("cortex", "intracranial")) or "cortex_ml" not in found]
-    loader = PackageLoader("segsrgan_study.own_images", ".")
-    options = {"undefined": StrictUndefined, "trim_blocks": True, "lstrip_blocks": True}
+    options = {"undefined": StrictUndefined, "trim_blocks": True, "lstrip_blocks": True, "autoescape": True}
     rows = cases.to_dict("records")
     done = [row for row in rows if row["state"] != "failed"]
     weights: dict[str, dict[str, Any]] = {}  # different ones, with the number of their cases
@@ -172,11 +164,13 @@ def _write_page(out: Path, cases: pd.DataFrame, records: dict, volumes: pd.DataF
         image, record = InputImage(out, row["case"], row["image"]), records[row["case"]]
         files = [f"{image.home}/{name}" for name in record["FilesSha256"] if name.endswith(".nii.gz")]
         row |= {"sheet": image.sheet, "files": files, "calibrated": record.get("Calibration") == CALIBRATED}
-        row["volumes"] = _by_tissue(volumes[volumes["case"] == row["case"]])
+        own = volumes[volumes["case"] == row["case"]]
+        sides = own.pivot(index="tissue", columns="side", values="volume_ml").reindex(columns=list(SIDES))
+        row["volumes"] = own[own["side"] == "both"].join(sides, on="tissue").to_dict("records")
         made = {**record["Weights"], "options": record["Options"], "version": record["GeneratedBy"][0]["Version"]}
         key = f"{made['Sha256']} {made['options']} {made['version']}"
         weights.setdefault(key, {**made, "n": 0})["n"] += 1
-    page = Environment(loader=loader, autoescape=True, **options).get_template("page.html.j2").render(
+    page = Template(Path(__file__).with_name("page.html.j2").read_text(encoding="utf-8"), **options).render(
         failed=[row for row in rows if row["state"] == "failed"],
         done=done,
         counts=cases["verdict"].value_counts().reindex(VERDICTS, fill_value=0).to_dict(),
