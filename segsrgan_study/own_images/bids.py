@@ -19,11 +19,10 @@ import pandas as pd
 from nibabel.nifti1 import Nifti1Image
 
 import segsrgan_core
-from segsrgan_core.atomic import atomic, write_json, write_text
+from segsrgan_core.atomic import write_json, write_text
 from segsrgan_core.classes import DRAWEM9
 from segsrgan_core.errors import UserError
 from segsrgan_core.segmenter import Segmentation, read_card, weight_files
-from segsrgan_study.figures import contact_sheet
 from segsrgan_study.files import in_steps, save_image, sha256, write_csv
 from segsrgan_study.own_images.failures import FOLDER, place_digest
 from segsrgan_study.own_images.names import OWN, InputImage
@@ -167,11 +166,6 @@ def save_images(image: InputImage, result: Segmentation, out: Path, threads: Exe
     if result.sides is not None:
         outputs.append((image.path("dseg", ".nii.gz", desc="segsrganhemispheres"), "hemispheres", result.sides))
     return {threads.submit(save_image, one, out / path, BITS.get(what)): what for path, what, one in outputs}
-
-
-def write_sheet(image: InputImage, result: Segmentation, out: Path) -> Path:
-    """Write the contact sheet of a case."""
-    return atomic(out / image.sheet, contact_sheet.draw(result, image.name).save)
 
 
 def write_case(image: InputImage, result: Segmentation, job: Job, facts: dict, sheet: Path, saved: dict) -> None:

@@ -6,11 +6,13 @@ from dataclasses import replace
 from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
+from segsrgan_core.atomic import atomic
 from segsrgan_core.errors import UserError
 from segsrgan_core.inference import Walk
 from segsrgan_core.segmenter import ModelCard, Segmentation, Segmenter
 from segsrgan_study.engines import choose_engine, choose_precision, load_segmenter
 from segsrgan_study.environment import versions
+from segsrgan_study.figures import contact_sheet
 from segsrgan_study.files import load_image
 from segsrgan_study.motion import brought_back
 from segsrgan_study.own_images import bids
@@ -32,8 +34,6 @@ from segsrgan_study.verdict.rule import checksum, judge, read_logistic, reasons,
 class Status(NamedTuple):
     """State of one input after a run."""
 
-    name: str  # of the image's outputs; "" if the input gave no image
-    source: str  # name of the input in the outputs
     state: str  # "done" (in this run), "there" (from an earlier run) or "failed"
     reason: str = ""  # cause of a failure, one sentence
 
@@ -65,13 +65,13 @@ def segment_all(images: list[InputImage], failures: Iterable[Failure], job: Job,
     needed = {"memory_gib": 1.5, "cores_each": 2}  # per image
     found = map_cases(work, missing, "segmented", workers, **needed, name=lambda image: str(image.file))
     outcomes = {one.item: one.reason.replace(str(one.item.file), one.item.source) for one in found}
-    statuses = [Status("", one.source, "failed", one.reason) for one in unread]
+    statuses = [Status("failed", one.reason) for one in unread]
     for image in images:
         reason = outcomes.get(image)
         if not reason:
             bids.note_age(image, job.out)
         state = "there" if reason is None else "failed" if reason else "done"
-        statuses.append(Status(image.name, image.source, state, reason or ""))
+        statuses.append(Status(state, reason or ""))
     failed = [image for image in images if outcomes.get(image)]
     forget(job.out, [image for image in images if image not in failed])
     names = {image: "" if bids.is_anothers(image, job.out) else image.name for image in failed}
@@ -120,7 +120,7 @@ def _segment(image: InputImage, job: Job, identity: dict[str, Any], walk: Walk) 
             del coarse  # 0.4 GiB
             saved = bids.save_images(image, result, job.out, threads)
             facts = _facts(image, result, job, identity, card, numbers, moved_mm)
-            sheet = bids.write_sheet(image, result, job.out)
+            sheet = atomic(job.out / image.sheet, contact_sheet.draw(result, image.name).save)
             if bids.source_digest(image.file) != digest:
                 raise UserError(f"{image.file}: the file was changed while it was segmented; run the command again.")
             bids.write_case(image, result, job, facts | {"Shape": shape.result()}, sheet, saved)
