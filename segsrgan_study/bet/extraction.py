@@ -36,7 +36,7 @@ from nibabel.nifti1 import Nifti1Image
 from scipy import ndimage
 
 from segsrgan_core.errors import UserError
-from segsrgan_core.imaging.geometry import FWHM_PER_SIGMA, resample_isotropic, voxel_volume_ml
+from segsrgan_core.imaging.geometry import FWHM_PER_SIGMA, resample_isotropic
 from segsrgan_study.boxes import head_box
 from segsrgan_study.files import save_image
 
@@ -47,12 +47,6 @@ MIDDLE, DARK = 0.6, 10  # radius of the middle over the head's; percentile that 
 START = 0.75  # first radius over the head's; BET starts at 0.5 and arrives at the same volume (within 0.5 %) later
 ITERATIONS = 500  # at most
 CHUNK = 25  # iterations between two looks at the surface's volume: it rests when that changes by less than 0.1 %
-
-
-def intracranial_volume_ml(image: Nifti1Image, threshold: float, program: str = "brainextractor") -> float:
-    """Return the volume in ml of `bet_mask` of an image."""
-    mask = bet_mask(image, threshold, program)
-    return float(np.count_nonzero(mask.dataobj) * voxel_volume_ml(mask))
 
 
 def bet_mask(

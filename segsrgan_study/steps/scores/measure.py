@@ -13,7 +13,7 @@ from segsrgan_core.errors import UserError
 from segsrgan_core.imaging.geometry import spacing_mm, voxel_volume_ml
 from segsrgan_core.metrics import dice, psnr
 from segsrgan_core.segmenter import Segmentation, Segmenter
-from segsrgan_study.bet.extraction import intracranial_volume_ml
+from segsrgan_study.bet.extraction import bet_mask
 from segsrgan_study.files import load_image, load_labels
 from segsrgan_study.params import VariabilitySettings
 from segsrgan_study.paths import Study
@@ -41,7 +41,8 @@ def measure_case(study: Study, case: PreparedCase, segmenter: Segmenter, bet: Va
     """Segment one image, keep the result in `data/measured`, and return its row: of `measure_one`, and BET's ICV."""
     result, row = measure_one(case, segmenter)
     save_segmentation(result, study.work / "measured", case.stem)
-    return row | {"icv_bet_ml": intracranial_volume_ml(load_image(case.low), bet.bet_threshold, bet.bet_program)}
+    mask = bet_mask(load_image(case.low), bet.bet_threshold, bet.bet_program)
+    return row | {"icv_bet_ml": float(np.count_nonzero(mask.dataobj) * voxel_volume_ml(mask))}
 
 
 def true_volumes_ml(labels: Nifti1Image) -> dict[str, float]:

@@ -8,6 +8,7 @@ from unittest.mock import Mock
 import numpy as np
 import pandas as pd
 import pytest
+from nibabel.nifti1 import Nifti1Image
 
 from segsrgan_core.errors import UserError
 from segsrgan_core.segmenter import ModelCard, Segmenter
@@ -51,7 +52,7 @@ def test_an_image_is_measured_on_the_grid_of_its_truth(prepared):
 
 def test_every_image_is_measured_and_kept(prepared, monkeypatch):
     study, settings, _ = prepared
-    monkeypatch.setattr(measure, "intracranial_volume_ml", lambda image, *_: float(image.ndim))
+    monkeypatch.setattr(measure, "bet_mask", lambda *_: Nifti1Image(np.ones((10, 15, 20), np.uint8), np.eye(4)))  # 3 ml
     monkeypatch.setattr(segmented, "trained_segmenter", lambda *_: Segmenter(CARD, identity))
     here = settings.model_copy(update={"workers": "1"})
     measured = partial(measure_case, bet=settings.variability)
