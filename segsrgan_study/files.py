@@ -193,7 +193,6 @@ def save_image(image: Nifti1Image, path: str | Path, bits: int | None = None) ->
     array = np.asarray(image.dataobj)
     array, step = in_steps(array, bits) if bits else (array, 1.0)
     clean = Nifti1Image(array, image.affine)
-    clean.header.set_data_dtype(array.dtype)
     clean.header.set_slope_inter(step, 0)
     clean.header.set_xyzt_units("mm")
     clean.set_qform(image.affine, code=1)

@@ -58,11 +58,10 @@ class Progress:
             self._write(f"  {text}")
 
     def _write(self, text: str, now: bool = False) -> None:
-        if not now and time.monotonic() - self._last <= SECONDS_BETWEEN_LINES:
-            return
-        self._last = time.monotonic()
-        with open(self._file, "a", encoding="utf-8") if self._file else nullcontext(sys.stderr) as log:
-            print(f"{self.label} {self.done}/{self.total}{text}", file=log, flush=True)
+        if now or time.monotonic() - self._last > SECONDS_BETWEEN_LINES:
+            self._last = time.monotonic()
+            with open(self._file, "a", encoding="utf-8") if self._file else nullcontext(sys.stderr) as log:
+                print(f"{self.label} {self.done}/{self.total}{text}", file=log, flush=True)
 
 
 def _in_a_notebook() -> bool:
