@@ -66,8 +66,7 @@ def _of_seed(scores: pd.DataFrame, slice_mm: float) -> dict[str, float]:
     """Return the scores of one run with one seed: means over subjects."""
     at = scores[(scores["part"] == "thickness") & (scores["condition"] == slice_mm)]
     means = at.groupby("metric")["value"].mean()
-    echoes = scores[scores["part"] == "echoes"]
-    wide = echoes.pivot(index=["subject", "condition"], columns="metric", values="value")
+    wide = scores[scores["part"] == "echoes"].pivot(index=["subject", "condition"], columns="metric", values="value")
     wide = wide.reindex(columns=["cortex_ml", "cortex_true_ml", "cortex_dice"])
     return {
         "psnr_gain": means["psnr"] - means["psnr_spline"],

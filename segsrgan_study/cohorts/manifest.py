@@ -39,8 +39,7 @@ def validated(frame: pd.DataFrame, what: str | Path = "manifest", faults: Sequen
     keys = frame[["subject", "session", "image"]].fillna("").reset_index(drop=True)
     keys.insert(2, "te_ms", pd.to_numeric(frame["te_ms"], errors="coerce").to_list())
     order = keys.sort_values(list(keys), kind="stable").index
-    text = frame.iloc[order].to_csv(index=False, float_format="%.6g")
-    return _checked(what, text.encode(), faults)
+    return _checked(what, frame.iloc[order].to_csv(index=False, float_format="%.6g").encode(), faults)
 
 
 def write_manifest(frame: pd.DataFrame, path: str | Path, faults: Sequence[str] = ()) -> Path:

@@ -212,8 +212,7 @@ def _of_file(file: Path, source: str) -> InputImage:
     above = [path for key in ("sub-", "ses-") for path in file.absolute().parents if path.name.startswith(key)]
     beside = Path(os.path.realpath((above or [file])[0].parent))
     with suppress(UserError):
-        person = unicodedata.normalize("NFKD", entities["sub"])
-        return InputImage(file, joined(entities), source, person, beside=beside)
+        return InputImage(file, joined(entities), source, unicodedata.normalize("NFKD", entities["sub"]), beside=beside)
     return InputImage(file, "", source)
 
 

@@ -91,7 +91,6 @@ def refined(result: Segmentation, image: Nifti1Image, card: ModelCard, target_mm
         return Nifti1Image(made, grid.affine, dtype=made.dtype)
 
     labels, likely = classes.most_likely(map(probability, named))
-    wrong = error_probability(likely, target_mm)
     return replace(
         result,
         interpolated=grid,
@@ -100,5 +99,5 @@ def refined(result: Segmentation, image: Nifti1Image, card: ModelCard, target_mm
         probabilities={name: remade(name) for name in named},
         volumes_ml=volumes_ml(classes, labels, sides, voxel_volume_ml(grid)),
         sides=Nifti1Image(brain.whole(sides), grid.affine) if halves else None,
-        uncertainty=Nifti1Image(brain.whole(wrong), grid.affine),
+        uncertainty=Nifti1Image(brain.whole(error_probability(likely, target_mm)), grid.affine),
     )

@@ -65,8 +65,7 @@ def write_tables(out: Path, reference: Reference) -> None:
         rows = [row for name, record in records.items() for row in _volumes(name, record, reference)]
         volumes = pd.DataFrame(rows, columns=list(COLUMNS))
         cases = _cases(records, volumes, failed, reference.stage)
-        verdicts = cases[cases["state"] == "succeeded"].set_index("case")["verdict"]
-        volumes["verdict"] = volumes["case"].map(verdicts)
+        volumes["verdict"] = volumes["case"].map(cases[cases["state"] == "succeeded"].set_index("case")["verdict"])
         write_csv(out / "volumes.tsv", volumes, sep="\t")
         write_json(out / "volumes.json", {name: {"Description": text} for name, text in COLUMNS.items()})
         write_csv(out / "cases.tsv", cases, sep="\t")

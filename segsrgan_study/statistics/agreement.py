@@ -72,12 +72,11 @@ def icc(table: pd.DataFrame) -> dict:
     msc = n * np.var(tes) * k / (k - 1)
     mse = np.sum(rest**2) / ((n - 1) * (k - 1))
     agreement = (msr - mse) / (msr + (k - 1) * mse + k * (msc - mse) / n)
-    consistency = (msr - mse) / (msr + (k - 1) * mse)
     return {
         "n": n,
         "icc_2_1": agreement,
         "icc_2_1_ci95": _agreement_interval(agreement, msr, msc, mse, n, k) if mse and agreement < 1 else None,
-        "icc_3_1": consistency,
+        "icc_3_1": (msr - mse) / (msr + (k - 1) * mse),
         "icc_3_1_ci95": _consistency_interval(msr / mse, n, k) if mse else None,
         "mean_squares": {"patients": msr, "te": msc, "residual": mse},
         "assumption": {"shapiro_residuals": shapiro(rest.ravel())},
