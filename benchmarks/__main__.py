@@ -9,8 +9,7 @@ from benchmarks.common import SIZES
 from segsrgan_core.atomic import write_json
 from segsrgan_study.environment import environment
 from segsrgan_study.paths import find_study
-from segsrgan_study.progress import say, track
-from segsrgan_study.quiet import start_tensorflow
+from segsrgan_study.progress import say, start_tensorflow, track
 
 NAMES = ("memory", "heads", "training")  # modules, each with a function of its name
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.common import SIZES, Size, head, settings_of
-from segsrgan_study.quiet import start_tensorflow
+from segsrgan_study.progress import start_tensorflow
 
 
 def memory(size: Size) -> dict:

@@ -16,8 +16,7 @@ from segsrgan_core.errors import UserError
 from segsrgan_study.params import Settings
 from segsrgan_study.paths import Study
 from segsrgan_study.pool import kill_children
-from segsrgan_study.progress import LOG_VARIABLE
-from segsrgan_study.quiet import stderr_into
+from segsrgan_study.progress import LOG_VARIABLE, stderr_into
 
 REPORT = "05_figures"  # the notebook that is also exported as one page
 PAGE = Path(__file__).with_name("report.html.j2")

@@ -1,15 +1,16 @@
 """Progress of long work: a bar in a terminal or in JupyterLab, lines of text elsewhere; nothing of it in results.
 
 A notebook that runs as a stage has no terminal. Its runner names a file in SEGSRGAN_PROGRESS, and shows the lines that
-are appended to it.
+are appended to it. TensorFlow's start and the kernels of notebooks say much that nobody needs: it is kept apart.
 """
 
 import os
 import sys
+import tempfile
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import nullcontext
-from typing import Any, Self
+from contextlib import contextmanager, nullcontext
+from typing import Any, BinaryIO, Self
 
 from tqdm.auto import tqdm
 
@@ -87,3 +88,34 @@ def track(items: Iterable[Any], label: str) -> Iterator[Any]:
         for done, item in enumerate(items, start=1):
             yield item
             progress.reach(done)
+
+
+@contextmanager
+def stderr_into(file: BinaryIO) -> Iterator[int]:
+    """Put what is written to standard error, by C++ code and new processes too, into an open file.
+
+    A file descriptor of where it went before is yielded.
+    """
+    sys.stderr.flush()
+    before = os.dup(2)
+    os.dup2(file.fileno(), 2)
+    try:
+        yield before
+    finally:
+        os.dup2(before, 2)
+        os.close(before)
+
+
+def start_tensorflow() -> None:
+    """Import TensorFlow and let it find its devices; its messages are shown only after an error."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # for later messages of its C++ code
+    with tempfile.TemporaryFile() as said:
+        try:
+            with stderr_into(said):
+                import tensorflow as tf
+
+                tf.zeros(1)
+        except BaseException:
+            said.seek(0)
+            os.write(2, said.read())
+            raise

@@ -7,7 +7,7 @@ import typer
 
 from segsrgan_core.errors import UserError
 from segsrgan_study.paths import Study, find_study
-from segsrgan_study.progress import say
+from segsrgan_study.progress import say, start_tensorflow
 from segsrgan_study.weights import find_model
 
 if TYPE_CHECKING:
@@ -168,7 +168,6 @@ def tune(
 def _start(cohorts: list[str], setting: str | None, params: Path | None) -> "tuple[Study, list[str], Settings]":
     """Return the study, the cohorts' names (given as words or as manifests' paths) and settings; start TensorFlow."""
     from segsrgan_study.params import read_params
-    from segsrgan_study.quiet import start_tensorflow
 
     first = Path(cohorts[0]).resolve()
     study = find_study(first.parent if first.suffix.lower() == ".csv" else None)

@@ -23,8 +23,7 @@ from segsrgan_study.own_images.quality import refuse_labels, unlike_training
 from segsrgan_study.own_images.refined import in_plane_mm, refined
 from segsrgan_study.own_images.tables import write_tables
 from segsrgan_study.pool import map_cases, place
-from segsrgan_study.progress import say, track
-from segsrgan_study.quiet import start_tensorflow
+from segsrgan_study.progress import say, start_tensorflow, track
 from segsrgan_study.shapes.cortex import cortical_shape
 from segsrgan_study.statistics.growth import find_reference
 from segsrgan_study.verdict.measures import measures
