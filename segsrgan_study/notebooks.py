@@ -38,8 +38,7 @@ def run_notebook(study: Study, name: str, settings: Settings) -> Path:
     import papermill
     from papermill.exceptions import PapermillExecutionError
 
-    source = study.notebooks / f"{name}.ipynb"
-    if not source.is_file():
+    if not (source := study.notebooks / f"{name}.ipynb").is_file():
         known = sorted(path.stem for path in study.notebooks.glob("*.ipynb"))
         raise UserError(f"notebook: {name!r} is not one of {', '.join(known)}; correct the name.")
     declared, values = papermill.inspect_notebook(source), settings.model_dump(mode="json")

@@ -43,8 +43,7 @@ class Study:
         """Return the folder that a manifest's paths start in: SEGSRGAN_DATA's or `data/`, for phantoms always this."""
         if cohort == "embedded":
             return self.work
-        named = os.environ.get("SEGSRGAN_DATA")
-        if named and not Path(named).is_dir():
+        if (named := os.environ.get("SEGSRGAN_DATA")) and not Path(named).is_dir():
             raise UserError(f"SEGSRGAN_DATA: {named!r} is no folder; correct or unset it.")
         return Path(named).resolve() if named else self.root / "data"
 

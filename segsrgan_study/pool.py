@@ -89,8 +89,7 @@ def map_cases(
 
 def results(found: Sequence[CaseResult], what: str, name: Callable[[Any], str] = str) -> list[Any]:
     """Return the values of all cases that `map_cases` returned; a UserError names those of `what` that failed."""
-    failed = [f"{name(one.item)}: {one.reason}" for one in found if one.reason]
-    if failed:
+    if failed := [f"{name(one.item)}: {one.reason}" for one in found if one.reason]:
         count = f"{len(failed)} of {len(found)} failed and the others are done"
         raise UserError(f"{what}: {count} ({'; '.join(failed)}); correct these and run the same command again.")
     return [one.result for one in found]
@@ -98,8 +97,7 @@ def results(found: Sequence[CaseResult], what: str, name: Callable[[Any], str] =
 
 def place(workers: str, cases: int, memory_gib: float = 3.0, cores_each: int = 1) -> tuple[str, int]:
     """Return where cases run ("here", "local" or "slurm") and how many at a time; arguments as in `map_cases`."""
-    match = re.fullmatch(WORKERS, str(workers))
-    if not match:
+    if not (match := re.fullmatch(WORKERS, str(workers))):
         raise UserError(f"workers: {workers!r} is not a number above 0, auto or slurm:NUMBER; correct it.")
     auto, slurm, number = match.groups()
     if slurm:

@@ -28,8 +28,7 @@ def ssim(truth: np.ndarray, estimate: np.ndarray) -> float:
     from skimage.metrics import structural_similarity
 
     truth, estimate = pair(truth, estimate, np.float32)
-    data_range = float(np.ptp(truth))
-    if data_range == 0:
+    if (data_range := float(np.ptp(truth))) == 0:
         raise UserError(f"truth: the image is {truth.max():g} everywhere; give one that varies.")
     options = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False}
     return float(structural_similarity(truth, estimate, data_range=data_range, **options))

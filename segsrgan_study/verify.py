@@ -94,8 +94,7 @@ def _compare_tables(committed: Path, rerun: Path) -> tuple[str, bool]:
     for line, (was, now) in enumerate(zip(old.to_dict("records"), new.to_dict("records"), strict=True), start=2):
         for column in old:
             name = was.get("metric", column) if column == "value" else column
-            excess = _excess(name, was[column], now[column], was.get("method") == UNTRAINED)
-            if excess > worst:
+            if (excess := _excess(name, was[column], now[column], was.get("method") == UNTRAINED)) > worst:
                 worst, detail = excess, f"line {line}: {name} {was[column]}, now {now[column]}"
     return detail, worst <= 1
 

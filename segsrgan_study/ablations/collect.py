@@ -27,8 +27,7 @@ def collect_ablations(study: Study) -> dict[str, Any]:
         raise UserError(f"{folder / 'runs'}: no run has a table for each seed, {plan.seeds}; run `make ablations`.")
     scores = pd.concat([pd.read_csv(path, dtype={"subject": str}) for path in made], ignore_index=True)
     settings = plan.settings(next(iter(plan.runs)), plan.seeds[0], study.params)
-    slice_mm = settings.simulation.slice_mm
-    if slice_mm not in plan.thickness_mm:
+    if (slice_mm := settings.simulation.slice_mm) not in plan.thickness_mm:
         raise UserError(f"{study.ablations}: thickness_mm leaves out the study's {slice_mm:g} mm; add it.")
     metrics = summarised(scores, plan, slice_mm)
     write_csv(folder / "table.csv", ablation_table(metrics))

@@ -23,8 +23,7 @@ class Plan(Section):
 
     @model_validator(mode="after")
     def _known(self) -> "Plan":
-        unknown = {run for levels in self.factors.values() for run in levels.values()} - self.runs.keys()
-        if unknown:
+        if unknown := {run for levels in self.factors.values() for run in levels.values()} - self.runs.keys():
             raise ValueError(f"factors name {', '.join(sorted(unknown))}, which is not among the runs")
         return self
 

@@ -130,8 +130,7 @@ def _prepared(
     parts = [settings.simulation.model_dump_json(), settings.embedded.model_dump_json(), str(settings.seed)]
     parts += [json.dumps(_manifests(study, cohorts)), str(splits or wished)]
     bench = Study(study.root, out.resolve() / SCRATCH / digest(parts)[:16])
-    done = bench.scratch / "prepared"
-    if done.is_file():
+    if (done := bench.scratch / "prepared").is_file():
         return bench
     tables, names = [], set()
     for cohort in cohorts:

@@ -23,8 +23,7 @@ RESULT = "segmentations/image_tissue_labels.nii.gz"  # its nine tissues carry th
 
 def label(case: Case, timeout_hours: float) -> Nifti1Image:
     """Label an image with the program, in a scratch folder; it brings its own atlases."""
-    program = shutil.which("mirtk")
-    if program is None:
+    if (program := shutil.which("mirtk")) is None:
         raise NotAvailable("mirtk not found")
     if not np.isfinite(case.age_weeks):
         raise UserError("DrawEM: age_weeks, which chooses its template, is unknown; fill in the manifest.")
@@ -44,8 +43,7 @@ def label(case: Case, timeout_hours: float) -> Nifti1Image:
 
 def version() -> str:
     """Return what `mirtk --version` says; "not found" without mirtk."""
-    program = shutil.which("mirtk")
-    if program is None:
+    if (program := shutil.which("mirtk")) is None:
         return "not found"
     said = subprocess.run([program, "--version"], capture_output=True, text=True, check=False, timeout=60)
     number = re.search(r"\d+(\.\d+)+\S*|[0-9a-f]{7,40}", said.stdout + said.stderr)

@@ -17,8 +17,7 @@ METHODS: dict[str, Method] = {method.name: method for method in ALL}
 
 def chosen_methods(names: Sequence[str], parameters: Mapping[str, Mapping[str, Any]]) -> list[Method]:
     """Return the named methods, with the parameters that replace a method's own; UserError where there is none such."""
-    unknown = [name for name in [*names, *parameters] if name not in METHODS]
-    if unknown:
+    if unknown := [name for name in [*names, *parameters] if name not in METHODS]:
         known = f"choose among {', '.join(METHODS)}"
         raise UserError(f"params.yaml: baselines: there is no method {', '.join(unknown)}; {known}.")
     return [METHODS[name].tuned(**parameters.get(name, {})) for name in names]

@@ -130,8 +130,7 @@ def _extractor(coarse: Nifti1Image, threshold: float, spacing_mm: float) -> Any:
 
 def _fsl_mask(image: Nifti1Image, threshold: float) -> Nifti1Image:
     """Run FSL's `bet` in a scratch folder; uint8 mask on the image's grid."""
-    program = shutil.which("bet")
-    if program is None:
+    if (program := shutil.which("bet")) is None:
         raise UserError("variability.bet_program: FSL's bet is not on PATH; install FSL, or set it to brainextractor.")
     with tempfile.TemporaryDirectory() as folder:
         save_image(image, Path(folder, "image.nii.gz"))

@@ -60,8 +60,7 @@ def _times(name: str, image: Path, faults: list[str]) -> dict[str, Any]:
     """Return te_ms and tr_ms as a name says them, or the JSON beside the image, which gives seconds and goes first."""
     named = {key: re.findall(_TIME.format(key), name) for key in ("te", "tr")}
     found = {f"{key}_ms": said[-1] for key, said in named.items() if said}  # what comes first may be an id
-    path = image.with_name(f"{stem(image)}.json")
-    if not path.is_file():
+    if not (path := image.with_name(f"{stem(image)}.json")).is_file():
         return found
     try:
         content = dict(json.loads(read_bytes(path)))
@@ -107,8 +106,7 @@ def _listed_ages(path: Path, subjects: Sequence[str]) -> dict[str, str]:
     for number, line in enumerate(_lines(path), 1):
         fields = [field.strip(" \"'").casefold() for field in re.split(r"[,;\s]+", line.strip())]
         fields = [str(int(field)) if field.isdecimal() else field for field in fields]
-        name = next((field for field in fields if field in names), None)
-        if name is not None:
+        if (name := next((field for field in fields if field in names), None)) is not None:
             fields.remove(name)
             numbers = [field for field in fields if re.fullmatch(r"[0-9]+\.?[0-9]*", field)]
             if len(numbers) == 1:

@@ -26,8 +26,7 @@ CONVENTIONS: dict[str, dict[int, int]] = {
 def to_drawem9(labels: np.ndarray, mapping: Mapping[int, int], name: str = "labels") -> np.ndarray:
     """Translate labels (integers, any shape) to drawem9 numbers, uint8; a UserError names those without a meaning."""
     found = np.unique(labels).tolist()
-    unknown = [number for number in found if number not in mapping]
-    if unknown:
+    if unknown := [number for number in found if number not in mapping]:
         raise UserError(f"{name}: the labels {unknown} have no meaning; correct the file, or give another --mapping.")
     table = np.zeros(max(found) + 1, np.uint8)
     table[found] = [mapping[number] for number in found]
@@ -39,8 +38,7 @@ def label_mapping(cohort: str, manifests_dir: str | Path) -> dict[int, int]:
 
     A UserError tells that neither is there, or of faults of the file.
     """
-    path = Path(manifests_dir, f"{cohort}.labels.json")
-    if path.is_file():
+    if (path := Path(manifests_dir, f"{cohort}.labels.json")).is_file():
         return read_mapping(path)
     if cohort not in CONVENTIONS:
         raise UserError(f"{path}: the label mapping of {cohort!r} is missing; make its manifest: segsrgan manifest.")

@@ -41,8 +41,7 @@ def scan(preset: Preset, folder: str | Path) -> pd.DataFrame:
     _check_names(preset.names)
     found = {column: _find(folder, preset.globs.get(column, ())) for column in FILES}
     others = {path for column in FILES[1:] for path in found[column]}
-    images = {path: stars for path, stars in found["image"].items() if path not in others}
-    if not images:
+    if not (images := {path: stars for path, stars in found["image"].items() if path not in others}):
         known = " or ".join(preset.globs["image"])
         raise UserError(f"{folder}: no image is named {known} (links are not followed); name another folder or glob.")
     rows = describe(folder, images, preset.names, preset.metadata)

@@ -22,8 +22,7 @@ def parse_table(data: bytes) -> tuple[pd.DataFrame, list[str]]:
     if "\ufffd" in text:
         line = text.partition("\ufffd")[0].count("\n") + 1
         faults.append(f"line {line}: this is not UTF-8 but another encoding; save it as 'CSV UTF-8'")
-    separator = max(SEPARATORS, key=text.partition("\n")[0].count)
-    if separator != ",":
+    if (separator := max(SEPARATORS, key=text.partition("\n")[0].count)) != ",":
         faults.append(f"{SEPARATORS[separator]} separate the fields, as Excel in some languages has it; use commas")
     reader, lines, start = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True), [], 1
     try:
@@ -36,8 +35,7 @@ def parse_table(data: bytes) -> tuple[pd.DataFrame, list[str]]:
     header = lines.pop(0)[1] if lines else []
     while header and not header[-1]:  # columns that Excel adds
         header.pop()
-    twice = [name for name in header if header.count(name) > 1]
-    if twice:
+    if twice := [name for name in header if header.count(name) > 1]:
         return pd.DataFrame(dtype=str), [*faults, f"line 1: the column {twice[0]!r} stands there more than once"]
     rows: dict[int, list[str]] = {}
     for line, fields in lines:

@@ -74,8 +74,7 @@ def _curves(ax: Axes, curves: Mapping[str, Mapping[str, Mapping]], score: str) -
         where = {"factor": THICKNESS, "level": level, "score": score, "thickness_mm": found.index}
         drawn.append(pd.DataFrame({**where, "value": found["mean"].astype(float)}))
     ax.set_xticks(found.index)
-    spline = [entry[f"{score}_spline"]["mean"] for entry in by_mm.values() if f"{score}_spline" in entry]
-    if spline:
+    if spline := [entry[f"{score}_spline"]["mean"] for entry in by_mm.values() if f"{score}_spline" in entry]:
         ax.legend(ax.plot(found.index, spline, color=GREY, linestyle="--"), ["cubic spline"])
     else:
         ax.legend(title="trained on")

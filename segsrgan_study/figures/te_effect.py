@@ -30,8 +30,7 @@ def draw(volumes: pd.DataFrame) -> Plot:
         ax.plot(lines, color=GREY, linewidth=0.6, marker="o", markersize=1.8, alpha=0.7)
         reach = [mean["value"] - mean["low"], mean["high"] - mean["value"]]
         ax.errorbar(mean["te_ms"], mean["value"], reach, color=BLUE, linewidth=1.4, marker="o", capsize=2, zorder=3)
-        level = mean["truth"].iloc[0]
-        if np.isfinite(level):
+        if np.isfinite(level := mean["truth"].iloc[0]):
             ax.axhline(level, color=RED if level else BLACK, linewidth=0.9, linestyle=":", zorder=2)
         ax.set(ylabel=label, xlabel="TE (ms)", xticks=sorted(lines.index))
     return fig, pd.concat([rows.assign(panel=label) for label, rows in panels.items()], ignore_index=True)

@@ -86,8 +86,7 @@ def convert(folder: Path, scratch: Path) -> list[Series]:
     told = dict.fromkeys(line for line in lines if re.match("W?arning: (Unsupported|File not)|Error|Only able", line))
     said = "; ".join([f"exit code {done.returncode}", *told])
     slices, pixels, ids = _places(folder)
-    found = [_series(path, slices, pixels) for path in scratch.glob("*.nii")]
-    if not found:
+    if not (found := [_series(path, slices, pixels) for path in scratch.glob("*.nii")]):
         fault = f"there are neither NIfTI images nor a DICOM series that dcm2niix can convert in it ({said})"
         raise UserError(f"{folder}: {fault}; name the folder that holds them.")
     patients = {one.patient for one in found if one.patient}

@@ -66,8 +66,7 @@ def segment_all(images: list[InputImage], failures: Iterable[Failure], job: Job,
     outcomes = {one.item: one.reason.replace(str(one.item.file), one.item.source) for one in found}
     statuses = [Status("failed", one.reason) for one in unread]
     for image in images:
-        reason = outcomes.get(image)
-        if not reason:
+        if not (reason := outcomes.get(image)):
             bids.note_age(image, job.out)
         state = "there" if reason is None else "failed" if reason else "done"
         statuses.append(Status(state, reason or ""))
@@ -98,8 +97,7 @@ def _taken(image: InputImage) -> str:
 
 
 def _segment(image: InputImage, job: Job, identity: dict[str, Any], walk: Walk) -> None:
-    digest = bids.source_digest(image.file)
-    if digest:  # else its disk may be away for a while: what there is remains
+    if digest := bids.source_digest(image.file):  # else its disk may be away for a while: what there is remains
         bids.remove_case(image, job.out)
     scan, segmenter = load_image(image.file), segmenter_of(job)
     refuse_labels(scan, image.file)

@@ -25,8 +25,7 @@ def bootstrap(
     samples = np.atleast_2d(np.asarray(samples, float))
     if samples.shape[1] < 3 or (method == "BCa" and np.ptp(samples) == 0):
         return None, None
-    estimate = statistic(*samples, axis=-1)
-    if not np.isfinite(estimate):
+    if not np.isfinite(estimate := statistic(*samples, axis=-1)):
         return None, None
     options = {"paired": True, "vectorized": True, "method": method, "n_resamples": DRAWS}
     with warnings.catch_warnings(), np.errstate(divide="ignore", invalid="ignore"):
