@@ -34,5 +34,4 @@ def match_histogram(image: np.ndarray, inside: np.ndarray, reference: np.ndarray
     rising = np.flatnonzero(np.diff(source, prepend=0) > 0)
     source = np.concatenate([[0], source[rising]])
     wanted = np.concatenate([[0], np.maximum.accumulate(np.clip(wanted[rising], 0, None))])
-    matched = np.interp(image, source, wanted) + np.clip(image - source[-1], 0, None)
-    return matched.astype(np.float32)
+    return (np.interp(image, source, wanted) + np.clip(image - source[-1], 0, None)).astype(np.float32)

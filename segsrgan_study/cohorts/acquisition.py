@@ -40,8 +40,7 @@ def describe(
         first = next((star.partition("/")[0] for star in stars if star), stem(image))
         own = named.get("subject") or re.sub(TIMES, "", first) or first
         row = {"image": image, "own_name": own, "subject": own, "session": ""}
-        row |= _times(image, folder / image, faults) | named
-        row |= table.get(image, {})
+        row |= _times(image, folder / image, faults) | named | table.get(image, {})
         subject, session = row["subject"].removeprefix("sub-"), row["session"].removeprefix("ses-")
         row.setdefault("age_weeks", ages.get((subject, session)) or ages.get((subject, ""), ""))
         rows.append(row)
