@@ -37,8 +37,7 @@ def label_all(study: Study, settings: Settings) -> pd.DataFrame:
     UserError tells that the settings name an unknown method or parameter, or that an image is not done because a
     process was killed or a file could not be read or written; the other images are done and kept.
     """
-    options = settings.baselines
-    methods = chosen_methods(options.methods, options.parameters)
+    methods = chosen_methods(settings.baselines.methods, settings.baselines.parameters)
     tests = prepared_cases(study, "test")
     label = partial(label_case, study, settings)
     name = attrgetter("name")
