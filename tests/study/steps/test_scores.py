@@ -79,8 +79,7 @@ def test_a_patient_is_imaged_by_each_scanner_with_and_without_the_skull(prepared
     assert table["icv_true_ml"].unique() == pytest.approx([(~np.isin(labels, (0, 4))).sum() / 1000])
     assert set(table["subject"]) == {"ballsd"}
     assert measure_physics(prepared[0], settings, []).empty
-    unknown = [case._replace(labels=None) for case in cases]
-    assert measure_physics(prepared[0], settings, unknown).empty
+    assert measure_physics(prepared[0], settings, [case._replace(labels=None) for case in cases]).empty
 
 
 def test_a_case_whose_two_intracranial_volumes_are_apart_is_marked():
