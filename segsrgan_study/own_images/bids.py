@@ -1,11 +1,10 @@
 """BIDS derivatives: output images with JSON sidecars, and the files at the top of the folder.
 
-The sidecar of the labels is the record of a case. It is written last and holds the checksum of every other file of the
-case, so that a case is either complete or absent.
+The sidecar of the labels is the record of a case, see `records`. It is written last and holds the checksum of every
+other file of the case, so that a case is either complete or absent.
 """
 
 import hashlib
-import json
 import os
 from collections.abc import Iterable
 from concurrent.futures import Executor, Future
@@ -27,6 +26,7 @@ from segsrgan_study.files import in_steps, save_image, sha256, write_csv
 from segsrgan_study.own_images.failures import FOLDER, place_digest
 from segsrgan_study.own_images.names import OWN, InputImage
 from segsrgan_study.own_images.quality import told_beside
+from segsrgan_study.own_images.records import is_whole, read_facts, read_record, record_files
 from segsrgan_study.weights import CARD, ages_weeks
 
 DESCRIPTIONS = {
@@ -67,19 +67,6 @@ class Job:
         return {"GeneratedBy": [MAKER], "Weights": weights, "Options": options}
 
 
-def read_record(path: Path) -> dict[str, Any] | None:
-    """Return the record of a case; None if the file is missing or is not a record."""
-    record = read_facts(path)
-    return record if "FilesSha256" in record else None
-
-
-def read_facts(path: Path) -> dict[str, Any]:
-    """Return the keys and values of a JSON file; none if it is missing or is no such file."""
-    with suppress(OSError, ValueError, TypeError):
-        return dict(json.loads(path.read_text(encoding="utf-8")))
-    return {}
-
-
 def is_done(image: InputImage, out: Path, identity: dict[str, Any]) -> bool:
     """Tell whether all outputs of an image are there and were made from it by these weights and options."""
     record = read_record(out / image.record)
@@ -112,8 +99,8 @@ def is_anothers(image: InputImage, out: Path) -> bool:
         return True
     subject = image.home.parts[0].casefold()  # sub-P1 and sub-p1 are one folder on some file systems
     homes = [path for path in out.glob("sub-*") if path.name.casefold() == subject]
-    others = {one for home in homes for one in home.glob("**/*_desc-segsrgan_dseg.json")} - {out / image.record}
-    known = [one["Person"] for one in map(read_facts, others) if "Person" in one]
+    others = {one for home in homes for one in record_files(out, home.name)} - {out / image.record}
+    known = [one["Person"] for one in map(read_record, others) if one and one.get("Person")]
     person, beside = _person(image)
     return any(one[0] != person or (one[1] and beside and one[1] != beside) for one in known)
 
@@ -134,12 +121,6 @@ def refuse_inside(out: Path, origins: Iterable[Path]) -> None:
     """Raise a UserError if a folder for results is one of the images' or holds one."""
     if held := [path for path in origins if Path(os.path.realpath(path)).is_relative_to(os.path.realpath(out))]:
         raise UserError(f"{out}: the folder holds the image {held[0]} itself; give --out a folder of its own.")
-
-
-def is_whole(record: dict[str, Any], home: Path) -> bool:
-    """Tell whether every file of a record is in the folder `home` of its subject and unchanged."""
-    files = {home / name: digest for name, digest in record["FilesSha256"].items()}
-    return all(path.is_file() and sha256(path) == digest for path, digest in files.items())
 
 
 def remove_case(image: InputImage, out: Path) -> None:

@@ -2,11 +2,12 @@
 
 import fcntl
 import hashlib
-import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from segsrgan_core.atomic import write_json
 from segsrgan_study.own_images.names import Failure, InputImage
@@ -14,6 +15,16 @@ from segsrgan_study.progress import say
 
 FOLDER = ".failures"
 LOCKED = "the folder cannot be read; ask for the right to read it"
+
+
+class Kept(BaseModel):
+    """Facts of a failure, as they are kept."""
+
+    model_config = ConfigDict(strict=True)
+    case: str
+    image: str
+    reason: str
+    place: str
 
 
 def place_digest(path: Path | None) -> str:
@@ -55,8 +66,13 @@ def forget(out: Path, images: Sequence[InputImage]) -> None:
 def kept(out: Path) -> Iterator[tuple[Path, dict[str, str]]]:
     """Yield the file and the facts (case, image, reason and place) of each failure that is kept."""
     for path in (out / FOLDER).glob("*.json"):
-        with suppress(OSError, ValueError):  # another job has removed it
-            yield path, json.loads(path.read_text(encoding="utf-8"))
+        try:
+            yield path, Kept.model_validate_json(path.read_bytes()).model_dump()
+        except OSError:  # another job has removed it
+            continue
+        except ValidationError:
+            told = f"{FOLDER}/{path.name} is not of this program, or was changed; remove it"
+            yield path, Kept(case="", image="", reason=told, place="").model_dump()
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from segsrgan_study.files import load_image, save_image
 from segsrgan_study.own_images import bids
 from segsrgan_study.own_images.failures import place_digest
 from segsrgan_study.own_images.names import InputImage, entities_of, joined
+from segsrgan_study.own_images.records import read_facts
 from segsrgan_study.progress import say, track
 
 
@@ -35,7 +36,7 @@ def simulate_all(
         # The noise depends on the name of the image, not on its place in the list.
         rng = np.random.default_rng([seed, *image.name.encode()])
         try:
-            if bids.came_from_another(image, bids.read_facts(Path(f"{base}.json"))):
+            if bids.came_from_another(image, read_facts(Path(f"{base}.json"))):
                 raise UserError(f"{base}.nii.gz was simulated from another image; give another subject or --out.")
             high = load_image(image.file)
             array = np.clip(np.asarray(high.dataobj), 0, None)

@@ -11,16 +11,16 @@ import pandas as pd
 from segsrgan_core.atomic import write_json, write_text
 from segsrgan_core.classes import NUMBERS, SIDES
 from segsrgan_study.files import write_csv
-from segsrgan_study.own_images.bids import is_whole, read_record
 from segsrgan_study.own_images.failures import kept, one_at_a_time
 from segsrgan_study.own_images.names import InputImage, entities_of
 from segsrgan_study.own_images.quality import outliers
+from segsrgan_study.own_images.records import case_of, fault_of, read_record, record_files
+from segsrgan_study.progress import say
 from segsrgan_study.shapes import cortex as shapes
 from segsrgan_study.statistics.growth import AGES_WEEKS, Reference, find_reference
 from segsrgan_study.verdict.measures import MEASURES
 from segsrgan_study.verdict.rule import CALIBRATED, VERDICTS
 
-RECORDS = "sub-*/**/*_desc-segsrgan_dseg.json"
 IDS = ["participant_id", "session_id"]
 TEXT = ["verdict", "case", "image", *IDS, "state", "reason", "outliers", "notes"]  # the first columns of cases.tsv
 PROBABILITY = "probability"  # that the volume is wrong by more than 10 %
@@ -57,11 +57,15 @@ def write_tables(out: Path, reference: Reference) -> None:
     """
     with one_at_a_time(out, "tables"):
         failed = sorted((one["case"], one["image"], one["reason"]) for _, one in kept(out))
-        found = {path: read_record(path) for path in sorted(out.glob(RECORDS))}
-        whole = {path: one for path, one in found.items() if one is not None and is_whole(one, path.parent.parent)}
-        records = {path.name.partition("_desc-")[0]: record for path, record in whole.items()}
+        there = {case_of(path): path for path in record_files(out)}
         for name, *_ in failed:  # what there was before is kept, and counts again when its image can be read
-            records.pop(name, None)
+            there.pop(name, None)
+        faults = {name: fault for name, path in there.items() if (fault := fault_of(path))}
+        for fault in faults.values():
+            say(f"{out}: {fault}.")
+        failed += [(name, "", fault) for name, fault in faults.items()]
+        found = {name: read_record(path) for name, path in there.items() if name not in faults}
+        records = {name: record for name, record in found.items() if record is not None}
         rows = [row for name, record in records.items() for row in _volumes(name, record, reference)]
         volumes = pd.DataFrame(rows, columns=list(COLUMNS))
         cases = _cases(records, volumes, failed, reference.stage)
