@@ -26,11 +26,16 @@ def sentence(error: BaseException) -> str:
     A UserError has its own words; of an OSError the file, the reason, and advice that fits its number are told.
     """
     if isinstance(error, UserError):
-        return " ".join(str(error).split()).rstrip(".")
+        return in_one_line(error).rstrip(".")
     if isinstance(error, MemoryError):
         return NO_MEMORY
     if isinstance(error, OSError) and error.strerror:
         file = f"{error.filename}: " if error.filename else ""
         advice = f"; {ADVICE[error.errno]}" if error.errno in ADVICE else ""
-        return f"{file}{error.strerror}{advice}"
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"
+        return in_one_line(f"{file}{error.strerror}{advice}")
+    return f"{type(error).__name__}: {in_one_line(error)}"
+
+
+def in_one_line(text: object) -> str:
+    """Return a text, such as that of a path, as a sentence has it: with single blanks alone."""
+    return " ".join(str(text).split())

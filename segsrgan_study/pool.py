@@ -28,7 +28,7 @@ from typing import Any, NamedTuple
 
 from segsrgan_core.cores import CORES_VARIABLE, cores
 from segsrgan_core.errors import UserError
-from segsrgan_study.faults import sentence
+from segsrgan_study.faults import in_one_line, sentence
 from segsrgan_study.params import WORKERS
 from segsrgan_study.progress import Progress, say
 
@@ -82,7 +82,8 @@ def map_cases(
                     continue
                 found[index] = one = one or CaseResult(items[index], reason=KILLED)
                 if one.reason:
-                    say(f"{one.reason}." if name(one.item) in one.reason else f"{name(one.item)}: {one.reason}.")
+                    told = in_one_line(name(one.item))
+                    say(f"{one.reason}." if told in one.reason else f"{told}: {one.reason}.")
                 progress.reach(len(found))
     return [found[index] for index in sorted(found)]
 

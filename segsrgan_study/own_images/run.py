@@ -12,6 +12,7 @@ from segsrgan_core.inference import Walk
 from segsrgan_core.segmenter import ModelCard, Segmentation, Segmenter
 from segsrgan_study.engines import choose_engine, choose_precision, load_segmenter
 from segsrgan_study.environment import versions
+from segsrgan_study.faults import in_one_line
 from segsrgan_study.figures import contact_sheet
 from segsrgan_study.files import load_image
 from segsrgan_study.motion import brought_back
@@ -63,7 +64,7 @@ def segment_all(images: list[InputImage], failures: Iterable[Failure], job: Job,
     work = partial(segment_image, job=job, identity=identity, walk=walk)
     needed = {"memory_gib": 1.5, "cores_each": 2}  # per image
     found = map_cases(work, missing, "segmented", workers, **needed, name=lambda image: str(image.file))
-    outcomes = {one.item: one.reason.replace(str(one.item.file), one.item.source) for one in found}
+    outcomes = {one.item: _without_paths(one.reason, one.item) for one in found}
     statuses = [Status("failed", one.reason) for one in unread]
     for image in images:
         if not (reason := outcomes.get(image)):
@@ -90,6 +91,13 @@ def segment_image(image: InputImage, job: Job, identity: dict[str, Any], walk: W
         if bids.is_anothers(image, job.out):
             raise UserError(f"{image.origin}: {_taken(image)}.")
         _segment(image, job, identity, walk)
+
+
+def _without_paths(reason: str, image: InputImage) -> str:
+    """Return a reason with the name of an image in place of its paths, which may hold that of a person."""
+    for path in (image.file, image.origin):
+        reason = reason.replace(in_one_line(path), image.source)
+    return reason
 
 
 def _taken(image: InputImage) -> str:

@@ -155,13 +155,14 @@ def test_a_run_that_was_stopped_goes_on_and_a_fault_of_the_program_costs_one_cas
 
 
 def test_bad_images_stop_no_others_and_nothing_tells_where_it_was_made(cases, job, tmp_path, capsys):
-    bad = InputImage(tmp_path / "in" / "bad.nii.gz", "sub-bad", "bad.nii.gz")
+    bad = InputImage(tmp_path / "J.  Doe" / "bad.nii.gz", "sub-bad", "bad.nii.gz")
+    bad.file.parent.mkdir()
     missing = InputImage(tmp_path / "in" / "a<b>.nii", "sub-ab", "a<b>.nii")
     bad.file.write_bytes(cases[0].file.read_bytes()[:2000])
     failures = [Failure("DICOM folder 1", "why"), Failure("a\udcff.nii", "a\udcff.nii: broken")]
     assert states([bad, cases[0], missing], job, failures) == ["failed"] * 3 + ["done", "failed"]
     said = capsys.readouterr().err
-    assert str(bad.file) in said
+    assert f"{tmp_path}/J. Doe/bad.nii.gz" in said
     assert str(missing.file) in said
     table = table_of(job, "cases").set_index("image")
     assert (table["state"] == "failed").sum() == 4
