@@ -27,6 +27,7 @@ LARGEST_VOXELS = 600**3  # more is a broken header, not a head, and may not fit 
 SMALLEST_VOXEL_MM, LARGEST_VOXEL_MM = 0.05, 20.0
 UNITS = {1: "metres", 3: "micrometres"}  # of NIfTI's xyzt_units, other than mm
 NEARLY_WHOLE = 1e-3
+SMALLEST, LARGEST = 1e-20, 1e20  # of what is computed with an image's largest value, 32-bit floats hold all
 # nibabel guesses at a broken header and logs it; from this level on it raises instead.
 REFUSED_HEADER_FAULTS = 30
 nib.imageglobals.logger.setLevel("CRITICAL")
@@ -63,6 +64,8 @@ def load_image(path: str | Path, data: bytes | None = None) -> Nifti1Image:
         raise UserError(f"{path}: NaN, infinity or values beyond 32-bit floats in {bad} voxels; repair the file.")
     if array.min() == array.max():
         raise UserError(f"{path}: the one value {array.flat[0]:g} in every voxel is no image; give another file.")
+    if not SMALLEST < (largest := max(array.max(), -array.min())) < LARGEST:
+        raise UserError(f"{path}: values up to {largest:.3g}, outside {SMALLEST:g} to {LARGEST:g}; scale the image.")
     return Nifti1Image(array, affine)
 
 
@@ -122,7 +125,8 @@ def open_image(path: Path, data: bytes | None = None) -> Any:
     Of a compressed file the checksum at the end is verified.
     """
     if path.suffix.lower() in PAIRS:
-        return nib.load(path)
+        image = nib.load(path)
+        return _checked(image, Path(image.file_map["image"].filename).stat().st_size, 0)
     limit, name = LARGEST_VOXELS * 8, path.name.lower()
     if data is None and path.stat().st_size <= limit:
         data = path.read_bytes()
@@ -136,9 +140,14 @@ def open_image(path: Path, data: bytes | None = None) -> Any:
         return nib.MGHImage.from_bytes(data)
     second = nib.Nifti2Header.may_contain_header(data[: nib.Nifti2Header.sizeof_hdr])
     image = (nib.Nifti2Image if second else Nifti1Image).from_bytes(data)
-    proxy, header_bytes = image.dataobj, image.header.sizeof_hdr
+    return _checked(image, len(data), image.header.sizeof_hdr)
+
+
+def _checked(image: Any, file_bytes: int, header_bytes: int) -> Any:
+    """Return an image whose file holds its data alone, less than a slice more, behind the header; else a ValueError."""
+    proxy = image.dataobj
     slice_bytes = proxy.dtype.itemsize * math.prod(map(int, proxy.shape[:2]))
-    rest = len(data) - proxy.offset - slice_bytes * math.prod(map(int, proxy.shape[2:]))
+    rest = file_bytes - proxy.offset - slice_bytes * math.prod(map(int, proxy.shape[2:]))
     if 0 < slice_bytes <= rest or 0 <= proxy.offset < header_bytes:
         raise ValueError(f"its data begin at byte {proxy.offset}, and {rest} bytes more are there than its header says")
     return image

@@ -59,8 +59,10 @@ def main() -> None:
     gc.set_threshold(50_000)  # by default Python looks through all modules again and again: a tenth of a head's time
     sys.dont_write_bytecode = False  # else, where the environment asks for it, each start compiles a thousand modules
     try:
-        if "--out=" in sys.argv or any(word == "--out" or not word.startswith("-") for word in blank):
-            raise UserError("an input or --out is empty text, as of a variable without a value; name a file or folder.")
+        named = {"--out", "--model"}
+        if {f"{option}=" for option in named} & {*sys.argv} or any(w in named or not w.startswith("-") for w in blank):
+            what = "an input, --out or --model is empty text, as of a variable without a value"
+            raise UserError(f"{what}; name a file or folder.")
         app(standalone_mode=True)
     except (UserError, OSError, MemoryError, ModuleNotFoundError) as error:
         missing = error.name if isinstance(error, ModuleNotFoundError) else ""

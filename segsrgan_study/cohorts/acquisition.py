@@ -13,6 +13,7 @@ from segsrgan_study.progress import say
 METADATA = ("subject", "session", "te_ms", "tr_ms", "age_weeks", "site")
 _TIME = r"(?i)(?<![a-z0-9]){}[_-]?(\d+(?:\.\d+)?)(?:ms)?(?![a-z0-9])"
 _TR = r"(?:[_-]?(?<![a-z0-9])tr[_-]?[1-9]\d*(?:\.\d+)?(?:ms)?)?"
+LONGEST_S = 100.0  # no time of a pulse sequence is longer
 # At the end of a name, an echo time with or without a repetition time; TE001 or TR120 alone may be a patient's id.
 TIMES = rf"(?i){_TR}[_-]?(?<![a-z0-9])te[_-]?[1-9]\d*(?:\.\d+)?(?:ms)?{_TR}(?:[_-]t2w?)?$"
 
@@ -63,11 +64,12 @@ def _times(name: str, image: Path, faults: list[str]) -> dict[str, Any]:
         return found
     try:
         content = dict(json.loads(read_bytes(path)))
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, RecursionError) as error:
         faults.append(f"{path}: expected a JSON file with keys and values ({error}); repair or remove it.")
         return found
     values = {"te_ms": content.get("EchoTime"), "tr_ms": content.get("RepetitionTime")}
-    return found | {key: round(1000.0 * value, 6) for key, value in values.items() if isinstance(value, (int, float))}
+    seconds = {key: value for key, value in values.items() if type(value) in (int, float) and 0 < value < LONGEST_S}
+    return found | {key: round(1000.0 * value, 6) for key, value in seconds.items()}
 
 
 def bids_ages(folder: Path) -> dict[tuple[str, str], str]:
@@ -88,6 +90,8 @@ def bids_ages(folder: Path) -> dict[tuple[str, str], str]:
             if not (age := weeks(text)):
                 say(f"{path}: line {line}: the age {text[:20]!r} is not used; give weeks at the scan (39.3 or 39+2).")
             ages[who] = age if ages.get(who, age) == age else ""
+    if not ages and (path := folder / "participants.tsv").is_file():
+        say(f"{path}: no ages at the scan are in it; they stand in a column scan_age, separated by tabs, in UTF-8.")
     return ages
 
 

@@ -46,7 +46,8 @@ def find_images(
 ) -> tuple[list[InputImage], list[Failure]]:
     """Return the images of the inputs, each once and with a unique name, and the inputs that cannot be worked on.
 
-    A UserError tells of an input that is none of these, faults of a table, an unknown label, or nothing at all.
+    A UserError tells of an unknown label, or of nothing at all; where it is the only input, of one that is none of
+    these, and of faults of a table.
 
     Args:
         inputs: image files; folders (of DICOM, or of NIfTI images); CSV files (a manifest, or any table with the column
@@ -60,7 +61,16 @@ def find_images(
     """
     if not all(map(str, inputs)):
         raise UserError("an input is empty text, such as a variable without a value; name an image or a folder.")
-    given = [image for word in inputs for image in _expand(Path(os.path.expanduser(word)), split)]
+    given: list[InputImage] = []
+    failures: list[Failure] = []
+    for number, word in enumerate(inputs, start=1):
+        try:
+            given += _expand(Path(os.path.expanduser(word)), split)
+        except UserError as error:
+            if len(inputs) == 1:
+                raise
+            say(str(error))
+            failures.append(Failure(f"input {number}", "it gave no image; the screen said why", Path(word)))
     labels = {"sub": [one.removeprefix("sub-") for one in participants]}
     labels["ses"] = [one.removeprefix("ses-") for one in sessions]
     in_folders = dict.fromkeys(image for image in given if os.path.isdir(image.file))
@@ -68,7 +78,7 @@ def find_images(
     images = [image for image in given if image not in in_folders and _has(image, labels)]
     if series and not in_folders:
         raise UserError(f"--series {series}: there is no DICOM folder to choose of; leave it out, or name the folder.")
-    failures = [refused(image, NO_LETTER) for image in images if not image.name]
+    failures += [refused(image, NO_LETTER) for image in images if not image.name]
     images = [image for image in images if image.name]
     if te_ms is not None:
         images = _of_te(images, te_ms, failures)
@@ -117,7 +127,9 @@ def _with_ages(images: list[InputImage]) -> list[InputImage]:
             session = file.relative_to(home).parts[0].removeprefix("ses-")
             visits = [(sub, session), (sub, "")][: 1 if len(list(home.glob("ses-*"))) > 1 else 2]  # two have two ages
             age = next((ages[visit] for visit in visits if visit in ages), "" if (sub, "") in ages else None)
-            if age == "":
+            if age is None and ages and image.age_weeks is None:
+                say(f"{image.file}: the tables of its data set have ages, but none of sub-{sub}.")
+            elif age == "":
                 say(f"{image.file}: no age is used, {sub}'s is unfit or one of several; give sub-{sub}_sessions.tsv.")
             image = replace(image, age_weeks=image.age_weeks if age is None else float(age or WITHDRAWN))
         found.append(image)
@@ -165,7 +177,9 @@ def _apart(images: list[InputImage], failures: list[Failure]) -> list[InputImage
         subject = entities_of(image.name)["sub"].casefold()
         person = people.setdefault(subject, image)
         reason = image.fault
-        if len(said) > 1:
+        if os.path.exists(image.file) and not os.path.isfile(image.file):
+            reason = "it is a pipe or device; copy it into a file"
+        elif len(said) > 1:
             reason = f"tables give this image as {' and as '.join(said)}; correct them"
         elif person.person != image.person:
             reason = f"{image.person!r} and {person.person!r} would be one subject in the outputs; rename one, or use "
@@ -202,8 +216,9 @@ def _expand(path: Path, split: str) -> list[InputImage]:
         manifest = find_study().manifest(path.name)
     if manifest and len(path.parts) == 1 and manifest.is_file():
         return _manifest(manifest, split)
+    what = "this is not" if path.exists() else "nothing is there, and a word alone would be"
     kinds = f"an image ({', '.join(SUFFIXES)}), a folder, a CSV table or the name of a cohort"
-    raise UserError(f"{path}: this is not {kinds}; correct the path.")
+    raise UserError(f"{path}: {what} {kinds}; correct the path.")
 
 
 def _of_file(file: Path, source: str) -> InputImage:

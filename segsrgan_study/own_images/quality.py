@@ -48,10 +48,10 @@ def told_beside(file: Path) -> list[float | None] | None:
     """Return what the JSON beside an image says of `TOLD`, None for what it does not; None if it cannot be read."""
     sidecar = file.with_name(f"{stem(file)}.json")
     try:
-        facts = json.loads(sidecar.read_text(encoding="utf-8")) if sidecar.is_file() else {}
+        facts = json.loads(sidecar.read_bytes()) if sidecar.is_file() else {}
         numbers = [float(f"{float(facts.get(name) or 'nan'):.6g}") for name in TOLD]  # as a record keeps them
         return [number if np.isfinite(number) else None for number in numbers]
-    except (OSError, ValueError, TypeError, AttributeError):
+    except (OSError, ValueError, TypeError, AttributeError, OverflowError, RecursionError):
         return None
 
 

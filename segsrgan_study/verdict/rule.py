@@ -161,7 +161,7 @@ def _dark(share: float) -> str:
 
 
 def _cut(n: SimpleNamespace) -> str:
-    missing = f"up to {100 * n.lost:.0f} % of it" if n.lost >= 0.01 else "some of it"
+    missing = "much of it" if n.lost >= 1 else f"up to {100 * n.lost:.0f} % of it" if n.lost >= 0.01 else "some of it"
     return f"the brain reaches the edge of the field of view ({n.cut_cm2:.0f} cm2): {missing} may be missing"
 
 

@@ -78,6 +78,11 @@ def _of_kind(path: Path, kind: type) -> None:
     nib.save(kind(head(), GRID), path)
 
 
+def _longer_pair(path: Path) -> None:
+    _of_kind(path, nib.Nifti1Pair)
+    path.write_bytes(path.read_bytes() * 2)
+
+
 def _header_alone(path: Path) -> None:
     _of_kind(path, nib.Nifti1Pair)
     path.with_suffix(".img").unlink()
@@ -126,10 +131,12 @@ IMAGES = [
     fault("beyond_float32.nii", "in 1 voxels", with_voxel, 1e300, head().astype(float)),
     fault("all_negative.nii", "not above 0", saved, head() - 2000),
     fault("one_voxel_outshines_all.nii", "brighter than the mean", saved, _SPREAD),
-    fault("one_voxel_near_the_largest.nii", "brighter than the mean", with_voxel, 3e38, head()),
+    fault("one_voxel_near_the_largest.nii", "brighter than the mean", with_voxel, 9e19, head()),
     fault("rgb.nii", "real grey values", saved, np.zeros(SHAPE, [("R", "u1"), ("G", "u1"), ("B", "u1")])),
     fault("complex.nii", "complex64", saved, head().astype(np.complex64)),
     fault("no_affine.nii", "codes of 0", _with_forms, np.eye(4), np.eye(4), (0, 0)),
+    fault("smaller_than_floats_hold.nii", "scale the image", saved, head() * np.float32(1e-37)),
+    fault("longer_than_its_header.img", "more are there", _longer_pair),
     fault("analyze.img", "with its orientation", _of_kind, nib.AnalyzeImage),
     fault("affine_with_a_zero_axis.nii", r"0\.\]", _with_forms, _affine((1, 0, 0), (0, 1, 0), (0, 0, 0)), None, (1, 0)),
     fault("affine_of_a_plane.nii", "right angles", _with_forms, _affine((1, 0, 0), (0, 1, 0), (0, 3, 0)), None, (1, 0)),

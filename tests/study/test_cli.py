@@ -32,7 +32,7 @@ def test_segment_from_file_to_volumes(run, save, model, tmp_path):
     [
         (("--participant-label", "08", "sub-09"), "08 09: not there; give one of: 01."),
         (("--session_label=4",), "4: not there; give one of: 1."),
-        *((empty, "empty text") for empty in (("",), ("--out", ""), ("--out=",))),
+        *((empty, "empty text") for empty in (("",), ("--out", ""), ("--out=",), ("--model", ""))),
     ],
 )
 def test_labels_as_bids_apps_take_them(run, tmp_path, option, sentence):

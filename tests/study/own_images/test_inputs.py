@@ -122,7 +122,7 @@ def test_a_folder_gives_its_images_and_names_what_it_leaves_out(find, image, tmp
         ("in/P1.nii", {"series": "3"}, "no DICOM folder to choose of"),
         ("in/P1.nii", {"split": "test"}, "no cohort and no manifest"),
         ("", {}, "empty text"),
-        ("nothing", {}, "nothing: this is not an image"),
+        ("nothing", {}, "nothing: nothing is there"),
     ],
 )
 def test_nothing_to_work_on_is_one_sentence(find, image, tmp_path, monkeypatch, word, options, says):
@@ -130,6 +130,16 @@ def test_nothing_to_work_on_is_one_sentence(find, image, tmp_path, monkeypatch, 
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UserError, match=says):
         find(word, **options)
+
+
+def test_an_input_that_is_none_stops_no_other(image, tmp_path, capsys):
+    (tmp_path / "notes.txt").touch()
+    os.mkfifo(tmp_path / "pipe.nii")
+    words = [tmp_path / "notes.txt", tmp_path / "pipe.nii", image("P1.nii")]
+    images, failures = find_images(words, tmp_path)
+    assert [one.name for one in images] == ["sub-P1"]
+    assert [one.source for one in failures] == ["input 1", "pipe.nii"]
+    assert "notes.txt: this is not an image" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -309,6 +319,9 @@ def test_the_ages_of_bids_tables_and_of_a_manifest(image, tmp_path, monkeypatch,
     said = capsys.readouterr().err
     assert "participants.tsv: line 2: the age '39,3' is not used" in said
     assert "sub-02_sessions.tsv: line 2: the age '282' is not used" in said
+    (tmp_path / "bids" / "participants.tsv").write_text(told.replace("sub-", "SUB-"))
+    find_images(["bids"], tmp_path)
+    assert "but none of sub-03" in capsys.readouterr().err
     (tmp_path / "bids" / "participants.tsv").write_text(rows)
     (tmp_path / "bids" / "sub-02" / "sub-02_sessions.tsv").write_text("session_id\tscan_age\nses-1\t31.0\n")
     for given in ([tmp_path / "bids"], paths, [Path("bids")]):

@@ -22,6 +22,8 @@ from tests.settings import model_card
         ('{"EchoTime": 120}', 3.0, "echo time of 1.2e+05 ms"),
         ('{"EchoTime": 0.015}', 3.0, "echo time of 15 ms"),
         ('{"SliceThickness": [3, 3]}', 3.0, "cannot be read"),
+        ('\ufeff{"SliceThickness": 6}', 6.0, "trained on 2 to 4 mm"),
+        (f'{{"EchoTime": 1{400 * "0"}}}', 3.0, "cannot be read"),
         ("{broken", 3.0, "cannot be read"),
         ("[1]", 3.0, "cannot be read"),
     ],
