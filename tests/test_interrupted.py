@@ -90,8 +90,7 @@ def reference(tmp_path_factory):
     shutil.copytree(ROOT / "notebooks", study / "notebooks")
     found = {}
     for stage in STAGES:
-        before = shutil.copytree(study, home / f"before_{stage}")
-        found[stage] = before, run_to_the_end(stage, study), products(study)
+        found[stage] = shutil.copytree(study, home / f"before_{stage}"), run_to_the_end(stage, study), products(study)
     return found
 
 
@@ -99,8 +98,7 @@ def kill(process: subprocess.Popen, whom: str) -> None:
     """Kill the command alone, all of its processes, or one that it started (as the system does without memory)."""
     family = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
     workers = [one for one in family[1:] if "resource_tracker" not in " ".join(one.cmdline())]
-    chosen = {"command": family[:1], "all": family, "worker": workers[-1:] or family[:1]}[whom]
-    for one in chosen:
+    for one in {"command": family[:1], "all": family, "worker": workers[-1:] or family[:1]}[whom]:
         one.kill()
 
 

@@ -65,8 +65,7 @@ def lean():
 
 
 def test_an_image_is_segmented_without_the_extras(lean, save, model, tmp_path):
-    image = save(head(), tmp_path / "sub-01_T2w.nii.gz")
-    done = lean("segment", image, "--model", model, "--out", tmp_path / "out")
+    done = lean("segment", save(head(), tmp_path / "sub-01_T2w.nii.gz"), "--model", model, "--out", tmp_path / "out")
     assert done.returncode == 0, done.stderr
     assert "sub-01" in (tmp_path / "out" / "volumes.tsv").read_text()
 

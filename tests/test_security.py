@@ -15,14 +15,13 @@ from tests.settings import ROOT
 from tests.study.own_images.conftest import job, network  # noqa: F401 (fixtures)
 
 MARK = b"DOE"
-TEXT_FIELDS = ("descrip", "aux_file", "intent_name", "db_name", "data_type")
 
 
 @pytest.fixture
 def personal(save, tmp_path):
     """An image with a person's name in every place of its header that holds text, behind it, beside it and above it."""
     image = head()
-    for field in TEXT_FIELDS:
+    for field in ("descrip", "aux_file", "intent_name", "db_name", "data_type"):
         image.header[field] = b"DOE^JANE"
     image.header.extensions.append(Nifti1Extension("comment", b"DOE^JANE 2020-01-01"))
     image.header.extensions.append(Nifti1Extension("dicom", b"\x10\x00\x10\x00PN\x08\x00DOE^JANE"))

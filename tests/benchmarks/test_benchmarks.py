@@ -48,8 +48,7 @@ def test_work_is_done_in_turn_and_compared_round_by_round():
     times = interleaved({name: lambda name=name: done.append(name) for name in "ab"}, 2)
     assert "".join(done) == "ab" + "ab" + "ba"
     assert [len(one) for one in times.values()] == [2, 2]
-    ratio = comparison([4.0, 9.0], [2.0, 3.0], scale=10)["ratio"]
-    assert ratio == {"median": 25, "low": 20, "high": 30, "rounds": 2}
+    assert comparison([4.0, 9.0], [2.0, 3.0], scale=10)["ratio"] == {"median": 25, "low": 20, "high": 30, "rounds": 2}
 
 
 @pytest.mark.slow

@@ -33,8 +33,7 @@ def test_what_a_killed_process_left_is_removed_by_the_next_one(tmp_path):
         "def write(part): part.write_text('half'); os.kill(os.getpid(), signal.SIGKILL)\n"
         "atomic(sys.argv[1], write)"
     )
-    done = subprocess.run([sys.executable, "-c", code, tmp_path / "a.txt"], check=False)
-    assert done.returncode == -signal.SIGKILL
+    assert subprocess.run([sys.executable, "-c", code, tmp_path / "a.txt"], check=False).returncode == -signal.SIGKILL
     assert [name.startswith(".part-") for name in os.listdir(tmp_path)] == [True]
     atomic(tmp_path / "b.txt", put("whole"))
     assert os.listdir(tmp_path) == ["b.txt"]

@@ -34,8 +34,7 @@ def test_calibration_by_hand(names):
     classes, rng = Classes(names, hemispheres=True), np.random.default_rng(0)
     p = rng.dirichlet(np.ones(1 + len(names)), (9, 9, 9)).astype(np.float32)
     p[0] = np.eye(1 + len(names))[0]  # nothing but background
-    channels = p[..., -classes.tissue_channels :]
-    given = np.concatenate([channels, np.full((9, 9, 9, 3), 0.3, np.float32)], -1)
+    given = np.concatenate([p[..., -classes.tissue_channels :], np.full((9, 9, 9, 3), 0.3, np.float32)], -1)
     found = given.copy()
     classes.calibrate(found, 2.0, {"cortex": 0.7})
     expected = np.sqrt(p * np.array([1, np.exp(0.7), 1, 1])[: 1 + len(names)])

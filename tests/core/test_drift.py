@@ -7,9 +7,8 @@ from segsrgan_core.classes import Classes
 from segsrgan_core.drift import Drift, bias_for, darkness
 
 SHAPE = (16, 12, 12)
-INSIDE = np.s_[4:12, 2:10, 2:10]
 TISSUE = np.zeros(SHAPE, bool)
-TISSUE[INSIDE] = True
+TISSUE[4:12, 2:10, 2:10] = True
 
 
 def seen(ratio: float) -> np.ndarray:
@@ -33,8 +32,7 @@ def test_the_contrast_is_that_of_the_median_and_the_dark_part_of_the_shell():
 
 
 def test_a_bias_gives_the_volume_and_none_where_it_cannot():
-    rng = np.random.default_rng(0)
-    log_p = np.log(rng.dirichlet([1, 1, 1], 500)).astype(np.float32)
+    log_p = np.log(np.random.default_rng(0).dirichlet([1, 1, 1], 500)).astype(np.float32)
     for volume in (1, 50, 499):
         moved = log_p + np.array([0, 0, bias_for(log_p, 2, volume)])
         assert np.count_nonzero(moved.argmax(1) == 2) == volume
@@ -48,8 +46,7 @@ def test_the_volume_becomes_that_of_the_usual_contrast(names, ratio, factor):
     classes, rng = Classes(names), np.random.default_rng(1)
     p = np.where(TISSUE, rng.uniform(0.51, 0.99, SHAPE), rng.uniform(0, 0.49, SHAPE)).astype(np.float32)
     probabilities = np.stack([*([1 - p, 0 * p] if len(names) > 1 else []), p], -1)
-    drift = Drift(slope=-0.3, usual=np.log(0.5), low=np.log(0.35), high=0.0)
-    drift.remove(classes, probabilities, seen(ratio))
+    Drift(slope=-0.3, usual=np.log(0.5), low=np.log(0.35), high=0.0).remove(classes, probabilities, seen(ratio))
     assert np.count_nonzero(classes.decode(probabilities)[0] == 2) == round(TISSUE.sum() * factor)
 
 

@@ -30,8 +30,7 @@ def test_networks_take_turns_along_every_axis():
 
 
 def test_windows_are_blended_smoothly():
-    output = predict([of_value(0.0), of_value(1.0)], np.ones((24, 16, 16, 1), np.float32), 16, 8, 1)
-    line = output[:, 8, 8, 0]
+    line = predict([of_value(0.0), of_value(1.0)], np.ones((24, 16, 16, 1), np.float32), 16, 8, 1)[:, 8, 8, 0]
     np.testing.assert_allclose(line + line[::-1], 1, atol=1e-6)
     assert line[0] == 0
     assert np.all(np.diff(line) >= 0)
@@ -40,8 +39,7 @@ def test_windows_are_blended_smoothly():
 
 def test_networks_all_vote_where_windows_are_too_few():
     image = np.ones((24, 16, 16, 1), np.float32)  # two windows
-    output = predict([of_value(value) for value in (0.0, 0.3, 0.9)], image, 16, 8, 1)
-    np.testing.assert_allclose(output, 0.4, atol=1e-6)
+    np.testing.assert_allclose(predict([of_value(value) for value in (0.0, 0.3, 0.9)], image, 16, 8, 1), 0.4, atol=1e-6)
 
 
 def noisy_head(shape=(64, 48, 56), noise=0.03):

@@ -36,8 +36,7 @@ def test_intensities_come_back_in_their_own_units():
 def test_a_network_used_outside_its_training_says_so():
     assert SEGMENTER(head()).notes == []
     assert "5 mm thick" in SEGMENTER(head(thickness=5.0)).notes[0]
-    coronal = thick_slices(blob(np.diag([1.0, 1, 1, 1]), (32, 36, 30)), 3.0, "coronal")
-    assert "coronal" in SEGMENTER(coronal).notes[0]
+    assert "coronal" in SEGMENTER(thick_slices(blob(np.diag([1.0, 1, 1, 1]), (32, 36, 30)), 3.0, "coronal")).notes[0]
     coarse = thick_slices(blob(np.diag([1.2, 1.2, 1.2, 1]), (32, 36, 30)), 1.7, "coronal")  # of voxels of 1 mm
     assert "coronal" in SEGMENTER(coarse).notes[0]
 

@@ -37,8 +37,7 @@ def test_an_acquisition_has_noise_of_its_share_or_of_a_given_deviation():
 
 
 def test_slices_with_gaps_or_overlap_lie_at_their_distance():
-    affine = np.diag([1.0, 1, 1, 1])
-    image = blob(affine, (8, 8, 60))
+    image = blob(np.eye(4), (8, 8, 60))
     for distance, slices in ((2.0, 30), (4.0, 15), (7.3, 9)):
         gapped = simulation(slice_mm=3.0, distance_mm=distance)
         low = gapped.slices(image)

@@ -45,15 +45,13 @@ def run(traced, tmp_path):
         for variable, value in zip((w for group in one.state().values() for w in group), start, strict=True):
             variable.assign(value)
         one.settings = SETTINGS.model_copy(update=changes)
-        state = tmp_path / f"{name}.npz"
-        return train(one, subjects(), THREE_MM, CORTEX, validate, state, 5, report, patches_from)
+        return train(one, subjects(), THREE_MM, CORTEX, validate, tmp_path / f"{name}.npz", 5, report, patches_from)
 
     return call
 
 
 def validate(network):
-    y = network(np.full((1, 16, 16, 16, 1), 0.5, np.float32))
-    return {"val_score": float(y.mean())}
+    return {"val_score": float(network(np.full((1, 16, 16, 16, 1), 0.5, np.float32)).mean())}
 
 
 def weights(trained):
@@ -98,11 +96,10 @@ def sums_of_three(graph):
 )
 def test_no_sum_is_made_in_the_order_in_which_its_terms_are_ready(generator, channels, groups, batch):
     n = sum(groups)
-    critic = build_critic(1 + n + (channels == 2), width=2)
     options = {"thickness_channel": channels == 2, "hemispheres": len(groups) == 2}
     model = build_generator(generator, n_classes=groups[0], k=4, **options)
     settings = SETTINGS.model_copy(update={"optimizer": "muon", "lambda_ce": 0.3, "lambda_sides": 0.1})
-    one = Trainer(model, critic, settings, groups)
+    one = Trainer(model, build_critic(1 + n + (channels == 2), width=2), settings, groups)
     x, y = np.zeros((3, batch, 16, 16, 16, channels), np.float32), np.zeros((3, batch, 16, 16, 16, 1 + n), np.float32)
     for function, arguments in ((one.reconstruct, (x[0], y[0])), (one.adversarial, (x, y, np.zeros((2, batch))))):
         arguments = [tf.constant(a, tf.float32) for a in arguments]
@@ -162,8 +159,7 @@ def test_the_rate_falls_along_half_a_cosine_over_the_last_share_of_the_steps(sha
 
 
 def overfit(right):
-    settings = training(patch=16, learning_rate=0.01, beta_1=0.9, decay=0, lambda_dice=1.0)
-    one = trainer(settings, critic=False)
+    one = trainer(training(patch=16, learning_rate=0.01, beta_1=0.9, decay=0, lambda_dice=1.0), critic=False)
     x = np.random.default_rng(0).random((1, 16, 16, 16, 1)).astype(np.float32)
     blob = np.zeros_like(x)
     blob[:, 4:12, 4:12, 4:12] = 1

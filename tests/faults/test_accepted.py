@@ -21,8 +21,7 @@ def head(spacing=(1.0, 1.0, 3.0)) -> Nifti1Image:
     """Sample the head, bright inside, on a grid around it; float32, its edge half a millimetre soft."""
     affine = np.diag([*spacing, 1.0])
     shape = tuple(round(FIELD_MM / mm) for mm in spacing)
-    middle = nib.affines.apply_affine(affine, (np.array(shape) - 1) / 2)
-    affine[:3, 3] = CENTRE_MM - middle
+    affine[:3, 3] = CENTRE_MM - nib.affines.apply_affine(affine, (np.array(shape) - 1) / 2)
     world = nib.affines.apply_affine(affine, np.stack(np.indices(shape), -1)) - CENTRE_MM
     outwards_mm = (np.linalg.norm(world / RADII_MM, axis=-1) - 1) * RADII_MM.mean()
     return Nifti1Image((20 + 900 / (1 + np.exp(4 * outwards_mm))).astype(np.float32), affine)
@@ -48,7 +47,6 @@ def _scaled(slope: float, intercept: float, stored: np.ndarray) -> bytes:
 
 
 ARRAY = np.asarray(head().dataobj)
-BIG_ENDIAN = nib.Nifti1Header(endianness=">")
 ACCEPTED = {
     "plain.nii": head(),
     "compressed.nii.gz": head(),
@@ -63,7 +61,7 @@ ACCEPTED = {
     **{f"slope_{slope}_means_none.nii": _scaled(slope, 0, ARRAY) for slope in (0.0, np.nan, np.inf)},
     "int32.nii": _as_type("int32"),
     "float64.nii": _as_type("float64"),
-    "big_endian.nii": Nifti1Image(ARRAY, head().affine, BIG_ENDIAN),
+    "big_endian.nii": Nifti1Image(ARRAY, head().affine, nib.Nifti1Header(endianness=">")),
     "four_axes_the_last_of_1.nii": Nifti1Image(ARRAY[..., None], head().affine),
     "freesurfer.mgz": nib.MGHImage(ARRAY, head().affine),
     "pair.img": nib.Nifti1Pair(ARRAY, head().affine),

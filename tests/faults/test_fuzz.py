@@ -46,8 +46,7 @@ def values(read: Callable[[Path], nib.Nifti1Image]) -> Callable[[Path], np.ndarr
 
 
 def write_manifest(path: Path) -> None:
-    content = (ROOT / "data_manifests" / "fetal_atlas.csv").read_bytes()
-    path.write_bytes(content[:2000].rpartition(b"\n")[0])
+    path.write_bytes((ROOT / "data_manifests" / "fetal_atlas.csv").read_bytes()[:2000].rpartition(b"\n")[0])
 
 
 # File name: what writes a whole file, what reads it.

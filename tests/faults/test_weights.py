@@ -61,8 +61,7 @@ def _of_another_width(folder: Path) -> None:
 
 
 def _card(folder: Path, **changes: Any) -> None:
-    content = json.loads((folder / CARDS).read_text())
-    (folder / CARDS).write_text(json.dumps({**content, **changes}))
+    (folder / CARDS).write_text(json.dumps({**json.loads((folder / CARDS).read_text()), **changes}))
 
 
 # Each gets the folder of a model.

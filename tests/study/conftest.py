@@ -28,8 +28,7 @@ OTHER_WINDOWS = {"window": 16, "step": 12, "flips": ["y", "z"], "validation_step
 
 
 def subject(folder, name, spacing=1.0):
-    grid = np.stack(np.indices((20, 22, 18)), -1) - [10, 11, 9]
-    radius = np.linalg.norm(grid, axis=-1)
+    radius = np.linalg.norm(np.stack(np.indices((20, 22, 18)), -1) - [10, 11, 9], axis=-1)
     labels = np.select([radius < 4, radius < 7], [3, 2], 0).astype(np.int16)
     image = np.array([10, 0, 120, 240], np.float32)[labels]
     image += np.random.default_rng([*name.encode()]).random(image.shape, np.float32)
@@ -82,8 +81,7 @@ def cohort(root, name, spacing=1.0):
 def arguments(balls):
     """What `prepare` takes: the study, its settings and its manifest."""
     study = Study(balls)
-    settings = read_params(study.params, cohort="balls", setting="tiny")
-    return study, settings, read_manifest(study.manifest("balls"))
+    return study, read_params(study.params, cohort="balls", setting="tiny"), read_manifest(study.manifest("balls"))
 
 
 @pytest.fixture

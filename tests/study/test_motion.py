@@ -52,5 +52,4 @@ def test_neither_scale_nor_offset_moves_a_slice(change):
 def test_an_empty_slice_has_an_offset_that_is_a_number():
     stack = np.moveaxis(HEAD, 2, 0).astype(np.float32)
     stack[12] = 0
-    found = offsets_mm(stack, np.ones(stack.shape, bool), np.array([1.2, 1.2]), 1.0)
-    assert np.isfinite(found[1:-1]).all()
+    assert np.isfinite(offsets_mm(stack, np.ones(stack.shape, bool), np.array([1.2, 1.2]), 1.0)[1:-1]).all()

@@ -25,9 +25,8 @@ def test_the_paper_setting_is_the_published_one():
 @pytest.mark.parametrize("section", ["embedded", "simulation", "model", "training", "inference", "variability"])
 def test_each_missing_line_and_section_is_named(content, section):
     for key in content[section]:
-        shorter = {**content, section: {name: value for name, value in content[section].items() if name != key}}
         with pytest.raises(UserError, match=rf"params: {section}\.{key}: a value is missing; correct it"):
-            parse_params(shorter)
+            parse_params({**content, section: {name: value for name, value in content[section].items() if name != key}})
     with pytest.raises(UserError, match=rf"params: {section}: a value is missing; correct it"):
         parse_params({name: value for name, value in content.items() if name != section})
 

@@ -16,8 +16,7 @@ def cube(start: tuple[int, int, int], edge: int = 3, shape: tuple[int, int, int]
 
 
 def smooth_image() -> np.ndarray:
-    rng = np.random.default_rng(0)
-    return ndimage.gaussian_filter(rng.random((20, 18, 16)), 1.5).astype(np.float32) + 0.1
+    return ndimage.gaussian_filter(np.random.default_rng(0).random((20, 18, 16)), 1.5).astype(np.float32) + 0.1
 
 
 def test_ssim_has_a_gaussian_window_of_11_voxels_and_refuses_a_constant_truth():
@@ -45,12 +44,11 @@ def test_distances_and_errors_of_an_empty_mask_are_undefined():
 def test_rows_of_the_long_table():
     image = smooth_image()
     truth = 2 * cube((2, 2, 2)).astype(int) + 5 * cube((7, 7, 7)).astype(int)
-    labels = 2 * cube((2, 2, 3)).astype(int)
     names = {2: "cortex", 5: "ventricles", 9: "hippocampi_amygdala"}
     rows = metrics.image_scores(image, image * 0.9, WHO)
     scores = {"psnr": metrics.psnr(image, image * 0.9), "ssim": metrics.ssim(image, image * 0.9)}
     assert rows == [{**WHO, "structure": "image", "metric": name, "value": value} for name, value in scores.items()]
-    rows += metrics.label_scores(truth, labels, (1, 1, 2), names, WHO)
+    rows += metrics.label_scores(truth, 2 * cube((2, 2, 3)).astype(int), (1, 1, 2), names, WHO)
     table = metrics.score_table(rows)
     assert list(table.columns) == ["cohort", "subject", "method", "structure", "metric", "value"]
     assert set(table["structure"]) == {"image", "cortex", "ventricles"}  # a structure that is nowhere gives no row
@@ -117,6 +115,5 @@ def test_surface_distances_are_simpleitks(a, b):
         return np.maximum(SimpleITK.GetArrayViewFromImage(far[to])[border], 0)
 
     there, back = distances("a", "b"), distances("b", "a")
-    ours = metrics.surface_distances_mm(a, b, SPACING_MM)
-    for mine, theirs in zip(ours, (there, back), strict=True):
+    for mine, theirs in zip(metrics.surface_distances_mm(a, b, SPACING_MM), (there, back), strict=True):
         np.testing.assert_allclose(np.sort(mine), np.sort(theirs), atol=1e-4)

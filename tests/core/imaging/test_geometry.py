@@ -67,9 +67,8 @@ def test_the_far_tails_of_a_spline_are_no_denormal_numbers():
 
 
 def test_rotated_grids_are_refused():
-    image = Nifti1Image(np.zeros((4, 4, 4), np.float32), np.eye(4))
     with pytest.raises(UserError, match="parallel"):
-        geometry.resample_to(image, (4, 4, 4), oblique())
+        geometry.resample_to(Nifti1Image(np.zeros((4, 4, 4), np.float32), np.eye(4)), (4, 4, 4), oblique())
 
 
 def test_the_number_of_threads_changes_no_bit():

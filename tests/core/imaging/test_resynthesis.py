@@ -32,10 +32,9 @@ def test_tissues_get_the_wished_signals_and_keep_their_texture(head):
 
 def test_at_a_border_the_ratio_is_that_of_the_mixtures(head):
     image, labels = head
-    source = np.full(10, 0.5, np.float32)
     target = np.ones(10, np.float32)
     target[WHITE] = 0.0
-    ratio = resynthesise(np.ones_like(image), labels, source, target)
+    ratio = resynthesise(np.ones_like(image), labels, np.full(10, 0.5, np.float32), target)
     np.testing.assert_allclose(ratio[6:10, 10, 10], [1, 0.8, 0.2, 0], atol=1e-6)
 
 

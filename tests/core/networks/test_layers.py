@@ -31,9 +31,8 @@ def test_the_leaky_relu_is_keras_own_with_its_second_derivative():
 
 
 def test_the_image_head_is_a_residual_in_float32_in_units_of_the_windows_deviation():
-    scores = tf.constant(np.full((1, 2, 2, 2, 2), 2**-10), tf.bfloat16)
     image = 100.125 + 4 * np.indices((2, 2, 2)).sum(0).astype(np.float32).reshape(1, 2, 2, 2, 1) % 2 * 2
-    y = ImageAndClasses((1,))(scores, tf.constant(image))
+    y = ImageAndClasses((1,))(tf.constant(np.full((1, 2, 2, 2, 2), 2**-10), tf.bfloat16), tf.constant(image))
     assert y.dtype == tf.float32
     np.testing.assert_allclose(y[..., 0], image[..., 0] + image.std() / 1024, rtol=1e-6)
 

@@ -44,8 +44,7 @@ def test_scales_and_outer_convolutions_take_adams_step(shape):
 
 
 def trained(kind, steps=5):
-    rate = keras.optimizers.schedules.CosineDecay(0.1, 10)
-    optimizer = kind(rate, beta_1=0.5, beta_2=0.9)
+    optimizer = kind(keras.optimizers.schedules.CosineDecay(0.1, 10), beta_1=0.5, beta_2=0.9)
     start = [np.linspace(-1, 1, 12, dtype=np.float32).reshape(3, 4), np.ones(5, np.float32)]
     weights = [keras.Variable(values) for values in start]
     optimizer.build(weights)

@@ -28,8 +28,7 @@ def test_success(tmp_path, mirtk):
     save_image(nifti(LABELS), tmp_path / "labels.nii.gz")
     right = 'test "$1 $2 $3 $4" = "neonatal-segmentation image.nii.gz 42 -t" && test -f image.nii.gz || exit 9'
     mirtk(f"{right}\n{OUT.format(tmp_path / 'labels.nii.gz')}")
-    result = drawem.METHOD.run(case(tmp_path))
-    np.testing.assert_array_equal(np.asarray(result.dataobj), LABELS)
+    np.testing.assert_array_equal(np.asarray(drawem.METHOD.run(case(tmp_path)).dataobj), LABELS)
     assert drawem.METHOD.version() == "mirtk 2.0.0"
 
 

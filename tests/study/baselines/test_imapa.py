@@ -37,7 +37,6 @@ def literal(target, atlases, labels, half_patch, half_window, k, alphas, one_cla
     empty = np.zeros_like(maps[0])
     if not one_class:
         empty[..., 0] = 1
-    shape = tuple(size - 2 * pad for size in target.shape)
     soft = empty.copy()
 
     def patch(array, at):
@@ -45,7 +44,7 @@ def literal(target, atlases, labels, half_patch, half_window, k, alphas, one_cla
 
     for a in alphas:
         new = empty.copy()
-        for voxel in np.ndindex(shape):
+        for voxel in np.ndindex(tuple(size - 2 * pad for size in target.shape)):
             at = np.array(voxel) + pad
             z, centres = [], []
             for atlas, one in zip(atlases, maps, strict=True):

@@ -82,8 +82,7 @@ def test_an_empty_image_is_refused():
 def test_fsl_where_it_is_on_path_where_it_fails_and_where_it_is_not(program, monkeypatch):
     image, _ = head()
     program("bet", 'test "$6" = 0.4 && cp "$1" brain_mask.nii.gz')
-    mask = bet.bet_mask(image, 0.4, "fsl")
-    np.testing.assert_array_equal(np.asarray(mask.dataobj), np.asarray(image.dataobj) > 0)
+    np.testing.assert_array_equal(np.asarray(bet.bet_mask(image, 0.4, "fsl").dataobj), np.asarray(image.dataobj) > 0)
     program("bet", "echo no licence >&2; exit 3")
     with pytest.raises(UserError, match=r"exit code 3 \(no licence"):
         bet.bet_mask(image, 0.5, "fsl")

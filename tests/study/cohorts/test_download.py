@@ -84,8 +84,7 @@ def test_from_the_download_to_the_cases(study, asked, stand_ins, run):
     assert len(asked) == 27
     for path in stand_ins.rglob("*.nii.gz"):
         assert (study.work / "dhcp_atlas" / path.relative_to(stand_ins)).read_bytes() == path.read_bytes()
-    settings = read_params(study.params, cohort="dhcp_atlas")
-    cases = prepare(study, settings, load_cohort(study, "dhcp_atlas"))
+    cases = prepare(study, read_params(study.params, cohort="dhcp_atlas"), load_cohort(study, "dhcp_atlas"))
     assert cases.groupby("split").size().to_dict() == {"train": 5, "val": 1, "test": 3, "variability": 12}
     weeks = cases.groupby("split")["age_weeks"].unique().map(set)
     assert weeks.drop("train").to_dict() == {"test": {37, 40, 43}, "val": {41}, "variability": {37, 40, 43}}
@@ -104,14 +103,12 @@ def test_only_what_is_missing_is_fetched(study, asked, stand_ins):
 
 def test_the_manifest_made_from_the_files_is_the_committed_one_but_for_its_checksums(stand_ins, tmp_path):
     made = read_manifest(make_manifest("dhcp_atlas", stand_ins, tmp_path, tmp_path / "data"))
-    committed = read_manifest(COMMITTED)
-    assert committed.drop(columns="sha256").equals(made.drop(columns="sha256"))
+    assert read_manifest(COMMITTED).drop(columns="sha256").equals(made.drop(columns="sha256"))
 
 
 @pytest.mark.parametrize("cohort", download.PUBLIC)
 def test_what_is_committed_can_be_downloaded_by_https_and_checked(cohort):
-    rows = read_manifest(ROOT / "data_manifests" / f"{cohort}.csv")
-    assert (rows["sha256"].str.count(";") == 2).all()
+    assert (read_manifest(ROOT / "data_manifests" / f"{cohort}.csv")["sha256"].str.count(";") == 2).all()
     assert re.match(r"https://.*/$", download.PUBLIC[cohort])
 
 

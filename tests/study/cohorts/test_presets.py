@@ -118,7 +118,6 @@ OURS = ["a.nii", "sub-b_T2w.nii", "c.nii"]
 SPLIT = [*OURS, ("mine.csv", "subject,split\na,test\nb,train\n")]
 WRONG_SPLIT = [*OURS, ("mine.csv", "subject,split\na,test\na,train\nb,tset\nd,val\n")]
 TWICE = ["a/x_te120.nii", "b/x_te120.nii", ("meta.csv", "image,te_ms\nx_te120.nii,120\nno.nii,3\n")]
-BROKEN_JSON = ["a/x_te120.nii", ("a/x_te120.json", "{")]
 THREE_COLUMNS = ["T2/A_1.nii", ("ages.csv", "id,birth,scan\nA_1,35,44.1\n")]
 
 
@@ -145,7 +144,7 @@ def test_scan(scanned, preset, files, changes, expected):
     [
         ("alberts", THREE_COLUMNS, {}, "line 2: expected A_1 and one age"),
         ("epirmex", TWICE, {"metadata": "meta.csv"}, r"line 2: .* received 2\n- line 3: .* received 0"),
-        ("epirmex", BROKEN_JSON, {}, "expected a JSON file with"),
+        ("epirmex", ["a/x_te120.nii", ("a/x_te120.json", "{")], {}, "expected a JSON file with"),
         ("folder", [*SITES, "labels/site1_P2_dseg_v4.nii.gz"], {}, "several files belong to it"),
         ("folder", OURS, {"split": "tset"}, "'tset' is not one of"),
         ("folder", WRONG_SPLIT, {"split": "mine.csv"}, r"3: 'a' is in test .*\n.* 4: 'tset' .*\n.* 5: 'd' is not"),
@@ -212,8 +211,7 @@ def test_label_mapping_goes_by_the_cohort(tmp_path):
     ],
 )
 def test_make_manifest_refuses(make, tmp_path, monkeypatch, preset, choices, expected):
-    texts = {"faulty": "cortex: 2\n1: bone\n2: 12\n", "list": "[1, 2]", "cut": "{1: "}
-    for name, text in texts.items():
+    for name, text in {"faulty": "cortex: 2\n1: bone\n2: 12\n", "list": "[1, 2]", "cut": "{1: "}.items():
         (tmp_path / f"{name}.yaml").write_text(text)
     for name in ("a", "b", "c") if "name" in choices else ():
         (tmp_path / f"{name}.nii").touch()

@@ -80,7 +80,6 @@ def compared():
 def drawn(images, scores, volumes, compared, models):
     """Each figure and its values, by name."""
     truth, labels, low, spline = (images[name] for name in ("truth", "labels", "low", "spline"))
-    doubt = Nifti1Image(0.001 * np.asarray(truth.dataobj), truth.affine)
     arguments = {
         "anisotropic": (low,),
         "simulation": (truth, low, spline),
@@ -88,7 +87,7 @@ def drawn(images, scores, volumes, compared, models):
         "learning": (HISTORY,),
         "before_after": (low, spline, spline, truth, labels, labels),
         "methods": (scores,),
-        "calibration": (BINS, spline, labels, doubt),
+        "calibration": (BINS, spline, labels, Nifti1Image(0.001 * np.asarray(truth.dataobj), truth.affine)),
         "differences": (differing(),),
         "ablations": (compared,),
         "variability_table": (analyse(volumes), True),
@@ -180,8 +179,7 @@ def test_learning_along_steps_is_smoothed_over_the_losses_alone():
 
 
 def test_ablations_without_the_thickness_have_no_curves(compared):
-    factors = {"contrast": compared["factors"]["contrast"]}
-    fig, table = draw("ablations", {"factors": factors})
+    fig, table = draw("ablations", {"factors": {"contrast": compared["factors"]["contrast"]}})
     assert len(fig.axes) == 3
     assert set(table["factor"]) == {"contrast"}
 

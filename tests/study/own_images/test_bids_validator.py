@@ -21,8 +21,7 @@ pytestmark = pytest.mark.skipif(VALIDATOR is None, reason="bids-validator-deno i
 
 def errors(folder):
     done = subprocess.run([VALIDATOR, str(folder), "--format", "json"], capture_output=True, text=True, check=False)
-    issues = json.loads(done.stdout)["issues"]["issues"]
-    return [issue for issue in issues if issue["severity"] == "error"]
+    return [issue for issue in json.loads(done.stdout)["issues"]["issues"] if issue["severity"] == "error"]
 
 
 def test_derivatives_with_hemispheres_are_valid(cases, job, monkeypatch):

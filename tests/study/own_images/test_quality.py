@@ -42,8 +42,7 @@ def test_an_image_in_the_space_of_a_template_is_told(tmp_path):
         image.set_sform(np.eye(4), codes[0])
         image.set_qform(np.eye(4), codes[1])
         nib.save(image, tmp_path / "t2.nii")
-        notes = unlike_training(tmp_path / "t2.nii", model_card(), 3.0)
-        assert ["template" in note for note in notes] == [True] * told
+        assert ["template" in note for note in unlike_training(tmp_path / "t2.nii", model_card(), 3.0)] == [True] * told
 
 
 def test_the_one_that_is_far_from_several_others_is_named():

@@ -20,16 +20,14 @@ def test_a_finer_result_keeps_the_detail_in_plane_and_adds_the_correction(codes)
     image = thick_slices(blob(oblique((0.5, 0.5, 0.5), codes, 0.2), (64, 72, 60), (1.0, -2.0, 1.5), 4.0), 3.0)
     noise = np.random.default_rng(0).normal(0, 0.02, image.shape)
     image = Nifti1Image((np.asarray(image.dataobj) + noise).astype(np.float32), image.affine)
-    double = Segmenter(CARD, lambda x: np.concatenate([2 * x, x > 0.5], -1).astype(np.float32))
-    plain = double(image)
+    plain = Segmenter(CARD, lambda x: np.concatenate([2 * x, x > 0.5], -1).astype(np.float32))(image)
     result, fine = refined(plain, image, CARD, in_plane_mm(image)), resample_isotropic(image, 0.5)
     expected = np.asarray(fine.dataobj) + np.asarray(resample_like(plain.interpolated, fine).dataobj)
     np.testing.assert_array_equal(np.asarray(result.interpolated.dataobj), np.asarray(fine.dataobj))
     inner = (slice(8, -8),) * 3
     np.testing.assert_allclose(np.asarray(result.image.dataobj)[inner], expected[inner], atol=2e-3)
     assert [one.affine.tolist() for one in (result.labels, result.uncertainty)] == [fine.affine.tolist()] * 2
-    centres = (centre_mm(one.probabilities["cortex"]) for one in (result, plain))
-    np.testing.assert_allclose(*centres, atol=0.05)
+    np.testing.assert_allclose(*(centre_mm(one.probabilities["cortex"]) for one in (result, plain)), atol=0.05)
     assert result.volumes_ml["cortex"] == pytest.approx(plain.volumes_ml["cortex"], rel=0.05)
     assert result.disagreement_ml == plain.disagreement_ml
     rounded = Nifti1Image(image.dataobj, np.diag([0.999999, 0.999999, 3.0, 1.0]))  # 1 mm of a header in float32
@@ -47,8 +45,7 @@ def test_tissues_and_hemispheres_of_a_finer_result_fill_the_same_places():
         parts = [x[..., :1], ~inside, inside & ~core, core, ~inside, inside & ~right, inside & right]
         return np.concatenate([np.asarray(part, np.float32) for part in parts], -1)
 
-    segmenter = Segmenter(card, network)
-    plain = segmenter(head())
+    plain = Segmenter(card, network)(head())
     fine = refined(plain, head(), card, 0.5)
     assert fine.volumes_ml == pytest.approx(plain.volumes_ml, rel=0.06)
     assert fine.labels.shape == tuple(2 * n for n in plain.labels.shape)

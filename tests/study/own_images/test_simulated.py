@@ -33,8 +33,7 @@ def test_slices_are_thick_in_their_plane_and_stay_in_place(fine, tmp_path, plane
 
 
 def test_contrast_is_an_exponent_before_the_slices(fine, tmp_path):
-    settings = simulation(slice_mm=1.0, profile="box")
-    (path,) = simulate_all([fine], tmp_path / "o", settings, contrast=2.0)
+    (path,) = simulate_all([fine], tmp_path / "o", simulation(slice_mm=1.0, profile="box"), contrast=2.0)
     image = load_image(fine.file)
     array = np.asarray(image.dataobj)
     squared = Nifti1Image(array.max() * (array / array.max()) ** 2, image.affine)

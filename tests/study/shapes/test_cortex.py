@@ -43,8 +43,7 @@ def test_both_banks_of_a_sulcus_of_one_voxel_count():
 @pytest.mark.parametrize("thick_mm", [1.2, 2.0, 3.1])
 def test_the_thickness_of_an_oblique_sheet_and_of_a_shell(thick_mm):
     height = points_mm(50) @ AXIS
-    field = np.pad(np.ones((40, 40, 40), bool), 5)
-    sheet = (height >= 0) & (height < thick_mm) & field
+    sheet = (height >= 0) & (height < thick_mm) & np.pad(np.ones((40, 40, 40), bool), 5)
     found = thickness_mm(sheet, height < 0, np.full(3, 0.8))
     middle = np.all(np.abs(np.argwhere(sheet) - 25) < 12, axis=1)  # away from the ends
     assert found[middle].mean() == pytest.approx(thick_mm, rel=0.05)
@@ -85,6 +84,5 @@ def test_each_hemisphere_by_itself_and_nothing_without_white_matter():
     assert list(found) == [f"{side}_{name}" for side in ("left", "right") for name in MEASURES]
     assert found["left_area_cm2"] == pytest.approx(found["right_area_cm2"], rel=0.05)  # a ventricle lies inside
     assert found["left_area_cm2"] == pytest.approx((2 * np.pi * 23**2 + np.pi * 23**2) / 100, rel=0.03)
-    alone = Nifti1Image(np.where(labels == 2, labels, 0), affine)
-    assert np.isnan(list(cortical_shape(alone, sides).values())).all()
+    assert np.isnan(list(cortical_shape(Nifti1Image(np.where(labels == 2, labels, 0), affine), sides).values())).all()
     assert np.isnan(list(cortical_shape(Nifti1Image(labels, affine), None).values())).all()

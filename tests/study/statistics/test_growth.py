@@ -70,8 +70,7 @@ def test_a_table_of_controls_is_a_reference_one_row_a_subject(tmp_path):
     found, fitted = (curve.expected(36.0) for curve in (reference.curves["left_cortex"], fit_curve(*cohort(12))))
     np.testing.assert_allclose(found, fitted, rtol=1e-6)
     assert find_reference(reference_table(tmp_path, weights_sha256="")).weights == frozenset()  # unknown
-    ids = ["01", "1", *"abcdefghij"]
-    assert "12 subjects" in find_reference(reference_table(tmp_path, participant_id=ids)).source
+    assert "12 subjects" in find_reference(reference_table(tmp_path, participant_id=["01", "1", *"abcdefghij"])).source
 
 
 @pytest.mark.parametrize(

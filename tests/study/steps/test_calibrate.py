@@ -25,8 +25,7 @@ def samples(n_classes, temperature, biases, cases=3, n=40_000, sharp=1.5):
     for seed in range(cases):
         rng = np.random.default_rng(seed)
         logits = sharp * rng.standard_normal((n, 1 + n_classes))
-        p = special.softmax(logits, -1)
-        truth = (p.cumsum(-1) < rng.random((n, 1))).sum(-1)
+        truth = (special.softmax(logits, -1).cumsum(-1) < rng.random((n, 1))).sum(-1)
         made.append(Sample(special.log_softmax(temperature * logits - np.array([0, *biases]), -1), truth))
     return made
 
@@ -80,9 +79,8 @@ def test_a_cohort_of_many_heads_has_no_more_say_than_one_of_few():
 
 
 def test_right_volumes_cost_next_to_no_dice():
-    truth = np.repeat([0, 1, 0], [3000, 1000, 200])
     lead = np.concatenate([np.full(3000, -4.0), np.full(900, 2.0), np.full(100, -1.5), np.linspace(-1.1, -0.9, 200)])
-    (sample,) = [Sample(np.stack([0 * lead, lead], -1), truth)]
+    sample = Sample(np.stack([0 * lead, lead], -1), np.repeat([0, 1, 0], [3000, 1000, 200]))
     card = calibrated(CARD, [sample])  # the right volume would take 100 of the 200 that are none: Dice 0.90, not 0.95
     assert 0 < card.biases["cortex"] < 0.95
     assert effect(card, [sample])["dice", "after"].item() == pytest.approx(1800 / 1900)
@@ -123,8 +121,7 @@ def test_what_is_sampled_is_not_calibrated_and_one_segmentation_at_a_time_is_in_
 
 
 def test_the_cases_are_spread_over_the_training_subjects(monkeypatch):
-    cases = {"val": ["v"], "train": list("abcde")}
-    monkeypatch.setattr(calibrate, "prepared_cases", lambda _, split: cases[split])
+    monkeypatch.setattr(calibrate, "prepared_cases", lambda _, split: {"val": ["v"], "train": list("abcde")}[split])
     assert calibrate.calibration_cases(None, 1) == ["v"]
     assert calibrate.calibration_cases(None, 4) == ["v", "a", "c", "e"]
     assert calibrate.calibration_cases(None, 20) == ["v", *"abcde"]

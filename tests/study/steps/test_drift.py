@@ -53,8 +53,7 @@ def test_each_head_is_segmented_at_random_contrasts_without_the_drift_known_befo
         def __call__(self, image, like):
             assert self.card.drift is None
             levels.append(float(np.max(image.dataobj)))
-            found = Nifti1Image(np.where(labels == 2, 2, 0).astype(np.uint8), affine)
-            return Segmentation(like, like, found, {}, {})
+            return Segmentation(like, like, Nifti1Image(np.where(labels == 2, 2, 0).astype(np.uint8), affine), {}, {})
 
     known = Known(replace(CARD, drift=Drift(1, 0, 0, 0)))
     found = contrast_table(known, [case], QUICK)

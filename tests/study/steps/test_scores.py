@@ -46,8 +46,7 @@ def test_an_image_is_measured_on_the_grid_of_its_truth(prepared):
     assert row["cortex_true_ml"] == pytest.approx((labels == 2).sum() / 1000)
     assert row["psnr"] == pytest.approx(row["psnr_spline"], abs=0.01)  # this network changes nothing
     assert 0 <= row["cortex_dice"] < 1
-    coarse = Segmenter(ModelCard(**{**vars(CARD), "spacing_mm": 2.0}), identity)
-    assert "psnr" not in measure_one(case, coarse)[1]
+    assert "psnr" not in measure_one(case, Segmenter(ModelCard(**{**vars(CARD), "spacing_mm": 2.0}), identity))[1]
 
 
 def test_every_image_is_measured_and_kept(prepared, monkeypatch):
