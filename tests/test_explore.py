@@ -1,5 +1,3 @@
-"""The explore and demo notebooks, executed in a small prepared study."""
-
 import shutil
 
 import nbformat

@@ -1,5 +1,3 @@
-"""The Python of the README runs as it stands there."""
-
 import re
 
 import nibabel as nib

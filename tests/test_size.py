@@ -1,5 +1,3 @@
-"""Limits of the code's size, and the libraries that the method is allowed to import."""
-
 import ast
 import sys
 from pathlib import Path

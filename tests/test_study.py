@@ -1,5 +1,3 @@
-"""The whole study in miniature, in a fresh clone, as `make repro` runs it."""
-
 import json
 import shutil
 

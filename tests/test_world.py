@@ -65,7 +65,6 @@ def test_a_point_source_survives_to_a_hundredth_of_a_millimetre(
     spacing=st.sampled_from([(1.0, 1.0, 3.0), (0.8, 0.8, 0.8), (0.7, 0.9, 3.3), (1.0, 1.0, 0.5)]),
 )
 def test_the_order_of_storage_changes_nothing(codes, stored, angles, spacing):
-    """Any flip and permutation of the input's axes gives the same result in the world, and the same volumes."""
     image = blob(oblique(spacing, codes, angles=angles), tuple(int(36 / mm) for mm in spacing), (2.0, -1.0, 3.0), 4.0)
     one, other = segmenter(1.0)(image), segmenter(1.0)(image.as_reoriented(nib.orientations.axcodes2ornt(stored)))
     assert one.volumes_ml == other.volumes_ml

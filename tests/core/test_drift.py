@@ -1,5 +1,3 @@
-"""The volume of a tissue over the contrast at its edge."""
-
 import numpy as np
 import pytest
 

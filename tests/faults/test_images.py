@@ -1,5 +1,3 @@
-"""Every faulty image in one run of `segsrgan segment`, among images that are not faulty."""
-
 import re
 
 import nibabel as nib

@@ -1,5 +1,3 @@
-"""Every faulty label map in one folder, given to `segsrgan manifest`."""
-
 import os
 import re
 from pathlib import Path

@@ -1,5 +1,3 @@
-"""Every faulty manifest, as the first stage of the study reads it."""
-
 import shutil
 
 import nibabel as nib
@@ -106,7 +104,6 @@ def test_a_faulty_manifest_is_named_with_its_line(fault, good):
 
 
 def test_the_stage_says_it_in_one_sentence(good, monkeypatch, capfd):
-    """What a person sees: the sentence, the exit code 2, and no traceback from inside the notebook."""
     study, _ = good
     study.manifest("mine").unlink(missing_ok=True)
     text = study.params.read_text().replace("cohort: embedded", "cohort: mine")

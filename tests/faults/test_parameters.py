@@ -1,5 +1,3 @@
-"""Every faulty params.yaml, as the first command of the study reads it."""
-
 import re
 
 from tests.faults.fault import changed, each, fault, files_below, segsrgan, sentence_about

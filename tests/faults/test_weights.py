@@ -1,5 +1,3 @@
-"""Every faulty model, given to `segsrgan segment`."""
-
 import json
 import os
 import pickle

@@ -1,5 +1,3 @@
-"""Analysis cells of notebook 04, executed on any table of volumes."""
-
 import json
 import tempfile
 from pathlib import Path

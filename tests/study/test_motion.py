@@ -1,5 +1,3 @@
-"""Displaced slices are found and brought back; still ones are left alone."""
-
 import numpy as np
 import pytest
 from nibabel.nifti1 import Nifti1Image

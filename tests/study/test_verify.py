@@ -1,5 +1,3 @@
-"""`segsrgan verify` on a toy study with one stage, and its comparison on small tables."""
-
 import json
 import shutil
 import sys

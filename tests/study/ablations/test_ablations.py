@@ -1,5 +1,3 @@
-"""The plan of the ablations, and their table from scores that are known."""
-
 import numpy as np
 import pandas as pd
 import pytest

@@ -1,5 +1,3 @@
-"""Heads to draw."""
-
 import nibabel as nib
 import numpy as np
 import pytest

@@ -13,7 +13,6 @@ dicoms = pytest.importorskip("tests.study.own_images.dicoms", reason="pydicom is
 
 @pytest.fixture
 def scratch(tmp_path_factory):
-    """Return a function that makes an empty folder."""
     return lambda: tmp_path_factory.mktemp("scratch")
 
 

@@ -1,5 +1,3 @@
-"""Patients with known effects of TE on their cortical volume."""
-
 import numpy as np
 import pandas as pd
 

@@ -1,5 +1,3 @@
-"""Differences between subjects, as each method finds them."""
-
 import numpy as np
 import pandas as pd
 import pytest

@@ -1,5 +1,3 @@
-"""Calibration: right volumes at nearly the highest Dice, and probabilities that hold."""
-
 import weakref
 from dataclasses import dataclass, field, replace
 

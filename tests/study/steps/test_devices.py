@@ -1,5 +1,3 @@
-"""Training on two devices against one: two virtual processors, in a process of its own."""
-
 import json
 import subprocess
 import sys
@@ -43,7 +41,6 @@ TOLERANCE = 1e-4
 
 @pytest.mark.slow
 def test_two_devices_give_the_loss_curve_of_one():
-    """Muon for the generator, Adam for the critic."""
     done = subprocess.run([sys.executable, "-c", SCRIPT], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     one, two = json.loads(done.stdout.splitlines()[-1]).values()

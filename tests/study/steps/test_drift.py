@@ -1,5 +1,3 @@
-"""The drift of the volume with the contrast, learnt from heads at random contrasts."""
-
 from dataclasses import dataclass, replace
 
 import numpy as np

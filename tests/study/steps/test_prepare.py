@@ -1,5 +1,3 @@
-"""Many cases: one that fails is named, the others are prepared, and only what is missing is prepared again."""
-
 import nibabel as nib
 import numpy as np
 import pandas as pd
