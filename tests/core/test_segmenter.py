@@ -2,7 +2,6 @@ import dataclasses
 
 import numpy as np
 import pytest
-from nibabel.nifti1 import Nifti1Image
 
 from segsrgan_core.networks.generators import build_generator
 from segsrgan_core.segmenter import Segmenter, load_segmenter, save_model
@@ -24,13 +23,6 @@ SEGMENTER = Segmenter(CARD, identity)
 
 def head(thickness=3.0, offset=(1.0, -2.0, 1.5)):
     return thick_slices(blob(oblique((1, 1, 1), "RAS", 0.2), (32, 36, 30), offset, 4.0), thickness)
-
-
-def test_intensities_come_back_in_their_own_units():
-    image = head()
-    louder = Nifti1Image(np.asarray(image.dataobj) * 700, image.affine)
-    loud, quiet = (np.asarray(SEGMENTER(one).image.dataobj) for one in (louder, image))
-    np.testing.assert_allclose(loud, 700 * quiet, rtol=1e-3, atol=0.1)
 
 
 def test_a_network_used_outside_its_training_says_so():
