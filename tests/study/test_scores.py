@@ -19,6 +19,14 @@ def smooth_image() -> np.ndarray:
     return ndimage.gaussian_filter(np.random.default_rng(0).random((20, 18, 16)), 1.5).astype(np.float32) + 0.1
 
 
+def test_psnr_by_hand():
+    # peak 4, mean square error (1 + 1 + 0 + 4) / 4 = 1.5: 10 log10(16 / 1.5)
+    assert metrics.psnr(np.array([1, 2, 3, 4]), np.array([2, 1, 3, 2])) == pytest.approx(10.280287, abs=1e-6)
+    assert metrics.psnr(np.ones(4), np.ones(4)) == float("inf")
+    with pytest.raises(UserError, match="positive intensities"):
+        metrics.psnr(np.zeros((2, 2)), np.ones((2, 2)))
+
+
 def test_ssim_has_a_gaussian_window_of_11_voxels_and_refuses_a_constant_truth():
     image = smooth_image()
     assert metrics.ssim(image, image) == pytest.approx(1)
@@ -35,10 +43,12 @@ def test_distances_weigh_the_voxels_of_both_surfaces():
     assert metrics.hd95_mm(*distances) == pytest.approx(1.9)
 
 
-def test_distances_and_errors_of_an_empty_mask_are_undefined():
-    distances = metrics.surface_distances_mm(np.zeros((12, 12, 12)), cube((2, 2, 2)), (1, 1, 1))
+def test_overlap_distances_and_errors_of_empty_masks():
+    empty, full = np.zeros((12, 12, 12)), np.ones((12, 12, 12))
+    assert (metrics.dice(empty, empty), metrics.dice(empty, full)) == (1, 0)
+    distances = metrics.surface_distances_mm(empty, cube((2, 2, 2)), (1, 1, 1))
     assert np.isnan([metrics.hd95_mm(*distances), metrics.mean_distance_mm(*distances)]).all()
-    assert np.isnan(metrics.volume_error(np.zeros((3, 3, 3)), np.ones((3, 3, 3))))
+    assert np.isnan(metrics.volume_error(empty, full))
 
 
 def test_rows_of_the_long_table():
@@ -100,8 +110,7 @@ def test_overlap_and_volume_are_simpleitks(a, b):
     shape = SimpleITK.LabelShapeStatisticsImageFilter()
     shape.Execute(itk(b))
     rows = metrics.label_scores(a.astype(int), b.astype(int), SPACING_MM, {1: "cortex"}, {})
-    scores = {row["metric"]: row["value"] for row in rows}
-    assert scores["volume_ml"] == pytest.approx(shape.GetPhysicalSize(1) / 1000)
+    assert {row["metric"]: row["value"] for row in rows}["volume_ml"] == pytest.approx(shape.GetPhysicalSize(1) / 1000)
 
 
 @pairs
