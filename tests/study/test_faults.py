@@ -11,11 +11,8 @@ ADVICE |= {errno.EMFILE: "", errno.EIO: ""}  # where none is known to help
 
 
 @pytest.mark.parametrize(("number", "advice"), ADVICE.items())
-def test_the_advice_fits_the_reason(number, advice):
+def test_the_advice_fits_the_reason_and_an_error_without_a_number_is_told_as_it_is(number, advice):
     said = sentence(OSError(number, os.strerror(number), "a/b.nii"))
     start = f"a/b.nii: {os.strerror(number)}"
     assert said.startswith(start + advice) if advice else said == start
-
-
-def test_an_error_without_a_number_is_told_as_it_is():
     assert sentence(OSError("odd")) == "OSError: odd"
