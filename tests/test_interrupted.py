@@ -159,8 +159,7 @@ def test_a_stage_without_room_says_so_and_goes_on(reference, tmp_path):
     process = start("simulation", study, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, limit))
     _, said = process.communicate()
     assert process.returncode == 2
-    sentence = said.splitlines()[-1]
-    assert re.match(r"segsrgan: .*File too large; choose another folder", sentence), said
+    assert re.match(r"segsrgan: .*File too large; choose another folder", said.splitlines()[-1]), said
     assert "Traceback" not in said
     assert not [name for name, digest in products(study).items() if expected.get(name) != digest]
     run_to_the_end("simulation", study)

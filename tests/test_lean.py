@@ -10,7 +10,6 @@ from packaging.utils import canonicalize_name
 
 from tests.core.test_segmenter import head
 
-LARGEST_MB = 600
 # Stands in for an environment without the extras: what they bring cannot be imported.
 WITHOUT = """
 import sys
@@ -42,7 +41,7 @@ def closure(name: str, found: set[str]) -> set[str]:
 def test_what_segment_needs_is_small():
     found = closure("segsrgan-core", set()) - {"segsrgan-core"}
     files = [path.locate() for name in found for path in metadata.files(name)]
-    assert sum(path.stat().st_size for path in files if path.is_file()) <= LARGEST_MB * 1e6
+    assert sum(path.stat().st_size for path in files if path.is_file()) <= 600e6
     assert {"openvino", "nibabel", "scipy"} <= found
     assert not {"tensorflow", "keras", "dvc", "jupyterlab", "antspyx", "numba", "nilearn", "distributed"} & found
 

@@ -12,12 +12,11 @@ GREY, WHITE = 2, 3
 @pytest.fixture
 def head():
     """Two halves, grey and white matter, with a fluid corner and a texture of 5 %."""
-    rng = np.random.default_rng(0)
     labels = np.full((16, 16, 16), GREY, np.uint8)
     labels[8:] = WHITE
     labels[:4, :4, :4] = CSF
     signal = np.array([0, 1.0, 0.4, 0.6], np.float32)[labels]
-    return signal * (1 + 0.05 * rng.standard_normal(labels.shape).astype(np.float32)), labels
+    return signal * (1 + 0.05 * np.random.default_rng(0).standard_normal(labels.shape).astype(np.float32)), labels
 
 
 def test_tissues_get_the_wished_signals_and_keep_their_texture(head):

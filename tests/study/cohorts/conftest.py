@@ -4,14 +4,12 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-SHAPE = (5, 6, 4)
-
 
 @pytest.fixture
 def put():
     """Write a tiny image, or labels if `numbers` are given."""
 
-    def write(path: Path, numbers=(), seed=0, shape=SHAPE, affine=None) -> Path:
+    def write(path: Path, numbers=(), seed=0, shape=(5, 6, 4), affine=None) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         array = np.random.default_rng([seed, *path.name.encode()]).random(shape, np.float32)
         if len(numbers):

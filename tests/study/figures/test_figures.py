@@ -196,7 +196,6 @@ def test_layers_follow_a_models_graph(models):
 
 
 def test_what_is_missing_is_named(scores, volumes, images):
-    empty = Nifti1Image(np.zeros(images["low"].shape, np.float32), images["low"].affine)
     one = volumes[volumes["subject"] == "sub-00"]
     cases = [
         ("methods", scores[scores["structure"] == "white"], "no score of the image or of cortex"),
@@ -206,7 +205,7 @@ def test_what_is_missing_is_named(scores, volumes, images):
         ("assumptions", one, "three patients"),
         ("te_overlay", {}, "no patient has cortex masks at both TE = 120 and 280 ms"),
         ("ablations", {}, "run `make ablations`"),
-        ("anisotropic", empty, "empty"),
+        ("anisotropic", Nifti1Image(np.zeros(images["low"].shape, np.float32), images["low"].affine), "empty"),
     ]
     for name, given, message in cases:
         with pytest.raises(MissingResult, match=message):

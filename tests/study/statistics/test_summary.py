@@ -16,8 +16,7 @@ def summary(scores):
 
 def test_methods_without_scores_have_an_entry_with_the_reason(summary):
     methods = {"drawem": {"title": "DrawEM"}, "imapa": {"title": "IMAPA"}, "jlf": {"title": "JLF"}}
-    why = {"drawem": "not run: x", "imapa": "sub-9 failed: y"}
-    filled = with_methods(summary, methods, why, ["cortex", "white"])
+    filled = with_methods(summary, methods, {"drawem": "not run: x", "imapa": "sub-9 failed: y"}, ["cortex", "white"])
     assert filled["methods"]["drawem"] == {"title": "DrawEM", "reason": "not run: x"}
     assert filled["methods"]["jlf"] == {"title": "JLF"}
     nothing = {"mean": None, "sd": None, "n": 0, "ci95": None, "reason": "not run: x"}
