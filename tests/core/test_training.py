@@ -90,13 +90,11 @@ def sums_of_three(graph):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("generator", "channels", "groups", "batch"), [("unet", 1, (1,), 1), ("residual", 2, (4, 3), 2)]
-)
-def test_no_sum_is_made_in_the_order_in_which_its_terms_are_ready(generator, channels, groups, batch):
+@pytest.mark.parametrize(("name", "channels", "groups", "batch"), [("unet", 1, (1,), 1), ("residual", 2, (4, 3), 2)])
+def test_no_sum_is_made_in_the_order_in_which_its_terms_are_ready(name, channels, groups, batch):
     n = sum(groups)
     options = {"thickness_channel": channels == 2, "hemispheres": len(groups) == 2}
-    model = build_generator(generator, n_classes=groups[0], k=4, **options)
+    model = build_generator(name, n_classes=groups[0], k=4, **options)
     settings = SETTINGS.model_copy(update={"optimizer": "muon", "lambda_ce": 0.3, "lambda_sides": 0.1})
     one = Trainer(model, build_critic(1 + n + (channels == 2), width=2), settings, groups)
     x, y = np.zeros((3, batch, 16, 16, 16, channels), np.float32), np.zeros((3, batch, 16, 16, 16, 1 + n), np.float32)

@@ -88,17 +88,13 @@ def good(tmp_path_factory):
     return study, "\n".join(lines) + "\n"
 
 
-def first_stage(study: Study) -> None:
-    settings = read_params(study.params, cohort="mine")
-    prepare(study, settings, load_cohort(study, settings.cohort))
-
-
 @each(MANIFESTS)
 def test_a_faulty_manifest_is_named_with_its_line(fault, good):
     study, text = good
+    settings = read_params(study.params, cohort="mine")
     study.manifest("mine").write_bytes(fault.make(text))
     with pytest.raises(UserError, match=fault.says) as caught:
-        first_stage(study)
+        prepare(study, settings, load_cohort(study, "mine"))
     assert "mine.csv" in str(caught.value) or "data/mine" in str(caught.value)
     assert not study.work.joinpath("prepared").exists()
 

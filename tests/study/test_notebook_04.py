@@ -9,11 +9,6 @@ from tests.study.notebook_04 import analyse
 from tests.study.statistics.patients import patients
 
 
-@pytest.fixture(scope="module")
-def result() -> dict:
-    return analyse(patients())
-
-
 def entry(metrics: dict, path: str):
     for key in path.split("/"):
         metrics = metrics[int(key)] if isinstance(metrics, list) else metrics[key]
@@ -30,12 +25,13 @@ def test_a_fixed_table_gives_the_known_numbers():
     assert {path: entry(metrics, path) for path in known} == pytest.approx(known, rel=1e-4)
 
 
-def test_the_growth_curve_of_the_cohort_holds_for_patients_that_it_has_not_seen(result):
+def test_the_growth_curve_of_the_cohort_holds_for_patients_that_it_has_not_seen():
+    growth = analyse(patients())["growth"]
     for name in ("cortex", "intracranial"):
-        assert result["growth"][name]["sd_z_left_out"] == pytest.approx(1, abs=0.2)
-        low, high = result["growth"][name]["at_mean_age"]["interval95"]
-        assert low < result["growth"][name]["at_mean_age"]["volume_ml"] < high
-    assert result["growth"]["cortex"]["mean_z_published"] is None
+        assert growth[name]["sd_z_left_out"] == pytest.approx(1, abs=0.2)
+        low, high = growth[name]["at_mean_age"]["interval95"]
+        assert low < growth[name]["at_mean_age"]["volume_ml"] < high
+    assert growth["cortex"]["mean_z_published"] is None
 
 
 def test_without_truth_or_images_the_reason_is_told():

@@ -34,10 +34,6 @@ CALIBRATE = ("calibrate", "balls", "--model", "model", "--out", "mine", "--setti
 EVALUATE = ("evaluate", "balls", "--model", "model", "--out", "eval", "--setting", "tiny")
 
 
-def card(folder):
-    return json.loads((folder / "model.json").read_text())
-
-
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     """What a training gives, and the folder that it leaves: one training for all tests."""
@@ -78,7 +74,7 @@ def test_a_network_is_calibrated_and_evaluated_with_the_windows_of_its_card(ball
     monkeypatch.setattr(Segmenter, "__call__", lambda self, *a, **k: used.append(self.card) or call(self, *a, **k))
     assert "calibrated, temperature" in run(*CALIBRATE[:-1], "other")
     run(*EVALUATE[:-1], "other")
-    before, after = card(model), card(balls / "mine")
+    before, after = (json.loads((folder / "model.json").read_text()) for folder in (model, balls / "mine"))
     # One of val and two of train, as they are and at 4 contrasts; one of test.
     assert [one.step for one in used] == [before["step"]] * 16
     calibration = {"temperature": 1.0, "biases": {}, "drift": None}

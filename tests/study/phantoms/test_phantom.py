@@ -43,12 +43,6 @@ def term():
 
 
 @pytest.fixture(scope="module")
-def patient():
-    """Echo time to images by column."""
-    return make_subject(MINI, 0, patient=True)[1]
-
-
-@pytest.fixture(scope="module")
 def written(tmp_path_factory):
     root = tmp_path_factory.mktemp("data")
     return root, write_cohort(MINI, root, workers="1")
@@ -139,7 +133,8 @@ def test_another_simulation_remakes_the_patients(tmp_path):
     assert first.loc[0, "sha256"] != second.loc[0, "sha256"]
 
 
-def test_snr_of_grey_falls_with_the_echo_time(patient):
+def test_snr_of_grey_falls_with_the_echo_time():
+    patient = make_subject(MINI, 0, patient=True)[1]
     labels = patient[120]["labels"]
     grey = array(MINI.simulation.slices(Nifti1Image((array(labels) == 7).astype(np.float32), labels.affine))) > 0.95
     images = [array(images["image"]) for images in patient.values()]

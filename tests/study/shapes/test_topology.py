@@ -4,11 +4,8 @@ import pytest
 from segsrgan_study.shapes.topology import topology
 
 RADIUS = np.linalg.norm(np.stack(np.indices((40, 40, 20)), -1) - [20, 20, 10], axis=-1)
-
-
-def torus():
-    i, j, k = np.indices((30, 30, 12)) - np.array([15, 15, 6]).reshape(3, 1, 1, 1)
-    return (np.hypot(i, j) - 9) ** 2 + k**2 < 9
+X, Y, Z = np.indices((30, 30, 12)) - np.array([15, 15, 6]).reshape(3, 1, 1, 1)
+TORUS = (np.hypot(X, Y) - 9) ** 2 + Z**2 < 9
 
 
 @pytest.mark.parametrize(
@@ -16,7 +13,7 @@ def torus():
     [
         (RADIUS < 8, 1, 0, 0),
         ((RADIUS < 9) & (RADIUS > 4), 1, 0, 1),
-        (torus(), 1, 1, 0),
+        (TORUS, 1, 1, 0),
         (np.eye(5, dtype=bool)[..., None], 1, 0, 0),  # touching by corners
         (np.eye(5, dtype=bool)[::2, ..., None], 3, 0, 0),
         (np.zeros((4, 4, 4)), 0, 0, 0),

@@ -100,18 +100,13 @@ class Known:
         return result
 
 
-@pytest.fixture
-def known(tmp_path):
+def test_what_is_sampled_is_not_calibrated_and_one_segmentation_at_a_time_is_in_memory(tmp_path):
     labels = np.zeros((20, 20, 20), np.uint8)
     labels[4:12, 4:12, 4:12] = 2
     path = save_image(Nifti1Image(labels, np.eye(4)), tmp_path / "labels.nii.gz")
     case = PreparedCase(name="sub-1", stem="sub-1", split="val", low=path, labels=path, interpolated=path)
     image = Nifti1Image(np.where(labels, np.float32(0.7), np.float32(0)), np.eye(4))
-    return Known(replace(CARD, temperature=2.0), Segmentation(image, image, image, {"cortex": image}, {})), case
-
-
-def test_what_is_sampled_is_not_calibrated_and_one_segmentation_at_a_time_is_in_memory(known):
-    segmenter, case = known
+    segmenter = Known(replace(CARD, temperature=2.0), Segmentation(image, image, image, {"cortex": image}, {}))
     found = calibrate.sample_cases(segmenter, [case] * 3)
     assert len(found) == len(segmenter.earlier) == 3
     assert found[0].truth.tolist() == [1] * 512  # elsewhere nothing is in doubt
