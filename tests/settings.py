@@ -8,7 +8,7 @@ from nibabel.nifti1 import Nifti1Image
 from segsrgan_core.segmenter import ModelCard
 from segsrgan_core.settings import TrainingSettings
 from segsrgan_core.simulation import Simulation
-from segsrgan_study.params import RegistrationSettings, read_params
+from segsrgan_study.params import read_params
 from segsrgan_study.phantoms.cohort import PhantomCohort
 
 ROOT = Path(__file__).parents[1]
@@ -25,10 +25,6 @@ def training(**changes: Any) -> TrainingSettings:
 
 def simulation(**changes: Any) -> Simulation:
     return Simulation.model_validate({**QUICK.simulation.model_dump(), "noise": 0.0, **changes})
-
-
-def registration(**changes: Any) -> RegistrationSettings:
-    return RegistrationSettings.model_validate({**QUICK.baselines.registration.model_dump(), **changes})
 
 
 def phantom_cohort(slice_mm: float = 3.0, **changes: Any) -> PhantomCohort:

@@ -45,15 +45,12 @@ def values(read: Callable[[Path], nib.Nifti1Image]) -> Callable[[Path], np.ndarr
     return lambda path: np.append(np.asarray(read(path).dataobj), read(path).affine)
 
 
-def write_manifest(path: Path) -> None:
-    path.write_bytes((ROOT / "data_manifests" / "fetal_atlas.csv").read_bytes()[:2000].rpartition(b"\n")[0])
-
-
+MANIFEST = (ROOT / "data_manifests" / "fetal_atlas.csv").read_bytes()[:2000].rpartition(b"\n")[0]
 # File name: what writes a whole file, what reads it.
 READERS: dict[str, tuple[Callable[[Path], Any], Callable[[Path], Any]]] = {
     **dict.fromkeys(("image.nii", "image.nii.gz", "image.mgh"), (saved, values(load_image))),
     "labels.nii": (lambda path: saved(path, tissues()), values(load_labels)),
-    "mine.csv": (write_manifest, read_manifest),
+    "mine.csv": (lambda path: path.write_bytes(MANIFEST), read_manifest),
     "params.yaml": (lambda path: shutil.copy(PARAMS, path), read_params),
     "weights.npz": (lambda path: save_state(path, variables(), {"step": 1}), read_weights),
     "packed.npz": (lambda path: (save_state(path, variables(), {"step": 1}), pack(path, path)), read_weights),

@@ -4,9 +4,9 @@ import numpy as np
 from nibabel.nifti1 import Nifti1Image
 
 from segsrgan_study.baselines.case import Atlas
-from tests import settings as defaults
+from tests.settings import QUICK
 
-COARSE = defaults.registration(spacing_mm=3.0, affine=(100, 50, 10), syn=(10,))
+COARSE = QUICK.baselines.registration.model_copy(update={"spacing_mm": 3.0, "affine": (100, 50, 10), "syn": (10,)})
 
 # outside, CSF, cortex, white matter: intensities as in T2w
 INTENSITIES = {0: 0.0, 1: 190.0, 2: 90.0, 3: 140.0}
