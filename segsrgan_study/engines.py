@@ -19,7 +19,8 @@ from segsrgan_core.networks.bodies import BACKGROUND, BODIES, EPSILON, Blocks
 from segsrgan_core.segmenter import ModelCard, Segmenter, read_card, weight_files
 from segsrgan_core.uncertainty import Network
 
-HINTS = {"float32": "f32", "mixed_bfloat16": "bf16"}
+HINTS = {"float32": "f32", "mixed_bfloat16": "bf16", "int8": "f32"}  # of what is not convolved
+FARTHEST = 10.0  # standard deviations that features of 8 bits reach
 
 
 def choose_engine(engine: str = "auto") -> str:
@@ -35,8 +36,13 @@ def choose_engine(engine: str = "auto") -> str:
     return "openvino"
 
 
-def choose_precision(engine: str, precision: str = "auto") -> str:
-    """Return the precision of the convolutions, "float32" or "mixed_bfloat16"; "auto" is the faster one."""
+def choose_precision(engine: str, precision: str = "auto", usual: str = "float32") -> str:
+    """Return the precision of the convolutions, one of HINTS; "auto" is bfloat16 where that is computed, else `usual`.
+
+    A UserError tells that the engine does not have it.
+    """
+    if engine == "tensorflow" and precision == "int8":
+        raise UserError("--precision int8: TensorFlow does not have it; choose another one, or --engine openvino.")
     if precision != "auto":
         return precision
     if engine == "tensorflow":
@@ -44,7 +50,7 @@ def choose_precision(engine: str, precision: str = "auto") -> str:
 
         return choose_policy(precision)
     fast = "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-    return "mixed_bfloat16" if fast else "float32"
+    return "mixed_bfloat16" if fast else usual
 
 
 def load_segmenter(folder: str | Path, engine: str = "auto", precision: str = "auto") -> Segmenter:
@@ -87,15 +93,19 @@ def as_network(model: Any, card: ModelCard, precision: str = "auto") -> Network:
 class OpenVINOBlocks(Blocks):
     """Building blocks as OpenVINO operations that hold trained weights.
 
-    The weights are arrays in the order of the Keras model's variables; the padding is "reflect" or "zero".
+    The weights are arrays in the order of the Keras model's variables; the padding is "reflect" or "zero". With `whole`
+    convolutions of normalised features are computed in whole numbers of 8 bits (Jacob et al. 2018). Mean and standard
+    deviation of such a channel are known, so that no image is needed to find its range: it is kept from 0 to 1, and
+    the weights of the next convolution are scaled instead.
     """
 
-    def __init__(self, weights: Sequence[np.ndarray], padding: str):
-        self._weights, self._reflect = iter(weights), padding == "reflect"
+    def __init__(self, weights: Sequence[np.ndarray], padding: str, whole: bool = False):
+        self._weights, self._reflect, self._whole = iter(weights), padding == "reflect", whole
+        self._scales: dict[str, np.ndarray] = {}  # (C,) of features from 0 to 1, by the name of their node
 
     def conv(self, x: Node, channels: int, kernel: int = 3, stride: int = 1) -> Node:
         """Convolution without bias."""
-        weights = self._take(kernel, kernel, kernel, _channels(x), channels)
+        weights = self._scaled(x, self._take(kernel, kernel, kernel, _channels(x), channels))
         reach = kernel // 2
         if stride == 2:
             return _convolution(x, weights, stride, ((kernel - 2) // 2, (kernel - 1) // 2))
@@ -107,28 +117,45 @@ class OpenVINOBlocks(Blocks):
     def upsampled_conv(self, x: Node, channels: int) -> Node:
         """Nearest-neighbour upsampling by 2 and a convolution."""
         if self._reflect:
-            return self.conv(_repeated(x), channels)
-        return _transposed(x, self._take(3, 3, 3, _channels(x), channels))
+            return self.conv(_repeated(self._plain(x)), channels)
+        return _transposed(x, self._scaled(x, self._take(3, 3, 3, _channels(x), channels)))
 
     def joined_conv(self, x: Node, skip: Node, channels: int) -> Node:
         """Upsampling of `x`, concatenation and a convolution: of concatenated channels, that is a sum of two."""
         if self._reflect:
-            return self.conv(ops.concat([_repeated(x), skip], axis=1), channels)
+            return self.conv(ops.concat([_repeated(self._plain(x)), self._plain(skip)], axis=1), channels)
         coarse = _channels(x)
         weights = self._take(3, 3, 3, coarse + _channels(skip), channels)
-        joined = _convolution(skip, weights[..., coarse:, :], margins=(1, 1))
-        return ops.add(_transposed(x, weights[..., :coarse, :]), joined)
+        joined = _convolution(skip, self._scaled(skip, weights[..., coarse:, :]), margins=(1, 1))
+        return ops.add(_transposed(x, self._scaled(x, weights[..., :coarse, :])), joined)
 
     def normalise(self, x: Node, relu: bool = False) -> Node:
         """Instance normalisation."""
         gamma, beta = (self._take(_channels(x)).reshape(1, -1, 1, 1, 1) for _ in range(2))
+        steps = relu and self._whole
+        scale = np.maximum(beta + FARTHEST * np.abs(gamma), EPSILON) if steps else 1
+        gamma, beta = gamma / scale, beta / scale
         x = ops.mvn(x, _constant([2, 3, 4], np.int64), True, EPSILON, "INSIDE_SQRT")
         x = ops.add(ops.multiply(x, _constant(gamma)), _constant(beta))
-        return ops.relu(x) if relu else x
+        x = ops.relu(x) if relu else x
+        if steps:
+            x = _in_steps(x, np.zeros([1] * 5), np.ones([1] * 5), 256)
+            self._scales[x.get_friendly_name()] = np.ravel(scale)
+        return x
 
     def add(self, x: Node, y: Node) -> Node:
         """Sum of two features."""
-        return ops.add(x, y)
+        return ops.add(self._plain(x), self._plain(y))
+
+    def _scaled(self, x: Node, weights: np.ndarray) -> np.ndarray:
+        """Return weights (k, k, k, C, F) for features that may be kept from 0 to 1."""
+        scale = self._scales.get(x.get_friendly_name())
+        return weights if scale is None else weights * scale[:, None]
+
+    def _plain(self, x: Node) -> Node:
+        """Return features as they are, which may be kept from 0 to 1."""
+        scale = self._scales.get(x.get_friendly_name())
+        return x if scale is None else ops.multiply(x, _constant(scale.reshape(1, -1, 1, 1, 1)))
 
     def _take(self, *shape: int) -> np.ndarray:
         array = next(self._weights, None)
@@ -149,10 +176,10 @@ def compile_generator(
 
     The weights are the trainable variables of the Keras model (ValueError where they are of another architecture), the
     arguments those of `generators.build_generator` that it was built with, all but policy and seed; P, the edge of a
-    window in voxels, is `patch`, and the policy "float32" or "mixed_bfloat16".
+    window in voxels, is `patch`, and the policy one of HINTS.
     """
     groups = (arguments["n_classes"], 3) if arguments["hemispheres"] else (arguments["n_classes"],)
-    blocks = OpenVINOBlocks(weights, arguments["padding"])
+    blocks = OpenVINOBlocks(weights, arguments["padding"], policy == "int8")
     inputs = ops.parameter([1, 1 + arguments["thickness_channel"], patch, patch, patch], np.float32)
     k, kernel = arguments["k"], arguments["kernel"]
     features = (body(blocks, inputs, k, kernel) for body in BODIES[arguments["name"]])  # a head follows each body
@@ -199,8 +226,21 @@ def _constant(array, dtype=np.float32) -> Node:
 
 
 def _convolution(x: Node, weights: np.ndarray, stride: int = 1, margins: tuple[int, int] = (0, 0)) -> Node:
-    kernel = _constant(weights.transpose(4, 3, 0, 1, 2))
+    kernel = _kernel(x, weights.transpose(4, 3, 0, 1, 2), 0)
     return ops.convolution(x, kernel, [stride] * 3, [margins[0]] * 3, [margins[1]] * 3, [1] * 3)
+
+
+def _kernel(x: Node, weights: np.ndarray, axis: int) -> Node:
+    """Return weights, those of an output channel along `axis`, as a constant: in steps where the features `x` are."""
+    if x.get_type_name() != "FakeQuantize":
+        return _constant(weights)
+    largest = np.abs(weights).max(axis=tuple({*range(5)} - {axis}), keepdims=True)
+    return _in_steps(_constant(weights), -largest, largest, 255)
+
+
+def _in_steps(x: Node, low: np.ndarray, high: np.ndarray, levels: int) -> Node:
+    ends = [_constant(low), _constant(high)]
+    return ops.fake_quantize(x, *ends, *ends, levels)
 
 
 def _repeated(x: Node) -> Node:
@@ -214,5 +254,5 @@ def _transposed(x: Node, weights: np.ndarray) -> Node:
     weights = weights[::-1, ::-1, ::-1]
     for axis in range(3):
         weights = sum(np.pad(weights, [(at, 1 - at) if a == axis else (0, 0) for a in range(5)]) for at in (0, 1))
-    kernel = _constant(weights.transpose(3, 4, 0, 1, 2))
+    kernel = _kernel(x, weights.transpose(3, 4, 0, 1, 2), 1)
     return ops.convolution_backprop_data(x, kernel, [2] * 3, pads_begin=[1] * 3, pads_end=[1] * 3, dilations=[1] * 3)

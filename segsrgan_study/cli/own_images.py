@@ -13,7 +13,7 @@ INPUTS = "Images (.nii, .nii.gz, .mgz, .img/.hdr), folders (NIfTI, DICOM), CSV t
 Inputs = Annotated[list[Path], typer.Argument(help=INPUTS, show_default=False)]
 MODEL = typer.Option(help="Folder of a trained model, or packaged weights; default: by the slices' plane.")
 REFERENCE = typer.Option(help="Growth curve: newborn, fetus, or a table of your own controls (their volumes.tsv).")
-Precision = Literal["auto", "float32", "mixed_bfloat16"]
+Precision = Literal["auto", "float32", "mixed_bfloat16", "int8"]
 Engine = Literal["auto", "openvino", "tensorflow"]
 LISTS = ("--participant-label", "--participant_label", "--session-label", "--session_label")
 TE = typer.Option(min=1, max=1e4, help="Echo time in ms, of several: the nearest within 10 %.")
@@ -31,7 +31,7 @@ def segment(
     participant_label: Annotated[list[str] | None, SUBJECTS] = None,
     session_label: Annotated[list[str] | None, SESSIONS] = None,
     split: Split = "",
-    precision: Annotated[Precision, typer.Option(help="Of the network; auto measures which is faster.")] = "auto",
+    precision: Annotated[Precision, typer.Option(help="Of the network; auto: bfloat16, else int8.")] = "auto",
     engine: Annotated[Engine, typer.Option(help="Of the network; auto takes TensorFlow on a GPU only.")] = "auto",
     spacing: Annotated[float | None, typer.Option(min=0.3, help="Voxels in mm; default: those in plane.")] = None,
     reference: Annotated[str, REFERENCE] = "newborn",

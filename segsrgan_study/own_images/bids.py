@@ -51,7 +51,7 @@ class Job:
 
     model: Path  # folder of a trained network
     out: Path  # top of the derivatives
-    precision: str = "auto"  # "auto", "float32" or "mixed_bfloat16"
+    precision: str = "auto"  # "auto" or a precision of `engines.HINTS`
     engine: str = "auto"  # "auto", "openvino" or "tensorflow"
     spacing_mm: float | None = None  # voxel size of the results; None: that of each image in plane
     reference: str = "newborn"  # what volumes are compared with, see `growth.find_reference`; no number depends on it

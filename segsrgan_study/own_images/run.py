@@ -58,7 +58,7 @@ def segment_all(images: list[InputImage], failures: Iterable[Failure], job: Job,
     missing, images = ([image for image in some if image not in others] for some in (missing, images))
     if missing:
         engine = choose_engine(job.engine)  # once, since parallel processes might choose differently
-        job = replace(job, engine=engine, precision=choose_precision(engine, job.precision))
+        job = replace(job, engine=engine, precision=choose_precision(engine, job.precision, "int8"))
         segmenter_of(job)  # an error of the network stops the run
     walk = partial(track, label="windows") if len(missing) == 1 else iter  # for many images one bar is enough
     work = partial(segment_image, job=job, identity=identity, walk=walk)

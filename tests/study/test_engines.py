@@ -5,6 +5,7 @@ from threading import get_native_id
 import numpy as np
 import pytest
 
+from segsrgan_core.errors import UserError
 from segsrgan_core.networks.generators import build_generator
 from segsrgan_study.engines import choose_precision, compile_generator
 
@@ -46,6 +47,22 @@ def test_bfloat16_is_close_to_float32_and_keeps_the_image_in_float32():
     change = np.abs(exact(window) - fast(window))
     assert 0 < change.max() < 0.2
     assert change[..., 0].mean() < 0.01
+
+
+@pytest.mark.parametrize("arguments", [UNET, {**TWO, "padding": "reflect"}, {**PUBLISHED, "padding": "zero"}])
+def test_whole_numbers_are_close_to_float32(arguments):
+    _, weights = trained(arguments)
+    exact, fast = (compile_generator(weights, arguments, P, p) for p in ("float32", "int8"))
+    (window,) = windows(arguments, 1)
+    change = np.abs(exact(window) - fast(window))
+    assert 0 < change.max() < 0.2
+    assert change.mean() < 0.02
+
+
+def test_int8_is_of_openvino_and_where_there_is_no_bfloat16():
+    assert choose_precision("openvino", usual="int8") != "float32"
+    with pytest.raises(UserError, match="--engine openvino"):
+        choose_precision("tensorflow", "int8")
 
 
 def test_inference_may_run_on_every_core(monkeypatch):
