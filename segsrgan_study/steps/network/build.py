@@ -1,15 +1,19 @@
-"""Networks of the settings, with the objectives that they are trained by."""
+"""Networks of the settings, with the objectives that they are trained by, and trained weights to begin with."""
 
 from collections.abc import Callable
+from pathlib import Path
 
+import keras
+import numpy as np
 import tensorflow as tf
 
+from segsrgan_core.checkpoints import read_state
 from segsrgan_core.classes import Classes
 from segsrgan_core.errors import UserError
 from segsrgan_core.networks.critic import build_critic
 from segsrgan_core.networks.functions import choose_policy
 from segsrgan_core.networks.generators import build_generator
-from segsrgan_core.segmenter import ModelCard
+from segsrgan_core.segmenter import WEIGHTS, ModelCard, read_card
 from segsrgan_core.training import Trainer
 from segsrgan_study.params import Settings
 
@@ -42,6 +46,26 @@ def build_trainer(
             critic = build_critic(channels, model.critic_width, policy, seed=settings.seed + 1000)
         groups = model_classes(settings).groups
         return Trainer(generator, critic, settings.training, groups, objective, critic_objective)
+
+
+def start_from(generator: keras.Model, classes: Classes, folder: Path) -> None:
+    """Copy the weights of a trained model into a fresh generator, which segments `classes`.
+
+    The last convolution gets the channels of the image, of the classes that both know and of the hemispheres; those of
+    other classes keep their random start. A UserError where the folder holds no model, or one of other layers.
+    """
+    own, theirs = generator.trainable_variables, read_card(folder).tissues
+    arrays, _ = read_state(folder / WEIGHTS)
+    trained = [arrays[f"generator/{i}"] for i in range(len(arrays))]
+    fits = [a.shape for a in trained[:-1]] == [tuple(v.shape) for v in own[:-1]]
+    if not fits or trained[-1].shape[:-1] != tuple(own[-1].shape)[:-1]:
+        raise UserError(f"{folder}: the layers have other sizes than those of the settings; choose the same `model`.")
+    head, known = np.asarray(own[-1]).copy(), ["image", *theirs.channel_names]
+    for channel, name in enumerate(["image", *classes.channel_names]):
+        if name in known and (name != "rest" or theirs == classes):  # else it is the rest of other classes
+            head[..., channel] = trained[-1][..., known.index(name)]
+    for variable, array in zip(own, [*trained[:-1], head], strict=True):
+        variable.assign(array)
 
 
 def model_card(settings: Settings, spacing_mm: float) -> ModelCard:

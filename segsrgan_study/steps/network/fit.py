@@ -29,11 +29,10 @@ from segsrgan_study.paths import Study, code_digest, digest
 from segsrgan_study.progress import Progress
 from segsrgan_study.scores import ssim
 from segsrgan_study.steps.data.cases import PreparedCase, prepared_cases
-from segsrgan_study.steps.network.build import build_trainer, model_card, model_classes
+from segsrgan_study.steps.network.build import build_trainer, model_card, model_classes, start_from
 from segsrgan_study.steps.network.calibrate import calibrated, calibration_cases, sample_cases
 from segsrgan_study.steps.network.drawing import drawing_processes
 from segsrgan_study.steps.network.drift import contrast_table, with_drift
-from segsrgan_study.steps.network.start import start_from
 
 SHOWN = ("val_psnr", "val_psnr_spline", "val_score")  # beside the progress
 ROWS = 200  # about so many lines a curve

@@ -7,7 +7,7 @@ from segsrgan_core.classes import Classes
 from segsrgan_core.errors import UserError
 from segsrgan_core.networks.generators import build_generator
 from segsrgan_core.segmenter import save_model
-from segsrgan_study.steps.network.start import start_from
+from segsrgan_study.steps.network.build import start_from
 from tests.settings import model_card
 
 WINDOW = np.random.default_rng(0).random((1, 16, 16, 16, 1)).astype(np.float32)
