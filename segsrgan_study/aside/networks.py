@@ -3,7 +3,7 @@
 import json
 import shutil
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 
 import nibabel as nib
@@ -24,8 +24,7 @@ from segsrgan_study.steps.data.cases import CASES, prepared_cases
 from segsrgan_study.steps.data.images import case_name
 from segsrgan_study.steps.data.prepare import load_cohort, make_phantoms, prepare
 from segsrgan_study.steps.labels.labelled import NO_RUNS
-from segsrgan_study.steps.network.calibrate import calibrated, calibration_cases, sample_cases
-from segsrgan_study.steps.network.drift import contrast_table, with_drift
+from segsrgan_study.steps.network.calibrate import calibrate, calibration_cases
 from segsrgan_study.steps.network.fit import Trained, fit
 from segsrgan_study.steps.scores.evaluate import evaluate_case, write_evaluation
 
@@ -75,8 +74,7 @@ def calibrate_aside(study: Study, settings: Settings, cohorts: Sequence[str], mo
     bench = _prepared(study, out, settings, cohorts)
     segmenter = load_segmenter(model, precision=settings.model.precision)
     cases = calibration_cases(bench, settings.inference.calibration_cases)
-    card = calibrated(segmenter.card, sample_cases(segmenter, cases))
-    card = with_drift(card, contrast_table(replace(segmenter, card=card), cases, settings))
+    card = calibrate(segmenter, cases, settings)
     if out.resolve() != model.resolve():
         for path in model.iterdir():
             atomic(out / path.name, lambda part, path=path: shutil.copyfile(path, part))

@@ -1,7 +1,8 @@
-"""Calibration of a trained network on cases with known truth: temperature and bias of its probabilities.
+"""Calibration of a trained network on cases with known truth: temperature and bias of its probabilities, and drift.
 
 Vector scaling in its smallest form (Guo et al. 2017, section 4.2). The bias sets the labels, and is chosen for the
-right volume; the temperature changes no label, and is chosen by likelihood, for probabilities that hold.
+right volume; the temperature changes no label, and is chosen by likelihood, for probabilities that hold. The drift is
+how the volume of the main tissue changes with the contrast, measured on the known heads at random contrasts.
 """
 
 from collections.abc import Sequence
@@ -10,12 +11,15 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from nibabel.nifti1 import Nifti1Image
 from scipy import optimize, special, stats
 
-from segsrgan_core.classes import LEAST, log_probabilities, main_tissue
-from segsrgan_core.drift import bias_for
+from segsrgan_core.classes import LEAST, NUMBERS, log_probabilities, main_tissue
+from segsrgan_core.drift import Drift, bias_for, darkness
+from segsrgan_core.imaging.resynthesis import draw_signals, resynthesise, tissue_signals
 from segsrgan_core.segmenter import ModelCard, Segmenter
 from segsrgan_study.files import load_image, load_labels
+from segsrgan_study.params import Settings
 from segsrgan_study.paths import Study
 from segsrgan_study.progress import track
 from segsrgan_study.statistics.reliability import expected_error, reliability_bins
@@ -26,6 +30,9 @@ LARGEST_BIAS = 2.0
 SHARES = np.linspace(0, 1, 11)  # of the biases that give the right volumes
 NEARLY = 0.002  # of Dice: what right volumes may cost
 TEMPERATURES = (0.3, 5.0)
+DRAWS = 4  # contrasts of a head
+ENDS = (5, 95)  # percentiles of the contrasts between which the line holds
+SURE = 2.0  # standard errors
 
 
 def calibration_cases(study: Study, wished: int) -> list[PreparedCase]:
@@ -36,6 +43,12 @@ def calibration_cases(study: Study, wished: int) -> list[PreparedCase]:
     validation, train = (prepared_cases(study, split) for split in ("val", "train"))
     more = min(max(0, wished - len(validation)), len(train))
     return [*validation, *(train[round(place)] for place in np.linspace(0, len(train) - 1, more))]
+
+
+def calibrate(segmenter: Segmenter, cases: Sequence[PreparedCase], settings: Settings) -> ModelCard:
+    """Return a network's card with the temperature, bias and drift that suit labelled cases."""
+    card = calibrated(segmenter.card, sample_cases(segmenter, cases))
+    return with_drift(card, contrast_table(replace(segmenter, card=card), cases, settings))
 
 
 class Sample(NamedTuple):
@@ -132,3 +145,41 @@ def effect(card: ModelCard, samples: Sequence[Sample]) -> pd.DataFrame:
             expected_error(reliability_bins(p[:, k], truth == k, np.ones(len(p), bool))) for k in range(1, p.shape[1])
         ]
     return pd.DataFrame(columns, index=list(card.classes))
+
+
+def contrast_table(segmenter: Segmenter, cases: Sequence[PreparedCase], settings: Settings) -> pd.DataFrame:
+    """Re-synthesise heads at random TE, TR and relaxation values, as the training does, and segment their slices.
+
+    One row per head and draw is returned: head, contrast at the tissue's edge, log_ratio of found over true volume;
+    none where the training knows no physics of contrast.
+    """
+    segmenter = replace(segmenter, card=replace(segmenter.card, drift=None))
+    number, rows = NUMBERS[main_tissue(segmenter.card.classes)], []
+    for case in track(cases if settings.training.contrast_model == "physics" else (), "contrasts"):
+        image, labels = load_image(case.hr), np.asarray(load_labels(case.labels).dataobj).astype(np.uint8)
+        array, true = np.asarray(image.dataobj, np.float32), labels == number
+        signals = tissue_signals(array, labels)
+        for draw in range(DRAWS):
+            rng = np.random.default_rng([settings.seed, draw, *case.name.encode()])
+            drawn = resynthesise(array, labels, signals, draw_signals(rng, settings.training.tissue_spread))
+            result = segmenter(settings.simulation.acquire(Nifti1Image(drawn, image.affine), rng), like=image)
+            found = np.asarray(result.labels.dataobj) == number
+            if found.any() and true.any():
+                sides = None if result.sides is None else np.asarray(result.sides.dataobj)
+                contrast = darkness(np.asarray(result.image.dataobj), found, sides)
+                rows.append((case.name, contrast, np.log(found.sum() / true.sum())))
+    return pd.DataFrame(rows, columns=["head", "contrast", "log_ratio"]).dropna()
+
+
+def with_drift(card: ModelCard, table: pd.DataFrame) -> ModelCard:
+    """Return the card with the line of `contrast_table`, the same slope for all heads; none if its slope may be 0."""
+    x, y = (table[name] - table.groupby("head")[name].transform("mean") for name in ("contrast", "log_ratio"))
+    left = len(table) - table["head"].nunique() - 1
+    if left < 1 or not x.any():
+        return replace(card, drift=None)
+    slope = float((x * y).sum() / (x**2).sum())
+    error = np.sqrt(((y - slope * x) ** 2).sum() / left / (x**2).sum())
+    if abs(slope) < SURE * error:
+        return replace(card, drift=None)
+    line = slope, table["contrast"].mean(), *np.percentile(table["contrast"], ENDS)
+    return replace(card, drift=Drift(*(round(float(value), 4) for value in line)))

@@ -30,9 +30,8 @@ from segsrgan_study.progress import Progress
 from segsrgan_study.scores import ssim
 from segsrgan_study.steps.data.cases import PreparedCase, prepared_cases
 from segsrgan_study.steps.network.build import build_trainer, model_card, model_classes, start_from
-from segsrgan_study.steps.network.calibrate import calibrated, calibration_cases, sample_cases
+from segsrgan_study.steps.network.calibrate import calibrate, calibration_cases
 from segsrgan_study.steps.network.drawing import drawing_processes
-from segsrgan_study.steps.network.drift import contrast_table, with_drift
 
 SHOWN = ("val_psnr", "val_psnr_spline", "val_score")  # beside the progress
 ROWS = 200  # about so many lines a curve
@@ -65,8 +64,7 @@ def fit(study: Study, settings: Settings, start: Path | None = None) -> Trained:
     """Train, or go on training, with the objectives of `segsrgan_core.losses`, and calibrate; see `train_networks`."""
     trained = train_networks(study, settings, training_subjects(study, settings), start=start)
     cases = calibration_cases(study, settings.inference.calibration_cases)
-    trained = trained._replace(card=calibrated(trained.card, sample_cases(trained.segmenter(), cases)))
-    return trained._replace(card=with_drift(trained.card, contrast_table(trained.segmenter(), cases, settings)))
+    return trained._replace(card=calibrate(trained.segmenter(), cases, settings))
 
 
 def training_subjects(study: Study, settings: Settings) -> list[TrainingSubject]:

@@ -9,7 +9,7 @@ from segsrgan_core.drift import Drift
 from segsrgan_core.segmenter import ModelCard, Segmentation
 from segsrgan_study.files import save_image
 from segsrgan_study.steps.data.cases import PreparedCase
-from segsrgan_study.steps.network.drift import DRAWS, contrast_table, with_drift
+from segsrgan_study.steps.network.calibrate import DRAWS, contrast_table, with_drift
 from tests.settings import QUICK, model_card
 
 CARD = model_card()
