@@ -10,8 +10,7 @@ from segsrgan_core.errors import UserError
 from segsrgan_study.cohorts.labels import label_mapping
 from segsrgan_study.cohorts.manifest import read_manifest
 from segsrgan_study.cohorts.presets import PRESETS, make_manifest
-from segsrgan_study.cohorts.scan import scan
-from segsrgan_study.cohorts.splits import deal
+from segsrgan_study.cohorts.scan import deal, scan
 from tests.settings import ROOT
 
 

@@ -6,9 +6,8 @@ import pytest
 from scipy import stats
 
 from segsrgan_study.statistics.agreement import bland_altman, icc, paired_mean, pitman_morgan, shapiro, sphericity
-from segsrgan_study.statistics.harmonise import harmonisation, harmonised
 from segsrgan_study.statistics.intervals import bootstrap
-from segsrgan_study.statistics.mixed_model import fit_mixed_model, te_formula
+from segsrgan_study.statistics.mixed_model import fit_mixed_model, harmonisation, harmonised, te_formula
 from segsrgan_study.statistics.spread import sd_over_mean
 from tests.study.statistics.patients import by_a_factor, patients
 
