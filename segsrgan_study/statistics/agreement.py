@@ -1,15 +1,36 @@
 """Agreement between acquisitions of the same patients: limits, correlations, coefficients, paired variances.
 
 Tables have one row per patient and one column per TE, see `spread.wide`; patients with a missing value are left out.
-Where the data do not allow a result, a function returns {"reason": why}.
+Where the data do not allow a result, a function returns {"reason": why}: the reason stands in its place, and the study
+goes on.
 """
+
+from collections.abc import Callable
+from functools import wraps
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 from scipy.linalg import helmert
 
-from segsrgan_study.statistics.reasons import need, or_reason
+
+def need(condition: bool, reason: str) -> None:
+    """Raise ValueError with a reason, for `or_reason`, unless a condition holds."""
+    if not condition:
+        raise ValueError(reason)
+
+
+def or_reason(function: Callable[..., dict]) -> Callable[..., dict]:
+    """Decorate a function: where the data or a numerical fault leave no result, it returns {"reason": why}."""
+
+    @wraps(function)
+    def guarded(*arguments, **named) -> dict:
+        try:
+            return function(*arguments, **named)
+        except (ValueError, ZeroDivisionError, np.linalg.LinAlgError) as error:
+            return {"reason": str(error)}
+
+    return guarded
 
 
 @or_reason

@@ -13,9 +13,8 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from segsrgan_study.statistics.agreement import within_patient_cv
+from segsrgan_study.statistics.agreement import need, or_reason, within_patient_cv
 from segsrgan_study.statistics.intervals import add_holm, bootstrap
-from segsrgan_study.statistics.reasons import need, or_reason
 from segsrgan_study.statistics.spread import wide
 
 OPTIMISERS = ["bfgs", "lbfgs", "powell"]  # each one tried where those before it do not converge

@@ -6,7 +6,6 @@ from segsrgan_study.baselines import atlas_images, em
 from segsrgan_study.baselines.case import Case
 from segsrgan_study.baselines.em import adjacency, expectation_maximisation
 from segsrgan_study.baselines.em_kernel import expectation
-from segsrgan_study.baselines.partial_volume import correct, find_faults, small_csf_in_white, small_white
 from segsrgan_study.baselines.priors import normalised, scaled, tissue_priors
 from tests.study.baselines.phantoms import COARSE, atlas_of, dice, image_of, labels_of, nifti
 
@@ -104,13 +103,13 @@ def test_csf_pieces_in_white_matter_become_white_and_white_islands_csf():
     labels[:6] = 1
     labels[14, 5:7, 5:7] = 1
     labels[2, 6, 6] = 3
-    np.testing.assert_array_equal(np.argwhere(small_csf_in_white(labels))[:, 0], 14)
-    np.testing.assert_array_equal(np.argwhere(small_white(labels)), [[2, 6, 6]])
-    fixed = correct(one_hot(labels), find_faults(labels), NUMBERS, keep=0.5)
+    np.testing.assert_array_equal(np.argwhere(em.small_csf_in_white(labels))[:, 0], 14)
+    np.testing.assert_array_equal(np.argwhere(em.small_white(labels)), [[2, 6, 6]])
+    fixed = em.correct(one_hot(labels), em.find_faults(labels), NUMBERS, keep=0.5)
     np.testing.assert_allclose(fixed[:, 14, 5, 5], [0, 0.5, 0, 0.5])
     np.testing.assert_allclose(fixed[:, 2, 6, 6], [0, 0.5, 0, 0.5])
     np.testing.assert_allclose(fixed.sum(axis=0), 1)
-    without_white = correct(fixed[:2], find_faults(labels), [0, 1], 0.5)  # there is no rule then
+    without_white = em.correct(fixed[:2], em.find_faults(labels), [0, 1], 0.5)  # there is no rule then
     np.testing.assert_array_equal(without_white, fixed[:2])
 
 
