@@ -16,9 +16,8 @@ import pandas as pd
 
 from segsrgan_core.atomic import write_json
 from segsrgan_study.baselines.case import OF_THE_MACHINE, Atlas, Case, Method, nearest_in_age
-from segsrgan_study.baselines.methods import chosen_methods
+from segsrgan_study.baselines.methods import chosen_methods, run
 from segsrgan_study.baselines.registration import missing_pairs, register_all
-from segsrgan_study.baselines.run import run
 from segsrgan_study.baselines.tune import tune
 from segsrgan_study.cost import note_costs
 from segsrgan_study.files import load_image, load_labels, save_image, write_csv

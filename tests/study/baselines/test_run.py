@@ -6,8 +6,7 @@ import pytest
 
 from segsrgan_core.errors import UserError
 from segsrgan_study.baselines.case import Atlas, Case, Method, MethodFailed, nearest_in_age
-from segsrgan_study.baselines.methods import METHODS
-from segsrgan_study.baselines.run import run
+from segsrgan_study.baselines.methods import METHODS, run
 from segsrgan_study.baselines.tune import GRIDS, tune
 from segsrgan_study.faults import NotAvailable
 from tests.study.baselines.phantoms import COARSE, atlas_of, image_of, labels_of, nifti
