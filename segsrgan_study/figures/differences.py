@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from segsrgan_study.figures.style import BLUE, GREY, METHOD_TITLES, Plot, lettered_panels, method_title, require, styled
-from segsrgan_study.statistics.differences import found_differences, volume_shares
+from segsrgan_study.statistics.truth import found_differences, volume_shares
 
 
 @styled

@@ -12,7 +12,7 @@ LOOKS = {"left": (BLUE, "o"), "right": (ORANGE, "^")}
 
 @styled
 def draw(pairs: pd.DataFrame) -> Plot:
-    """Draw a point per hemisphere of `statistics.shape.against_truth`, with the line on which found and true agree."""
+    """Draw a point per hemisphere of `statistics.truth.against_truth`, with the line on which found and true agree."""
     shown = pairs[pairs["measure"].isin(SHOWN)]
     require(len(shown) > 0, "no shape of the cortex was measured: the network does not know white matter.")
     measures = [measure for measure in SHOWN if (shown["measure"] == measure).any()]

@@ -48,7 +48,7 @@ def by_method(metrics: Metrics, names: Collection[str]) -> pd.DataFrame:
 
 
 def shape(agreement: pd.DataFrame) -> pd.DataFrame:
-    """Shape of the cortex against the truth and over echo times, of `statistics.shape.shape_agreement`."""
+    """Shape of the cortex against the truth and over echo times, of `statistics.truth.shape_agreement`."""
     columns = {"n": "{n:.0f}", "found / true": "{ratio:.2f}", "range": "{lowest:.2f} to {highest:.2f}"}
     columns |= {"mean error": "{error:.1%}", "correlation": "{correlation:.3f}", "CV over TE": "{cv_over_te:.1%}"}
     return rows(agreement.to_dict("index"), ["measure"], columns, TITLES.get)

@@ -19,9 +19,9 @@ from segsrgan_study.params import Settings
 from segsrgan_study.paths import Study
 from segsrgan_study.scores import image_scores, label_scores, score_table
 from segsrgan_study.shapes.cortex import cortical_shape
-from segsrgan_study.statistics.differences import found_differences, volume_shares
 from segsrgan_study.statistics.reliability import BEFORE, expected_error, near_truth, pooled, ranking, reliability_bins
 from segsrgan_study.statistics.summary import summarise, with_methods
+from segsrgan_study.statistics.truth import found_differences, volume_shares
 from segsrgan_study.steps.data.cases import PreparedCase
 from segsrgan_study.steps.labels.labelled import LABELLED, NO_RUNS, labels_path, reasons
 from segsrgan_study.steps.scores.segmented import save_segmentation

@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from segsrgan_study.statistics.differences import found_differences, volume_shares
+from segsrgan_study.statistics.truth import found_differences, volume_shares
 
 TRUE_ML = {"a": 60.0, "b": 80.0, "c": 100.0, "d": 150.0}
 

@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from segsrgan_study.statistics.shape import COLUMNS, against_truth, by_hemisphere, shape_agreement
+from segsrgan_study.statistics.truth import COLUMNS, against_truth, by_hemisphere, shape_agreement
 
 
 def test_hemispheres_of_images_are_counted_one_by_one():

@@ -1,14 +1,53 @@
-"""Agreement of the cortex's shape with the truth, and between echo times; hemispheres are counted one by one."""
+"""Volumes and shapes as they were found, against the true ones: of subjects, and of hemispheres one by one."""
+
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
 from segsrgan_core.classes import SIDES
 from segsrgan_study.shapes.cortex import MEASURES
 
+FEWEST = 3  # subjects for a line
+VOLUMES = {"volume_true_ml": "true", "volume_ml": "found"}
 COLUMNS = [f"{side}_{measure}" for side in SIDES for measure in MEASURES]  # of a table with a row an image
 KEYS = ["subject", "side", "measure"]
 TRUE = "true_"  # begins the names of the true labels' measures in the scores
+
+
+def volume_shares(scores: pd.DataFrame, structure: str) -> pd.DataFrame:
+    """Return true and found volumes of a structure over the true intracranial volume, out of the long table of scores.
+
+    A row a method and subject: method, subject, true, found; in mL where no intracranial volume is known.
+    """
+    chosen = scores[scores["metric"].isin(list(VOLUMES))]
+    wide = chosen.pivot(index=["structure", "method", "subject"], columns="metric", values="value")
+    wide = wide.reindex(columns=list(VOLUMES)).rename(columns=VOLUMES).rename_axis(columns=None)
+    names = wide.index.get_level_values("structure")
+    skulls = wide.loc[names == "intracranial", "true"].groupby("subject").first()
+    volumes = wide.loc[names == structure].dropna().reset_index().drop(columns="structure")
+    by = volumes["subject"].map(skulls) if len(skulls) else 1.0
+    return volumes.assign(true=volumes["true"] / by, found=volumes["found"] / by)
+
+
+def found_differences(shares: pd.DataFrame) -> dict[str, dict[str, Any]]:
+    """Return by method the slope of log found over log true of `volume_shares`: 1 keeps differences, 0 loses them.
+
+    With its 95 % interval (Student's t), the correlation, and the standard deviation of the log of found over true.
+    """
+    return {method: _line(group) for method, group in shares.groupby("method") if len(group) >= FEWEST}
+
+
+def _line(group: pd.DataFrame) -> dict[str, Any]:
+    true, found = np.log(group["true"]), np.log(group["found"].where(group["found"] > 0))
+    known = found.notna()
+    if known.sum() < FEWEST or np.ptp(true[known]) == 0:
+        return {"n": int(known.sum())}
+    line = stats.linregress(true[known], found[known])
+    half = stats.t.ppf(0.975, known.sum() - 2) * line.stderr
+    facts = {"n": int(known.sum()), "slope": line.slope, "ci95": [line.slope - half, line.slope + half]}
+    return facts | {"r": line.rvalue, "intercept": line.intercept, "error_sd": (found - true).std()}
 
 
 def by_hemisphere(table: pd.DataFrame) -> pd.DataFrame:
