@@ -52,8 +52,7 @@ def digest(parts: Iterable[str | Path]) -> str:
     """Return the SHA-256 digest of texts and of the content of files."""
     total = hashlib.sha256()
     for part in parts:
-        content = part.read_bytes() if isinstance(part, Path) else part.encode()
-        total.update(hashlib.sha256(content).digest())
+        total.update(hashlib.sha256(part.read_bytes() if isinstance(part, Path) else part.encode()).digest())
     return total.hexdigest()
 
 

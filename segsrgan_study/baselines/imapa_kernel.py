@@ -107,14 +107,12 @@ def _sum_windows(rows, total, out):
     side, n = len(rows), out.size
     total[:] = EPSILON / np.float32(side)
     for row in range(side):
-        one = rows[row]
         for z in range(total.size):
-            total[z] += one[z]
+            total[z] += rows[row, z]
     out[:] = 0
     for step in range(side):
-        moved = total[step : step + n]
         for z in range(n):
-            out[z] += moved[z]
+            out[z] += total[step + z]
 
 
 @njit(cache=True)

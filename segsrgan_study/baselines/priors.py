@@ -41,9 +41,8 @@ def label_brain(
     image, atlases, labels = scaled(array, inside), [scaled(one[box], inside) for one in atlases], labels[:, *box]
     numbers = np.unique(labels[:, inside])
     priors = tissue_priors(image, atlases, labels, numbers, prior_sigma_voxels)
-    posteriors = estimate(image, inside, priors, numbers.tolist())
     result = np.zeros(case.image.shape, np.uint8)
-    result[box][inside] = numbers[posteriors.argmax(axis=0)[inside]]
+    result[box][inside] = numbers[estimate(image, inside, priors, numbers.tolist()).argmax(axis=0)[inside]]
     return Nifti1Image(result, case.image.affine)
 
 
@@ -84,11 +83,10 @@ def tissue_priors(
 
 def smoothed(maps: np.ndarray, sigma_voxels: float) -> np.ndarray:
     """Smooth maps (C, X, Y, Z) with a Gaussian, each in the box that its values above 0 reach; same shape, float32."""
-    reach = int(REACH * sigma_voxels + 0.5)  # as scipy counts it
     result = np.zeros(maps.shape, np.float32)
     for before, after in zip(maps, result, strict=True):
         if before.any():
-            box = around(before > 0, reach)
+            box = around(before > 0, int(REACH * sigma_voxels + 0.5))  # as scipy counts it
             ndimage.gaussian_filter(before[box], sigma_voxels, output=after[box], truncate=REACH)
     return result
 

@@ -26,11 +26,10 @@ def draw(volumes: pd.DataFrame) -> Plot:
     panels = []
     for title, fit in fits.items():
         by_te = {f"{te:g}": (part["fitted"], part["residual"]) for te, part in fit.groupby("te_ms")}
-        intercepts = fit.drop_duplicates("subject")["intercept"]
         panels += [
             (QUANTILE, f"residual, {title}", _quantiles({"all": fit["residual"]})),
             ("fitted value", f"residual, {title}", by_te),
-            (QUANTILE, f"intercept, {title}", _quantiles({"all": intercepts})),
+            (QUANTILE, f"intercept, {title}", _quantiles({"all": fit.drop_duplicates("subject")["intercept"]})),
         ]
     cortex, ratio = (wide(volumes, column) for column in MEASURES.values())
     pairs = {f"{b} \N{MINUS SIGN} {a}": cortex[b] - cortex[a] for a, b in combinations(cortex, 2)}

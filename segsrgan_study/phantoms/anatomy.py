@@ -61,15 +61,13 @@ def load_anatomy() -> Anatomy:
     deep, hippocampus = _nuclei(grey, brain & (fluid < 0.4) & ~stem, x, y, z)
     ventricles = _ventricles(fluid, x, y, z)
     core = _ellipsoid(x, y, z, (0, -10, 6), (18, 26, 18)) | ndimage.binary_dilation(ventricles, iterations=4)
-    other = cerebellum | stem | deep | hippocampus | core
-    ribbon = brain & (ndimage.gaussian_filter(grey, 1.5) > 0.3) & ~other
+    ribbon = brain & (ndimage.gaussian_filter(grey, 1.5) > 0.3) & ~(cerebellum | stem | deep | hippocampus | core)
     territory = np.where(ribbon, RIBBON, WHITE).astype(np.uint8)
     territory[cerebellum], territory[stem] = CEREBELLUM, BRAINSTEM
     # Outside of the brain every voxel has the territory of the nearest one inside.
     nearest = ndimage.distance_transform_edt(~brain, return_distances=False, return_indices=True)
     territory = territory[tuple(nearest)]
-    near_ventricle = ndimage.binary_dilation(ventricles, iterations=2)
-    territory += VENTRICLE * near_ventricle.astype(np.uint8)
+    territory += VENTRICLE * ndimage.binary_dilation(ventricles, iterations=2).astype(np.uint8)
     pial = _pial(grey, white, fluid, brain, ribbon, (y < -34) & (np.abs(z - tentorium) < 0.7))
     nuclei = ndimage.gaussian_filter(deep.astype(np.float32) - hippocampus.astype(np.float32), 0.8)
     tissue_ml = float(((pial > 0) & brain).sum()) / 1000

@@ -158,8 +158,7 @@ def _outer(traits, points_mm, outside_mm, spacing_mm) -> dict[str, np.ndarray]:
 
 
 def _labels(points_mm, inside, fractions, outer) -> tuple[np.ndarray, np.ndarray]:
-    head = sum(outer.values()) > 0.5
-    labels = np.where(head, HEAD_NUMBER, 0).astype(np.uint8)
+    labels = np.where(sum(outer.values()) > 0.5, HEAD_NUMBER, 0).astype(np.uint8)
     content = fractions[HEAD_NUMBER] <= 0.5
     largest = np.argmax(np.where(np.arange(10)[:, None] == HEAD_NUMBER, 0, fractions), axis=0)
     labels.ravel()[inside[content]] = largest[content]

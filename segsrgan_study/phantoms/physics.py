@@ -96,8 +96,7 @@ def pure_signals(physics: Physics, te_ms: float, longer: np.ndarray | float = 1.
     def echo(water: Relaxation) -> np.ndarray:
         return spin_echo(water.m0, water.t1_ms, water.t2_ms * longer, te_ms, physics.tr_ms)
 
-    tissues = physics.tissues()
-    return {number: sum(share * echo(water) for share, water in pools) for number, pools in tissues.items()}
+    return {number: sum(share * echo(water) for share, water in pools) for number, pools in physics.tissues().items()}
 
 
 def scan(

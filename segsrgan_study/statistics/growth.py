@@ -87,8 +87,7 @@ def fit_curve(ages_weeks: np.ndarray, volumes_ml: np.ndarray) -> Curve:
     centre = ages.mean()
     coefficients, inverse = np.polyfit(ages - centre, np.log(volumes), degree, cov="unscaled")
     freedom = len(ages) - degree - 1
-    residuals = np.log(volumes) - np.polyval(coefficients, ages - centre)
-    sigma = np.sqrt((residuals**2).sum() / freedom)
+    sigma = np.sqrt(((np.log(volumes) - np.polyval(coefficients, ages - centre)) ** 2).sum() / freedom)
 
     def sd(age: np.ndarray) -> np.ndarray:
         powers = np.stack([(np.asarray(age) - centre) ** power for power in range(degree, -1, -1)])

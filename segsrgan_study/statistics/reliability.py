@@ -42,8 +42,7 @@ def pooled(bins: pd.DataFrame) -> pd.DataFrame:
 
 def expected_error(bins: pd.DataFrame) -> float:
     """Return the expected calibration error of a structure's bins: mean over voxels of |probability - share inside|."""
-    gap = (bins["probability_sum"] - bins["true_sum"]).abs()
-    return float(gap.sum() / bins["n_voxels"].sum())
+    return float((bins["probability_sum"] - bins["true_sum"]).abs().sum() / bins["n_voxels"].sum())
 
 
 def ranking(uncertainty: np.ndarray, truth: np.ndarray, found: np.ndarray, near: np.ndarray) -> float:

@@ -35,8 +35,7 @@ class PreparedCase(NamedTuple):
 def case_table(cases: Sequence[PreparedCase], folder: Path) -> pd.DataFrame:
     """Return one row per case, the columns of `PreparedCase`; paths relative to a folder, "" where unknown."""
     table = pd.DataFrame(cases, columns=list(PreparedCase._fields))
-    names = table[list(FILES)].map(lambda path: path.relative_to(folder).as_posix() if path else "")
-    return table.assign(**names)
+    return table.assign(**table[list(FILES)].map(lambda path: path.relative_to(folder).as_posix() if path else ""))
 
 
 def prepared_cases(study: Study, split: str) -> list[PreparedCase]:

@@ -41,9 +41,8 @@ def label_all(study: Study, settings: Settings) -> pd.DataFrame:
     label = partial(label_case, study, settings)
     name = attrgetter("name")
     found = results(map_cases(label, tests, "labelled", settings.workers, memory_gib=2.5, name=name), "images", name)
-    rows = [row for of_case, _ in found for row in of_case]
     note_costs(study.costs, "baselines", [cost for _, of_case in found for cost in of_case])
-    runs = pd.DataFrame(rows, columns=["subject", "method", "outcome"])
+    runs = pd.DataFrame([row for of_case, _ in found for row in of_case], columns=["subject", "method", "outcome"])
     runs_path, methods_path = files(study)
     write_csv(runs_path, runs)
     write_json(methods_path, {method.name: _facts(method, study, settings, tests) for method in methods})
