@@ -79,7 +79,7 @@ def make_subject(
     body = Body(anatomy, traits, points_mm, config.spacing_mm, rng)
     maps = {"labels": body.labels, "mask": (body.hemispheres > 0).astype(np.uint8), "sides": body.hemispheres}
     shared = {column: Nifti1Image(array, affine) for column, array in maps.items()}
-    relaxation = draw_relaxation(rng) if patient else RELAXATION
+    relaxation = draw_relaxation(rng, RELAXATION) if patient else RELAXATION
     images = {}
     for te in config.te_ms if patient else (config.term_te_ms,):
         truth = Nifti1Image(body.signal(te, config.tr_ms, relaxation), affine)

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from itertools import product
-from types import MappingProxyType
 
 import numpy as np
 from scipy import ndimage
@@ -60,9 +59,7 @@ class Body:
         self._mixture = np.clip([anatomy.sample("white", points), 1.3 * anatomy.sample("fluid", points)], 0, 1)
         self._receive = _receive(shape, rng)
 
-    def signal(
-        self, te_ms: float, tr_ms: float, relaxation: Mapping[int, Relaxation] = MappingProxyType(RELAXATION)
-    ) -> np.ndarray:
+    def signal(self, te_ms: float, tr_ms: float, relaxation: Mapping[int, Relaxation]) -> np.ndarray:
         """Scan without noise, by the relaxation of each number within the skull: float64 (X, Y, Z), CSF near 900."""
 
         def echo(tissue: Relaxation, t2_factor=1.0):
@@ -167,7 +164,7 @@ def _labels(points_mm, inside, fractions, outer) -> tuple[np.ndarray, np.ndarray
     return labels, hemispheres
 
 
-def draw_relaxation(rng: Rng, usual: Mapping[int, Relaxation] = MappingProxyType(RELAXATION)) -> dict[int, Relaxation]:
+def draw_relaxation(rng: Rng, usual: Mapping[int, Relaxation]) -> dict[int, Relaxation]:
     """Draw a patient's own relaxation values, within 20 % of the usual ones for T1 and T2 and 5 % for M0.
 
     Three quarters of it are common to all tissues (maturity, field strength), so that grey stays darker than white.

@@ -50,7 +50,7 @@ def written(tmp_path_factory):
 
 def test_a_patients_relaxation_is_its_own_within_a_fifth_and_grey_stays_darker():
     for seed in range(50):
-        drawn = draw_relaxation(np.random.default_rng(seed))
+        drawn = draw_relaxation(np.random.default_rng(seed), RELAXATION)
         times = np.array([[(d[n].t1_ms, d[n].t2_ms) for n in RELAXATION] for d in (drawn, RELAXATION)])
         assert np.abs(times[0] / times[1] - 1).max() <= 0.2
         assert drawn[2].t2_ms < drawn[3].t2_ms < drawn[1].t2_ms
