@@ -1,4 +1,4 @@
-"""`params.yaml` as typed settings; an unknown key is an error. This is its only reader."""
+"""`params.yaml` and the plan of the ablations as typed settings; an unknown key is an error. Their only reader."""
 
 import difflib
 import re
@@ -91,6 +91,33 @@ class Settings(Section):
         return self
 
 
+class Plan(Section):
+    """Plan of the ablations; `common` and `runs` hold changes of the study's parameters, `factors` level to run."""
+
+    seeds: list[Annotated[int, Field(ge=0)]] = Field(min_length=1)
+    test_cases: int = Field(ge=1)
+    patients: int = Field(ge=1)
+    thickness_mm: list[Annotated[float, Field(gt=0, le=10)]] = Field(min_length=1)
+    common: dict[str, Any]
+    runs: dict[str, dict[str, Any]] = Field(min_length=1)
+    factors: dict[str, dict[str, str]]
+
+    @model_validator(mode="after")
+    def _known(self) -> "Plan":
+        if unknown := {run for levels in self.factors.values() for run in levels.values()} - self.runs.keys():
+            raise ValueError(f"factors name {', '.join(sorted(unknown))}, which is not among the runs")
+        return self
+
+    def settings(self, run: str, seed: int, params: str | Path) -> Settings:
+        """Return the settings of one run with a seed of weights and patches, from the study's `params.yaml`.
+
+        A UserError where there is no such run, or it changes an unknown key.
+        """
+        if run not in self.runs:
+            raise UserError(f"ablation: {run!r} is not one of {', '.join(self.runs)}; correct the name.")
+        return read_params(params, changes=merged(self.common, self.runs[run], {"seed": seed}))
+
+
 def read_params(
     path: str | Path, cohort: str | None = None, setting: str | None = None, changes: Mapping[str, Any] | None = None
 ) -> Settings:
@@ -101,6 +128,11 @@ def read_params(
     tells that the file is missing or not YAML, or which keys and values are wrong.
     """
     return parse_params(read_yaml(path) | _given(cohort=cohort, setting=setting), str(path), changes)
+
+
+def read_plan(path: str | Path) -> Plan:
+    """Read the plan of the ablations; a UserError where the file is missing, or a key or value is wrong."""
+    return validated(Plan, read_yaml(path), str(path))
 
 
 def notebook_settings(cohort: str = "", setting: str = "", seed: int | None = None, **sections: dict) -> Settings:

@@ -6,8 +6,8 @@ import pandas as pd
 
 from segsrgan_core.atomic import write_json
 from segsrgan_core.errors import UserError
-from segsrgan_study.ablations.plan import Plan, read_plan
 from segsrgan_study.files import write_csv
+from segsrgan_study.params import Plan, read_plan
 from segsrgan_study.paths import Study
 from segsrgan_study.statistics.agreement import within_patient_cv
 

@@ -7,8 +7,8 @@ from segsrgan_core.classes import NUMBERS
 from segsrgan_core.metrics import dice, psnr
 from segsrgan_core.segmenter import Segmenter
 from segsrgan_core.simulation import Simulation
-from segsrgan_study.ablations.plan import read_plan
 from segsrgan_study.files import load_image, load_labels, write_csv
+from segsrgan_study.params import read_plan
 from segsrgan_study.paths import Study
 from segsrgan_study.progress import track
 from segsrgan_study.steps.data.cases import PreparedCase, prepared_cases

@@ -5,8 +5,7 @@ import yaml
 
 from segsrgan_core.errors import UserError
 from segsrgan_study.ablations.collect import ablation_table, summarised
-from segsrgan_study.ablations.plan import Plan, read_plan
-from segsrgan_study.params import merged
+from segsrgan_study.params import Plan, merged, read_plan
 from tests.settings import PARAMS, ROOT
 
 COMMITTED = ROOT / "ablations" / "ablations.yaml"
