@@ -23,8 +23,8 @@ from segsrgan_core.simulation import Simulation
 from segsrgan_study.cohorts.schema import COLUMNS
 from segsrgan_study.files import save_image, sha256
 from segsrgan_study.phantoms.anatomy import load_anatomy
-from segsrgan_study.phantoms.echoes import TE_MS
 from segsrgan_study.phantoms.image import RELAXATION, Body, draw_relaxation
+from segsrgan_study.phantoms.physics import TE_MS
 from segsrgan_study.phantoms.shape import draw_traits, draw_warp, place
 from segsrgan_study.pool import map_cases, results
 

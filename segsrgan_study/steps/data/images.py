@@ -15,7 +15,7 @@ from segsrgan_study.cohorts.schema import Row
 from segsrgan_study.files import load_image, load_labels
 from segsrgan_study.params import Settings
 from segsrgan_study.paths import Study
-from segsrgan_study.phantoms.echoes import at_echo_times
+from segsrgan_study.phantoms.physics import at_echo_times
 from segsrgan_study.progress import say
 
 Images = dict[str, Nifti1Image]  # names as in `PreparedCase`; an image that is unknown is not there

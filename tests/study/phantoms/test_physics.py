@@ -9,9 +9,8 @@ from nibabel.nifti1 import Nifti1Image
 from segsrgan_core.imaging import resynthesis
 from segsrgan_core.imaging.contrast import Relaxation
 from segsrgan_core.simulation import Simulation
-from segsrgan_study.phantoms.echoes import NOISE, TE_MS, TISSUES, at_echo_times
 from segsrgan_study.phantoms.image import draw_relaxation
-from segsrgan_study.phantoms.physics import PHYSICS, Physics, pure_signals, scan
+from segsrgan_study.phantoms.physics import NOISE, PHYSICS, TE_MS, TISSUES, Physics, at_echo_times, pure_signals, scan
 
 CSF, GREY, WHITE = 1, 2, 3
 SIMULATION = Simulation(slice_mm=3, distance_mm=None, plane="axial", profile="gaussian", noise=0, spacing_mm=None)
