@@ -41,14 +41,10 @@ def soft_labels(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Fuse registered atlases: the label of each map, (C,), 0 first, and maps that sum to 1, float32 (X, Y, Z, C).
 
-    Args:
-        target: (X, Y, Z) image to label.
-        atlases: (N, X, Y, Z) images on its grid, intensities matched to it; all images are 0 beyond their edges.
-        labels: (N, X, Y, Z) whole numbers from 0, which is outside, to 255.
-        half_patch: half width of a patch in voxels (1: 3 x 3 x 3).
-        half_window: half width of the search window in voxels (3: 7 x 7 x 7 patches an atlas).
-        k: number of patches kept.
-        alphas: weight of the label distance in each iteration.
+    The target (X, Y, Z) is the image to label; the atlases (N, X, Y, Z) are images on its grid, intensities matched to
+    it; all images are 0 beyond their edges. Labels (N, X, Y, Z) are whole numbers from 0, which is outside, to 255.
+    `half_patch` and `half_window` are half widths in voxels, of a patch (1: 3 x 3 x 3) and of the search window (3:
+    7 x 7 x 7 patches an atlas), `k` is the number of patches kept, `alphas` the label distance's weight by iteration.
     """
     from segsrgan_study.baselines.imapa_kernel import fuse_plane
 

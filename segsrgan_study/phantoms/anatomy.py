@@ -145,9 +145,8 @@ def _ventricles(fluid, x, y, z) -> np.ndarray:
     cistern = ((y < -24) & (x < 13) & (z < 16)) | ((z < -13) & (x < 25)) | ((x < 14) & (y < -38))
     sylvian = (x > 24) & (y > -22) & (z > -6)
     fourth = (x < 12) & (y > -52) & (y < -30) & (z > -52) & (z < -12)
-    parts, n = ndimage.label((fluid > 0.4) & ((lateral & ~fissure & ~cistern & ~sylvian) | fourth))
-    sizes = np.bincount(parts.ravel(), minlength=n + 1)
-    return (sizes[parts] > 1000) & (parts > 0)
+    parts, _ = ndimage.label((fluid > 0.4) & ((lateral & ~fissure & ~cistern & ~sylvian) | fourth))
+    return (np.bincount(parts.ravel())[parts] > 1000) & (parts > 0)
 
 
 def _pial(grey, white, fluid, brain, ribbon, dura) -> np.ndarray:
