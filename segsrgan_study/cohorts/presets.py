@@ -7,9 +7,8 @@ from typing import Any
 
 from segsrgan_core.atomic import write_json
 from segsrgan_core.errors import UserError
-from segsrgan_study.cohorts.check import examine
 from segsrgan_study.cohorts.labels import CONVENTIONS, read_mapping
-from segsrgan_study.cohorts.manifest import write_manifest
+from segsrgan_study.cohorts.manifest import examine, write_manifest
 from segsrgan_study.cohorts.scan import Preset, scan
 
 

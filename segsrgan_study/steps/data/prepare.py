@@ -9,10 +9,9 @@ import pandas as pd
 
 from segsrgan_core.atomic import PART
 from segsrgan_core.errors import UserError
-from segsrgan_study.cohorts.check import check_files
 from segsrgan_study.cohorts.download import fetch_missing
 from segsrgan_study.cohorts.labels import label_mapping
-from segsrgan_study.cohorts.manifest import image_rows, read_manifest, write_manifest
+from segsrgan_study.cohorts.manifest import check_files, image_rows, read_manifest, write_manifest
 from segsrgan_study.cohorts.schema import SPLITS, Row
 from segsrgan_study.files import save_image, write_csv
 from segsrgan_study.params import Settings

@@ -13,8 +13,7 @@ from nibabel.nifti1 import Nifti1Image
 
 from segsrgan_core.errors import UserError
 from segsrgan_study.cohorts import download
-from segsrgan_study.cohorts.check import checksums
-from segsrgan_study.cohorts.manifest import image_rows, read_manifest, write_manifest
+from segsrgan_study.cohorts.manifest import checksums, image_rows, read_manifest, write_manifest
 from segsrgan_study.cohorts.presets import make_manifest
 from segsrgan_study.files import save_image
 from segsrgan_study.params import read_params

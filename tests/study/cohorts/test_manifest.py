@@ -3,8 +3,7 @@ import pandas as pd
 import pytest
 
 from segsrgan_core.errors import UserError
-from segsrgan_study.cohorts.check import check_files
-from segsrgan_study.cohorts.manifest import COLUMNS, image_rows, read_manifest, validated, write_manifest
+from segsrgan_study.cohorts.manifest import COLUMNS, check_files, image_rows, read_manifest, validated, write_manifest
 
 HEADER = ",".join(COLUMNS[:-2])
 GOOD = "mine,s1,,train,mine/a.nii,mine/a_seg.nii,,,,,,"

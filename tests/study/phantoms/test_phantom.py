@@ -10,8 +10,7 @@ from scipy import ndimage
 from segsrgan_core.classes import DRAWEM9
 from segsrgan_core.errors import UserError
 from segsrgan_study import paths
-from segsrgan_study.cohorts.check import check_files
-from segsrgan_study.cohorts.manifest import validated
+from segsrgan_study.cohorts.manifest import check_files, validated
 from segsrgan_study.cohorts.schema import COLUMNS
 from segsrgan_study.files import same_grid
 from segsrgan_study.paths import Study
