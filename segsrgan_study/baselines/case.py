@@ -124,5 +124,4 @@ def _digest(*images: Nifti1Image) -> str:
 def nearest_in_age(subjects: Sequence[Aged], age_weeks: float, count: int | None) -> list[Aged]:
     """Return `count` subjects (None: all), the nearest in age or the first of unknown age, in their given order."""
     apart = [abs(subject.age_weeks - age_weeks) for subject in subjects]
-    chosen = sorted(np.argsort(np.nan_to_num(apart, nan=np.inf), kind="stable")[:count])
-    return [subjects[index] for index in chosen]
+    return [subjects[index] for index in sorted(np.argsort(np.nan_to_num(apart, nan=np.inf), kind="stable")[:count])]

@@ -159,8 +159,7 @@ def _fuse_voxel(voxel, images, fused, half, a, distance, candidate):
         for px in range(side):
             for py in range(side):
                 for pz in range(side):
-                    there = atlases[atlas, cx + px, cy + py, cz + pz]
-                    differences[j, at] = there - target[x + px, y + py, z + pz]
+                    differences[j, at] = atlases[atlas, cx + px, cy + py, cz + pz] - target[x + px, y + py, z + pz]
                     if a > 0:
                         label = labels[atlas, cx + px, cy + py, cz + pz]
                         classes[j, at] = label
