@@ -11,7 +11,6 @@ from segsrgan_study.files import sha256
 from segsrgan_study.verdict.rule import VERDICTS
 
 END = "_desc-segsrgan_dseg.json"
-AGAIN = "segment its image again, or remove the file"
 
 
 class Part(BaseModel):
@@ -58,17 +57,10 @@ def record_files(out: Path, subject: str = "sub-*") -> list[Path]:
     return sorted(path for where in ("anat", "ses-*/anat") for path in out.glob(f"{subject}/{where}/*{END}"))
 
 
-def case_of(path: Path) -> str:
-    """Return the name of the case of a record."""
-    return path.name.removesuffix(END)
-
-
 def read_record(path: Path) -> dict[str, Any] | None:
-    """Return the record of a case; None if the file is missing or is not a record, see `fault_of`."""
-    record = read_facts(path)
-    with suppress(ValidationError):
-        Record.model_validate_json(json.dumps(record))
-        return record
+    """Return the record of a case; None if the file is missing or is not a record, see `counted`."""
+    with suppress(OSError, ValidationError):
+        return Record.model_validate_json(path.read_bytes()).model_dump(exclude_unset=True)
     return None
 
 
@@ -85,10 +77,12 @@ def is_whole(record: dict[str, Any], home: Path) -> bool:
     return all(path.is_file() and sha256(path) == digest for path, digest in files.items())
 
 
-def fault_of(path: Path) -> str:
-    """Return why a case does not count, one sentence; "" if it does, or if its record is not there."""
+def counted(path: Path) -> tuple[dict[str, Any] | None, str]:
+    """Return the record of a case that counts and ""; else None and why, one sentence, or "" if there is none."""
     record = read_record(path)
-    if (record is not None and is_whole(record, path.parent.parent)) or not path.is_file():
-        return ""
+    if record is not None and is_whole(record, path.parent.parent):
+        return record, ""
+    if not path.is_file():
+        return None, ""
     what = "is not one of this program, or was changed" if record is None else "names files that are missing or changed"
-    return f"{path.name}: the record {what}; {AGAIN}"
+    return None, f"{path.name}: the record {what}; segment its image again, or remove the file"

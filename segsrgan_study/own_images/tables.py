@@ -14,7 +14,7 @@ from segsrgan_study.files import write_csv
 from segsrgan_study.own_images.failures import kept, one_at_a_time
 from segsrgan_study.own_images.names import InputImage, entities_of
 from segsrgan_study.own_images.quality import outliers
-from segsrgan_study.own_images.records import case_of, fault_of, read_record, record_files
+from segsrgan_study.own_images.records import END, counted, record_files
 from segsrgan_study.progress import say
 from segsrgan_study.shapes import cortex as shapes
 from segsrgan_study.statistics.growth import AGES_WEEKS, Reference, find_reference
@@ -57,19 +57,20 @@ def write_tables(out: Path, reference: Reference) -> None:
     """
     with one_at_a_time(out, "tables"):
         failed = sorted((one["case"], one["image"], one["reason"]) for _, one in kept(out))
-        there = {case_of(path): path for path in record_files(out)}
+        there = {path.name.removesuffix(END): path for path in record_files(out)}
         for name, *_ in failed:  # what there was before is kept, and counts again when its image can be read
             there.pop(name, None)
-        faults = {name: fault for name, path in there.items() if (fault := fault_of(path))}
-        for fault in faults.values():
+        found = {name: counted(path) for name, path in there.items()}
+        faults = [(name, "", fault) for name, (_, fault) in found.items() if fault]
+        for *_, fault in faults:
             say(f"{out}: {fault}.")
-        failed += [(name, "", fault) for name, fault in faults.items()]
-        found = {name: read_record(path) for name, path in there.items() if name not in faults}
-        records = {name: record for name, record in found.items() if record is not None}
+        failed += faults
+        records = {name: record for name, (record, _) in found.items() if record is not None}
         rows = [row for name, record in records.items() for row in _volumes(name, record, reference)]
         volumes = pd.DataFrame(rows, columns=list(COLUMNS))
         cases = _cases(records, volumes, failed, reference.stage)
-        volumes["verdict"] = volumes["case"].map(cases[cases["state"] == "succeeded"].set_index("case")["verdict"])
+        verdicts = cases[cases["state"] == "succeeded"].set_index("case")["verdict"]
+        volumes["verdict"] = volumes["case"].map(verdicts)
         write_csv(out / "volumes.tsv", volumes, sep="\t")
         write_json(out / "volumes.json", {name: {"Description": text} for name, text in COLUMNS.items()})
         write_csv(out / "cases.tsv", cases, sep="\t")

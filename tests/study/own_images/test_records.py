@@ -1,10 +1,10 @@
 import json
 
-import pandas as pd
 import pytest
 
 from segsrgan_study.own_images.failures import FOLDER
 from segsrgan_study.own_images.run import segment_all
+from tests.study.own_images.test_run import table_of
 
 CHANGES = [
     {"Verdict": "exclude"},
@@ -20,7 +20,7 @@ CHANGES = [
 
 
 def table(job, name="cases"):
-    return pd.read_csv(job.out / f"{name}.tsv", sep="\t").set_index("case")
+    return table_of(job, name).set_index("case")
 
 
 @pytest.mark.parametrize("change", CHANGES, ids=str)
