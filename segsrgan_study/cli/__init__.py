@@ -55,12 +55,12 @@ def main() -> None:
     sys.stderr = sys.stderr or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - it was closed
     sys.argv = [re.sub("^((?:--[a-z-]+=)?)~(?=/|$)", lambda m: m[1] + os.path.expanduser("~"), one) for one in sys.argv]
     blank = [before for before, word in itertools.pairwise(sys.argv) if not word]  # as a path it is the current folder
+    blank += [word.removesuffix("=") for word in sys.argv if re.fullmatch("--[a-z-]+=", word)]
     sys.argv = _repeated(sys.argv)
     gc.set_threshold(50_000)  # by default Python looks through all modules again and again: a tenth of a head's time
     sys.dont_write_bytecode = False  # else, where the environment asks for it, each start compiles a thousand modules
     try:
-        named = {"--out", "--model"}
-        if {f"{option}=" for option in named} & {*sys.argv} or any(w in named or not w.startswith("-") for w in blank):
+        if any(word in ("--out", "--model") or not word.startswith("-") for word in blank):
             what = "an input, --out or --model is empty text, as of a variable without a value"
             raise UserError(f"{what}; name a file or folder.")
         app(standalone_mode=True)
