@@ -169,8 +169,9 @@ class _Loader(yaml.SafeLoader):
     """Builds plain values only; a key that stands twice is an error, where YAML would let the last one win."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
+        keys = [key.value for key, _ in node.value]
         for place, (key, _) in enumerate(node.value):
-            if key.value in [before.value for before, _ in node.value[:place]]:
+            if key.value in keys[:place]:
                 raise yaml.YAMLError(f"line {key.start_mark.line + 1}: the key {key.value!r} stands twice")
         return super().construct_mapping(node, deep)
 

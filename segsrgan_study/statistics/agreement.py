@@ -149,7 +149,8 @@ def pitman_morgan(x: np.ndarray, y: np.ndarray) -> dict:
     correlation = _correlation(x + y, x - y)
     need(n > 3 and np.ptp(x) > 0 and np.ptp(y) > 0 and "p" in correlation, "needs four pairs or more that vary")
     ratio = np.var(y, ddof=1) / np.var(x, ddof=1)
-    spread = 1 + 2 * (1 - np.corrcoef(x, y)[0, 1] ** 2) * stats.t.ppf(0.975, n - 2) ** 2 / (n - 2)
+    r_squared = np.corrcoef(x, y)[0, 1] ** 2
+    spread = 1 + 2 * (1 - r_squared) * stats.t.ppf(0.975, n - 2) ** 2 / (n - 2)
     width = np.sqrt(spread**2 - 1)
     return {
         "n": n,

@@ -178,7 +178,8 @@ def with_drift(card: ModelCard, table: pd.DataFrame) -> ModelCard:
     if left < 1 or not x.any():
         return replace(card, drift=None)
     slope = float((x * y).sum() / (x**2).sum())
-    if abs(slope) < SURE * np.sqrt(((y - slope * x) ** 2).sum() / left / (x**2).sum()):
+    error = np.sqrt(((y - slope * x) ** 2).sum() / left / (x**2).sum())
+    if abs(slope) < SURE * error:
         return replace(card, drift=None)
     line = slope, table["contrast"].mean(), *np.percentile(table["contrast"], ENDS)
     return replace(card, drift=Drift(*(round(float(value), 4) for value in line)))

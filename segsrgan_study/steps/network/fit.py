@@ -144,8 +144,9 @@ def state_files(
     """
     cases = sorted(path for path in (study.work / "prepared").rglob("*") if path.is_file())
     sources = [inspect.getsource(objective) for objective in objectives if objective is not None]
+    first = [start / WEIGHTS] if start else []
     code = code_digest("segsrgan_core", "segsrgan_study/steps/network")
-    name = digest([settings.model_dump_json(), code, *sources, *cases, *([start / WEIGHTS] if start else [])])[:16]
+    name = digest([settings.model_dump_json(), code, *sources, *cases, *first])[:16]
     ends = ["", *(f"-{n}" for n in range(1, settings.training.networks))]
     return [study.scratch / "training" / f"{name}{end}.npz" for end in ends]
 
