@@ -97,7 +97,7 @@ def bids_ages(folder: Path) -> dict[tuple[str, str], str]:
 
 def weeks(text: str) -> str:
     """Return an age in weeks (39.3), or in weeks and days (39+2), as a decimal number of weeks; "" for other text."""
-    found = re.fullmatch(r"(\d{2})(\+([0-6])|\.\d+)?", text.strip())
+    found = re.fullmatch(r"([1-9]\d)(\+([0-6])|\.\d+)?", text.strip())
     return "" if not found else str(round(int(found[1]) + int(found[3]) / 7, 4)) if found[3] else found[0]
 
 
