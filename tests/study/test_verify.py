@@ -9,10 +9,8 @@ from segsrgan_study.verify import compare, table, verify
 from tests.miniature import run
 
 STAGE = """
-import json
+import json, yaml
 from pathlib import Path
-
-import yaml
 seed = yaml.safe_load(Path("params.yaml").read_text())["seed"]
 for name, text in {
     "results/evaluation/per_subject.csv": f"metric,value\\ndice,{0.8 + 7 * seed / 1000}\\n",
@@ -83,6 +81,7 @@ def test_a_stage_that_fails_and_a_folder_that_will_not_do_are_told(made, tmp_pat
 
 TABLE = """cohort,subject,method,structure,metric,value
 embedded,sub-10,segsrgan,cortex,dice,0.812824
+embedded,sub-10,segsrgan,cortex,ece,0.0051443
 embedded,sub-10,segsrgan,image,psnr,25.9017
 embedded,sub-10,spline,image,psnr,24.1235
 """
@@ -112,6 +111,7 @@ def pair(tmp_path):
     [
         (SCORES, "0.812824", "0.802", "within"),
         (SCORES, "0.812824", "0.79", "different"),
+        (SCORES, "0.0051443", "0.0059999", "within"),
         (SCORES, "25.9017", "26.3", "within"),
         (SCORES, "25.9017", "26.5", "different"),
         (SCORES, "24.1235", "24.1236", "within"),

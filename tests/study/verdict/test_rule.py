@@ -25,8 +25,7 @@ NEVER = [("dark", 0.6), ("skull_ml", 2500.0), ("skull_ml", 12.0)]
 
 
 @pytest.mark.parametrize(
-    ("change", "verdict"),
-    [((), "good"), *(([one], "look") for one in LOOK), *(([one], "do not use") for one in NEVER)],
+    ("change", "verdict"), [((), "good"), *(([one], "look") for one in LOOK), *(([one], "do not use") for one in NEVER)]
 )
 def test_each_rule_alone_decides(change, verdict):
     numbers = USUAL | dict(change)
