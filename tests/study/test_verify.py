@@ -9,12 +9,12 @@ from segsrgan_study.verify import compare, table, verify
 from tests.miniature import run
 
 STAGE = """
-import json, yaml
 from pathlib import Path
+import yaml
 seed = yaml.safe_load(Path("params.yaml").read_text())["seed"]
 for name, text in {
     "results/evaluation/per_subject.csv": f"metric,value\\ndice,{0.8 + 7 * seed / 1000}\\n",
-    "results/training/environment.json": json.dumps({"cores": 2}),
+    "results/training/environment.json": '{"cores": 2}',
     "data_manifests/embedded.csv": "subject\\nsub-01\\n",
 }.items():
     Path(name).parent.mkdir(parents=True, exist_ok=True)
